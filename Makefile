@@ -1,0 +1,37 @@
+# anirec: `make help` lists what there is. Everything is set up in .venv on first use.
+PYTHON ?= python3
+BIN := .venv/bin
+CONSTRAINTS := .ci/constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check bench clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venv/ready  ## a virtual environment with everything, in .venv (once; downloads about 3 GB)
+
+.venv/ready: pyproject.toml $(CONSTRAINTS)
+	$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info < (3, 14) or sys.exit("anirec needs Python 3.11 to 3.13; this is " + sys.version.split()[0] + ". Name another: make setup PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable '.[dev]'
+	touch $@
+
+demo: setup  ## several models on generated ratings, then the comparison
+	$(BIN)/anirec run -m dataset=demo_ratings model=popularity,bias,item_knn,ease,svd,svdpp
+	$(BIN)/anirec compare outputs/demo_ratings
+
+test: setup  ## all tests
+	$(BIN)/python -m pytest
+
+check: setup  ## format, lint, types, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: setup  ## speed and memory beside Surprise, measured in one run
+	$(BIN)/python -m experiments.benchmarks
+
+clean:  ## remove the virtual environment
+	rm -rf .venv
