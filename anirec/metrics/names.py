@@ -1,0 +1,93 @@
+"""Metric names: `split/metric`, `@k` for a list of k, and the segment last: `test/ndcg@10/cold_users`."""
+
+import difflib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from anirec.errors import UserError
+from anirec.metrics import beyond_accuracy, ranking, rating  # noqa: F401  (importing them declares their metrics)
+from anirec.metrics.declared import DECLARED, Metric
+
+PATTERN = re.compile(r"(?:(?P<split>[a-z]+)/)?(?P<metric>[a-z0-9_]+)(?:@(?P<k>[1-9][0-9]*))?(?:/(?P<segment>[a-z_]+))?")
+
+
+@dataclass(frozen=True)
+class MetricName:
+    """A metric's name, taken apart.
+
+    >>> MetricName.parse("test/ndcg@10/cold_users")
+    MetricName(split='test', metric='ndcg', k=10, segment='cold_users')
+    >>> MetricName.parse("rmse")
+    MetricName(split='', metric='rmse', k=None, segment='')
+    """
+
+    split: str
+    metric: str
+    k: int | None
+    segment: str
+
+    @classmethod
+    def parse(cls, name: str) -> "MetricName":
+        """Take any name apart; one of another form is a metric of its own."""
+        found = PATTERN.fullmatch(name)
+        if found is None:
+            return cls("", name, None, "")
+        k = found["k"]
+        return cls(found["split"] or "", found["metric"], int(k) if k else None, found["segment"] or "")
+
+    @property
+    def short(self) -> str:
+        """Without split and segment: `ndcg@10`."""
+        return self.metric if self.k is None else f"{self.metric}@{self.k}"
+
+    @property
+    def declared(self) -> Metric | None:
+        """The metric itself; None for one that only a model knows, such as its own loss."""
+        return DECLARED.get(self.metric)
+
+
+def lower_is_better(name: str) -> bool:
+    """The direction of any logged name. What is not declared is better higher, unless it is called a loss or an error.
+
+    >>> [name for name in ("test/rmse", "val/ndcg@10", "test/gini@10/cold_users", "val/loss") if lower_is_better(name)]
+    ['test/rmse', 'test/gini@10/cold_users', 'val/loss']
+    """
+    parsed = MetricName.parse(name)
+    if parsed.declared:
+        return parsed.declared.lower_is_better
+    return parsed.metric.endswith(("loss", "error"))
+
+
+def checked(names: Iterable[str]) -> list[MetricName]:
+    """The names of metrics to compute, taken apart.
+
+    Raises:
+        UserError: Naming every unknown metric with the nearest right one, and every missing or needless `@k`.
+
+    >>> checked(["rsme", "ndcg"])
+    Traceback (most recent call last):
+    anirec.errors.UserError: Wrong metric names:
+      rsme: no such metric; did you mean rmse?
+      ndcg: needs the length of the list, such as ndcg@10
+    """
+    names = list(names)
+    problems = [f"  {name}: {problem}" for name in names if (problem := problem_with(name))]
+    if problems:
+        raise UserError("\n".join(["Wrong metric names:", *problems]))
+    return [MetricName.parse(name) for name in names]
+
+
+def problem_with(name: str) -> str:
+    """What is wrong with the name of a metric to compute; empty if nothing is."""
+    parsed = MetricName.parse(name)
+    if parsed.split or parsed.segment:
+        return f"give the metric alone, {parsed.short}; splits and segments are added to it"
+    if parsed.declared is None:
+        near = difflib.get_close_matches(parsed.metric, DECLARED, n=1)
+        return "no such metric; " + (f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(DECLARED))}")
+    if parsed.declared.needs_k and parsed.k is None:
+        return f"needs the length of the list, such as {name}@10"
+    if not parsed.declared.needs_k and parsed.k is not None:
+        return f"takes no @k; write {parsed.metric}"
+    return ""

@@ -1,0 +1,61 @@
+"""From evaluated rows and top lists to named values, over everybody and by segment. Undefined ones are NaN."""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anirec.metrics.beyond_accuracy import Catalogue
+from anirec.metrics.declared import DECLARED, Metric
+from anirec.metrics.evaluated import Ranked, Rows
+from anirec.metrics.names import MetricName
+from anirec.metrics.segments import Thirds
+
+Counts = NDArray[np.int64]
+Values = Iterator[tuple[str, float]]
+
+
+def rating_values(names: Iterable[MetricName], rows: Rows) -> Values:
+    """`rmse` and its like."""
+    for name, metric in of_kind("rating", names):
+        yield name.short, metric.function(rows.prediction, rows.target)
+
+
+def ranking_values(names: Iterable[MetricName], ranked: Ranked) -> Values:
+    """`ndcg@10` and its like: means over the users."""
+    for name, value_u in per_user(names, ranked):
+        yield name.short, float(value_u.mean())
+
+
+def list_values(names: Iterable[MetricName], ranked: Ranked, catalogue: Catalogue) -> Values:
+    """`novelty@10` and its like: means over the users that they are defined for."""
+    for name, metric in of_kind("lists", names):
+        value = np.asarray(metric.function(ranked.top.items_uk[:, : name.k], catalogue))
+        yield name.short, float(value[~np.isnan(value)].mean()) if not np.isnan(value).all() else float("nan")
+
+
+def segment_values(
+    names: list[MetricName], rows: Rows, ranked: Ranked | None, count_u: Counts, count_i: Counts
+) -> Values:
+    """`rmse/cold_users`, `rmse/heavy_items`, `ndcg@10/middle_users`."""
+    for noun, index, counts in (("users", rows.user, count_u), ("items", rows.item, count_i)):
+        thirds = Thirds.of(counts[np.unique(index)])
+        for segment, mask in thirds.masks(counts[index]):
+            for short, value in rating_values(names, rows.where(mask)):
+                yield f"{short}/{segment}_{noun}", value
+        if noun == "users" and ranked:
+            for segment, mask in thirds.masks(counts[ranked.top.users]):
+                for name, value_u in per_user(names, ranked):
+                    yield f"{name.short}/{segment}_{noun}", float(value_u[mask].mean())
+
+
+def per_user(names: Iterable[MetricName], ranked: Ranked) -> Iterator[tuple[MetricName, NDArray[np.float64]]]:
+    """The (U,) values behind each ranking metric."""
+    for name, metric in of_kind("ranking", names):
+        yield name, metric.function(ranked.hits_uk[:, : name.k], ranked.n_relevant_u)
+
+
+def of_kind(kind: str, names: Iterable[MetricName]) -> Iterator[tuple[MetricName, Metric]]:
+    """The metrics of that kind."""
+    metrics = ((name, DECLARED[name.metric]) for name in names)
+    return ((name, metric) for name, metric in metrics if metric.kind == kind)

@@ -1,0 +1,123 @@
+"""Which runs belong together: seeds and folds of one configuration in a group, groups on equal data in a family."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from anirec.report.runs import Run
+from anirec.report.settings import Settings, described, differing, flat
+
+# The family says what data and split are; the others change where a run goes and what it is called, not what it finds.
+ASIDE = frozenset({"dataset", "split", "seed", "paths", "run", "logger", "hydra", "resume", "tags"})
+SEEDS = frozenset({"seed", "random_state"})
+# These change what the figures of a run mean, so that they are told wherever runs differ in them;
+JUDGED = frozenset({"metrics.relevant_from", "metrics.max_users"})
+# these only which figures there are, so that they are told where nothing else tells two groups apart.
+MEASURED = frozenset({"metrics.names", "metrics.segments", "metrics.block"})
+
+
+@dataclass
+class Group:
+    """Runs that differ in seed and fold alone.
+
+    Attributes:
+        members: The runs, newest of each seed and fold.
+        settings: Their configuration, flat: `model.n_factors` to 20.
+        differences: The part of it that tells this group from others of the same model: `n_factors=20`.
+        repeats: Older runs with the seed and fold of a member; not counted twice.
+    """
+
+    members: list[Run]
+    settings: Settings
+    differences: list[str] = field(default_factory=list)
+    repeats: list[Run] = field(default_factory=list)
+
+    @property
+    def model(self) -> str:
+        return self.members[0].model
+
+    @property
+    def label(self) -> str:
+        return " ".join([self.model, *self.differences])
+
+
+@dataclass
+class Family:
+    """Groups that may be ranked together: same data, same split (any of its folds)."""
+
+    title: str
+    groups: list[Group]
+
+    @property
+    def runs(self) -> list[Run]:
+        return [run for group in self.groups for run in group.members]
+
+
+def families(runs: Iterable[Run]) -> list[Family]:
+    """Finished runs, sorted into families and groups."""
+    by_family: dict[str, list[Run]] = defaultdict(list)
+    for run in runs:
+        by_family[str(run.split["family"])].append(run)
+    titles = family_titles(by_family)
+    return [Family(titles[family], groups(members)) for family, members in by_family.items()]
+
+
+def groups(runs: Iterable[Run]) -> list[Group]:
+    """The groups of one family, labelled so that no two look alike."""
+    by_settings: dict[str, tuple[Settings, list[Run]]] = {}
+    for run in runs:
+        settings = identity(run)
+        by_settings.setdefault(f"{run.model} {sorted(settings.items())}", (settings, []))[1].append(run)
+    found = [group_of(settings, members) for settings, members in by_settings.values()]
+    judged = sorted(JUDGED.intersection(differing([group.settings for group in found])))
+    for model in dict.fromkeys(group.model for group in found):
+        label([group for group in found if group.model == model], judged)
+    return found
+
+
+def label(alike: list[Group], judged: Iterable[str]) -> None:
+    """Set the differences of all groups of one model: its own settings first."""
+    different = dict.fromkeys([*differing([group.settings for group in alike]), *judged])
+    keys = sorted(different, key=lambda key: not key.startswith("model."))
+    telling = [key for key in keys if key not in MEASURED]
+    if len({str([group.settings.get(key) for key in telling]) for group in alike}) == len(alike):
+        keys = telling
+    for group in alike:
+        group.differences = described(group.settings, keys)
+
+
+def group_of(settings: Settings, runs: list[Run]) -> Group:
+    """Folder names begin with the time of the run: the last one of a seed and fold is the newest."""
+    newest = {run.replicate: run for run in sorted(runs, key=lambda run: run.folder.name)}
+    members = sorted(newest.values(), key=lambda run: str(run.replicate))
+    return Group(members, settings, repeats=[run for run in runs if run not in members])
+
+
+def identity(run: Run) -> Settings:
+    """What of a run's configuration decides its results."""
+    config = {key: value for key, value in run.config.items() if key not in ASIDE}
+    # A path inside the run's own folder is another one in every run.
+    return {
+        key: value
+        for key, value in flat(config)
+        if key.rpartition(".")[2] not in SEEDS and f"/{run.folder.name}/" not in f"{value}/"
+    }
+
+
+def family_titles(by_family: dict[str, list[Run]]) -> dict[str, str]:
+    """Dataset and split of each family, with what tells it from others of the same names."""
+    plain = {family: f"{runs[0].dataset}, {runs[0].split_name} split" for family, runs in by_family.items()}
+    settings = {family: data_settings(runs[0]) for family, runs in by_family.items()}
+    titles = {}
+    for family, title in plain.items():
+        namesakes = [settings[other] for other in plain if plain[other] == title]
+        differences = described(settings[family], differing(namesakes))
+        # Equal settings of unequal families: the dump itself is another one.
+        distinct = differences or ([f"family {family[:8]}"] if len(namesakes) > 1 else [])
+        titles[family] = f"{title} ({', '.join(distinct)})" if distinct else title
+    return titles
+
+
+def data_settings(run: Run) -> Settings:
+    config = {section: run.config.get(section) for section in ("dataset", "split")}
+    return {key: value for key, value in flat(config) if key != "split.fold"}

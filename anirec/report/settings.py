@@ -1,0 +1,46 @@
+"""A run's configuration as flat settings: where runs differ, and how to say so in few words."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+MAX_VALUE = 24
+Settings = dict[str, Any]
+
+
+def flat(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested mappings as dotted keys.
+
+    >>> dict(flat({"model": {"_target_": "SVD", "lr": 0.005}, "objective": "val/rmse"}))
+    {'model._target_': 'SVD', 'model.lr': 0.005, 'objective': 'val/rmse'}
+    """
+    if not isinstance(config, dict) or not config:
+        yield prefix, config
+        return
+    for key, value in config.items():
+        yield from flat(value, f"{prefix}.{key}" if prefix else str(key))
+
+
+def differing(settings: Sequence[Settings]) -> list[str]:
+    """Keys that not all have, or not with the same value."""
+    keys = dict.fromkeys(key for one in settings for key in one)
+    return [key for key in keys if any(key not in one or one[key] != settings[0].get(key) for one in settings)]
+
+
+def described(settings: Settings, keys: Iterable[str]) -> list[str]:
+    """`n_factors=20` for what belongs to the model, with its section for the rest; unset ones are left out.
+
+    >>> described({"model.n_factors": 20, "trainer.max_epochs": 3}, ["model.n_factors", "model.lr"])
+    ['n_factors=20']
+    """
+    return [f"{key.removeprefix('model.')}={brief(settings[key])}" for key in keys if key in settings]
+
+
+def brief(value: Any) -> str:
+    """As in YAML, and no longer than a table bears.
+
+    >>> brief(None), brief(0.02), brief("bert-base-uncased"), brief(["rmse", "mae", "r2", "ndcg@10"])
+    ('null', '0.02', 'bert-base-uncased', '["rmse", "mae", "r2", "…')
+    """
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    return text if len(text) <= MAX_VALUE else text[: MAX_VALUE - 1] + "…"

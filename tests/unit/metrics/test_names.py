@@ -1,0 +1,47 @@
+import pytest
+
+from anirec.errors import UserError
+from anirec.metrics.declared import DECLARED
+from anirec.metrics.names import MetricName, checked, lower_is_better
+
+
+def test_every_declared_metric_can_be_asked_for_by_name() -> None:
+    names = [f"{metric.name}@10" if metric.needs_k else metric.name for metric in DECLARED.values()]
+    assert [name.short for name in checked(names)] == names
+
+
+def test_directions() -> None:
+    lower = {name for name in DECLARED if lower_is_better(name)}
+    assert lower >= {"rmse", "mae", "mse", "gini", "popularity"}
+    assert not lower & {
+        "r2",
+        "ndcg",
+        "hit_rate",
+        "map",
+        "mrr",
+        "recall",
+        "precision",
+        "coverage",
+        "novelty",
+        "diversity",
+    }
+    assert lower_is_better("val/rmse/cold_users")
+    assert lower_is_better("train/loss")
+    assert not lower_is_better("test/applause")
+
+
+def test_all_wrong_names_are_reported_at_once() -> None:
+    with pytest.raises(UserError) as error:
+        checked(["rmse", "ndgc@10", "recall", "mae@5", "test/rmse", "qqqq"])
+    message = str(error.value)
+    assert "ndgc@10: no such metric; did you mean ndcg?" in message
+    assert "recall@10" in message
+    assert "mae@5: takes no @k" in message
+    assert "test/rmse: give the metric alone, rmse" in message
+    assert "qqqq: no such metric; there are coverage" in message
+    assert "\n  rmse" not in message
+
+
+@pytest.mark.parametrize("name", ["Best ever!", "ndcg@0", "a/b/c/d"])
+def test_names_of_another_form_are_taken_as_they_are(name: str) -> None:
+    assert MetricName.parse(name).metric == name

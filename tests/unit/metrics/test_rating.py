@@ -1,0 +1,47 @@
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from sklearn import metrics as sklearn_metrics
+
+from anirec.metrics.declared import RowMetric
+from anirec.metrics.rating import mae, mse, r2, rmse
+
+REFERENCES = {
+    mse: sklearn_metrics.mean_squared_error,
+    rmse: sklearn_metrics.root_mean_squared_error,
+    mae: sklearn_metrics.mean_absolute_error,
+    r2: sklearn_metrics.r2_score,
+}
+ratings = arrays(np.float32, (2, 20), elements=st.floats(1, 10, width=32))
+
+
+@pytest.mark.parametrize("metric", REFERENCES, ids=lambda metric: metric.name)
+@given(columns=ratings)
+def test_agrees_with_sklearn(metric: RowMetric, columns: np.ndarray) -> None:
+    prediction, target = columns.astype(np.float64)
+    if target.std() > 1e-3:
+        assert metric(prediction, target) == pytest.approx(REFERENCES[metric](target, prediction), rel=1e-6, abs=1e-9)
+
+
+def test_sums_in_float64_whatever_comes_in() -> None:
+    prediction = np.full(1_000_000, 7.1, dtype=np.float32)
+    assert mae(prediction, np.zeros_like(prediction)) == pytest.approx(float(np.float32(7.1)), rel=1e-12)
+
+
+def test_r2_of_equal_targets_is_undefined() -> None:
+    assert np.isnan(r2([7.0, 8.0], [6.0, 6.0]))
+
+
+@pytest.mark.parametrize("metric", REFERENCES, ids=lambda metric: metric.name)
+def test_one_definition_serves_tensors_and_polars(metric: RowMetric) -> None:
+    prediction, target = np.random.default_rng(0).uniform(1, 10, size=(2, 50))
+    tensors = [term.sum() for term in metric.terms(torch.from_numpy(prediction), torch.from_numpy(target))]
+    frame = pl.DataFrame({"prediction": prediction, "target": target})
+    terms = metric.terms(pl.col("prediction"), pl.col("target"))
+    columns = frame.select(term.sum().alias(str(i)) for i, term in enumerate(terms)).row(0)
+    assert float(metric.value(50, *tensors)) == pytest.approx(metric(prediction, target))
+    assert metric.value(50, *columns) == pytest.approx(metric(prediction, target))

@@ -1,0 +1,74 @@
+from collections.abc import Callable
+from pathlib import Path
+
+from anirec.report.groups import families
+from anirec.report.runs import read_runs
+
+WriteRun = Callable[..., Path]
+
+
+def labels(folder: Path) -> dict[str, list[str]]:
+    return {family.title: [group.label for group in family.groups] for family in families(read_runs([folder]))}
+
+
+def test_seeds_and_folds_are_one_group(write_run: WriteRun, tmp_path: Path) -> None:
+    for seed in (1, 2):
+        for fold in (0, 1, 2):
+            write_run("svd", seed=seed, fold=fold, split="k_fold", config={"model.random_state": seed})
+    (family,) = families(read_runs([tmp_path]))
+    (group,) = family.groups
+    assert len(group.members) == 6
+    assert group.label == "svd"
+    assert family.title == "mal_2016, k_fold split"
+
+
+def test_groups_of_one_model_are_told_apart_by_their_settings(write_run: WriteRun, tmp_path: Path) -> None:
+    write_run("svdpp")
+    write_run("svdpp", config={"model.n_factors": 20})
+    write_run("svdpp", config={"trainer.max_epochs": 3})
+    write_run("popularity")
+    assert sorted(labels(tmp_path)["mal_2016, random split"]) == [
+        "popularity",
+        "svdpp n_factors=20 trainer.max_epochs=12",
+        "svdpp n_factors=80 trainer.max_epochs=12",
+        "svdpp n_factors=80 trainer.max_epochs=3",
+    ]
+
+
+def test_runs_judged_differently_are_marked_whatever_their_model(write_run: WriteRun, tmp_path: Path) -> None:
+    write_run("svd")
+    write_run("ease", config={"metrics.relevant_from": 8})
+    assert sorted(labels(tmp_path)["mal_2016, random split"]) == [
+        "ease metrics.relevant_from=8",
+        "svd metrics.relevant_from=null",
+    ]
+
+
+def test_the_choice_of_metrics_tells_groups_apart_only_where_nothing_else_does(
+    write_run: WriteRun, tmp_path: Path
+) -> None:
+    write_run("svd", config={"metrics.names": ["rmse"]})
+    write_run("svd", config={"metrics.names": ["rmse", "mae"], "model.n_factors": 20})
+    assert sorted(labels(tmp_path)["mal_2016, random split"]) == ["svd n_factors=20", "svd n_factors=80"]
+    write_run("svd", config={"metrics.names": ["rmse", "mae"]})
+    assert 'svd n_factors=80 metrics.names=["rmse"]' in labels(tmp_path)["mal_2016, random split"]
+
+
+def test_families_of_one_name_are_told_apart(write_run: WriteRun, tmp_path: Path) -> None:
+    write_run("svd", family="aaa")
+    write_run("svd", family="bbb", config={"split.test": 0.2})
+    write_run("svd", family="ccc", dataset="mal_2018")
+    write_run("svd", family="ddd", dataset="mal_2018")
+    assert set(labels(tmp_path)) == {
+        "mal_2016, random split (split.test=0.1)",
+        "mal_2016, random split (split.test=0.2)",
+        "mal_2018, random split (family ccc)",
+        "mal_2018, random split (family ddd)",
+    }
+
+
+def test_a_run_made_again_counts_once_and_the_newest_counts(write_run: WriteRun, tmp_path: Path) -> None:
+    older, other, newer = write_run("svd", seed=1), write_run("svd", seed=2), write_run("svd", seed=1)
+    ((group,),) = (family.groups for family in families(read_runs([tmp_path])))
+    assert {run.folder for run in group.members} == {newer.resolve(), other.resolve()}
+    assert [run.folder for run in group.repeats] == [older.resolve()]
