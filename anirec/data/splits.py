@@ -1,0 +1,145 @@
+"""Splits: which rows train, which validate, which test. Each is decided by its seed alone, once and for all.
+
+A split sees the dataset's row table, sorted by the dataset, and answers with one part per row.
+"""
+
+from typing import ClassVar
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from anirec.errors import UserError
+
+TRAIN, VAL, TEST = 0, 1, 2
+Parts = NDArray[np.uint8]
+
+
+class Split:
+    """Assigns every row of a table to TRAIN, VAL or TEST.
+
+    `requires` names the columns that the dataset must offer; `replicate` names the setting that makes several splits
+    out of one protocol (the fold of a k-fold), so that their results may be averaged.
+    """
+
+    requires: ClassVar[frozenset[str]] = frozenset()
+    replicate: ClassVar[str | None] = None
+
+    def assign(self, rows: pl.DataFrame) -> Parts:
+        """(n,) uint8: the part of each row."""
+        raise NotImplementedError
+
+
+class Random(Split):
+    """Rows at random.
+
+    Args:
+        test: Share of all rows; 0 < test < 1.
+        val: Share of all rows; 0 validates nothing.
+        seed: Of the split alone, so that runs with other seeds stay comparable.
+    """
+
+    def __init__(self, *, test: float, val: float, seed: int) -> None:
+        check_shares(test=test, val=val)
+        self.test, self.val, self.seed = test, val, seed
+
+    def assign(self, rows: pl.DataFrame) -> Parts:
+        order = np.random.default_rng(self.seed).permutation(len(rows))
+        return parts_in_order(order, round(self.test * len(order)), round(self.val * len(order)))
+
+
+class Temporal(Split):
+    """The latest rows test, those before them validate. Rows without a time train.
+
+    Args:
+        test: Share of the rows that have a time; 0 < test < 1.
+        val: Likewise; 0 validates nothing.
+    """
+
+    requires = frozenset({"timestamp"})
+
+    def __init__(self, *, test: float, val: float) -> None:
+        check_shares(test=test, val=val)
+        self.test, self.val = test, val
+
+    def assign(self, rows: pl.DataFrame) -> Parts:
+        parts = np.zeros(len(rows), dtype=np.uint8)
+        timed = rows["timestamp"].is_not_null().to_numpy().nonzero()[0]
+        if not len(timed):
+            raise UserError("split=temporal: no row of this dataset has a timestamp. Choose split=random or per_user.")
+        latest_first = rows["timestamp"].gather(timed).arg_sort(descending=True).to_numpy()
+        n_test, n_val = round(self.test * len(timed)), round(self.val * len(timed))
+        parts[timed] = parts_in_order(latest_first, n_test, n_val)
+        return parts
+
+
+class KFold(Split):
+    """Rows at random in `folds` equal parts; one of them tests. Run all with `-m split.fold=0,1,2,3,4`.
+
+    Args:
+        folds: Number of folds; at least 2.
+        fold: The one that tests; 0 <= fold < folds.
+        val: Share of all rows, taken from the training folds; 0 validates nothing.
+        seed: Of the split alone.
+    """
+
+    replicate = "fold"
+
+    def __init__(self, *, folds: int, fold: int, val: float, seed: int) -> None:
+        if not 0 <= fold < folds or folds < 2:
+            raise UserError(f"split.fold={fold}, split.folds={folds}: expected 0 <= fold < folds and folds >= 2")
+        check_shares(test=1 / folds, val=val)
+        self.folds, self.fold, self.val, self.seed = folds, fold, val, seed
+
+    def assign(self, rows: pl.DataFrame) -> Parts:
+        order = np.random.default_rng(self.seed).permutation(len(rows))
+        start, stop = (len(rows) * fold // self.folds for fold in (self.fold, self.fold + 1))
+        return parts_in_order(np.roll(order, -start), stop - start, round(self.val * len(rows)))
+
+
+class PerUser(Split):
+    """Hold out a number of random rows of each user; the CS 4120 protocol is one and one.
+
+    Users with too few rows to leave one for training keep them all in training.
+
+    Args:
+        test: Rows of each user that test; at least 1.
+        val: Rows of each user that validate; 0 validates nothing.
+        seed: Of the split alone.
+    """
+
+    requires = frozenset({"user_id"})
+
+    def __init__(self, *, test: int, val: int, seed: int) -> None:
+        if test < 1 or val < 0:
+            raise UserError(f"split.test={test}, split.val={val}: expected rows per user, test >= 1 and val >= 0")
+        self.test, self.val, self.seed = test, val, seed
+
+    def assign(self, rows: pl.DataFrame) -> Parts:
+        user = rows["user"].to_numpy()
+        noise = np.random.default_rng(self.seed).random(len(user))
+        order = np.lexsort((noise, user))
+        _, start, count = np.unique(user[order], return_index=True, return_counts=True)
+        rank = np.arange(len(user)) - np.repeat(start, count)
+        enough = np.repeat(count > self.test + self.val, count)
+        parts = np.zeros(len(user), dtype=np.uint8)
+        parts[order[enough & (rank < self.test + self.val)]] = VAL
+        parts[order[enough & (rank < self.test)]] = TEST
+        return parts
+
+
+def parts_in_order(order: NDArray[np.int64], n_test: int, n_val: int) -> Parts:
+    """The first rows of `order` test, the next validate, the rest trains.
+
+    >>> parts_in_order(np.array([2, 0, 1, 3]), n_test=1, n_val=1)
+    array([1, 0, 2, 0], dtype=uint8)
+    """
+    parts = np.zeros(len(order), dtype=np.uint8)
+    parts[order[:n_test]] = TEST
+    parts[order[n_test : n_test + n_val]] = VAL
+    return parts
+
+
+def check_shares(*, test: float, val: float) -> None:
+    if not (0 < test < 1 and 0 <= val < 1 and test + val < 1):
+        raise UserError(f"split.test={test}, split.val={val}: expected shares with 0 < test, 0 <= val, test + val < 1")

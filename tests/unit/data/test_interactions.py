@@ -1,0 +1,37 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from anirec.data.interactions import Interactions, UserBlocks
+
+
+def interactions(users: list[int], n_users: int = 10) -> Interactions:
+    user = np.sort(np.array(users, dtype=np.int32))
+    return Interactions(user, np.arange(len(user), dtype=np.int32), np.ones(len(user), dtype=np.float32), n_users)
+
+
+@given(users=st.lists(st.integers(0, 9), max_size=60), rows=st.integers(1, 30), world_size=st.integers(1, 3))
+def test_blocks_hold_whole_users_and_every_row_once(users: list[int], rows: int, world_size: int) -> None:
+    data = interactions(users)
+    shards = [list(UserBlocks(data, rows=rows, rank=rank, world_size=world_size)) for rank in range(world_size)]
+    assert len({len(shard) for shard in shards}) == 1
+    batches = [batch for shard in shards for batch in shard]
+    assert sorted(int(i) for batch in batches for i in batch.item) == list(range(len(users)))
+    owners = [set(batch.user.tolist()) for batch in batches]
+    assert sum(len(owner) for owner in owners) == len(set(users))
+
+
+def test_blocks_are_about_as_large_as_asked() -> None:
+    data = interactions(np.repeat(np.arange(100), 7).tolist(), n_users=100)
+    sizes = [len(batch.user) for batch in UserBlocks(data, rows=70)]
+    assert sizes == [70] * 10
+
+
+def test_indptr_has_users_without_rows() -> None:
+    assert interactions([1, 1, 3], n_users=5).indptr.tolist() == [0, 0, 2, 2, 3, 3]
+
+
+@pytest.mark.parametrize("n_users", [0, 4])
+def test_no_rows_no_batches(n_users: int) -> None:
+    assert list(UserBlocks(interactions([], n_users), rows=10)) == []
