@@ -1,0 +1,129 @@
+"""What every model promises, whatever it learns and however."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+from pytorch_lightning import LightningModule
+from torch import Tensor
+
+from anirec.data.interactions import RatingBatch, UserBlocks
+
+if TYPE_CHECKING:
+    from anirec.data.datamodule import RatingData
+
+
+def at_least(low: float, **values: float) -> Any:
+    """The one keyword's value, checked.
+
+    >>> at_least(0, damping=5.0)
+    5.0
+    >>> at_least(0, damping=-1.0)
+    Traceback (most recent call last):
+    ValueError: damping=-1.0, expected a number >= 0
+    """
+    ((name, value),) = values.items()
+    if not value >= low:
+        raise ValueError(f"{name}={value}, expected a number >= {low}")
+    return value
+
+
+class Model(LightningModule):
+    """A LightningModule whose `forward(batch)` gives one prediction per row, in the data's unit.
+
+    `requires` names the dataset columns it reads; a dataset without them is refused before any work.
+    """
+
+    requires: ClassVar[frozenset[str]] = frozenset()
+    is_allocated = False
+
+    def batches(self, data: Any, rank: int, world_size: int) -> Iterable[Any]:
+        """The training batches of one epoch, as this model wants them: this process's share, without repeats."""
+        raise NotImplementedError(f"{type(self).__name__} must say which training batches it wants")
+
+    def allocate(self) -> None:
+        """Create what has the data's size; called once, when the sizes are known."""
+
+    def configure_model(self) -> None:
+        """Lightning calls this before every stage; what was learned in the last one stays."""
+        if not self.is_allocated:
+            self.allocate()
+            self.is_allocated = True
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Make room for the saved buffers: some are born in training, or as long as the training set was."""
+        self.configure_model()
+        learned = {name for name, _ in self.named_parameters()}
+        for name, saved in checkpoint["state_dict"].items():
+            owner, _, leaf = name.rpartition(".")
+            if name not in learned:
+                self.get_submodule(owner).register_buffer(leaf, torch.empty_like(saved, device=self.device))
+
+    def validation_step(self, batch: Any, batch_index: int) -> Tensor:
+        return self(batch)
+
+    def test_step(self, batch: Any, batch_index: int) -> Tensor:
+        return self(batch)
+
+    def predict_step(self, batch: Any, batch_index: int) -> Tensor:
+        return self(batch)
+
+
+class SelfTaught(Model):
+    """A model that learns inside `training_step`, by counting or by its own kernel: Lightning's optimisers rest."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+
+    def configure_optimizers(self) -> None:
+        """None."""
+
+    def count_step(self) -> None:
+        """Tell Lightning that something was learned: it saves no checkpoint unless its step count has grown."""
+        progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
+        progress.increment_ready()
+        progress.increment_completed()
+
+
+class RatingModel(Model):
+    """Predicts what a user would rate an item, and ranks the whole catalogue for a user.
+
+    `n_users` and `n_items` come from the data at `configure_model`, or from the checkpoint. Tables that are looked up
+    by user or item have one row more than that: index -1, an unknown id, finds the fallback in the last row.
+    """
+
+    requires: ClassVar[frozenset[str]] = frozenset({"user_id", "item_id", "rating"})
+    uses_unrated: ClassVar[bool] = False
+    block_rows: ClassVar[int] = 1 << 18
+
+    def batches(self, data: "RatingData", rank: int, world_size: int) -> Iterable[RatingBatch]:
+        rows = data.train_and_unrated if self.uses_unrated else data.train
+        return UserBlocks(rows, rows=self.block_rows, rank=rank, world_size=world_size)
+
+    def setup(self, stage: str) -> None:
+        self.n_users, self.n_items = self.data.n_users, self.data.n_items
+
+    @property
+    def data(self) -> "RatingData":
+        return self.trainer.datamodule  # type: ignore[attr-defined]
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["sizes"] = {"n_users": self.n_users, "n_items": self.n_items}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.n_users, self.n_items = (
+            checkpoint["sizes"]["n_users"],
+            checkpoint["sizes"]["n_items"],
+        )
+        super().on_load_checkpoint(checkpoint)
+
+    def score_items(self, users: Tensor) -> Tensor:
+        """Ranking scores (B, n_items), float; higher is better. `users` is int64 (B,), -1 for unknown.
+
+        Falls back to the predicted rating of every item.
+        """
+        items = torch.arange(self.n_items, device=users.device)
+        nothing = torch.empty(0, device=users.device)
+        rows = [self(RatingBatch(user.expand(len(items)), items, nothing)) for user in users]
+        return torch.stack(rows)
