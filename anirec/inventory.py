@@ -1,0 +1,77 @@
+"""The `data` verbs: which datasets there are, where they come from, what is in them."""
+
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from rich.console import Console
+from rich.table import Table
+
+from anirec.config import conf_folder, nearest, options
+from anirec.data.inventory import facts, histogram
+from anirec.data.prepare import prepare
+from anirec.data.sources.source import Dump, Source
+from anirec.errors import UserError
+
+CONSOLE = Console(highlight=False)
+
+
+def source_of(name: str) -> tuple[Source, str]:
+    """The reader of a dataset, and the cache folder."""
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        if name not in (names := options("dataset")):
+            raise UserError(f"{name}: no such dataset{nearest(name, names)} There are: {', '.join(names)}")
+        config = compose("config", [f"dataset={name}"])
+        return instantiate(config.dataset.source, _convert_="all"), config.paths.cache
+
+
+def show_list() -> None:
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        names = options("dataset")
+    table = Table("dataset", "what", "files", box=None, pad_edge=False)
+    for name in names:
+        table.add_row(name, purpose(name), presence(source_of(name)[0]))
+    CONSOLE.print(table)
+
+
+def purpose(name: str) -> str:
+    """The first line of the YAML."""
+    with (conf_folder() / "dataset" / f"{name}.yaml").open(encoding="utf-8") as file:
+        return file.readline().lstrip("# ").strip().partition(":")[0]
+
+
+def presence(source: Source) -> str:
+    try:
+        files = source.files()
+    except UserError:
+        return "missing: anirec data get " + source.name
+    return f"{len(files)} here" if files else "generated"
+
+
+def show_prepared(name: str) -> None:
+    source, cache = source_of(name)
+    prepared = prepare(source, cache)
+    CONSOLE.print(f"{name} is in {prepared.folder}", soft_wrap=True)
+
+
+def show_description(name: str) -> None:
+    source, cache = source_of(name)
+    prepared = prepare(source, cache)
+    for rows in (facts(source, prepared), histogram(prepared)):
+        table = Table.grid(padding=(0, 2))
+        for row in rows:
+            table.add_row(*row)
+        CONSOLE.print(table)
+        CONSOLE.print()
+
+
+def show_origin(name: str) -> None:
+    """Dumps are behind their hosts' accounts and licences: a person fetches them."""
+    source, _ = source_of(name)
+    if not isinstance(source, Dump):
+        CONSOLE.print(f"{name} is generated; there is nothing to get.")
+        return
+    CONSOLE.print(f"From: {source.origin}", soft_wrap=True)
+    CONSOLE.print(f"Into: {source.folder.absolute()}", soft_wrap=True)
+    for need in source.needs:
+        CONSOLE.print(f"  {need}", soft_wrap=True)
+    CONSOLE.print(f"State: {presence(source)}")
+

@@ -1,0 +1,78 @@
+"""What watches a training: checkpoints and early stopping by the objective, in the metric's own direction."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.callbacks import Checkpoint, EarlyStopping, RichProgressBar
+
+from anirec.atomic import replacing
+from anirec.metrics.names import lower_is_better
+
+
+class LastAndBest(Checkpoint):
+    """Save `last.ckpt` after every epoch, and keep as `best.ckpt` the one that is best by the objective.
+
+    Args:
+        folder: Where both go. The best is a hard link to what was the last: the bytes are written once.
+        objective: A validation metric, or None: then there is no best.
+    """
+
+    def __init__(self, *, folder: str, objective: str | None) -> None:
+        self.folder, self.objective = Path(folder), objective
+        self.best_score: float | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best_score": self.best_score}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.best_score = state["best_score"]
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        score = self.score(trainer)
+        improved = score is not None and (self.best_score is None or score < self.best_score)
+        if improved:
+            self.best_score = score
+        # Every process must ask, since Lightning waits for all of them; the first one writes.
+        beside = self.folder / ".last.ckpt"
+        trainer.save_checkpoint(beside)
+        if trainer.is_global_zero:
+            last = beside.replace(self.folder / "last.ckpt")
+            if improved:
+                with replacing(self.folder / "best.ckpt") as beside:
+                    os.link(last, beside)
+
+    def score(self, trainer: Trainer) -> float | None:
+        """The objective, turned so that lower is better; None where there is none."""
+        value = trainer.callback_metrics.get(self.objective) if self.objective else None
+        if value is None or not torch.isfinite(value):
+            return None
+        return float(value) if lower_is_better(self.objective or "") else -float(value)
+
+
+class Patience(EarlyStopping):
+    """Stop when the objective has not improved for some epochs.
+
+    Args:
+        objective: A validation metric.
+        epochs: How many epochs without improvement to bear; >= 1.
+        min_delta: What counts as an improvement, in the metric's unit.
+    """
+
+    def __init__(self, *, objective: str, epochs: int, min_delta: float) -> None:
+        mode = "min" if lower_is_better(objective) else "max"
+        super().__init__(monitor=objective, patience=epochs, min_delta=min_delta, mode=mode, verbose=False)
+
+
+class ProgressBar(RichProgressBar):
+    """Lightning's bar on a terminal; nothing where nobody watches."""
+
+    def __init__(self) -> None:
+        super().__init__(leave=False)
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        super().setup(trainer, pl_module, stage)
+        if not os.isatty(2):
+            self.disable()

@@ -1,0 +1,88 @@
+"""What a run says on the terminal."""
+
+import json
+import logging
+import os
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
+from pytorch_lightning.utilities import rank_zero_only
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from anirec.errors import UserError
+
+CONSOLE = Console(stderr=True, highlight=False, soft_wrap=True)
+
+# Lightning's advice that does not hold here: batches are slices of arrays, and counting needs no optimiser.
+NOISE = (
+    "does not have many workers",
+    "returned `None`",
+    "no `",
+    "smaller than the logging",
+    "isinstance.treespec, LeafSpec",
+)
+
+
+def quiet() -> None:
+    """Leave the terminal to the progress bar and to what a user needs."""
+    for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    for words in NOISE:
+        warnings.filterwarnings("ignore", f".*{words}.*")
+
+
+@rank_zero_only
+def announce(path: Path, what: str) -> None:
+    CONSOLE.print(f"[bold]{what}[/] {escape(shown(path))}")
+
+
+@rank_zero_only
+def show_result(metrics: Mapping[str, float], *, objective: str | None, in_full: bool) -> None:
+    """Validation and test side by side; one line for a job of many. Segments are in metrics.json."""
+    if not in_full:
+        name = (objective or "test/rmse").partition("/")[2]
+        CONSOLE.print(
+            "  " + "  ".join(f"{key} {metrics[key]:.4f}" for key in (f"val/{name}", f"test/{name}") if key in metrics)
+        )
+        return
+    table = Table("metric", "val", "test", box=None, pad_edge=False)
+    names = dict.fromkeys(name.partition("/")[2] for name in metrics if name.count("/") == 1)
+    for name in names:
+        cells = [metrics.get(f"{split}/{name}") for split in ("val", "test")]
+        if any(cell is not None for cell in cells):
+            table.add_row(name, *("" if cell is None else f"{cell:.4f}".removesuffix(".0000") for cell in cells))
+    CONSOLE.print(table)
+    for name, value in metrics.items():
+        if name.startswith("floor/"):
+            CONSOLE.print(f"best reachable {name.removeprefix('floor/')} on this data: {value:.4f}")
+
+
+def show_sweep(sweep: Path) -> int:
+    """How the jobs of a sweep ended; returns how many did not finish."""
+    statuses = [(path, json.loads((path / "status.json").read_text())) for path in sorted(sweep.glob("[0-9]*"))]
+    unfinished = [(path, status) for path, status in statuses if status["state"] != "finished"]
+    CONSOLE.print(f"{len(statuses) - len(unfinished)} of {len(statuses)} jobs finished.", end=" ")
+    CONSOLE.print(f"Compare them: [bold]anirec compare {escape(shown(sweep))}[/]")
+    if unfinished:
+        table = Table("job", "overrides", "error", box=None, pad_edge=False)
+        for path, status in unfinished:
+            overrides = json.loads((path / "provenance.json").read_text())["overrides"]
+            table.add_row(path.name, escape(" ".join(overrides)), escape(str(status["error"] or status["state"])))
+        CONSOLE.print(table)
+    return len(unfinished)
+
+
+def show_failure(path: Path, error: Exception) -> None:
+    message = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+    CONSOLE.print(f"[bold red]failed[/] {escape(message)}")
+    if not isinstance(error, UserError):
+        CONSOLE.print(f"The traceback is in {escape(shown(path / 'error.txt'))}")
+
+
+def shown(path: Path) -> str:
+    """The path as the user would type it from here."""
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative

@@ -1,0 +1,113 @@
+"""The run folder: everything that is known of a run, in files that any tool can read.
+
+`config.yaml`, `provenance.json`, `status.json`, `metrics.json`, `history.csv`, `predictions.parquet`,
+`recommendations.parquet`, `checkpoints/{last,best}.ckpt`.
+"""
+
+import json
+import os
+import time
+import traceback
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import polars as pl
+from pytorch_lightning.utilities import rank_zero_only
+
+from anirec.atomic import replacing, write_text
+from anirec.errors import UserError
+from anirec.tracking.provenance import Memory, code, device, versions
+
+
+class RunFolder:
+    """A run from its first moment to its last; a context manager that records how the run ended.
+
+    Args:
+        path: The folder; see `new_folder`.
+        config: The resolved config as YAML.
+        identity: What the run is: dataset, model, seed, sweep, overrides.
+    """
+
+    def __init__(self, path: Path, *, config: str, identity: dict[str, Any]) -> None:
+        self.path = path
+        self.provenance: dict[str, Any] = {**identity, "git": code(), "versions": versions(), "device": device()}
+        self.config = config
+
+    def __enter__(self) -> Self:
+        self.started, self.memory = time.perf_counter(), Memory()
+        self.status("running")
+        self.write("config.yaml", self.config)
+        self.write_json("provenance.json", self.provenance)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.provenance["wall_seconds"] = round(time.perf_counter() - self.started, 3)
+        self.provenance["peak_memory_mb"] = self.memory.peak_mb()
+        self.write_json("provenance.json", self.provenance)
+        if error is None:
+            self.status("finished")
+        else:
+            self.write("error.txt", "".join(traceback.format_exception(error)))
+            self.status(
+                "failed", f"{type(error).__name__}: {error}" if not isinstance(error, UserError) else str(error)
+            )
+
+    def status(self, state: str, error: str | None = None) -> None:
+        """`running`, `finished` or `failed`; the process id tells a running run from one that was killed."""
+        self.write_json("status.json", {"state": state, "error": error, "pid": os.getpid()})
+
+    def write_json(self, name: str, content: dict[str, Any]) -> None:
+        self.write(name, json.dumps(content, indent=2, default=str) + "\n")
+
+    @rank_zero_only
+    def write(self, name: str, text: str) -> None:
+        write_text(self.path / name, text)
+
+    @rank_zero_only
+    def join(self, sweep: Path, number: int) -> None:
+        """Link the run into the folder of its sweep, so that the sweep can be compared as a whole."""
+        link = sweep / f"{number:04d}"
+        link.unlink(missing_ok=True)
+        link.symlink_to(os.path.relpath(self.path, sweep.resolve()), target_is_directory=True)
+
+    @rank_zero_only
+    def write_table(self, name: str, table: pl.DataFrame) -> None:
+        with replacing(self.path / f"{name}.parquet") as beside:
+            table.write_parquet(beside)
+
+    @property
+    def last(self) -> Path:
+        return self.path / "checkpoints" / "last.ckpt"
+
+    @property
+    def best(self) -> Path:
+        """The best checkpoint by the objective; the last where there is none to choose by."""
+        best = self.path / "checkpoints" / "best.ckpt"
+        return best if best.exists() else self.last
+
+
+def new_folder(parent: Path, config_hash: str) -> Path:
+    """`parent/<date>_<time>_<config hash>`, created now; a number is added where that exists already."""
+    stem = f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_{config_hash}"
+    for attempt in range(10_000):
+        path = parent / (f"{stem}_{attempt}" if attempt else stem)
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return path
+    raise UserError(f"{parent}: ten thousand runs of this config began within this second")
+
+
+def unfinished(parent: Path, config_hash: str) -> Path | None:
+    """The latest folder of this config that has a checkpoint and did not finish, or None."""
+    for path in sorted(parent.glob(f"*_{config_hash}*"), reverse=True):
+        status = path / "status.json"
+        if not status.exists() or not (path / "checkpoints" / "last.ckpt").exists():
+            continue
+        if json.loads(status.read_text())["state"] != "finished":
+            return path
+    return None
