@@ -262,8 +262,8 @@ def required_columns(node: dict[str, Any]) -> frozenset[str]:
 
 
 def offered_columns(dataset: dict[str, Any]) -> frozenset[str] | None:
-    """What the dataset, or the source that it reads, declares; None if neither does."""
-    return declared(dataset, "columns") or declared(dataset.get("source", {}), "columns")
+    """What the source that the dataset reads, or else the dataset itself, declares; None if neither does."""
+    return declared(dataset.get("source", dataset), "columns")
 
 
 def declared(node: Any, name: str) -> frozenset[str] | None:

@@ -74,4 +74,3 @@ def show_origin(name: str) -> None:
     for need in source.needs:
         CONSOLE.print(f"  {need}", soft_wrap=True)
     CONSOLE.print(f"State: {presence(source)}")
-

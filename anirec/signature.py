@@ -16,6 +16,9 @@ from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import Any
 
+# Packages whose classes are not followed further when they are a base: they say nothing that is asked for here.
+DEEP = frozenset({"torch", "pytorch_lightning", "lightning"})
+
 
 @dataclass(frozen=True)
 class Parameter:
@@ -83,6 +86,8 @@ def read_signature(target: str) -> Signature:
         for statement in definition.node.body:
             if isinstance(statement, ast.FunctionDef) and statement.name == "__init__":
                 return of_function(statement, skip=1)
+    if not read_to_the_end(target):
+        raise UnreadableError(target)
     return Signature((), open=False)
 
 
@@ -93,6 +98,8 @@ def read_attribute(target: str, name: str) -> Any:
             value = getattr(statement, "value", None)
             if value is not None and any(isinstance(t, ast.Name) and t.id == name for t in targets):
                 return literal(value)
+    if not read_to_the_end(target):
+        raise UnreadableError(target)
     return None
 
 
@@ -120,15 +127,32 @@ def parameter(argument: ast.arg, required: bool) -> Parameter:
 
 
 def lineage(target: str) -> list[Definition]:
-    """The definition of a class and of its bases, nearest first (depth first, which is near enough to Python's)."""
+    """The definition of a class and of its bases, in the order in which Python looks at them."""
+    return list(dict.fromkeys(found for found in depth_first(target)[::-1] if found))[::-1]
+
+
+def read_to_the_end(target: str) -> bool:
+    return None not in depth_first(target)
+
+
+def depth_first(target: str) -> list[Definition | None]:
+    """A class, then each base with its own bases; None for one that is not followed. The last mention counts."""
     definition = locate(target)
-    found = [definition]
+    found: list[Definition | None] = [definition]
     if isinstance(definition.node, ast.ClassDef):
         for base in definition.node.bases:
             name = ast.unparse(base).partition("[")[0]
-            if name not in ("object", "Exception", "ABC", "Protocol", "Generic"):
-                found += lineage(resolve(definition.module, name))
+            if name not in ("object", "ABC", "Protocol", "Generic"):
+                found += followed(definition.module, name)
     return found
+
+
+def followed(module: str, name: str) -> list[Definition | None]:
+    try:
+        base = resolve(module, name)
+        return [None] if base.partition(".")[0] in DEEP else depth_first(base)
+    except UnreadableError:
+        return [None]
 
 
 def locate(target: str) -> Definition:

@@ -80,7 +80,7 @@ def test_predicts_finite_ratings_better_than_the_mean(model: RatingModel, data: 
         predicted = model(rows).numpy()
     assert predicted.shape == (len(data.test),)
     assert np.isfinite(predicted).all()
-    assert 0 < predicted.min()
+    assert predicted.min() > 0
     assert predicted.max() < 12
     mean = data.train.rating.mean()
     assert np.mean((predicted - data.test.rating) ** 2) < np.mean((mean - data.test.rating) ** 2)

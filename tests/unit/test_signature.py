@@ -30,7 +30,7 @@ def test_compiled_classes_are_imported_after_all() -> None:
 
 
 def test_a_target_that_is_not_there() -> None:
-    with pytest.raises(UnknownTargetError, match="no module anirec.models.nothing"):
+    with pytest.raises(UnknownTargetError, match=r"no module anirec\.models\.nothing"):
         signature("anirec.models.nothing.Nothing")
     with pytest.raises(UnknownTargetError):
         signature("anirec.models.popularity.Unpopularity")

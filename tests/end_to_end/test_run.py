@@ -1,0 +1,108 @@
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import polars as pl
+
+from .conftest import SMALL, Anirec, content, runs
+
+
+def test_a_run_leaves_its_folder(anirec: Anirec, tmp_path: Path) -> None:
+    told = anirec("run", *SMALL, "model=popularity", "logger=tensorboard").stderr
+    assert "rmse" in told
+    assert "best reachable rmse" in told
+    (run,) = runs(tmp_path)
+    names = {path.name for path in run.iterdir()}
+    assert names >= {"config.yaml", "provenance.json", "status.json", "metrics.json", "history.csv", "tensorboard"}
+    assert names >= {"predictions.parquet", "recommendations.parquet", "checkpoints"}
+    assert content(run, "status.json")["state"] == "finished"
+    metrics = content(run, "metrics.json")
+    assert metrics["floor/rmse"] < metrics["test/rmse"]
+    assert "test/rmse/cold_users" in metrics
+    provenance = content(run, "provenance.json")
+    assert provenance["split"]["n_test"] == len(pl.read_parquet(run / "predictions.parquet").filter(split="test"))
+    assert provenance["peak_memory_mb"] > 0
+    assert "title" in pl.read_parquet(run / "recommendations.parquet").columns
+    history = pl.read_csv(run / "history.csv")
+    assert history["epoch"].to_list() == [0]
+
+
+def test_the_same_command_gives_the_same_metrics_on_any_number_of_threads(anirec: Anirec, tmp_path: Path) -> None:
+    command = ["run", *SMALL, "model=svdpp", "trainer.deterministic=true"]
+    for threads in ("1", "2"):
+        anirec(*command, OMP_NUM_THREADS=threads, NUMBA_NUM_THREADS=threads)
+    first, second = runs(tmp_path)
+    assert (first / "metrics.json").read_text() == (second / "metrics.json").read_text()
+
+
+def test_a_failing_job_spoils_no_other(anirec: Anirec, tmp_path: Path) -> None:
+    (tmp_path / "mine" / "model").mkdir(parents=True)
+    (tmp_path / "mine" / "model" / "broken.yaml").write_text("_target_: broken.Broken\ndamping: 1\n")
+    (tmp_path / "broken.py").write_text(
+        "from anirec.models.popularity import Popularity\n\n\nclass Broken(Popularity):\n"
+        "    def solve(self):\n        raise ZeroDivisionError('on purpose')\n"
+    )
+    arguments = ["run", "--config-dir", "mine", "-m", *SMALL, "model=broken,popularity,bias"]
+    told = anirec(*arguments, expect=1, PYTHONPATH=str(tmp_path)).stderr
+    assert "2 of 3 jobs finished" in told
+    assert told.rstrip().endswith("ZeroDivisionError: on purpose")
+    (broken,) = runs(tmp_path, "broken")
+    assert content(broken, "status.json")["state"] == "failed"
+    assert "Traceback" in (broken / "error.txt").read_text()
+    (sweep,) = tmp_path.glob("outputs/sweeps/*")
+    table = anirec("compare", str(sweep)).stdout
+    assert "popularity" in table
+    assert "on purpose" in table
+
+
+def test_two_processes_give_the_numbers_of_one(anirec: Anirec, tmp_path: Path) -> None:
+    models = ("popularity", "item_knn")
+    for model in models:
+        anirec("run", *SMALL, f"model={model}")
+        anirec("run", *SMALL, f"model={model}", "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2")
+    for model in models:
+        one, two = (content(run, "metrics.json") for run in runs(tmp_path, model))
+        assert one.keys() == two.keys()
+        assert all(abs(one[name] - two[name]) < 1e-9 for name in one), model
+
+
+def test_a_killed_run_goes_on_where_it_was(anirec: Anirec, tmp_path: Path) -> None:
+    command = ["run", *SMALL, "model=svd", "model.epochs=60"]
+    anirec(*command)
+    (whole,) = runs(tmp_path)
+    process = subprocess.Popen([sys.executable, "-m", "anirec", *command], cwd=tmp_path, stderr=subprocess.DEVNULL)
+    while len(runs(tmp_path)) < 2 or not (runs(tmp_path)[1] / "checkpoints" / "last.ckpt").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    killed = runs(tmp_path)[1]
+    assert content(killed, "status.json")["state"] == "running"
+    anirec(*command, "resume=true")
+    assert runs(tmp_path) == [whole, killed]
+    assert content(killed, "metrics.json") == content(whole, "metrics.json")
+    assert (killed / "history.csv").read_text() == (whole / "history.csv").read_text()
+
+
+def test_predictions_for_new_rows(anirec: Anirec, tmp_path: Path) -> None:
+    anirec("run", *SMALL, "model=bias")
+    (run,) = runs(tmp_path)
+    (tmp_path / "new.csv").write_text("user_id,item_id\n1,2\n1,999999\n777777,2\n")
+    told = anirec("predict", str(run), "--input", "new.csv", "--output", "out.jsonl").stdout
+    assert "1 users and 1 titles were unknown" in told
+    assert pl.read_ndjson(tmp_path / "out.jsonl")["prediction"].is_between(1, 10).all()
+    (tmp_path / "bad.csv").write_text("user,item_id\n1,2\n")
+    refused = anirec("predict", str(run), "--input", "bad.csv", "--output", "out.csv", expect=2).stderr
+    assert "no column user_id" in refused
+
+
+def test_a_strangers_run_cannot_call_anything(anirec: Anirec, tmp_path: Path) -> None:
+    anirec("run", *SMALL, "model=popularity")
+    (run,) = runs(tmp_path)
+    (run / "config.yaml").write_text("model:\n  _target_: os.system\n  command: touch owned\n")
+    (tmp_path / "new.csv").write_text("user_id,item_id\n1,2\n")
+    refused = anirec("predict", str(run), "--input", "new.csv", "--output", "out.csv", expect=2).stderr
+    assert "os.system" in refused
+    assert not (tmp_path / "owned").exists()

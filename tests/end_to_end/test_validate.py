@@ -1,0 +1,46 @@
+"""Mistakes are told before any work, all at once, with the nearest right name."""
+
+from .conftest import Anirec
+
+
+def test_every_problem_at_once(anirec: Anirec) -> None:
+    wrong = ["model=popularty", "modl=1", "seed=a", "split.tset=1", "metrics.names=[rsme]", "objective=test/rmse"]
+    told = anirec("validate", *wrong, expect=2).stderr
+    for words in (
+        "did you mean popularity?",
+        "did you mean model?",
+        "seed='a': expected int, not str",
+        "did you mean test?",
+        "did you mean rmse?",
+        "choosing by the test set would spoil it",
+    ):
+        assert words in told
+
+
+def test_arguments_that_the_class_does_not_take(anirec: Anirec) -> None:
+    told = anirec("validate", "+model.dampin=1", "model.damping=high", expect=2).stderr
+    assert "Popularity takes no such argument; did you mean damping?" in told
+    assert "model.damping='high': expected float, not str" in told
+
+
+def test_a_split_that_the_data_cannot_bear(anirec: Anirec) -> None:
+    told = anirec("validate", "split=temporal", "dataset=mal_2016", expect=2).stderr
+    assert "needs timestamp, which the dataset does not have" in told
+    assert "mal_2018" in told
+
+
+def test_an_objective_without_validation(anirec: Anirec) -> None:
+    assert "split.val=0 leaves nothing" in anirec("validate", "split.val=0", expect=2).stderr
+    anirec("validate", "split.val=0", "objective=null")
+
+
+def test_a_sweep_is_checked_as_a_whole(anirec: Anirec) -> None:
+    assert "6 jobs, no problems" in anirec("validate", "-m", "model=popularity,bias", "seed=1,2,3").stdout
+    told = anirec("run", "-m", "model=popularity,bias", "seed=1,b", expect=2).stderr
+    assert "in 2 of 4 jobs" in told
+
+
+def test_nothing_heavy_is_imported(anirec: Anirec) -> None:
+    imported = anirec("validate", PYTHONVERBOSE="1").stderr
+    for package in ("torch", "pytorch_lightning", "sklearn", "pandas", "numba"):
+        assert f"import '{package}'" not in imported
