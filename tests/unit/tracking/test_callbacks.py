@@ -1,0 +1,53 @@
+from pathlib import Path
+
+import torch
+from pytorch_lightning import LightningModule, Trainer
+
+from anirec.tracking.callbacks import LastAndBest
+
+
+class Scripted(LightningModule):
+    """Its validation scores are what the script says."""
+
+    def __init__(self, scores: list[float]) -> None:
+        super().__init__()
+        self.scores = scores
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+
+    def training_step(self, batch: torch.Tensor, index: int) -> torch.Tensor:
+        return self.weight.sum()
+
+    def validation_step(self, batch: torch.Tensor, index: int) -> None:
+        self.log("val/rmse", self.scores[self.current_epoch])
+        self.log("val/ndcg@10", self.scores[self.current_epoch])
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=1.0)
+
+
+def epochs_saved(folder: Path, scores: list[float], objective: str | None) -> dict[str, int]:
+    trainer = Trainer(
+        accelerator="cpu",
+        max_epochs=len(scores),
+        logger=False,
+        callbacks=[LastAndBest(folder=str(folder), objective=objective)],
+        num_sanity_val_steps=0,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(Scripted(scores), [torch.zeros(1)], [torch.zeros(1)])
+    return {path.stem: torch.load(path, weights_only=True)["epoch"] for path in folder.glob("*.ckpt")}
+
+
+def test_the_best_in_the_direction_of_its_metric(tmp_path: Path) -> None:
+    scores = [3.0, 1.0, 2.0, 1.5]
+    assert epochs_saved(tmp_path / "rmse", scores, "val/rmse") == {"last": 3, "best": 1}
+    assert epochs_saved(tmp_path / "ndcg", scores, "val/ndcg@10") == {"last": 3, "best": 0}
+
+
+def test_without_an_objective_there_is_no_best(tmp_path: Path) -> None:
+    assert epochs_saved(tmp_path, [3.0, 1.0], None) == {"last": 1}
+
+
+def test_a_score_that_is_no_number_is_not_the_best(tmp_path: Path) -> None:
+    assert epochs_saved(tmp_path, [float("nan"), 2.0, float("nan")], "val/rmse") == {"last": 2, "best": 1}
