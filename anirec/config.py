@@ -119,7 +119,7 @@ def explained(error: Exception, override: str | None) -> str:
         return first_line(error)
     key, _, value = override.lstrip("+~").partition("=")
     choices = options(key)
-    if choices:
+    if choices and value not in choices:
         return f"{key}={value}: no such choice{nearest(value, choices)} There are: {', '.join(choices)}"
     base = compose("config")
     parent, _, leaf = key.rpartition(".")

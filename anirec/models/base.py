@@ -7,7 +7,7 @@ import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor
 
-from anirec.data.interactions import RatingBatch, UserBlocks
+from anirec.data.interactions import Interactions, RatingBatch, UserBlocks
 
 if TYPE_CHECKING:
     from anirec.data.datamodule import RatingData
@@ -97,9 +97,11 @@ class RatingModel(Model):
     uses_unrated: ClassVar[bool] = False
     block_rows: ClassVar[int] = 1 << 18
 
+    def training_rows(self, data: "RatingData") -> Interactions:
+        return data.train_and_unrated if self.uses_unrated else data.train
+
     def batches(self, data: "RatingData", rank: int, world_size: int) -> Iterable[RatingBatch]:
-        rows = data.train_and_unrated if self.uses_unrated else data.train
-        return UserBlocks(rows, rows=self.block_rows, rank=rank, world_size=world_size)
+        return UserBlocks(self.training_rows(data), rows=self.block_rows, rank=rank, world_size=world_size)
 
     def setup(self, stage: str) -> None:
         self.n_users, self.n_items = self.data.n_users, self.data.n_items

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from anirec.data.interactions import RatingBatch
-from anirec.models.base import SelfTaught
+from anirec.models.base import RatingModel, SelfTaught
 
 
 class OnePass(SelfTaught):
@@ -55,7 +55,7 @@ class OnePass(SelfTaught):
                 torch.distributed.all_reduce(self.get_buffer(name))
 
 
-class MemoryBased(OnePass):
+class MemoryBased(OnePass, RatingModel):
     """A one-pass model whose statistic is the training matrix itself: `solve` sees all of it as `self.history`."""
 
     def allocate(self) -> None:
@@ -115,6 +115,14 @@ class History(nn.Module):
             torch.arange(self.n_users + 1, device=self.indptr.device),
             self.indptr.diff(),
         )
+
+    def of(self, users: Tensor) -> tuple[Tensor, Tensor]:
+        """What the users (B,) have done, end to end: their items (m,) int32, and (B,) where each one's begin there."""
+        users = users % (self.n_users + 1)  # -1 is the last, empty row
+        first, count = self.indptr[users], self.indptr[users + 1] - self.indptr[users]
+        starts = count.cumsum(0) - count
+        place = torch.arange(int(count.sum()), device=users.device) + torch.repeat_interleave(first - starts, count)
+        return self.item[place], starts.int()
 
 
 def gather_rows(column: Tensor, world_size: int) -> Tensor:

@@ -70,7 +70,9 @@ def show_sweep(sweep: Path) -> int:
         table = Table("job", "overrides", "error", box=None, pad_edge=False)
         for path, status in unfinished:
             overrides = json.loads((path / "provenance.json").read_text())["overrides"]
-            table.add_row(path.name, escape(" ".join(overrides)), escape(str(status["error"] or status["state"])))
+            table.add_row(
+                path.name, escape(" ".join(overrides)), escape(str(status["error"] or status["state"]).splitlines()[0])
+            )
         CONSOLE.print(table)
     return len(unfinished)
 

@@ -1,0 +1,80 @@
+"""Any algorithm of scikit-surprise, named in YAML: the reference that our own models are measured against."""
+
+import math
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+import torch
+from surprise import AlgoBase, PredictionImpossible, Trainset
+from torch import Tensor
+
+from anirec.data.interactions import RatingBatch
+from anirec.models.base import RatingModel
+from anirec.models.one_pass import MemoryBased
+
+
+class SurpriseModel(MemoryBased, RatingModel):
+    """Fit on all training ratings at once, predict row by row in Python, as the library does.
+
+    The checkpoint holds the training ratings and the seed, and no pickled object: a loaded model fits again when it is
+    first asked. Ranking the whole catalogue by predicted ratings works, and takes minutes where ours takes seconds.
+
+    Args:
+        algorithm: An unfitted algorithm of the library. One without a `random_state` of its own gets the run's seed.
+    """
+
+    seed: Tensor
+
+    def __init__(self, *, algorithm: AlgoBase) -> None:
+        super().__init__()
+        self.algorithm = algorithm
+        self.has_own_seed = getattr(algorithm, "random_state", None) is not None
+        self.fitted_to: tuple[Tensor, Tensor] | None = None
+
+    def allocate(self) -> None:
+        super().allocate()
+        self.register_buffer("seed", torch.zeros((), dtype=torch.int64))
+
+    def solve(self) -> None:
+        self.seed.fill_(torch.initial_seed() % 2**32)
+        self.fit()
+
+    def fit(self) -> None:
+        """Fit unless it is fitted to this very history already."""
+        history = self.history
+        if self.fitted_to and all(map(torch.equal, self.fitted_to, (history.item, history.rating))):
+            return
+        if not self.has_own_seed:
+            self.algorithm.random_state = int(self.seed)
+        self.algorithm.fit(self.trainset())
+        self.fitted_to = (history.item.clone(), history.rating.clone())
+
+    def trainset(self) -> Trainset:
+        """Surprise's own form of the training ratings; its inner ids are our indices."""
+        history = self.history
+        columns = (history.user().tolist(), history.item.tolist(), history.rating.tolist())
+        of_user, of_item = defaultdict(list), defaultdict(list)
+        for user, item, rating in zip(*columns, strict=True):
+            of_user[user].append((item, rating))
+            of_item[item].append((user, rating))
+        scale = (float(history.rating.min()), float(history.rating.max()))
+        ids: list[dict[int, int]] = [{index: index for index in range(n)} for n in (self.n_users, self.n_items)]
+        return Trainset(of_user, of_item, self.n_users, self.n_items, len(history.item), scale, *ids)
+
+    def forward(self, batch: RatingBatch) -> Tensor:
+        self.fit()
+        rows = zip(batch.user.tolist(), batch.item.tolist(), strict=True)
+        ratings = np.array([self.estimate(user, item) for user, item in rows], dtype=np.float32)
+        return torch.from_numpy(ratings).to(batch.user.device)
+
+    def estimate(self, user: int, item: int) -> float:
+        """What `AlgoBase.predict` gives, without its tuples: clipped, and the mean where nothing can be said."""
+        trainset: Any = self.algorithm.trainset
+        try:
+            estimate = self.algorithm.estimate(user, item)
+        except PredictionImpossible:
+            return trainset.global_mean
+        rating = estimate[0] if isinstance(estimate, tuple) else estimate
+        lowest, highest = trainset.rating_scale
+        return trainset.global_mean if math.isnan(rating) else min(highest, max(lowest, rating))
