@@ -78,12 +78,18 @@ def groups(runs: Iterable[Run]) -> list[Group]:
 def label(alike: list[Group], judged: Iterable[str]) -> None:
     """Set the differences of all groups of one model: its own settings first."""
     different = dict.fromkeys([*differing([group.settings for group in alike]), *judged])
-    keys = sorted(different, key=lambda key: not key.startswith("model."))
+    keys = without_echoes(sorted(different, key=lambda key: not key.startswith("model.")), alike)
     telling = [key for key in keys if key not in MEASURED]
     if len({str([group.settings.get(key) for key in telling]) for group in alike}) == len(alike):
         keys = telling
     for group in alike:
         group.differences = described(group.settings, keys)
+
+
+def without_echoes(keys: list[str], alike: list[Group]) -> list[str]:
+    """Leave out a setting that another one before it says already: YAML lets one take its value from the other."""
+    values = [[group.settings.get(key) for group in alike] for key in keys]
+    return [key for place, key in enumerate(keys) if values[place] not in values[:place]]
 
 
 def group_of(settings: Settings, runs: list[Run]) -> Group:
