@@ -131,6 +131,20 @@ def lineage(target: str) -> list[Definition]:
     return list(dict.fromkeys(found for found in depth_first(target)[::-1] if found))[::-1]
 
 
+def descends(target: str, ancestor: str) -> bool:
+    """Whether the class `target` is or inherits `ancestor`, as far as the source tells.
+
+    >>> descends("anirec.models.popularity.Popularity", "anirec.models.base.Model")
+    True
+    >>> descends("os.system", "anirec.models.base.Model")
+    False
+    """
+    try:
+        return ancestor in [f"{found.module}.{found.node.name}" for found in lineage(target)]
+    except (UnreadableError, UnknownTargetError):
+        return False
+
+
 def read_to_the_end(target: str) -> bool:
     return None not in depth_first(target)
 

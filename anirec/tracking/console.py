@@ -62,17 +62,19 @@ def show_result(metrics: Mapping[str, float], *, objective: str | None, in_full:
 
 def show_sweep(sweep: Path) -> int:
     """How the jobs of a sweep ended; returns how many did not finish."""
-    statuses = [(path, json.loads((path / "status.json").read_text())) for path in sorted(sweep.glob("[0-9]*"))]
+    jobs = sorted(sweep.glob("[0-9]*"))
+    statuses = [(path, json.loads((path / "status.json").read_text())) for path in jobs]
+    overrides = {path: json.loads((path / "provenance.json").read_text())["overrides"] for path in jobs}
+    common = set.intersection(*map(set, overrides.values())) if len(jobs) > 1 else set()
     unfinished = [(path, status) for path, status in statuses if status["state"] != "finished"]
     CONSOLE.print(f"{len(statuses) - len(unfinished)} of {len(statuses)} jobs finished.", end=" ")
     CONSOLE.print(f"Compare them: [bold]anirec compare {escape(shown(sweep))}[/]")
     if unfinished:
         table = Table("job", "overrides", "error", box=None, pad_edge=False)
         for path, status in unfinished:
-            overrides = json.loads((path / "provenance.json").read_text())["overrides"]
-            table.add_row(
-                path.name, escape(" ".join(overrides)), escape(str(status["error"] or status["state"]).splitlines()[0])
-            )
+            own = " ".join(override for override in overrides[path] if override not in common)
+            error = str(status["error"] or status["state"]).splitlines()[0]
+            table.add_row(path.name, escape(own), escape(error))
         CONSOLE.print(table)
     return len(unfinished)
 
