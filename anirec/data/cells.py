@@ -1,0 +1,233 @@
+"""What the text in a dump's cell means: numbers, titles, lists, dates, and the many spellings of "unknown".
+
+score("rating"):  "8.78" -> 8.78    "8,78" -> 8.78    "Unknown" -> null    "eight" -> null, and the row is noted
+names("genre"):   "Comedy, Music" -> ["Comedy", "Music"]    "Unknown" -> []
+"""
+
+import html
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import polars as pl
+
+UNKNOWN = ("", "unknown", "none", "nan", "null", "n/a", "-", "?", "not available")  # compared in lower case
+ZERO = ("0", "0.0")
+PLACEHOLDER = (
+    r"(?i)^(no synopsis (information )?has been added|no synopsis yet|no description available|unknown\.$"
+    r"|synopsis (is )?not available)"
+)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A column of the dump and how to read it.
+
+    Args:
+        column: Its name in the dump.
+        read: From stripped text to the value; null where the text cannot be read.
+        what: What was expected, for the message "rating is not <what>".
+        blank: Spellings (in lower case) that mean "no value", and are no mistake.
+        placeholder: A regular expression of sentences that mean the same.
+    """
+
+    column: str
+    read: Callable[[pl.Expr], pl.Expr]
+    what: str
+    blank: tuple[str, ...] = UNKNOWN
+    placeholder: str | None = None
+
+    def present(self) -> pl.Expr:
+        """The text; null where it means "no value"."""
+        text = pl.col(self.column)
+        if not self.blank:
+            return text
+        # Lower case only where it matters: the large files' blanks are numbers.
+        lower = text.str.to_lowercase() if any(map(str.isalpha, "".join(self.blank))) else text
+        is_blank = lower.is_in(self.blank)
+        if self.placeholder:
+            is_blank |= text.str.contains(self.placeholder)
+        return pl.when(~is_blank).then(text)
+
+
+def tidy(
+    rows: pl.LazyFrame, *, required: Mapping[str, Cell], optional: Mapping[str, Cell] | None = None
+) -> pl.LazyFrame:
+    """Marks and typed columns out of the text rows of `dump.scan`, `dump.scan_parquet` and `records.read`.
+
+    A required cell that cannot be read makes its row unreadable (mark `reason`); an optional one becomes null, and its
+    column is named in the mark `note`.
+    """
+    optional = optional or {}
+    cells = {**required, **optional}
+    rows = rows.with_columns(**{f"text {name}": cell.present() for name, cell in cells.items()})
+    rows = rows.with_columns(**{f"tidy {name}": cell.read(pl.col(f"text {name}")) for name, cell in cells.items()})
+    broken = {name: pl.col(f"text {name}").is_not_null() & pl.col(f"tidy {name}").is_null() for name in cells}
+    reasons = [
+        pl.when(broken[name]).then(pl.lit(f"{cell.column} is not {cell.what}")) for name, cell in required.items()
+    ]
+    notes = [pl.when(broken[name]).then(pl.lit(name)) for name in optional]
+    note = pl.concat_str(notes, separator=",", ignore_nulls=True) if notes else pl.lit("")
+    rows = rows.with_columns(reason=pl.coalesce("reason", *reasons), note=pl.when(note != "").then(note))
+    unread = pl.when(pl.col("reason").is_not_null()).then(pl.col("text"))
+    columns = {name: pl.col(f"tidy {name}") for name in cells}
+    return rows.select("file", "line", "reason", unread.alias("text"), "note", **columns)
+
+
+def identity(column: str) -> Cell:
+    """A numeric id, 0 or more. It cannot be blank. pandas may have written it as 20.0."""
+
+    def read(text: pl.Expr) -> pl.Expr:
+        number = text.str.strip_suffix(".0").cast(pl.Int64, strict=False)
+        return pl.when(number >= 0).then(number)
+
+    return Cell(column, read, "a whole number", blank=())
+
+
+def rating(column: str, *, unrated: tuple[str, ...]) -> Cell:
+    """A user's rating, 1 to 10; `unrated` are the spellings of "seen, but not rated"."""
+    what = f"a number from 1 to 10 or {unrated[0]}"
+    return Cell(column, number_between(1, 10), what, blank=unrated)
+
+
+def score(column: str) -> Cell:
+    """The site's mean score, 1 to 10; 0 and words mean unscored. Spreadsheets may have made the point a comma."""
+
+    def read(text: pl.Expr) -> pl.Expr:
+        return number_between(1, 10)(text.str.replace(",", ".", literal=True))
+
+    return Cell(column, read, "a number from 1 to 10", blank=UNKNOWN + ZERO)
+
+
+def number_between(low: float, high: float) -> Callable[[pl.Expr], pl.Expr]:
+    def read(text: pl.Expr) -> pl.Expr:
+        number = text.cast(pl.Float32, strict=False)
+        return pl.when(number.is_between(low, high)).then(number)
+
+    return read
+
+
+def count(column: str, *, blank: tuple[str, ...] = UNKNOWN, dtype: type[pl.DataType] = pl.Int64) -> Cell:
+    """A whole number as people write it: 200630, "941,889", "#187", 28.0."""
+
+    def read(text: pl.Expr) -> pl.Expr:
+        bare = text.str.strip_prefix("#").str.replace_all(",", "", literal=True).str.strip_suffix(".0")
+        number = bare.cast(dtype, strict=False)
+        return pl.when(number >= 0).then(number)
+
+    return Cell(column, read, "a whole number", blank=blank)
+
+
+def place(column: str) -> Cell:
+    """A rank from 1 on; 0 means not ranked."""
+    return count(column, blank=UNKNOWN + ZERO)
+
+
+def episodes(column: str) -> Cell:
+    """Number of episodes; 0 means not known yet."""
+    return count(column, blank=UNKNOWN + ZERO, dtype=pl.Int32)
+
+
+def decoded(text: pl.Expr) -> pl.Expr:
+    """HTML entities (&#039;) as the characters they stand for."""
+
+    def unescape(cells: pl.Series) -> pl.Series:
+        return pl.Series(cells.name, [cell and html.unescape(cell) for cell in cells], pl.String)
+
+    return text.map_batches(unescape, return_dtype=pl.String, is_elementwise=True).str.strip_chars()
+
+
+def label(column: str) -> Cell:
+    """A name out of few (type, source, age rating) or a secondary title; words such as Unknown mean none."""
+    return Cell(column, decoded, "text")
+
+
+def title(column: str) -> Cell:
+    """A main title. Any text is one: some titles are numbers, and one may well be called Unknown."""
+    return Cell(column, decoded, "a title", blank=("",))
+
+
+def raw_title(column: str) -> Cell:
+    """A title in a large file: its entities are decoded later, and only where it is needed."""
+    return Cell(column, lambda text: text, "a title", blank=("",))
+
+
+def title_as_id(column: str) -> Cell:
+    """A title that stands for an id; it cannot be blank."""
+    return Cell(column, lambda text: none_if_empty(decoded(text)), "a title", blank=())
+
+
+def user_name(column: str) -> Cell:
+    """The name of a user; it cannot be blank."""
+    return Cell(column, none_if_empty, "a name", blank=())
+
+
+def none_if_empty(text: pl.Expr) -> pl.Expr:
+    return pl.when(text != "").then(text)
+
+
+def synopsis(column: str) -> Cell:
+    """A text; placeholders ("No synopsis information has been added ...") mean none."""
+    return Cell(column, decoded, "text", placeholder=PLACEHOLDER)
+
+
+def names(column: str) -> Cell:
+    """A list separated by commas, without repeats; the comma of "NIS America, Inc." does not separate."""
+
+    def read(text: pl.Expr) -> pl.Expr:
+        whole = decoded(text).str.replace_all(r"(?i),\s*((?:inc|ltd|llc)(?:\.|,|$)|l\.p\.)", "\x1f${1}")
+        parts = whole.str.split(",").list.eval(
+            pl.element().str.replace_all("\x1f", ", ", literal=True).str.strip_chars()
+        )
+        return parts.list.eval(pl.element().filter(~pl.element().str.to_lowercase().is_in(UNKNOWN))).list.unique(
+            maintain_order=True
+        )
+
+    return Cell(column, read, "a list")
+
+
+def moment(column: str) -> Cell:
+    """A point in time, such as 2013-03-03 10:52:53; the epoch and zeros mean unknown."""
+
+    def read(text: pl.Expr) -> pl.Expr:
+        return text.str.to_datetime("%Y-%m-%d %H:%M:%S", time_unit="us", strict=False, cache=False)
+
+    return Cell(column, read, "a time", blank=(*UNKNOWN, "1970-01-01 00:00:00", "0000-00-00 00:00:00"))
+
+
+def first_day(column: str) -> Cell:
+    """The start of "Apr 3, 1998 to Apr 24, 1999", "Jul, 2021 to ?" or "2005"; a missing day or month is the first."""
+
+    def read(text: pl.Expr) -> pl.Expr:
+        start = text.str.split(" to ").list.first().str.strip_chars()
+        formats = ((start, "%b %d, %Y"), ("1 " + start, "%d %b, %Y"), ("1 1 " + start, "%d %m %Y"), (start, "%Y-%m-%d"))
+        return pl.coalesce(text.str.to_date(form, strict=False) for text, form in formats)
+
+    return Cell(column, read, "a date", blank=(*UNKNOWN, "0000-00-00", "? to ?"))
+
+
+def minutes(column: str) -> Cell:
+    """Minutes out of "1 hr. 55 min.", "24 min per ep" or "30 sec."."""
+
+    def read(text: pl.Expr) -> pl.Expr:
+        parts = [
+            text.str.extract(rf"(\d+) {unit}").cast(pl.Float32) * size
+            for unit, size in (("hr", 60.0), ("min", 1.0), ("sec", 1 / 60))
+        ]
+        total = pl.sum_horizontal(parts)
+        return pl.when(pl.any_horizontal(part.is_not_null() for part in parts)).then(total.cast(pl.Float32))
+
+    return Cell(column, read, "a duration")
+
+
+STATUS = {"1": "watching", "2": "completed", "3": "on_hold", "4": "dropped", "6": "plan_to_watch"}
+
+
+def status(column: str) -> Cell:
+    """MyAnimeList's code of a list entry. Dumps hold a few codes that mean nothing (0, 5, 33, 55): null, and noted."""
+
+    def read(text: pl.Expr) -> pl.Expr:
+        bare = text.str.strip_suffix(".0")
+        # Not `replace_strict`, which holds the whole column in memory.
+        return pl.coalesce(pl.when(bare == code).then(pl.lit(name)) for code, name in STATUS.items())
+
+    return Cell(column, read, "a known status")

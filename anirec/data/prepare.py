@@ -1,0 +1,113 @@
+"""The tidy tables of a source in the cache, made once for the same data.
+
+<cache>/tables/mal_2016-0f3a9c1d2e4b5a68/
+    interactions.parquet   columns of `tables.INTERACTIONS`; sorted by user; each (user_id, item_id) once
+    items.parquet          columns of `tables.ITEMS`; every item of the interactions, and the others of the dump
+    rejects.parquet        file, line, reason, text of every row that could not be read
+    report.json            what was read, kept, removed, and why
+"""
+
+import json
+import logging
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from anirec.data.build import build
+from anirec.data.fingerprint import fingerprint
+from anirec.data.sources.source import Source
+from anirec.data.waiting import Waiting
+from anirec.errors import UserError
+
+LOG = logging.getLogger(__name__)
+ABANDONED = 24 * 3600  # seconds after which an unfinished folder can only be a killed process's
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The tables of one source in the cache.
+
+    Args:
+        folder: Where they lie.
+        fingerprint: sha256 (hex) of what they were made from; the same on every machine.
+    """
+
+    folder: Path
+    fingerprint: str
+
+    @property
+    def interactions(self) -> Path:
+        return self.folder / "interactions.parquet"
+
+    @property
+    def items(self) -> Path:
+        return self.folder / "items.parquet"
+
+    @property
+    def rejects(self) -> Path:
+        return self.folder / "rejects.parquet"
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """What was read, kept and removed; see `anirec.data.build.build`."""
+        report: dict[str, Any] = json.loads((self.folder / "report.json").read_text(encoding="utf-8"))
+        return report
+
+
+def prepare(source: Source, cache: Path | str) -> Prepared:
+    """The source's tables, from the cache if the same data was prepared before.
+
+    Raises:
+        UserError: Files are missing, are not those of this dump, or hold no row that can be read.
+    """
+    cache = Path(cache)
+    with Waiting(source.name) as waiting:
+        waiting.step("looking at the files")
+        mark = fingerprint(source, cache)
+        prepared = Prepared(cache / "tables" / f"{source.name}-{mark[:16]}", mark)
+        if not prepared.folder.is_dir():
+            with taking_place_of(prepared.folder) as folder:
+                build(source, folder, step=waiting.step)
+    warn(source.name, prepared)
+    return prepared
+
+
+@contextmanager
+def taking_place_of(folder: Path) -> Iterator[Path]:
+    """Yield a new folder beside `folder`; it becomes `folder`, whole, only if the block succeeds.
+
+    Several processes may do so at once: the first to finish stays.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    for old in folder.parent.glob(".unfinished-*"):
+        with suppress(OSError):
+            if time.time() - old.stat().st_mtime > ABANDONED:
+                shutil.rmtree(old)
+    beside = folder.parent / f".unfinished-{uuid4().hex}"
+    beside.mkdir()
+    try:
+        yield beside
+        try:
+            beside.rename(folder)
+        except OSError as error:
+            if not folder.is_dir():
+                raise UserError(f"The prepared tables cannot be moved to {folder}: {error}.") from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def warn(name: str, prepared: Prepared) -> None:
+    """Say what could not be read: every time, since the results rest on it."""
+    report = prepared.report
+    n_rejects, n_cells = sum(report["rejects"].values()), sum(report["unreadable_cells"].values())
+    if n_rejects:
+        n_rows = report["rows_read"] + report["items_read"]
+        LOG.warning("%s: %d of %d rows could not be read; see %s", name, n_rejects, n_rows, prepared.rejects)
+    if n_cells:
+        cells = ", ".join(report["unreadable_cells"])
+        LOG.warning("%s: %d cells could not be read and count as unknown (%s)", name, n_cells, cells)

@@ -1,0 +1,58 @@
+"""MyAnimeList 2016, as published on Kaggle by CooperUnion: 7.8 million ratings of 73,516 users.
+
+rating.csv   user_id,anime_id,rating                            1,20,-1    (-1: seen, not rated)
+anime.csv    anime_id,name,genre,type,episodes,rating,members   9969,Gintama&#039;,"Action, Comedy",TV,51,9.16,151266
+"""
+
+import polars as pl
+
+from anirec.data import cells, dump, records
+from anirec.data.layout import Layout
+from anirec.data.sources.source import Dump, Need
+
+RATINGS = Layout(
+    header=("user_id", "anime_id", "rating"),
+    required=("user_id", "anime_id", "rating"),
+    data={"user_id": r"\d+", "anime_id": r"\d+", "rating": r"-?\d+(\.\d+)?"},
+)
+ITEMS = Layout(
+    header=("anime_id", "name", "genre", "type", "episodes", "rating", "members"),
+    required=("anime_id", "name", "genre", "type", "episodes", "rating", "members"),
+    data={"anime_id": r"\d+", "members": r"\d+"},
+)
+
+
+class Mal2016(Dump):
+    """Ratings without times; items with genres, type, episodes, score and members.
+
+    Args:
+        folder: The folder of rating.csv and anime.csv.
+    """
+
+    columns = frozenset({"user_id", "item_id", "rating", "title", "genres", "type", "episodes", "score", "members"})
+    version = 1
+    origin = "https://www.kaggle.com/datasets/CooperUnion/anime-recommendations-database"
+    needs = (Need(("rating.csv",)), Need(("anime.csv",)))
+
+    def interactions(self) -> pl.LazyFrame:
+        [path], _ = self.found()
+        rows = dump.scan(path, RATINGS)
+        required = {
+            "user_id": cells.identity("user_id"),
+            "item_id": cells.identity("anime_id"),
+            "rating": cells.rating("rating", unrated=("-1", "-1.0")),
+        }
+        return cells.tidy(rows, required=required)
+
+    def items(self) -> pl.LazyFrame:
+        _, [path] = self.found()
+        rows = records.read(path, ITEMS)
+        optional = {
+            "title": cells.title("name"),
+            "genres": cells.names("genre"),
+            "type": cells.label("type"),
+            "episodes": cells.episodes("episodes"),
+            "score": cells.score("rating"),
+            "members": cells.count("members"),
+        }
+        return cells.tidy(rows, required={"item_id": cells.identity("anime_id")}, optional=optional)

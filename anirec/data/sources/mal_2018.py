@@ -1,0 +1,122 @@
+"""MyAnimeList 2018, as published on Kaggle by azathoth42: 31 million list entries with times (cleaned files).
+
+    animelists_cleaned.csv   username,anime_id,…,my_score,my_status,…,my_last_updated,my_tags   (score 0: not rated)
+    AnimeList.csv            one title a line, 31 columns; `rating` is the AGE rating, `score` the mean, 0 = unscored
+
+The column `aired` ({'from': '2018-05-11', …}) is not read: where MyAnimeList knew only the month, its parser filled in
+the day of the scrape. `aired_string` says what was known.
+"""
+
+import polars as pl
+
+from anirec.data import cells, dump, records
+from anirec.data.layout import Layout
+from anirec.data.sources.source import Dump, Need
+
+ENTRIES = Layout(
+    header=(
+        "username",
+        "anime_id",
+        "my_watched_episodes",
+        "my_start_date",
+        "my_finish_date",
+        "my_score",
+        "my_status",
+        "my_rewatching",
+        "my_rewatching_ep",
+        "my_last_updated",
+        "my_tags",
+    ),
+    required=("username", "anime_id", "my_score", "my_status", "my_last_updated"),
+    data={"anime_id": r"\d+", "my_score": r"\d+", "my_status": r"\d+"},
+)
+ITEMS = Layout(
+    header=(
+        *("anime_id", "title", "title_english", "title_japanese", "title_synonyms", "image_url", "type", "source"),
+        *("episodes", "status", "airing", "aired_string", "aired", "duration", "rating", "score", "scored_by", "rank"),
+        *("popularity", "members", "favorites", "background", "premiered", "broadcast", "related", "producer"),
+        *("licensor", "studio", "genre", "opening_theme", "ending_theme"),
+    ),
+    required=("anime_id", "title", "type", "source", "episodes", "aired_string", "rating", "score", "genre"),
+    data={"anime_id": r"\d+", "score": r"\d+(\.\d+)?"},
+)
+
+
+class Mal2018(Dump):
+    """Ratings with status and time of the last change; items with rich metadata, without synopsis.
+
+    Args:
+        folder: The folder of animelists_cleaned.csv (or animelists_filtered.csv) and AnimeList.csv.
+    """
+
+    columns = frozenset(
+        {
+            "user_id",
+            "item_id",
+            "rating",
+            "status",
+            "timestamp",
+            "title",
+            "title_english",
+            "title_japanese",
+            "synonyms",
+            "type",
+            "source",
+            "episodes",
+            "aired_from",
+            "duration",
+            "age_rating",
+            "score",
+            "scored_by",
+            "rank",
+            "popularity",
+            "members",
+            "favorites",
+            "producers",
+            "studios",
+            "genres",
+        }
+    )
+    version = 1
+    origin = "https://www.kaggle.com/datasets/azathoth42/myanimelist"
+    needs = (
+        Need(("animelists_cleaned.csv", "animelists_filtered.csv"), sample="animelists_cleaned.sample.csv"),
+        Need(("AnimeList.csv", "anime_cleaned.csv", "anime_filtered.csv")),
+    )
+
+    def interactions(self) -> pl.LazyFrame:
+        [path], _ = self.found()
+        rows = dump.scan(path, ENTRIES)
+        required = {
+            "user_id": cells.user_name("username"),
+            "item_id": cells.identity("anime_id"),
+            "rating": cells.rating("my_score", unrated=("0", "0.0")),
+        }
+        optional = {"status": cells.status("my_status"), "timestamp": cells.moment("my_last_updated")}
+        return cells.tidy(rows, required=required, optional=optional)
+
+    def items(self) -> pl.LazyFrame:
+        _, [path] = self.found()
+        rows = records.read(path, ITEMS)
+        optional = {
+            "title": cells.title("title"),
+            "title_english": cells.label("title_english"),
+            "title_japanese": cells.label("title_japanese"),
+            "synonyms": cells.names("title_synonyms"),
+            "type": cells.label("type"),
+            "source": cells.label("source"),
+            "episodes": cells.episodes("episodes"),
+            "aired_from": cells.first_day("aired_string"),
+            "duration": cells.minutes("duration"),
+            "age_rating": cells.label("rating"),
+            "score": cells.score("score"),
+            "scored_by": cells.count("scored_by"),
+            "rank": cells.place("rank"),
+            "popularity": cells.place("popularity"),
+            "members": cells.count("members"),
+            "favorites": cells.count("favorites"),
+            "producers": cells.names("producer"),
+            "studios": cells.names("studio"),
+            "genres": cells.names("genre"),
+        }
+        return cells.tidy(rows, required={"item_id": cells.identity("anime_id")}, optional=optional)

@@ -1,0 +1,129 @@
+"""MyAnimeList 2023, as published on Kaggle by dbdmobile: two rating files, 24 and 35 million rows, merged.
+
+    users-score-2023.csv     user_id,Username,anime_id,Anime Title,rating
+    final_animedataset.csv   username,anime_id,my_score,user_id,gender,title,…,genre   (of 2018; my_score 0: not rated)
+    anime-dataset-2023.csv   one title a line, 24 columns; "UNKNOWN" for whatever is not known
+
+final_animedataset.csv also goes around separated by ";", with decimal commas, and its genres spread over columns of
+varying number. Where both rating files have a pair, the newer one, users-score-2023.csv, counts.
+"""
+
+from pathlib import Path
+
+import polars as pl
+
+from anirec.data import cells, dump, records
+from anirec.data.layout import Layout
+from anirec.data.sources.source import Dump, Need
+
+SCORES = Layout(
+    header=("user_id", "username", "anime_id", "anime title", "rating"),
+    required=("user_id", "anime_id", "anime title", "rating"),
+    data={"user_id": r"\d+", "anime_id": r"\d+", "rating": r"\d+(\.\d+)?"},
+)
+LISTS = Layout(
+    header=(
+        *("username", "anime_id", "my_score", "user_id", "gender", "title", "type", "source", "score", "scored_by"),
+        *("rank", "popularity", "genre"),
+    ),
+    required=("anime_id", "my_score", "user_id", "title"),
+    data={"anime_id": r"\d+", "my_score": r"\d+(\.\d+)?", "user_id": r"\d+"},
+    ragged=True,
+)
+ITEMS = Layout(
+    header=(
+        *("anime_id", "name", "english name", "other name", "score", "genres", "synopsis", "type", "episodes", "aired"),
+        *("premiered", "status", "producers", "licensors", "studios", "source", "duration", "rating", "rank"),
+        *("popularity", "favorites", "scored by", "members", "image url"),
+    ),
+    required=("anime_id", "name", "score", "genres", "episodes"),
+    data={"anime_id": r"\d+", "score": r"\d+(\.\d+)?|UNKNOWN"},
+)
+NEWER, OLDER = "users-score-2023.csv", "final_animedataset.csv"
+
+
+class Mal2023(Dump):
+    """Ratings without times; items with synopsis and rich metadata (only title, score, genres and episodes in the
+    five-column copy of the items file: the other columns are then empty).
+
+    Args:
+        folder: The folder of the files.
+        ratings: The one file to read ratings from; null: both, merged, or what there is of them.
+    """
+
+    columns = frozenset(
+        {
+            "user_id",
+            "item_id",
+            "rating",
+            "title",
+            "title_english",
+            "title_japanese",
+            "type",
+            "source",
+            "episodes",
+            "aired_from",
+            "duration",
+            "age_rating",
+            "score",
+            "scored_by",
+            "rank",
+            "popularity",
+            "members",
+            "favorites",
+            "producers",
+            "studios",
+            "genres",
+            "synopsis",
+        }
+    )
+    version = 1
+    origin = "https://www.kaggle.com/datasets/dbdmobile/myanimelist-dataset"
+
+    def __init__(self, *, folder: str, ratings: str | None) -> None:
+        super().__init__(folder=folder)
+        # In this order: of a pair that both files have, the last one counts.
+        both = Need((OLDER, NEWER), every=True, sample="final_animedataset.sample.csv")
+        items = Need(("anime-dataset-2023.csv", "anime-dataset-2023.5col.csv"))
+        self.needs = (Need((ratings,)) if ratings else both, items)
+
+    def interactions(self) -> pl.LazyFrame:
+        return pl.concat([entries(path) for path in self.found()[0]])
+
+    def items(self) -> pl.LazyFrame:
+        _, [path] = self.found()
+        optional = {
+            "title": cells.title("name"),
+            "title_english": cells.label("english name"),
+            "title_japanese": cells.label("other name"),
+            "type": cells.label("type"),
+            "source": cells.label("source"),
+            "episodes": cells.episodes("episodes"),
+            "aired_from": cells.first_day("aired"),
+            "duration": cells.minutes("duration"),
+            "age_rating": cells.label("rating"),
+            "score": cells.score("score"),
+            "scored_by": cells.count("scored by"),
+            "rank": cells.place("rank"),
+            "popularity": cells.place("popularity"),
+            "members": cells.count("members"),
+            "favorites": cells.count("favorites"),
+            "producers": cells.names("producers"),
+            "studios": cells.names("studios"),
+            "genres": cells.names("genres"),
+            "synopsis": cells.synopsis("synopsis"),
+        }
+        rows = records.read(path, ITEMS)
+        return cells.tidy(rows, required={"item_id": cells.identity("anime_id")}, optional=optional)
+
+
+def entries(path: Path) -> pl.LazyFrame:
+    """One rating file; its titles name the anime that the items file lacks."""
+    newer = path.name == NEWER
+    layout, rating, title = (SCORES, "rating", "anime title") if newer else (LISTS, "my_score", "title")
+    required = {
+        "user_id": cells.identity("user_id"),
+        "item_id": cells.identity("anime_id"),
+        "rating": cells.rating(rating, unrated=("0", "0.0")),
+    }
+    return cells.tidy(dump.scan(path, layout), required=required, optional={"title": cells.raw_title(title)})

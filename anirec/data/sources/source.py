@@ -1,0 +1,116 @@
+"""What a dataset is before it is prepared: files (if any), options, and lazy tidy tables with marks."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import polars as pl
+
+from anirec.errors import UserError
+
+
+class Source(ABC):
+    """Yields the tidy tables of `anirec.data.tables`; `anirec.data.prepare` checks, caches and reports them.
+
+    `columns` are the columns of both tables, as a literal that can be read without running the module; `version` grows
+    whenever the tables change for the same files.
+    """
+
+    columns: ClassVar[frozenset[str]]
+    version: ClassVar[int]
+
+    @property
+    def name(self) -> str:
+        """The dataset's name: the module's."""
+        return type(self).__module__.rpartition(".")[2]
+
+    def files(self) -> list[Path]:
+        """The files that the tables come from. None: generated."""
+        return []
+
+    def options(self) -> Mapping[str, Any]:
+        """What, beside the files, decides the tables; plain values."""
+        return {}
+
+    def facts(self) -> Mapping[str, float]:
+        """Numbers known about the data, such as the error that no model can beat. Asked once, when preparing."""
+        return {}
+
+    @abstractmethod
+    def interactions(self) -> pl.LazyFrame:
+        """Columns of `tables.INTERACTIONS`, in file order; duplicates allowed.
+
+        May carry `tables.MARKS`, and a column `title` (String) that names titles which `items` does not have.
+        """
+
+    @abstractmethod
+    def items(self) -> pl.LazyFrame:
+        """Columns of `tables.ITEMS`, small; duplicates allowed (the first counts). May carry `tables.MARKS`."""
+
+
+@dataclass(frozen=True)
+class Need:
+    """One thing that a dump must have: a file under one of several names.
+
+    Args:
+        names: File names, best first.
+        every: Read all of them that are there, not only the first.
+        sample: A part of the dump, read only where none of `names` is there.
+    """
+
+    names: tuple[str, ...]
+    every: bool = False
+    sample: str | None = None
+
+    def find(self, folder: Path) -> list[Path]:
+        """The files to read; empty if there is none."""
+        there = [path for name in self.names if (path := folder / name).is_file()]
+        if not there and self.sample and (folder / self.sample).is_file():
+            return [folder / self.sample]
+        return there if self.every else there[:1]
+
+    def __str__(self) -> str:
+        return (" and/or " if self.every else " or ").join(self.names) + (f" (or {self.sample})" if self.sample else "")
+
+
+class Dump(Source):
+    """A dump of files in one folder.
+
+    Args:
+        folder: Where they lie, under their own names.
+    """
+
+    origin: ClassVar[str]  # where a person gets the dump
+    needs: tuple[Need, ...]
+
+    def __init__(self, *, folder: str) -> None:
+        self.folder = Path(folder)
+
+    def found(self) -> list[list[Path]]:
+        """The files of each need.
+
+        Raises:
+            UserError: Some need has no file; names all of them, the folder, and where the dump comes from.
+        """
+        found = [need.find(self.folder) for need in self.needs]
+        if not all(found):
+            raise UserError(self.complaint([need for need, paths in zip(self.needs, found, strict=True) if not paths]))
+        return found
+
+    def files(self) -> list[Path]:
+        return [path for paths in self.found() for path in paths]
+
+    def complaint(self, missing: list[Need]) -> str:
+        packed = sorted(path.name for pattern in ("*.zip", "*.gz", "*.7z") for path in self.folder.glob(pattern))
+        state = "" if self.folder.is_dir() else " (there is no such folder)"
+        lines = [
+            f"{self.name}: {len(missing)} of {len(self.needs)} files are missing in {self.folder.absolute()}{state}:",
+            *(f"  {need}" for need in missing),
+            f"They come from {self.origin}. Put them there under these names,",
+            f"or set ANIREC_DATA (paths.data) to the folder that holds {self.folder.name}/.",
+        ]
+        if packed:
+            lines.append(f"In that folder lies {', '.join(packed)}: unpack it first.")
+        return "\n".join(lines)
