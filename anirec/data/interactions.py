@@ -6,6 +6,7 @@ One record: user 17 gave item 4021 a rating of 8.0. Users and items are indices 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -64,7 +65,7 @@ class UserBlocks:
         # The users at whose first rows the blocks begin, as equal in rows as whole users allow.
         places = np.arange(n_blocks + 1) * len(interactions) // max(n_blocks, 1)
         bounds = interactions.indptr[np.searchsorted(interactions.indptr, places)].tolist()
-        self.blocks = list(zip(bounds[:-1], bounds[1:], strict=True))[rank::world_size]
+        self.blocks = list(pairwise(bounds))[rank::world_size]
 
     def __len__(self) -> int:
         return len(self.blocks)
