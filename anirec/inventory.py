@@ -5,7 +5,7 @@ from hydra.utils import instantiate
 from rich.console import Console
 from rich.table import Table
 
-from anirec.config import conf_folder, nearest, options
+from anirec.composition import conf_folder, nearest, options
 from anirec.data.inventory import facts, histogram
 from anirec.data.prepare import prepare
 from anirec.data.sources.source import Dump, Source

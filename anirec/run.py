@@ -16,7 +16,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 from pytorch_lightning import seed_everything
 
-from anirec.config import conf_folder, config_hash
+from anirec.composition import conf_folder, config_hash
 from anirec.tracking.console import announce, quiet, show_failure, show_result, show_sweep
 from anirec.tracking.loggers import close_loggers
 from anirec.tracking.run_folder import RunFolder, new_folder, unfinished

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from anirec.report.runs import Run
 from anirec.report.settings import Settings, described, differing, flat
@@ -104,7 +105,7 @@ def identity(run: Run) -> Settings:
     config = {key: value for key, value in run.config.items() if key not in ASIDE}
     # A path inside the run's own folder is another one in every run.
     return {
-        key: value
+        key: as_number(value)
         for key, value in flat(config)
         if key.rpartition(".")[2] not in SEEDS and f"/{run.folder.name}/" not in f"{value}/"
     }
@@ -127,3 +128,8 @@ def family_titles(by_family: dict[str, list[Run]]) -> dict[str, str]:
 def data_settings(run: Run) -> Settings:
     config = {section: run.config.get(section) for section in ("dataset", "split")}
     return {key: value for key, value in flat(config) if key != "split.fold"}
+
+
+def as_number(value: Any) -> Any:
+    """100 and 100.0 are one setting, whichever was typed."""
+    return float(value) if type(value) is int else value

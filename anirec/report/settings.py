@@ -42,5 +42,6 @@ def brief(value: Any) -> str:
     >>> brief(None), brief(0.02), brief("bert-base-uncased"), brief(["rmse", "mae", "r2", "ndcg@10"])
     ('null', '0.02', 'bert-base-uncased', '["rmse", "mae", "r2", "…')
     """
+    value = f"{value:g}" if isinstance(value, float) else value
     text = value if isinstance(value, str) else json.dumps(value, default=str)
     return text if len(text) <= MAX_VALUE else text[: MAX_VALUE - 1] + "…"

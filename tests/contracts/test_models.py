@@ -11,7 +11,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from pytorch_lightning import Trainer, seed_everything
 
-from anirec.config import conf_folder
+from anirec.composition import conf_folder
 from anirec.data.datamodule import RatingData
 from anirec.data.interactions import RatingBatch
 from anirec.models.base import RatingModel

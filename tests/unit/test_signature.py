@@ -3,7 +3,8 @@ import sys
 
 import pytest
 
-from anirec.signature import UnknownTargetError, attribute, fits, signature
+from anirec.annotation import fits
+from anirec.signature import UnknownTargetError, attribute, signature
 
 
 def names(target: str) -> list[str]:
