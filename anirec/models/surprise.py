@@ -13,6 +13,8 @@ from anirec.data.interactions import RatingBatch
 from anirec.models.base import RatingModel
 from anirec.models.one_pass import MemoryBased
 
+UNKNOWN = "unknown"  # an id that no training set holds
+
 
 class SurpriseModel(MemoryBased, RatingModel):
     """Fit on all training ratings at once, predict row by row in Python, as the library does.
@@ -51,16 +53,23 @@ class SurpriseModel(MemoryBased, RatingModel):
         self.fitted_to = (history.item.clone(), history.rating.clone())
 
     def trainset(self) -> Trainset:
-        """Surprise's own form of the training ratings; its inner ids are our indices."""
+        """Surprise's own form of the training ratings. It numbers the users and items that have any from 0 on.
+
+        One without ratings would break some algorithms (NMF divides by their number), and others would take it for
+        known, since merely asking for its ratings enters it.
+        """
         history = self.history
-        columns = (history.user().tolist(), history.item.tolist(), history.rating.tolist())
+        users, user = np.unique(history.user().cpu(), return_inverse=True)
+        items, item = np.unique(history.item.cpu(), return_inverse=True)
         of_user, of_item = defaultdict(list), defaultdict(list)
-        for user, item, rating in zip(*columns, strict=True):
-            of_user[user].append((item, rating))
-            of_item[item].append((user, rating))
+        for u, i, rating in zip(user.tolist(), item.tolist(), history.rating.tolist(), strict=True):
+            of_user[u].append((i, rating))
+            of_item[i].append((u, rating))
         scale = (float(history.rating.min()), float(history.rating.max()))
-        ids: list[dict[int, int]] = [{index: index for index in range(n)} for n in (self.n_users, self.n_items)]
-        return Trainset(of_user, of_item, self.n_users, self.n_items, len(history.item), scale, *ids)
+        self.inner_user, self.inner_item = (
+            {index: inner for inner, index in enumerate(seen.tolist())} for seen in (users, items)
+        )
+        return Trainset(of_user, of_item, len(users), len(items), len(user), scale, self.inner_user, self.inner_item)
 
     def forward(self, batch: RatingBatch) -> Tensor:
         self.fit()
@@ -71,8 +80,9 @@ class SurpriseModel(MemoryBased, RatingModel):
     def estimate(self, user: int, item: int) -> float:
         """What `AlgoBase.predict` gives, without its tuples: clipped, and the mean where nothing can be said."""
         trainset: Any = self.algorithm.trainset
+        known = self.inner_user.get(user, UNKNOWN), self.inner_item.get(item, UNKNOWN)
         try:
-            estimate = self.algorithm.estimate(user, item)
+            estimate = self.algorithm.estimate(*known)
         except PredictionImpossible:
             return trainset.global_mean
         rating = estimate[0] if isinstance(estimate, tuple) else estimate

@@ -1,0 +1,1 @@
+"""Loops that NumPy and torch have no words for, compiled by numba and cached on disk after the first call."""

@@ -1,0 +1,198 @@
+"""Item-item similarities row by row, and predictions and rankings from them. Memory O(ratings + items x kept).
+
+Ratings come as compressed sparse rows by user and by item; neighbours as (n_items, kept) tables, the nearest first,
+with similarity 0 where a row has run out of them.
+"""
+
+from typing import NamedTuple
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from anirec.models.kernels.threads import in_threads
+
+ITEMS_PER_TASK = 128
+USERS_PER_TASK = 64
+FAST = {"reassoc", "contract", "nsz", "arcp"}  # sums may be reordered (SIMD); NaN stays NaN
+Floats = NDArray[np.float32]
+Integers = NDArray[np.int32]
+Offsets = NDArray[np.int64]
+
+
+class Rows(NamedTuple):
+    """Compressed sparse rows: row r holds `value` at `column`, both at `start[r]:start[r + 1]`."""
+
+    start: Offsets
+    column: Integers
+    value: Floats
+
+    def transposed(self, n_columns: int) -> "Rows":
+        shape = (len(self.start) - 1, n_columns)
+        by_column = csr_array((self.value, self.column, self.start), shape=shape).tocsc()
+        return Rows(
+            by_column.indptr.astype(np.int64, copy=False),
+            by_column.indices.astype(np.int32, copy=False),
+            by_column.data,
+        )
+
+
+class Neighbours(NamedTuple):
+    """The nearest items of each item, and how near: `item` int32 and `similarity` float32, both (n_items, kept)."""
+
+    item: Integers
+    similarity: Floats
+
+    def voters(self, n: int) -> Rows:
+        """Row j: the items that have j among their `n` nearest, and how near."""
+        n_items = len(self.item)
+        similarity = self.similarity[:, :n]
+        counts = (similarity > 0).sum(1)
+        start = np.append(0, counts.cumsum())
+        is_used = similarity > 0
+        return Rows(start, self.item[:, :n][is_used], similarity[is_used]).transposed(n_items)
+
+
+def nearest(
+    by_user: Rows, n_items: int, *, among_shared: bool, shrinkage: float, min_support: int, keep: int
+) -> Neighbours:
+    """The `keep` most similar items of each item, of those with a positive similarity.
+
+    The similarity of i and j is Σ x_ui x_uj over the users of both, over the lengths of the two columns: of their
+    shared entries (`among_shared`) or of all; times (n - 1) / (n - 1 + shrinkage) for n shared users.
+    """
+    by_item = by_user.transposed(n_items)
+    keep = min(keep, n_items)
+    item, similarity = np.zeros((n_items, keep), np.int32), np.zeros((n_items, keep), np.float32)
+    lengths_i = np.sqrt(np.bincount(by_user.column, by_user.value.astype(np.float64) ** 2, n_items)).astype(np.float32)
+
+    def task(first: int, last: int) -> None:
+        keys, counts = np.empty((last - first, n_items), np.int64), np.empty(last - first, np.int64)
+        similarity_keys(first, by_item, by_user, lengths_i, among_shared, shrinkage, min_support, keys, counts)
+        for i, row, n in zip(range(first, last), keys, counts, strict=True):
+            best = np.sort(row[:n])[: -keep - 1 : -1]
+            item[i, : len(best)] = best & 0xFFFFFFFF
+            similarity[i, : len(best)] = (best >> 32).astype(np.int32).view(np.float32)
+
+    in_threads(task, n_items, chunk=ITEMS_PER_TASK)
+    used = max(1, int((similarity > 0).sum(1).max(initial=0)))
+    return Neighbours(item[:, :used].copy(), similarity[:, :used].copy())
+
+
+@numba.njit(cache=True, nogil=True, fastmath=FAST)
+def similarity_keys(
+    first_item: int,
+    by_item: Rows,
+    by_user: Rows,
+    lengths_i: Floats,
+    among_shared: bool,
+    shrinkage: float,
+    min_support: int,
+    keys: Offsets,
+    counts: Offsets,
+) -> None:
+    """Fill the first `counts` of each row of `keys`: similarity in the upper half, item in the lower.
+
+    Integers then sort both, since the bits of positive floats are ordered as the floats are. One row of sums, 16 bytes
+    an item, stays in the L2 cache.
+    """
+    n_items = keys.shape[1]
+    sums = np.zeros((n_items, 4), np.float32)
+    as_float = np.zeros(1, np.float32)
+    as_bits = as_float.view(np.int32)
+    for row in range(len(keys)):
+        i = first_item + row
+        for a in range(by_item.start[i], by_item.start[i + 1]):
+            user, x = by_item.column[a], by_item.value[a]
+            for b in range(by_user.start[user], by_user.start[user + 1]):
+                j, y = by_user.column[b], by_user.value[b]
+                sums[j, 0] += np.float32(1)
+                sums[j, 1] += x * y
+                sums[j, 2] += x * x
+                sums[j, 3] += y * y
+        sums[i, 1] = 0
+        n = 0
+        for j in range(n_items):
+            shared, product = sums[j, 0], sums[j, 1]
+            if product > 0 and shared >= min_support:
+                lengths = np.sqrt(sums[j, 2] * sums[j, 3]) if among_shared else lengths_i[i] * lengths_i[j]
+                trust = (shared - 1) / (shared - 1 + shrinkage) if shrinkage > 0 else 1.0
+                as_float[0] = product / lengths * trust
+                if as_float[0] > 0:
+                    keys[row, n] = (np.int64(as_bits[0]) << 32) | j
+                    n += 1
+        counts[row] = n
+        sums[:] = 0
+
+
+def predicted_deviations(user: Offsets, item: Offsets, by_user: Rows, neighbours: Neighbours, *, n_used: int) -> Floats:
+    """(B,): the mean value of the user's entries at the item's neighbours, weighted by similarity; NaN without any.
+
+    Of each row's neighbours the `n_used` nearest that the user has count. An item of -1 has none.
+    """
+    order = np.argsort(user, kind="stable")
+    groups = np.append(np.flatnonzero(np.diff(user[order], prepend=-2)), len(user))
+    out = np.full(len(user), np.nan, np.float32)
+
+    def task(first: int, last: int) -> None:
+        weighted_means(groups[first : last + 1], order, user, item, by_user, neighbours, n_used, out)
+
+    in_threads(task, len(groups) - 1, chunk=USERS_PER_TASK)
+    return out
+
+
+@numba.njit(cache=True, nogil=True, fastmath=FAST)
+def weighted_means(
+    groups: Offsets,
+    order: Offsets,
+    user: Offsets,
+    item: Offsets,
+    by_user: Rows,
+    neighbours: Neighbours,
+    n_used: int,
+    out: Floats,
+) -> None:
+    """Rows `order[groups[g]:groups[g + 1]]` belong to one user, whose entries are laid out once for all of them."""
+    n_items, kept = neighbours.item.shape
+    values_i = np.full(n_items, np.nan, np.float32)
+    for g in range(len(groups) - 1):
+        u = user[order[groups[g]]]
+        for row in range(by_user.start[u], by_user.start[u + 1]):
+            values_i[by_user.column[row]] = by_user.value[row]
+        for row in order[groups[g] : groups[g + 1]]:
+            i, used = item[row], 0
+            total, weight = np.float32(0), np.float32(0)
+            if i < 0:
+                continue
+            for k in range(kept):
+                similarity = neighbours.similarity[i, k]
+                if similarity <= 0 or used == n_used:
+                    break
+                value = values_i[neighbours.item[i, k]]
+                if not np.isnan(value):
+                    total += similarity * value
+                    weight += similarity
+                    used += 1
+            if used:
+                out[row] = total / weight
+        for row in range(by_user.start[u], by_user.start[u + 1]):
+            values_i[by_user.column[row]] = np.nan
+
+
+def summed_votes(users: Offsets, by_user: Rows, voters: Rows, scores_bi: Floats) -> None:
+    """Add to each user's row (n_items,) of `scores_bi` what the items of the user vote for."""
+
+    def task(first: int, last: int) -> None:
+        add_votes(users[first:last], by_user, voters, scores_bi[first:last])
+
+    in_threads(task, len(users), chunk=USERS_PER_TASK)
+
+
+@numba.njit(cache=True, nogil=True)
+def add_votes(users: Offsets, by_user: Rows, voters: Rows, scores_bi: Floats) -> None:
+    for b in range(len(users)):
+        for row in range(by_user.start[users[b]], by_user.start[users[b] + 1]):
+            j = by_user.column[row]
+            for vote in range(voters.start[j], voters.start[j + 1]):
+                scores_bi[b, voters.column[vote]] += voters.value[vote]

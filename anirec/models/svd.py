@@ -1,0 +1,152 @@
+"""SVD: users and items as points in one space of tastes, learned by stochastic gradient descent. Funk's method."""
+
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from anirec.data.interactions import Interactions, RatingBatch
+from anirec.errors import UserError
+from anirec.models.base import RatingModel, SelfTaught, at_least
+from anirec.models.bias import Baseline
+from anirec.models.kernels.batched_sweep import batched_sweep
+from anirec.models.kernels.factors import Factors, Rates, block_of
+from anirec.models.kernels.fused_sweep import fused_sweep
+
+
+class SVD(SelfTaught, RatingModel):
+    """mean + b_u + b_i + p_u · q_i, by SGD on the squared error (Funk 2006; Koren, Bell & Volinsky 2009).
+
+    Each epoch is one sweep over all ratings, user by user. Users, and the ratings of each, come in a random order that
+    depends on the seed and the number of the sweep alone: a resumed run equals an uninterrupted one.
+
+    Args:
+        factors: Length of p_u and q_i; >= 1.
+        epochs: Sweeps of a full training; what the trainer counts to.
+        lr: Step size of the first sweep.
+        lr_decay: The step size of a sweep over that of the sweep before; 1 keeps it.
+        reg: Penalty on the squared lengths of p_u and q_i, per rating; >= 0.
+        reg_bias: Likewise on b_u and b_i.
+        init_std: Factors start as normal noise of this size.
+        solver: "fused", a compiled loop for the CPU; "batched", tensor operations for any device; "auto", the first on
+            the CPU and the second elsewhere.
+        parallel: Let threads share the factors without locks (Hogwild, Niu et al. 2011): faster, and each run differs
+            in the last digits.
+
+    Raises:
+        ValueError: If a number is out of its range.
+        UserError: If the trainer cannot give what is asked for, or the factors diverge.
+    """
+
+    user_factors: Tensor
+    item_factors: Tensor
+    seed: Tensor
+    sweeps: Tensor
+
+    def __init__(
+        self,
+        *,
+        factors: int,
+        epochs: int,
+        lr: float,
+        lr_decay: float,
+        reg: float,
+        reg_bias: float,
+        init_std: float,
+        solver: Literal["auto", "fused", "batched"],
+        parallel: bool,
+    ) -> None:
+        super().__init__()
+        self.factors = at_least(1, factors=factors)
+        self.epochs = at_least(1, epochs=epochs)
+        self.lr, self.lr_decay = at_least(0, lr=lr), at_least(0, lr_decay=lr_decay)
+        self.reg, self.reg_bias = at_least(0, reg=reg), at_least(0, reg_bias=reg_bias)
+        self.init_std = at_least(0, init_std=init_std)
+        self.solver, self.parallel = solver, parallel
+
+    def allocate(self) -> None:
+        self.baseline = Baseline(self.n_users, self.n_items)
+        self.register_buffer("user_factors", torch.zeros(self.n_users + 1, self.factors))
+        self.register_buffer("item_factors", torch.zeros(self.n_items + 1, self.factors))
+        for name in ("seed", "sweeps"):
+            self.register_buffer(name, torch.zeros((), dtype=torch.int64))
+
+    def on_train_start(self) -> None:
+        self.check_trainer()
+        if self.sweeps == 0:
+            self.seed.fill_(torch.initial_seed() % 2**63)
+            self.initialise(self.training_rows(self.data))
+
+    def check_trainer(self) -> None:
+        """Refuse what cannot be done as asked."""
+        name, is_fused = type(self).__name__, self.is_fused
+        if self.trainer.world_size > 1:
+            raise UserError(f"{name} learns in one process, not in {self.trainer.world_size}; use trainer.devices=1.")
+        if self.solver == "fused" and self.device.type != "cpu":
+            raise UserError(f"{name}: solver=fused runs on the CPU, not on {self.device}; use solver=auto.")
+        if self.parallel and not is_fused:
+            raise UserError(f"{name}: parallel=true is for the fused solver; the batched one is parallel by itself.")
+        if self.parallel and torch.are_deterministic_algorithms_enabled():
+            raise UserError(f"{name}: parallel=true is never deterministic; use parallel=false or deterministic=false.")
+
+    @property
+    def is_fused(self) -> bool:
+        return self.solver == "fused" or (self.solver == "auto" and self.device.type == "cpu")
+
+    def initialise(self, rows: Interactions) -> None:
+        """Noise for everyone who has ratings; nothing for the others, whom only known offsets can describe."""
+        rated = ~np.isnan(rows.rating)
+        noise = torch.Generator().manual_seed(int(self.seed))
+        self.user_factors = self.noise(rows.user[rated], self.n_users + 1, noise)
+        self.item_factors = self.noise(rows.item[rated], self.n_items + 1, noise)
+        self.baseline.centre(rows.rating[rated])
+
+    def noise(self, seen: NDArray[np.int32], n: int, generator: torch.Generator) -> Tensor:
+        """(n, factors), zero but for the rows that are `seen`."""
+        noise_nf = self.init_std * torch.randn(n, self.factors, generator=generator)
+        noise_nf[torch.from_numpy(np.bincount(seen, minlength=n) == 0)] = 0
+        return noise_nf.to(self.device)
+
+    @torch.no_grad()
+    def training_step(self, batch: RatingBatch, batch_index: int) -> None:
+        block, factors = block_of(batch), self.tables()
+        rates = Rates(self.lr * self.lr_decay ** int(self.sweeps), self.reg, self.reg_bias)
+        seed = (int(self.seed), int(self.sweeps), batch_index)
+        if self.is_fused:
+            fused_sweep(block, factors, rates, seed=seed, parallel=self.parallel)
+        else:
+            batched_sweep(block, factors, rates, seed=seed)
+
+    def tables(self) -> Factors[Tensor]:
+        """What a sweep changes."""
+        offsets = self.baseline
+        nothing = self.item_factors[:0]
+        return Factors(offsets.mean, offsets.user, offsets.item, self.user_factors, self.item_factors, nothing)
+
+    @torch.no_grad()
+    def on_train_batch_end(self, outputs: object, batch: RatingBatch, batch_index: int) -> None:
+        if self.trainer.is_last_batch:
+            self.sweeps += 1
+            self.finish_sweep()
+            self.count_step()
+
+    def finish_sweep(self) -> None:
+        if not self.item_factors.sum().isfinite():
+            raise UserError(
+                f"{type(self).__name__} diverged in epoch {int(self.sweeps)}: its factors are no longer finite. "
+                f"The step is too large: lr={self.lr:g}; try lr={self.lr / 3:.2g}."
+            )
+
+    def tastes(self) -> Tensor:
+        """(n_users + 1, factors): what each user's items are compared with."""
+        return self.user_factors
+
+    def forward(self, batch: RatingBatch) -> Tensor:
+        match = (self.tastes()[batch.user] * self.item_factors[batch.item]).sum(1)
+        offsets = self.baseline
+        return offsets.within_range(offsets.mean + offsets.user[batch.user] + offsets.item[batch.item] + match)
+
+    def score_items(self, users: Tensor) -> Tensor:
+        return self.baseline.of_all_items(users) + self.tastes()[users] @ self.item_factors[:-1].T

@@ -1,0 +1,117 @@
+"""Our models against scikit-surprise on the same ratings, and against its own rule of one sweep, number by number."""
+
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+import pytest
+import surprise
+import torch
+from numpy.typing import NDArray
+
+from anirec.data.interactions import Interactions, RatingBatch
+from anirec.models.bias import Baseline
+from anirec.models.item_knn import ItemKNN
+from anirec.models.kernels.factors import Factors, Rates, block_of
+from anirec.models.kernels.fused_sweep import fused_sweep, shuffled_rated
+from anirec.models.one_pass import History
+
+N_USERS, N_ITEMS, N_FACTORS = 80, 50, 7
+ALL_PAIRS = (np.repeat(np.arange(N_USERS), N_ITEMS), np.tile(np.arange(N_ITEMS), N_USERS))
+
+
+@pytest.fixture(scope="module")
+def ratings() -> Interactions:
+    """Every user and every item occurs: what Surprise has not seen, it does not know."""
+    random = np.random.default_rng(4)
+    user, item = np.nonzero(random.random((N_USERS, N_ITEMS)) < 0.4)
+    taste = (random.normal(size=(N_USERS, 3))[user] * random.normal(size=(N_ITEMS, 3))[item]).sum(1)
+    rating = np.clip(np.round(7 + taste + random.normal(0, 0.4, len(user))), 1, 10)
+    return Interactions(user.astype(np.int32), item.astype(np.int32), rating.astype(np.float32), N_USERS)
+
+
+def trainset(user: NDArray[Any], item: NDArray[Any], rating: NDArray[Any]) -> surprise.Trainset:
+    """Rows in the order in which Surprise's SGD shall see them."""
+    of_user, of_item = defaultdict(list), defaultdict(list)
+    for u, i, r in zip(user.tolist(), item.tolist(), rating.tolist(), strict=True):
+        of_user[u].append((i, r))
+        of_item[i].append((u, r))
+    ids = ({u: u for u in range(N_USERS)}, {i: i for i in range(N_ITEMS)})
+    return surprise.Trainset(of_user, of_item, N_USERS, N_ITEMS, len(rating), (1, 10), *ids)
+
+
+def predictions(algorithm: surprise.AlgoBase, rows: Interactions) -> NDArray[np.float64]:
+    algorithm.fit(trainset(rows.user, rows.item, rows.rating))
+    return np.array([algorithm.predict(u, i).est for u, i in zip(*ALL_PAIRS, strict=True)])
+
+
+def history(rows: Interactions) -> History:
+    made = History(N_USERS)
+    made.append(rows.rows(0, len(rows)))
+    made.close()
+    return made
+
+
+def test_bias_is_baseline_only(ratings: Interactions) -> None:
+    baseline = Baseline(N_USERS, N_ITEMS)
+    baseline.fit(history(ratings), damping_user=15, damping_item=10)
+    ours = baseline(*(torch.from_numpy(column) for column in ALL_PAIRS))
+    np.testing.assert_allclose(ours, predictions(surprise.BaselineOnly(verbose=False), ratings), atol=1e-5)
+
+
+@pytest.mark.parametrize("n_neighbours", [40, 3])
+def test_item_knn_is_knn_baseline(ratings: Interactions, n_neighbours: int) -> None:
+    model = ItemKNN(
+        similarity="pearson_baseline",
+        around="baseline",
+        neighbours=n_neighbours,
+        keep=N_ITEMS,
+        shrinkage=100.0,
+        min_support=2,
+        damping_user=15.0,
+        damping_item=10.0,
+    )
+    model.n_users, model.n_items = N_USERS, N_ITEMS
+    model.configure_model()
+    model.history = history(ratings)
+    model.solve()
+    user, item = (torch.from_numpy(column) for column in ALL_PAIRS)
+    # Where the user has rated the item, Surprise counts the item as its own neighbour; nobody asks for that.
+    is_new = ~np.isin(user * N_ITEMS + item, ratings.user * N_ITEMS + ratings.item)
+    options = {"name": "pearson_baseline", "user_based": False, "shrinkage": 100}
+    wanted = predictions(surprise.KNNBaseline(k=n_neighbours, sim_options=options, verbose=False), ratings)
+    ours = model(RatingBatch(user, item, user.float())).numpy()
+    np.testing.assert_allclose(ours[is_new], wanted[is_new], atol=1e-4)
+
+
+@pytest.mark.parametrize("algorithm", [surprise.SVD, surprise.SVDpp])
+def test_a_sweep_is_an_epoch_of_surprise(ratings: Interactions, algorithm: type[surprise.AlgoBase]) -> None:
+    """From the same factors and in the same order, Surprise's rule gives the same factors."""
+    seed, rates = (5, 0), Rates(lr=0.02, reg=0.1, reg_bias=0.1)
+    order = order_of(ratings, seed)
+    reference = algorithm(
+        n_factors=N_FACTORS, n_epochs=1, lr_all=rates.lr, reg_all=rates.reg, random_state=np.random.RandomState(0)
+    )
+    reference.fit(trainset(ratings.user[order], ratings.item[order], ratings.rating[order]))
+
+    random = np.random.RandomState(0)
+    is_implicit = algorithm is surprise.SVDpp
+    sizes = (N_USERS, N_ITEMS, N_ITEMS if is_implicit else 0)
+    tables = [torch.from_numpy(random.normal(0, 0.1, (n, N_FACTORS)).astype(np.float32)) for n in sizes]
+    mean = torch.tensor(ratings.rating.mean(dtype=np.float64)).float()
+    factors = Factors(mean, torch.zeros(N_USERS), torch.zeros(N_ITEMS), *tables)
+    fused_sweep(block_of(ratings.rows(0, len(ratings))), factors, rates, seed=seed, parallel=False)
+    for name, ours in zip(("bu", "bi", "pu", "qi", "yj"), factors[1:], strict=True):
+        if hasattr(reference, name):
+            np.testing.assert_allclose(ours, getattr(reference, name), rtol=1e-3, atol=1e-5, err_msg=name)
+
+
+def order_of(rows: Interactions, seed: tuple[int, ...]) -> NDArray[np.int64]:
+    """The order in which a fused sweep takes the rows."""
+    random = np.random.default_rng(seed)
+    users, shuffle_seed = random.permutation(N_USERS), int(random.integers(2**62))
+    taken, scratch = [], np.empty(len(rows), np.int64)
+    for u in users:
+        n = shuffled_rated(rows.rating, rows.indptr[u], rows.indptr[u + 1], shuffle_seed + u, scratch)
+        taken.append(scratch[:n].copy())
+    return np.concatenate(taken)
