@@ -46,7 +46,7 @@ class World:
         self.user_bias = rng.normal(0, 0.6, n_users).astype(np.float32)
         # Good titles are seen more: popularity follows a power law that leans towards the item bias.
         place = np.argsort(np.argsort(-(self.item_bias + rng.normal(0, 0.6, n_items)))) + 1
-        self.log_popularity = -0.9 * np.log(place).astype(np.float32)
+        self.log_popularity = -0.7 * np.log(place).astype(np.float32)
         spread = rng.lognormal(0, 0.8, n_users)
         self.n_ratings = np.clip(spread / spread.mean() * ratings_per_user, 3, n_items // 2).astype(np.int64)
 
@@ -60,7 +60,7 @@ class World:
         rng = np.random.default_rng((self.seed, users[0]))
         taste = self.user_factors[users] @ self.item_factors.T
         # Gumbel noise on log-weights draws without replacement in proportion to the weights.
-        draw = self.log_popularity + 0.5 * taste + rng.gumbel(size=taste.shape).astype(np.float32)
+        draw = self.log_popularity + taste + rng.gumbel(size=taste.shape).astype(np.float32)
         most = int(self.n_ratings[users].max())
         chosen = np.argpartition(-draw, most - 1, axis=1)[:, :most]
         order = np.argsort(-np.take_along_axis(draw, chosen, 1), axis=1)

@@ -13,7 +13,7 @@ class DemoRatings(Source):
     """What `anirec.data.demo.World` generates; it takes the same arguments."""
 
     columns: ClassVar = frozenset({"user_id", "item_id", "rating", "title", "type", "episodes", "genres"})
-    version = 1
+    version = 2
 
     def __init__(
         self, *, n_users: int, n_items: int, ratings_per_user: float, rank: int, noise: float, seed: int
