@@ -1,5 +1,6 @@
 import csv
 import struct
+import time
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,15 @@ def records(folder: Path) -> list[wandb_internal_pb2.Record]:
     return found
 
 
+def ended(folder: Path) -> list[wandb_internal_pb2.Record]:
+    """All records: W&B writes them in a process of its own, which may lag behind."""
+    deadline = time.monotonic() + 30
+    while not any(record.HasField("exit") for record in (written := records(folder))):
+        assert time.monotonic() < deadline, "the run's end was never written"
+        time.sleep(0.1)
+    return written
+
+
 @pytest.mark.parametrize("failed", [False, True])
 def test_wandb_knows_the_best_value_and_how_the_run_ended(tmp_path: Path, failed: bool) -> None:
     logger = SweepWandbLogger(
@@ -64,7 +74,7 @@ def test_wandb_knows_the_best_value_and_how_the_run_ended(tmp_path: Path, failed
         logger.log_metrics({"val/rmse": value, "epoch": epoch}, step=epoch)
     close_loggers(failed=failed)
     assert wandb.run is None
-    written = records(tmp_path)
+    written = ended(tmp_path)
     (run,) = (record.run for record in written if record.HasField("run"))
     assert (run.run_group, list(run.tags)) == ("sweep", ["a"])
     metrics = {record.metric.name: record.metric.summary for record in written if record.HasField("metric")}
