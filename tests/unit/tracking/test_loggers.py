@@ -59,10 +59,12 @@ def records(folder: Path) -> list[wandb_internal_pb2.Record]:
 def ended(folder: Path) -> list[wandb_internal_pb2.Record]:
     """All records: W&B writes them in a process of its own, which may lag behind."""
     deadline = time.monotonic() + 30
-    while not any(record.HasField("exit") for record in (written := records(folder))):
+    while True:
+        written = records(folder)
+        if any(record.HasField("exit") for record in written):
+            return written
         assert time.monotonic() < deadline, "the run's end was never written"
         time.sleep(0.1)
-    return written
 
 
 @pytest.mark.parametrize("failed", [False, True])
