@@ -2,15 +2,18 @@
 
 from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
+from math import isfinite
 from typing import Any
 
 from hydra import compose
-from hydra.errors import HydraException
+from hydra.errors import HydraException, InstantiationException
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from anirec.annotation import fits
 from anirec.composition import conf_folder, first_line, nearest, not_yet_run, options, plain
+from anirec.errors import UserError
 from anirec.metrics.names import MetricName, problem_with
 from anirec.signature import Signature, UnknownTargetError, attribute, signature
 
@@ -23,8 +26,10 @@ def check(config: DictConfig) -> list[str]:
     try:
         content = plain(not_yet_run(config))
     except OmegaConfBaseException as error:
-        return [first_line(error)]
-    problems = [problem for part in (keys, targets, columns, measures) for problem in part(content)]
+        return [f"{getattr(error, 'full_key', None) or 'config'}: {first_line(error)}"]
+    if problems := list(groups(content)):
+        return problems
+    problems = [problem for part in (keys, targets, columns, splitting, measures) for problem in part(content)]
     return list(dict.fromkeys(problems))
 
 
@@ -35,6 +40,13 @@ def top_level() -> dict[str, Any]:
     groups = [next(iter(entry)) for entry in raw.pop("defaults") if not isinstance(entry, str)]
     raw.pop("hydra")
     return {**raw, **{group: None for group in groups if " " not in group}}
+
+
+def groups(content: dict[str, Any]) -> Iterator[str]:
+    """Parts of an experiment that are not there."""
+    for group in ("dataset", "split", "model", "trainer", "metrics", "callbacks", "logger"):
+        if not isinstance(content.get(group), dict):
+            yield f"{group}={content.get(group)}: expected one of {', '.join(options(group))}"
 
 
 def keys(content: dict[str, Any]) -> Iterator[str]:
@@ -90,6 +102,10 @@ def arguments(path: str, node: dict[str, Any], found: Signature) -> Iterator[str
                 and not (node.get("_partial_") or "_args_" in node)
             ):
                 yield f"{path}.{parameter.name}: missing; {target} needs it ({parameter.annotation})"
+        elif isinstance(given[parameter.name], float) and not isfinite(given[parameter.name]):
+            yield f"{path}.{parameter.name}={given[parameter.name]}: expected a finite number"
+        elif (low := found.low.get(parameter.name)) is not None and below(given[parameter.name], low):
+            yield f"{path}.{parameter.name}={given[parameter.name]}: expected a number >= {low:g}"
         elif not isinstance(given[parameter.name], dict) and not fits(given[parameter.name], parameter.annotation):
             value = given[parameter.name]
             yield f"{path}.{parameter.name}={value!r}: expected {parameter.annotation}, not {type(value).__name__}"
@@ -123,6 +139,10 @@ def required_columns(node: dict[str, Any]) -> frozenset[str]:
     return declared(node, "requires") or frozenset()
 
 
+def below(value: Any, low: float) -> bool:
+    return isinstance(value, int | float) and value < low
+
+
 def offered_columns(dataset: dict[str, Any]) -> frozenset[str] | None:
     """What the source that the dataset reads, or else the dataset itself, declares; None if neither does."""
     return declared(dataset.get("source", dataset), "columns")
@@ -153,15 +173,27 @@ def fitting(group: str, condition: Callable[[Any], bool]) -> str:
     return ", ".join(found) or "none"
 
 
+def splitting(content: dict[str, Any]) -> Iterator[str]:
+    """Settings that a split refuses; to make one costs nothing."""
+    try:
+        instantiate(content["split"])
+    except InstantiationException as error:
+        if isinstance(error.__cause__, UserError):
+            yield str(error.__cause__)
+
+
 def measures(content: dict[str, Any]) -> Iterator[str]:
     """Metrics that do not exist, and an objective that is no validation metric of this run."""
     names = content["metrics"].get("names", [])
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        yield f"metrics.names={names!r}: expected a list of metrics, such as [rmse, ndcg@10]"
+        return
     for name in names:
         if problem := problem_with(name):
             yield f"metrics.names: {name}: {problem}"
     objective = content["objective"]
-    if objective is None:
-        return
+    if not isinstance(objective, str):
+        return  # null: nothing is chosen by; another type is told elsewhere
     allowed = [f"val/{name}" for name in names]
     if MetricName.parse(objective).split == "test":
         yield f"objective={objective}: choosing by the test set would spoil it; choose one of {', '.join(allowed)}"

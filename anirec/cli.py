@@ -24,11 +24,13 @@ def run(context: typer.Context) -> None:
     """anirec run [-m] [--config-dir FOLDER] [key=value ...]    (--help lists every choice and key)"""
     arguments = context.args
     if not {"--help", "-h", "--hydra-help", "--info", "-i", "--cfg", "-c"} & set(arguments):
-        overrides, config_dir, _ = split_arguments(arguments)
-        check(overrides, config_dir)
-    from anirec import run as runner
+        overrides, config_dir, is_sweep = split_arguments(arguments)
+        n_jobs = check(overrides, config_dir)
+        if n_jobs > 1 and not is_sweep:
+            raise UserError(f"These overrides make {n_jobs} jobs; add -m to run them all.")
+    from anirec import launch
 
-    runner.main(arguments)
+    launch.main(arguments)
 
 
 @app.command(context_settings=ANY_ARGUMENTS, short_help="Check a config, or every job of a sweep; loads no data.")
@@ -64,7 +66,7 @@ def check(overrides: list[str], config_dir: str | None) -> int:
     return config.validate(overrides, config_dir=config_dir)
 
 
-@app.command()
+@app.command(short_help="Many runs in one table, with 95 % intervals.")
 def compare(
     paths: Annotated[list[Path], typer.Argument(help="Run folders, or folders of them.")],
     metric: Annotated[str | None, typer.Option(help="What to sort by.")] = None,

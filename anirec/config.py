@@ -14,6 +14,9 @@ from anirec.checks import check
 from anirec.composition import conf_folder, first_line, nearest, options
 from anirec.errors import UserError
 
+# Hydra lets some of Python's own through: `model=null` is a ValueError.
+COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, ValueError, KeyError, TypeError)
+
 
 def validate(overrides: Sequence[str], *, config_dir: str | None = None) -> int:
     """Compose and check every job that the overrides describe; return how many there are.
@@ -21,7 +24,7 @@ def validate(overrides: Sequence[str], *, config_dir: str | None = None) -> int:
     Raises:
         UserError: With all problems of all jobs.
     """
-    search_path = [f"hydra.searchpath=[{Path(config_dir).resolve().as_uri()}]"] if config_dir else []
+    search_path = [f"hydra.searchpath=['file://{Path(config_dir).resolve()}']"] if config_dir else []
     if config_dir and not Path(config_dir).is_dir():
         raise UserError(f"--config-dir {config_dir}: there is no such folder")
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
@@ -71,12 +74,24 @@ def problems_of_job(overrides: list[str]) -> list[str]:
     while True:
         try:
             return problems + check(compose("config", overrides))
-        except (HydraException, OmegaConfBaseException) as error:
-            culprit = next((o for o in overrides if blames(error, o)), None)
-            problems.append(explained(error, culprit))
+        except COMPOSITION_ERRORS as error:
+            culprit = next((o for o in overrides if blames(error, o)), None) or suspect(overrides)
+            others = [o for o in overrides if o != culprit]
+            problems.append(explained(error, culprit, others))
             if culprit is None:
                 return problems
-            overrides = [o for o in overrides if o != culprit]
+            overrides = others
+
+
+def suspect(overrides: list[str]) -> str | None:
+    """The override without which the others compose."""
+    for override in overrides:
+        try:
+            compose("config", [o for o in overrides if o != override])
+        except COMPOSITION_ERRORS:
+            continue
+        return override
+    return None
 
 
 def blames(error: Exception, override: str) -> bool:
@@ -85,7 +100,7 @@ def blames(error: Exception, override: str) -> bool:
     return f"'{key}'" in text or f"'{key}/{value}'" in text or f"{key}={value}" in text
 
 
-def explained(error: Exception, override: str | None) -> str:
+def explained(error: Exception, override: str | None, others: list[str]) -> str:
     """What Hydra says of an override, and the nearest right name."""
     if override is None:
         return first_line(error)
@@ -93,7 +108,10 @@ def explained(error: Exception, override: str | None) -> str:
     choices = options(key)
     if choices and value not in choices:
         return f"{key}={value}: no such choice{nearest(value, choices)} There are: {', '.join(choices)}"
-    base = compose("config")
+    try:
+        base = compose("config", others)
+    except COMPOSITION_ERRORS:
+        base = compose("config")
     parent, _, leaf = key.rpartition(".")
     node = OmegaConf.select(base, parent) if parent else base
     known = [str(name) for name in node] if isinstance(node, DictConfig) else []

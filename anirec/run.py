@@ -6,20 +6,23 @@ import time
 from pathlib import Path
 from typing import Any
 
-import hydra
 from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
-from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 from pytorch_lightning import seed_everything
+from pytorch_lightning.utilities import rank_zero_only
 
-from anirec.composition import conf_folder, config_hash
-from anirec.tracking.console import announce, quiet, show_failure, show_result, show_sweep
+from anirec.composition import config_hash
+from anirec.errors import UserError
+from anirec.tracking.console import CONSOLE, announce, quiet, show_failure, show_result, show_sweep
 from anirec.tracking.loggers import close_loggers
 from anirec.tracking.run_folder import RunFolder, new_folder, unfinished
+
+FOLDER = "ANIREC_RUN_FOLDER"  # tells the other processes of a run its folder
+INTERRUPTED = 130
 
 
 def experiment(config: DictConfig, folder: RunFolder) -> dict[str, float]:
@@ -42,6 +45,8 @@ def experiment(config: DictConfig, folder: RunFolder) -> dict[str, float]:
     trainer.test(model, datamodule=data, verbose=False)
 
     metrics = {**data.facts, **evaluation.metrics}
+    if not any(name.startswith("test/") for name in metrics):
+        raise UserError("Nothing was measured on the test set; does the trainer limit its batches?")
     if trainer.is_global_zero:
         folder.provenance.update(data.provenance(), fit_seconds=fit_seconds)
         folder.write_json("metrics.json", metrics)
@@ -59,7 +64,7 @@ def build(node: DictConfig, **supplied: Any) -> Any:
 
 
 def job(config: DictConfig) -> float | None:
-    """What Hydra calls for each job. A failure is recorded and shown; in a multirun the other jobs go on.
+    """One job of Hydra's. A failure is recorded and shown; in a multirun the other jobs go on.
 
     Returns the objective, for searches: NaN if the job failed.
     """
@@ -68,12 +73,12 @@ def job(config: DictConfig) -> float | None:
     is_sweep = chosen.mode == RunMode.MULTIRUN
     # Lightning starts its other processes with this process's command line: they must do this job, not the sweep.
     sys.argv = [sys.argv[0], "run", *config_dirs(chosen), *chosen.overrides.task]
-    path = run_path(config, chosen)
-    with open_dict(config):
-        config.run.folder, config.run.name = str(path), "/".join(path.parts[-3:])
-        config.run.sweep = Path(chosen.sweep.dir).name if is_sweep else None
-    failed = True
+    status, path = 1, None
     try:
+        path = run_path(config, chosen)
+        with open_dict(config):
+            config.run.folder, config.run.name = str(path), "/".join(path.parts[-3:])
+            config.run.sweep = Path(chosen.sweep.dir).name if is_sweep else None
         with RunFolder(
             path, config=OmegaConf.to_yaml(config, resolve=True), identity=identity(config, chosen)
         ) as folder:
@@ -82,7 +87,12 @@ def job(config: DictConfig) -> float | None:
                 folder.join(Path(chosen.sweep.dir), chosen.job.num)
             metrics = experiment(config, folder)
         show_result(metrics, objective=config.objective, in_full=not is_sweep)
-        failed = False
+        status = 0
+    except (KeyboardInterrupt, SystemExit):  # Lightning turns the first into the second
+        CONSOLE.print("stopped by hand; the same command with resume=true goes on from the last checkpoint")
+        if is_sweep:
+            show_sweep(Path(chosen.sweep.dir))
+        sys.exit(INTERRUPTED)
     except Exception as error:
         show_failure(path, error)
         if other_process():
@@ -91,23 +101,37 @@ def job(config: DictConfig) -> float | None:
             return float("nan")
         sys.exit(1)
     finally:
-        close_loggers(failed=failed)
+        close_loggers(failed=status > 0)
     return metrics.get(config.objective) if config.objective else None
 
 
 def other_process() -> bool:
-    """Whether Lightning has started this process to help the first one."""
-    return int(os.environ.get("LOCAL_RANK", "0")) > 0 or int(os.environ.get("NODE_RANK", "0")) > 0
+    """Whether this process was started to help the first one."""
+    return getattr(rank_zero_only, "rank", 0) > 0
 
 
 def run_path(config: DictConfig, chosen: HydraConf) -> Path:
-    """The folder of this run: a new one, or that of the run to go on with. The first process decides for all."""
+    """The folder of this run: a new one, or that of the run to go on with. The first process decides for all.
+
+    Raises:
+        UserError: The folder cannot be made; or processes were not started by Lightning, and do not know the folder.
+    """
     if other_process():
-        return Path(os.environ["ANIREC_RUN_FOLDER"])
+        if FOLDER not in os.environ:
+            raise UserError(f"Start the processes by trainer=ddp, or set {FOLDER} to the same folder for all of them.")
+        return Path(os.environ[FOLDER])
     parent = Path(config.paths.outputs).resolve() / chosen.runtime.choices["dataset"] / chosen.runtime.choices["model"]
     name = config_hash(config)
-    path = (unfinished(parent, name) if config.resume else None) or new_folder(parent, name)
-    os.environ["ANIREC_RUN_FOLDER"] = str(path)
+    path = unfinished(parent, name) if config.resume else None
+    if config.resume:
+        CONSOLE.print("goes on from the last checkpoint" if path else "nothing of this config to go on with: a new run")
+    try:
+        path = path or new_folder(parent, name)
+    except OSError as error:
+        raise UserError(
+            f"paths.outputs={config.paths.outputs}: no folder can be made there: {error.strerror}"
+        ) from None
+    os.environ[FOLDER] = str(path)
     return path
 
 
@@ -128,17 +152,3 @@ def config_dirs(chosen: HydraConf) -> list[str]:
     return [
         f"--config-dir={source.path}" for source in chosen.runtime.config_sources if source.provider == "command-line"
     ]
-
-
-class SweepEnd(Callback):
-    """What Hydra calls when the last job of a multirun is over: failures are told again, and decide the exit status."""
-
-    def on_multirun_end(self, config: DictConfig, **kwargs: object) -> None:
-        if show_sweep(Path(config.hydra.sweep.dir)):
-            sys.exit(1)
-
-
-def main(arguments: list[str]) -> None:
-    """Hand the command line to Hydra."""
-    sys.argv[1:] = arguments
-    hydra.main(config_path=str(conf_folder()), config_name="config", version_base="1.3")(job)()

@@ -10,7 +10,8 @@ import importlib.util
 import inspect
 import types
 import typing
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
@@ -31,10 +32,11 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Signature:
-    """The parameters that a target takes; `open` if it takes any keyword."""
+    """The parameters that a target takes; `open` if it takes any keyword; `low`, the least value of some."""
 
     parameters: tuple[Parameter, ...]
     open: bool
+    low: dict[str, float] = field(default_factory=dict)
 
 
 class UnknownTargetError(LookupError):
@@ -119,7 +121,16 @@ def of_function(node: ast.FunctionDef, *, skip: int) -> Signature:
     n_required = len(positional) - min(len(arguments.defaults), len(positional))
     found = [parameter(argument, index < n_required) for index, argument in enumerate(positional)]
     found += [parameter(a, d is None) for a, d in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)]
-    return Signature(tuple(found), open=arguments.kwarg is not None)
+    return Signature(tuple(found), open=arguments.kwarg is not None, low=dict(least_values(node)))
+
+
+def least_values(node: ast.FunctionDef) -> Iterator[tuple[str, float]]:
+    """What the constructor says with `at_least(1, epochs=epochs)`."""
+    for call in ast.walk(node):
+        if isinstance(call, ast.Call) and ast.unparse(call.func) == "at_least":
+            low = call.args[0]
+            if isinstance(low, ast.Constant):
+                yield from ((keyword.arg, float(low.value)) for keyword in call.keywords if keyword.arg)  # type: ignore[arg-type]
 
 
 def parameter(argument: ast.arg, required: bool) -> Parameter:

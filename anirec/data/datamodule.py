@@ -28,7 +28,8 @@ class RatingData(LightningDataModule):
         source: The dump's reader.
         min_user_ratings: Users with fewer ratings are dropped, and so on with items until both hold (k-core).
         min_item_ratings: Likewise for items.
-        unrated: Whether rows without a rating are dropped, or kept as `unrated` for models that use them.
+        unrated: Whether models that use rows without a rating get them. Either way nobody is recommended what they
+            have seen: all are in `unrated`.
         split: Decides which ratings train, validate and test.
         cache: Folder of prepared tables.
 
@@ -86,10 +87,18 @@ class RatingData(LightningDataModule):
         self.train, self.val, self.test = (
             self.interactions(rated.filter(pl.Series(self.parts == part))) for part in (TRAIN, VAL, TEST)
         )
-        if self.unrated_rows == "drop":
-            unrated = unrated.clear()
+        self.check_parts()
         unrated = indexed(unrated, self.user_vocabulary, self.item_vocabulary)
         self.unrated = self.interactions(unrated.filter((pl.col("user") >= 0) & (pl.col("item") >= 0)))
+
+    def check_parts(self) -> None:
+        """Refuse a split that leaves nothing to learn from or to test on."""
+        sizes = {name: len(getattr(self, name)) for name in ("train", "val", "test")}
+        if not sizes["train"] or not sizes["test"]:
+            asked = ", ".join(f"split.{key}={value}" for key, value in vars(self.split).items())
+            raise UserError(
+                f"{asked} leaves {sizes} ratings of {sum(sizes.values())}; none of train and test may be empty"
+            )
 
     def catalogue(self) -> pl.DataFrame:
         """(n_items, …): the metadata of every item, in index order."""
@@ -107,8 +116,8 @@ class RatingData(LightningDataModule):
 
     @cached_property
     def train_and_unrated(self) -> Interactions:
-        """Training ratings and interactions without one, together."""
-        if not len(self.unrated):
+        """Training ratings and, where the dataset keeps them, interactions without one."""
+        if self.unrated_rows == "drop" or not len(self.unrated):
             return self.train
         columns = ("user", "item", "rating")
         user, item, rating = (np.concatenate([getattr(self.train, c), getattr(self.unrated, c)]) for c in columns)

@@ -171,4 +171,4 @@ def log(model: LightningModule, metrics: dict[str, float], *, first: str) -> Non
     """Log in float64, so that loggers show the digits of metrics.json (Apple's GPUs have none)."""
     dtype = torch.float32 if model.device.type == "mps" else torch.float64
     for name, value in metrics.items():
-        model.log(name, torch.tensor(value, dtype=dtype), prog_bar=name == first)
+        model.log(name, torch.tensor(value, dtype=dtype), prog_bar=name == first, rank_zero_only=True)

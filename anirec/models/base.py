@@ -8,6 +8,7 @@ from pytorch_lightning import LightningModule
 from torch import Tensor
 
 from anirec.data.interactions import Interactions, RatingBatch, UserBlocks
+from anirec.errors import UserError
 
 if TYPE_CHECKING:
     from anirec.data.datamodule import RatingData
@@ -20,11 +21,11 @@ def at_least(low: float, **values: float) -> Any:
     5.0
     >>> at_least(0, damping=-1.0)
     Traceback (most recent call last):
-    ValueError: damping=-1.0, expected a number >= 0
+    anirec.errors.UserError: damping=-1.0, expected a number >= 0
     """
     ((name, value),) = values.items()
     if not value >= low:
-        raise ValueError(f"{name}={value}, expected a number >= {low}")
+        raise UserError(f"{name}={value}, expected a number >= {low}")
     return value
 
 

@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,12 @@ class Run:
         path = self.folder / f"{name}.parquet"
         if not path.is_file():
             return None
-        rows = pl.scan_parquet(path).filter(pl.col("split") == split).drop("title", strict=False).collect()
+        try:
+            rows = pl.scan_parquet(path).filter(pl.col("split") == split).drop("title", strict=False).collect()
+        except pl.exceptions.PolarsError as error:
+            raise UserError(
+                f"{path}: damaged ({str(error).splitlines()[0]}). Make the run again, or move it away."
+            ) from None
         return rows if len(rows) else None
 
 
@@ -112,6 +118,7 @@ def read_run(folder: Path) -> Run:
             return Run(folder, status["state"], status.get("error") or "has not finished; still at work, or killed")
         config = yaml.load((folder / "config.yaml").read_text(), Loader=LOADER)  # noqa: S506  (a safe loader, either way)
         provenance, metrics = (json.loads((folder / f"{name}.json").read_text()) for name in ("provenance", "metrics"))
+        check_metrics(metrics)
         if lacking := [key for key in NEEDED if nested(provenance, key) is None]:
             return Run(folder, "unreadable", f"provenance.json lacks {', '.join(lacking)}")
         return Run(folder, "finished", "", config, provenance, metrics)
@@ -119,6 +126,14 @@ def read_run(folder: Path) -> Run:
         return Run(folder, "unreadable", f"{Path(error.filename).name} is missing")
     except (ValueError, KeyError, TypeError, yaml.YAMLError) as error:
         return Run(folder, "unreadable", f"a file of this run is damaged: {type(error).__name__}: {error}")
+
+
+def check_metrics(metrics: Any) -> None:
+    """Raise ValueError unless these are names and finite numbers."""
+    if not isinstance(metrics, dict) or not metrics:
+        raise ValueError("metrics.json holds no metrics")
+    if wrong := [name for name, value in metrics.items() if not isinstance(value, int | float) or not isfinite(value)]:
+        raise ValueError(f"metrics.json: no finite number for {', '.join(wrong)}")
 
 
 def nested(values: Any, key: str) -> Any:

@@ -1,6 +1,7 @@
 """What watches a training: checkpoints and early stopping by the objective, in the metric's own direction."""
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint, EarlyStopping, RichProgressBar
 
 from anirec.atomic import replacing
+from anirec.errors import UserError
 from anirec.metrics.names import lower_is_better
 
 
@@ -42,14 +44,28 @@ class LastAndBest(Checkpoint):
             last = beside.replace(self.folder / "last.ckpt")
             if improved:
                 with replacing(self.folder / "best.ckpt") as beside:
-                    os.link(last, beside)
+                    self.link(last, beside)
+
+    @staticmethod
+    def link(last: Path, best: Path) -> None:
+        try:
+            os.link(last, best)
+        except OSError:  # a file system without hard links
+            shutil.copyfile(last, best)
 
     def score(self, trainer: Trainer) -> float | None:
         """The objective, turned so that lower is better; None where there is none."""
-        value = trainer.callback_metrics.get(self.objective) if self.objective else None
-        if value is None or not torch.isfinite(value):
+        if self.objective is None:
             return None
-        return float(value) if lower_is_better(self.objective or "") else -float(value)
+        value = trainer.callback_metrics.get(self.objective)
+        if value is None:
+            measured = ", ".join(sorted(trainer.callback_metrics)) or "nothing"
+            raise UserError(
+                f"objective={self.objective} was not measured: is the validation set empty? There is {measured}"
+            )
+        if not torch.isfinite(value):
+            return None
+        return float(value) if lower_is_better(self.objective) else -float(value)
 
 
 class Patience(EarlyStopping):

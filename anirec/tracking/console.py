@@ -18,11 +18,12 @@ CONSOLE = Console(stderr=True, highlight=False, soft_wrap=True)
 
 # Lightning's advice that does not hold here: batches are slices of arrays, and counting needs no optimiser.
 NOISE = (
-    "does not have many workers",
-    "returned `None`",
-    "no `",
-    "smaller than the logging",
-    "isinstance.treespec, LeafSpec",
+    "The '.*_dataloader' does not have many workers",
+    "`LightningModule.configure_optimizers` returned `None`",
+    "It is recommended to use `self.log",
+    "The number of training batches .* is smaller than the logging interval",
+    "`isinstance.treespec, LeafSpec.` is deprecated",
+    "You defined a `validation_step` but have no `val_dataloader`",
 )
 
 
@@ -79,10 +80,11 @@ def show_sweep(sweep: Path) -> int:
     return len(unfinished)
 
 
-def show_failure(path: Path, error: Exception) -> None:
+def show_failure(path: Path | None, error: Exception) -> None:
+    """What went wrong; in `path` lies the traceback, if the run got so far as to have a folder."""
     message = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
     CONSOLE.print(f"[bold red]failed[/] {escape(message)}")
-    if not isinstance(error, UserError):
+    if path and not isinstance(error, UserError):
         CONSOLE.print(f"The traceback is in {escape(shown(path / 'error.txt'))}")
 
 

@@ -6,6 +6,7 @@
 
 import json
 import os
+import platform
 import time
 import traceback
 from pathlib import Path
@@ -13,6 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import polars as pl
+import psutil
 from pytorch_lightning.utilities import rank_zero_only
 
 from anirec.atomic import replacing, write_text
@@ -49,6 +51,8 @@ class RunFolder:
         self.write_json("provenance.json", self.provenance)
         if error is None:
             self.status("finished")
+        elif isinstance(error, KeyboardInterrupt) or isinstance(error.__context__, KeyboardInterrupt):
+            self.status("interrupted", "stopped by hand; resume=true goes on from the last checkpoint")
         else:
             self.write("error.txt", "".join(traceback.format_exception(error)))
             self.status(
@@ -57,7 +61,8 @@ class RunFolder:
 
     def status(self, state: str, error: str | None = None) -> None:
         """`running`, `finished` or `failed`; the process id tells a running run from one that was killed."""
-        self.write_json("status.json", {"state": state, "error": error, "pid": os.getpid()})
+        process = {"pid": os.getpid(), "host": platform.node()}
+        self.write_json("status.json", {"state": state, "error": error, **process})
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
         self.write(name, json.dumps(content, indent=2, default=str) + "\n")
@@ -102,12 +107,20 @@ def new_folder(parent: Path, config_hash: str) -> Path:
     raise UserError(f"{parent}: ten thousand runs of this config began within this second")
 
 
+def is_alive(status: dict[str, Any]) -> bool:
+    """Whether the process that wrote this status is still at work; one on another host cannot be asked."""
+    if status["state"] != "running":
+        return False
+    return status["host"] != platform.node() or psutil.pid_exists(status["pid"])
+
+
 def unfinished(parent: Path, config_hash: str) -> Path | None:
-    """The latest folder of this config that has a checkpoint and did not finish, or None."""
+    """The latest folder of this config that has a checkpoint, did not finish, and is not at work; or None."""
     for path in sorted(parent.glob(f"*_{config_hash}*"), reverse=True):
         status = path / "status.json"
         if not status.exists() or not (path / "checkpoints" / "last.ckpt").exists():
             continue
-        if json.loads(status.read_text())["state"] != "finished":
+        found = json.loads(status.read_text())
+        if found["state"] != "finished" and not is_alive(found):
             return path
     return None

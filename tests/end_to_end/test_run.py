@@ -1,3 +1,5 @@
+import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -101,8 +103,23 @@ def test_predictions_for_new_rows(anirec: Anirec, tmp_path: Path) -> None:
 def test_a_strangers_run_cannot_call_anything(anirec: Anirec, tmp_path: Path) -> None:
     anirec("run", *SMALL, "model=popularity")
     (run,) = runs(tmp_path)
-    (run / "config.yaml").write_text("model:\n  _target_: os.system\n  command: touch owned\n")
     (tmp_path / "new.csv").write_text("user_id,item_id\n1,2\n")
-    refused = anirec("predict", str(run), "--input", "new.csv", "--output", "out.csv", expect=2).stderr
-    assert "os.system" in refused
+    with (tmp_path / "evil.pkl").open("wb") as file:
+        pickle.dump(Evil(), file)
+    surprise = "  _target_: anirec.models.surprise.SurpriseModel\n  algorithm: "
+    for model in (
+        "  _target_: os.system\n  command: touch owned\n",
+        surprise + "{_target_: surprise.dump.load, file_name: evil.pkl}\n",
+        surprise + "${evil}\nevil: {_target_: pandas.read_pickle, filepath_or_buffer: evil.pkl}\n",
+    ):
+        (run / "config.yaml").write_text(f"model:\n{model}")
+        refused = anirec("predict", str(run), "--input", "new.csv", "--output", "out.csv", expect=2).stderr
+        assert "is no anirec model; it is not run" in refused
     assert not (tmp_path / "owned").exists()
+
+
+class Evil:
+    """Whoever unpickles it runs a command."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.system, ("touch owned",)

@@ -7,7 +7,7 @@ import pytest
 from anirec.data.datamodule import RatingData
 from anirec.data.demo import World
 from anirec.data.sources.source import Source
-from anirec.data.splits import Random, Split
+from anirec.data.splits import PerUser, Random, Split
 from anirec.errors import UserError
 
 
@@ -74,7 +74,9 @@ def test_items_keep_their_titles_in_index_order(cache: Path) -> None:
 
 
 def test_unrated_rows_of_known_users_and_items_are_kept_on_request(cache: Path) -> None:
-    assert len(data(cache).unrated) == 0
+    dropped = data(cache)
+    assert len(dropped.unrated) == 1  # seen, and therefore not recommended
+    assert len(dropped.train_and_unrated) == len(dropped.train)
     kept = data(cache, unrated="keep")
     assert [
         (int(kept.users[u]), int(kept.items["item_id"][int(i)]))
@@ -91,6 +93,11 @@ def test_filters_hold_for_users_and_items_together(cache: Path) -> None:
     assert core.items["item_id"].to_list() == [10, 20, 30]
     with pytest.raises(UserError, match="No rating is left"):
         data(cache, min_ratings=10)
+
+
+def test_a_part_without_rows_is_refused(cache: Path) -> None:
+    with pytest.raises(UserError, match=r"split.test=100.*'test': 0"):
+        data(cache, split=PerUser(test=100, val=0, seed=0))
 
 
 def test_fingerprints_tell_data_and_splits_apart(cache: Path) -> None:

@@ -177,5 +177,5 @@ def test_shared_factors_are_refused_where_results_must_repeat(planted, fit) -> N
 
 @pytest.mark.parametrize("wrong", [{"factors": 0}, {"lr": -1.0}, {"reg": -0.1}])
 def test_numbers_out_of_range_are_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match=f"{next(iter(wrong))}="):
+    with pytest.raises(UserError, match=f"{next(iter(wrong))}="):
         made(**wrong)

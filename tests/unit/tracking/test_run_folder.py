@@ -1,4 +1,5 @@
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -40,10 +41,10 @@ def test_what_the_user_did_is_told_in_words(tmp_path: Path) -> None:
     assert state(tmp_path)["error"] == "no such file"
 
 
-def test_an_interrupted_run_is_a_failed_one(tmp_path: Path) -> None:
+def test_an_interrupted_run_says_so(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt), folder(tmp_path):
         raise KeyboardInterrupt
-    assert state(tmp_path)["state"] == "failed"
+    assert state(tmp_path)["state"] == "interrupted"
 
 
 def test_only_an_unfinished_run_with_a_checkpoint_is_gone_on_with(tmp_path: Path) -> None:
@@ -53,8 +54,12 @@ def test_only_an_unfinished_run_with_a_checkpoint_is_gone_on_with(tmp_path: Path
         (finished / "checkpoints").mkdir()
         (finished / "checkpoints" / "last.ckpt").touch()
     folder(killed).status("running")
-    assert unfinished(tmp_path, "abc") is None
     (killed / "checkpoints").mkdir()
     (killed / "checkpoints" / "last.ckpt").touch()
+    assert unfinished(tmp_path, "abc") is None  # it is this very process's
+    status = json.loads((killed / "status.json").read_text())
+    process = subprocess.Popen(["true"])
+    process.wait()
+    (killed / "status.json").write_text(json.dumps({**status, "pid": process.pid}))
     assert unfinished(tmp_path, "abc") == killed
     assert unfinished(tmp_path, "other") is None
