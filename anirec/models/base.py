@@ -13,6 +13,8 @@ from anirec.errors import UserError
 if TYPE_CHECKING:
     from anirec.data.datamodule import RatingData
 
+POPULARITY = 1e-6  # what an item's popularity may add to a ranking score: an order where nothing else gives one
+
 
 def at_least(low: float, **values: float) -> Any:
     """The one keyword's value, checked.

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import embedding_bag
 
 from anirec.data.interactions import RatingBatch
-from anirec.models.base import RatingModel, at_least
+from anirec.models.base import POPULARITY, RatingModel, at_least
 from anirec.models.bias import Baseline
 from anirec.models.one_pass import MemoryBased
 
@@ -27,6 +27,7 @@ class EASE(MemoryBased, RatingModel):
 
     uses_unrated: ClassVar[bool] = True
     weight_ij: Tensor
+    count_i: Tensor
 
     def __init__(self, *, reg: float, damping_user: float, damping_item: float) -> None:
         super().__init__()
@@ -40,10 +41,12 @@ class EASE(MemoryBased, RatingModel):
         super().allocate()
         self.baseline = Baseline(self.n_users, self.n_items)
         self.register_buffer("weight_ij", torch.zeros(0, 0))
+        self.register_buffer("count_i", torch.zeros(self.n_items))
 
     def solve(self) -> None:
         self.baseline.fit(self.history, self.damping_user, self.damping_item)
         gram_ij = self.gram()
+        self.count_i = gram_ij.diagonal().clone()
         gram_ij.diagonal().add_(self.reg)
         inverse_ij = torch.cholesky_inverse(torch.linalg.cholesky(gram_ij)).contiguous()  # LAPACK: by columns
         self.weight_ij = inverse_ij.div_(-inverse_ij.diagonal().clone())
@@ -62,4 +65,4 @@ class EASE(MemoryBased, RatingModel):
 
     def score_items(self, users: Tensor) -> Tensor:
         items, starts = self.history.of(users)
-        return embedding_bag(items, self.weight_ij, starts, mode="sum")
+        return embedding_bag(items, self.weight_ij, starts, mode="sum") + POPULARITY * self.count_i / self.count_i.max()

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from anirec.data.interactions import RatingBatch
-from anirec.models.base import RatingModel, at_least
+from anirec.models.base import POPULARITY, RatingModel, at_least
 from anirec.models.bias import Baseline, count
 from anirec.models.kernels.neighbours import Neighbours, Rows, nearest, predicted_deviations, summed_votes
 from anirec.models.one_pass import MemoryBased
@@ -21,7 +21,6 @@ SIMILARITIES = {
     "cosine": ("nothing", False),
     "ratio_cosine": ("item_mean_ratio", False),
 }
-POPULARITY = 1e-6  # what popularity adds to a ranking score: it orders the items that nothing votes for
 
 
 class ItemKNN(MemoryBased, RatingModel):

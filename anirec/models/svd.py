@@ -23,7 +23,7 @@ class SVD(SelfTaught, RatingModel):
     depends on the seed and the number of the sweep alone: a resumed run equals an uninterrupted one.
 
     Args:
-        factors: Length of p_u and q_i; >= 1.
+        n_factors: Length of p_u and q_i; >= 1.
         epochs: Sweeps of a full training; what the trainer counts to.
         lr: Step size of the first sweep.
         lr_decay: The step size of a sweep over that of the sweep before; 1 keeps it.
@@ -48,7 +48,7 @@ class SVD(SelfTaught, RatingModel):
     def __init__(
         self,
         *,
-        factors: int,
+        n_factors: int,
         epochs: int,
         lr: float,
         lr_decay: float,
@@ -59,7 +59,7 @@ class SVD(SelfTaught, RatingModel):
         parallel: bool,
     ) -> None:
         super().__init__()
-        self.factors = at_least(1, factors=factors)
+        self.n_factors = at_least(1, n_factors=n_factors)
         self.epochs = at_least(1, epochs=epochs)
         self.lr, self.lr_decay = at_least(0, lr=lr), at_least(0, lr_decay=lr_decay)
         self.reg, self.reg_bias = at_least(0, reg=reg), at_least(0, reg_bias=reg_bias)
@@ -68,8 +68,8 @@ class SVD(SelfTaught, RatingModel):
 
     def allocate(self) -> None:
         self.baseline = Baseline(self.n_users, self.n_items)
-        self.register_buffer("user_factors", torch.zeros(self.n_users + 1, self.factors))
-        self.register_buffer("item_factors", torch.zeros(self.n_items + 1, self.factors))
+        self.register_buffer("user_factors", torch.zeros(self.n_users + 1, self.n_factors))
+        self.register_buffer("item_factors", torch.zeros(self.n_items + 1, self.n_factors))
         for name in ("seed", "sweeps"):
             self.register_buffer(name, torch.zeros((), dtype=torch.int64))
 
@@ -104,8 +104,8 @@ class SVD(SelfTaught, RatingModel):
         self.baseline.centre(rows.rating[rated])
 
     def noise(self, seen: NDArray[np.int32], n: int, generator: torch.Generator) -> Tensor:
-        """(n, factors), zero but for the rows that are `seen`."""
-        noise_nf = self.init_std * torch.randn(n, self.factors, generator=generator)
+        """(n, n_factors), zero but for the rows that are `seen`."""
+        noise_nf = self.init_std * torch.randn(n, self.n_factors, generator=generator)
         noise_nf[torch.from_numpy(np.bincount(seen, minlength=n) == 0)] = 0
         return noise_nf.to(self.device)
 
@@ -140,7 +140,7 @@ class SVD(SelfTaught, RatingModel):
             )
 
     def tastes(self) -> Tensor:
-        """(n_users + 1, factors): what each user's items are compared with."""
+        """(n_users + 1, n_factors): what each user's items are compared with."""
         return self.user_factors
 
     def forward(self, batch: RatingBatch) -> Tensor:

@@ -107,6 +107,7 @@ def test_unknown_ids_get_a_sensible_rating(model: RatingModel, data: RatingData)
     assert ((predicted > 1) & (predicted < 11)).all()
     assert torch.isfinite(scores).all()
     assert scores.shape == (1, data.n_items)
+    assert len(scores.unique()) > data.n_items / 4, "unknown users get an arbitrary list"
 
 
 def test_a_checkpoint_is_the_model_and_runs_no_code(

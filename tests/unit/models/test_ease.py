@@ -19,10 +19,12 @@ def test_scores_are_those_of_the_closed_form(planted, fit) -> None:
     np.testing.assert_allclose(scores, x_ui @ weights, atol=1e-5)
 
 
-def test_somebody_unknown_has_no_preference(planted, fit) -> None:
+def test_somebody_unknown_is_told_what_is_popular(planted, fit) -> None:
     model = EASE(reg=5.0, damping_user=5.0, damping_item=5.0)
     fit(model, planted)
-    assert not model.score_items(torch.tensor([-1])).any()
+    counts = torch.from_numpy(np.bincount(planted.train.item, minlength=planted.n_items))
+    (scores,) = model.score_items(torch.tensor([-1]))
+    assert (scores.diff()[counts.diff() > 0] > 0).all()
 
 
 def test_ratings_are_those_of_the_bias_model(planted, fit) -> None:

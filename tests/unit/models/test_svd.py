@@ -17,7 +17,7 @@ from anirec.models.svd import SVD
 from anirec.models.svdpp import SVDpp
 
 SETTINGS: dict[str, Any] = {
-    "factors": 6,
+    "n_factors": 6,
     "epochs": 25,
     "lr": 0.02,
     "lr_decay": 1.0,
@@ -175,7 +175,7 @@ def test_shared_factors_are_refused_where_results_must_repeat(planted, fit) -> N
         torch.use_deterministic_algorithms(False)
 
 
-@pytest.mark.parametrize("wrong", [{"factors": 0}, {"lr": -1.0}, {"reg": -0.1}])
+@pytest.mark.parametrize("wrong", [{"n_factors": 0}, {"lr": -1.0}, {"reg": -0.1}])
 def test_numbers_out_of_range_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(UserError, match=f"{next(iter(wrong))}="):
         made(**wrong)
