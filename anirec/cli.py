@@ -28,6 +28,11 @@ def run(context: typer.Context) -> None:
         n_jobs = check(overrides, config_dir)
         if n_jobs > 1 and not is_sweep:
             raise UserError(f"These overrides make {n_jobs} jobs; add -m to run them all.")
+        if is_sweep:
+            from anirec.config import left_to_jobs
+
+            written = dict(zip(overrides, left_to_jobs(overrides), strict=True))
+            arguments = [written.get(argument, argument) for argument in arguments]
     from anirec import launch
 
     launch.main(arguments)

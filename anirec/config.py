@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -54,18 +55,41 @@ def expand(overrides: Sequence[str]) -> list[list[str]]:
     >>> expand(["model=bias,svd", "seed=1"])
     [['model=bias', 'seed=1'], ['model=svd', 'seed=1']]
     """
-    try:
-        parsed = OverridesParser.create().parse_overrides(list(overrides))
-    except HydraException as error:
-        raise UserError(f"{first_line(error)}\nAn override is written key=value, such as model.damping=1") from None
     axes = []
-    for override in parsed:
+    for override in parsed(overrides):
         if override.is_sweep_override() and override.is_discrete_sweep():
             key = override.get_key_element()
             axes.append([f"{key}={value}" for value in override.sweep_string_iterator()])
         elif not override.is_sweep_override():
             axes.append([override.input_line or ""])
     return [list(job) for job in product(*axes)]
+
+
+def left_to_jobs(overrides: Sequence[str]) -> list[str]:
+    """Overrides of a swept group's keys, as choices of one.
+
+    Hydra composes a multirun once without what it sweeps over, and would look for n_factors in the default model.
+
+    >>> left_to_jobs(["model=svd,svdpp", "model.n_factors=80", "seed=1"])
+    ['model=svd,svdpp', 'model.n_factors=choice(80)', 'seed=1']
+    """
+    read = parsed(overrides)
+    swept = {override.key_or_group for override in read if override.is_sweep_override()}
+    left = []
+    for override in read:
+        line = override.input_line or ""
+        key, _, value = line.partition("=")
+        group, _, leaf = override.key_or_group.partition(".")
+        is_left = group in swept and leaf and value and not override.is_sweep_override()
+        left.append(f"{key}=choice({value})" if is_left else line)
+    return left
+
+
+def parsed(overrides: Sequence[str]) -> list[Override]:
+    try:
+        return OverridesParser.create().parse_overrides(list(overrides))
+    except HydraException as error:
+        raise UserError(f"{first_line(error)}\nAn override is written key=value, such as model.damping=1") from None
 
 
 def problems_of_job(overrides: list[str]) -> list[str]:

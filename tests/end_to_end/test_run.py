@@ -41,12 +41,16 @@ def test_the_same_command_gives_the_same_metrics_on_any_number_of_threads(anirec
 
 def test_a_failing_job_spoils_no_other(anirec: Anirec, tmp_path: Path) -> None:
     (tmp_path / "mine" / "model").mkdir(parents=True)
-    (tmp_path / "mine" / "model" / "broken.yaml").write_text("_target_: broken.Broken\ndamping: 1\n")
+    (tmp_path / "mine" / "model" / "broken.yaml").write_text(
+        "_target_: broken.Broken\ndamping_user: 1\ndamping_item: 1\n"
+    )
     (tmp_path / "broken.py").write_text(
-        "from anirec.models.popularity import Popularity\n\n\nclass Broken(Popularity):\n"
+        "from anirec.models.bias import Bias\n\n\nclass Broken(Bias):\n"
         "    def solve(self):\n        raise ZeroDivisionError('on purpose')\n"
     )
-    arguments = ["run", "--config-dir", "mine", "-m", *SMALL, "model=broken,popularity,bias"]
+    # damping_user is a key of the last two alone, and of no default.
+    models = ["model=broken,bias,item_knn", "model.damping_user=4"]
+    arguments = ["run", "--config-dir", "mine", "-m", *SMALL, *models]
     told = anirec(*arguments, expect=1, PYTHONPATH=str(tmp_path)).stderr
     assert "2 of 3 jobs finished" in told
     assert told.split()[-5:] == ["0000", "model=broken", "ZeroDivisionError:", "on", "purpose"]
@@ -55,7 +59,7 @@ def test_a_failing_job_spoils_no_other(anirec: Anirec, tmp_path: Path) -> None:
     assert "Traceback" in (broken / "error.txt").read_text()
     (sweep,) = tmp_path.glob("outputs/sweeps/*")
     table = anirec("compare", str(sweep)).stdout
-    assert "popularity" in table
+    assert "item_knn" in table
     assert "on purpose" in table
 
 

@@ -76,8 +76,10 @@ def nearest(
             similarity[i, : len(best)] = (best >> 32).astype(np.int32).view(np.float32)
 
     in_threads(task, n_items, chunk=ITEMS_PER_TASK)
-    used = max(1, int((similarity > 0).sum(1).max(initial=0)))
-    return Neighbours(item[:, :used].copy(), similarity[:, :used].copy())
+    used = max(1, int(np.count_nonzero(similarity.any(axis=0))))
+    if used < keep:
+        item, similarity = item[:, :used].copy(), similarity[:, :used].copy()
+    return Neighbours(item, similarity)
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST)
