@@ -1,0 +1,90 @@
+"""`make bench`: speed beside Surprise and growth, in one run; tables on the terminal and in outputs/benchmarks."""
+
+import csv
+import json
+import logging
+import platform
+import time
+import warnings
+from collections.abc import Iterable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from experiments.benchmarks import beside_surprise, growth
+
+FOLDER = Path("outputs") / "benchmarks"
+
+
+def main() -> None:
+    warnings.filterwarnings("ignore")
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    console, started = Console(), time.time()
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    console.print("Compilation is warmed up and left out. Ours and Surprise's run one after the other.", style="dim")
+    compared = list(told(console, beside_surprise.measurements()))
+    write("beside_surprise", [{**row._asdict(), "ratio": row.ratio} for row in compared])
+    console.print(comparison(compared))
+    grown = list(told(console, growth.measurements()))
+    write("growth", [row._asdict() for row in grown])
+    console.print(growing(grown))
+    (FOLDER / "machine.json").write_text(json.dumps(machine(time.time() - started), indent=1))
+    console.print(f"Also in {FOLDER}", style="dim")
+
+
+def told(console: Console, measured: Iterable[Any]) -> Iterable[Any]:
+    """Say what is done as it gets done: some of Surprise's take a minute."""
+    for row in measured:
+        console.print(f"  {row[0]}, {row[1]:,}: {row[2]:.3f} s", style="dim")
+        yield row
+
+
+def comparison(rows: list[beside_surprise.Measured]) -> Table:
+    table = Table("", "rows", "anirec", "Surprise", "ratio", title="Beside Surprise, per row")
+    for row in rows:
+        theirs = (
+            ""
+            if row.theirs is None
+            else f"{row.theirs:.2f} s" + (f" for {row.n_theirs:,}" if row.n_theirs != row.n else "")
+        )
+        table.add_row(row.what, f"{row.n:,}", f"{row.ours:.3f} s", theirs, f"{row.ratio:,.0f} x" if row.ratio else "")
+    return table
+
+
+def growing(rows: list[growth.Grown]) -> Table:
+    table = Table("", "ratings", "seconds", "µs per rating", "MB", "bytes per rating", title="Growth")
+    for row in sorted(rows):
+        values = (f"{row.seconds:.2f}", f"{row.seconds / row.n * 1e6:.3f}")
+        table.add_row(row.model, f"{row.n:,}", *values, f"{row.megabytes:.0f}", f"{row.megabytes / row.n * 1e6:.0f}")
+    return table
+
+
+def write(name: str, rows: list[dict[str, Any]]) -> None:
+    with (FOLDER / f"{name}.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def machine(seconds: float) -> dict[str, Any]:
+    """Where and with what this was measured, and how busy it was."""
+    packages = ("numba", "numpy", "pytorch-lightning", "scikit-surprise", "torch")
+    return {
+        "cores": psutil.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "load_per_core": psutil.getloadavg()[1] / (psutil.cpu_count() or 1),
+        "memory_gb": round(psutil.virtual_memory().total / 1e9),
+        "processor": platform.processor() or platform.machine(),
+        "python": platform.python_version(),
+        **{name: version(name) for name in packages},
+        "bench_seconds": round(seconds),
+    }
+
+
+if __name__ == "__main__":
+    main()

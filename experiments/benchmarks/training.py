@@ -1,0 +1,63 @@
+"""How long things take: whole trainings as `anirec run` makes them, and single calls."""
+
+import time
+from collections.abc import Callable
+from statistics import median
+from typing import Any
+
+from pytorch_lightning import Callback, Trainer, seed_everything
+
+
+class EpochSeconds(Callback):
+    """The wall time of each training epoch."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    def on_train_epoch_start(self, *_: Any) -> None:
+        self.started = time.perf_counter()
+
+    def on_train_epoch_end(self, *_: Any) -> None:
+        self.seconds.append(time.perf_counter() - self.started)
+
+
+def train(model: Any, data: Any, *, epochs: int = 1, callbacks: tuple[Callback, ...] = ()) -> Trainer:
+    """Fit on the CPU, without validation, logs and checkpoints."""
+    seed_everything(1, verbose=False)
+    trainer = Trainer(
+        accelerator="cpu",
+        max_epochs=epochs,
+        limit_val_batches=0,
+        callbacks=list(callbacks),
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
+    trainer.fit(model, datamodule=data)
+    model.eval()
+    return trainer
+
+
+def epochs_of(model: Any, data: Any, *, epochs: int) -> list[float]:
+    """The seconds of each epoch."""
+    timer = EpochSeconds()
+    train(model, data, epochs=epochs, callbacks=(timer,))
+    return timer.seconds
+
+
+def seconds(call: Callable[[], object], *, repeat: int = 1) -> list[float]:
+    """The wall time of each call."""
+    took = []
+    for _ in range(repeat):
+        started = time.perf_counter()
+        call()
+        took.append(time.perf_counter() - started)
+    return took
+
+
+def side_by_side(ours: Callable[[], list[float]], theirs: Callable[[], list[float]]) -> tuple[float, float]:
+    """Medians. Ours runs before and after theirs, so that a machine whose load drifts favours nobody."""
+    before, reference, after = ours(), theirs(), ours()
+    return median(before + after), median(reference)
