@@ -14,10 +14,10 @@ from torch.nn.functional import embedding_bag
 
 from anirec.models.kernels.factors import Block, Factors, Rates
 
-USER_ROWS = 8192  # rows of the users that step before y does; more is faster on a GPU, and further from SGD
+USER_ROWS = 4096  # rows of the users that step before y does; more is faster on a GPU, and further from SGD
 STEPS = 4  # in which these users' ratings are taken
 MIN_TURNS = 16  # in which a block's users are taken, however few
-OVERSHOOT = 3.0  # how many times further than asked y may take its users; steady up to there on all data tried
+OVERSHOOT = 10.0  # how many times further than asked y may take its users; without a limit short lists diverge
 
 
 @torch.no_grad()
