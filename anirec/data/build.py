@@ -1,8 +1,7 @@
 """Building the tables of a source: streamed, checked, without duplicates, the unreadable rows aside, all counted."""
 
 import json
-from collections.abc import Callable
-from html import unescape
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,57 +9,63 @@ import polars as pl
 
 from anirec.data import tables
 from anirec.data.duplicates import write_once
+from anirec.data.listed import READABLE, counted, marked, once_each, read_listed
 from anirec.data.sources.source import Source
 from anirec.errors import UserError
 
 Step = Callable[[str], None]  # told what is being done
-READABLE = pl.col("reason").is_null()
+PICTURES = "pictures"  # folder of what a source draws
 
 
 def build(source: Source, folder: Path, *, step: Step) -> None:
-    """Write interactions.parquet, items.parquet, rejects.parquet and report.json into `folder`.
+    """Write the tables that the source has, its pictures if it draws any, rejects.parquet and report.json.
 
-    The report: `source`; `files` with their bytes; the counts of `count_rows` and `count_items`; `rejects` and
+    The report: `source`; `files` with their bytes; the counts of `count_rows` and `counted`; `rejects` and
     `unreadable_cells` by file and reason; `empty_columns`, without a value in this copy of the dump; `facts`.
 
     Raises:
-        UserError: No row can be read.
+        UserError: No row of a table can be read.
         TypeError, ValueError: The source breaks the declaration of its tables.
     """
     files = {path.name: path.stat().st_size for path in source.files()}
-    step(f"reading {', '.join(files) or 'interactions'}")
+    step(f"reading {', '.join(files)}" if files else "generating")
     rows = source.interactions()
     # The small files first: what is wrong with them is known in seconds.
-    listed = marked(source.items()).collect()
-    demand_rows(source, "items", listed.lazy())
-    raw = sink_raw(rows, folder / "raw.parquet")
-    demand_rows(source, "interactions", raw)
-    marks = pl.concat([table.select(*tables.MARKS) for table in (raw, listed.lazy())])
+    listed = read_listed(source)
+    for name, table in listed.items():
+        demand_rows(source, name, table.lazy())
+    raw = None
+    if rows is not None:
+        raw = sink_raw(rows, folder / "raw.parquet")
+        demand_rows(source, "interactions", raw)
+    with_marks = ([] if raw is None else [raw]) + [table.lazy() for table in listed.values()]
+    marks = pl.concat([table.select(*tables.MARKS) for table in with_marks])
     notes = marks.filter(READABLE).drop_nulls("note").with_columns(pl.col("note").str.split(","))
     marks.filter(~READABLE).drop("note").sink_parquet(folder / "rejects.parquet")
-    step("removing duplicates")
-    interactions = write_interactions(raw, folder)
+    written: dict[str, pl.LazyFrame] = {}
+    counts: dict[str, int] = {}
+    if raw is not None:
+        step("removing duplicates")
+        written["interactions"] = write_interactions(raw, folder)
+        counts |= count_rows(raw, written["interactions"])
     step("joining items")
-    items = write_items(listed, raw, interactions, folder)
-    check_columns(source, interactions, items)
+    for name, kept in once_each(listed, raw, written.get("interactions")).items():
+        kept.write_parquet(folder / f"{name}.parquet")
+        written[name] = kept.lazy()
+        counts |= counted(name, listed[name], kept)
+    check_columns(source, written)
+    source.draw(folder / PICTURES)
     report = {
         "source": {"name": source.name, "version": source.version, "options": dict(source.options())},
         "files": files,
-        **count_rows(raw, interactions),
-        **count_items(listed, items),
+        **counts,
         "rejects": count_by("reason", marks.filter(~READABLE)),
         "unreadable_cells": count_by("note", notes.explode("note")),
-        "empty_columns": empty_columns(interactions) + empty_columns(items.lazy()),
+        "empty_columns": [column for table in written.values() for column in empty_columns(table)],
         "facts": dict(source.facts()),
     }
-    (folder / "raw.parquet").unlink()
+    (folder / "raw.parquet").unlink(missing_ok=True)
     (folder / "report.json").write_text(json.dumps(report, indent=2, ensure_ascii=False), encoding="utf-8")
-
-
-def marked(rows: pl.LazyFrame) -> pl.LazyFrame:
-    """`rows` with the marks that they lack."""
-    absent = set(tables.MARKS) - set(rows.collect_schema())
-    return rows.with_columns(**{mark: pl.lit(None, tables.MARKS[mark]) for mark in sorted(absent)})
 
 
 def sink_raw(rows: pl.LazyFrame, path: Path) -> pl.LazyFrame:
@@ -101,37 +106,16 @@ def write_interactions(raw: pl.LazyFrame, folder: Path) -> pl.LazyFrame:
     return interactions
 
 
-def write_items(listed: pl.DataFrame, raw: pl.LazyFrame, interactions: pl.LazyFrame, folder: Path) -> pl.DataFrame:
-    """The readable items, each once, in file order; then those that only the interactions know, by id."""
-    items = listed.filter(READABLE).drop(*tables.MARKS).unique("item_id", keep="first", maintain_order=True)
-    tables.check(items, tables.ITEMS, "items")
-    seen = interactions.select(pl.col("item_id").unique()).collect(engine="streaming").sort("item_id")
-    if seen.schema["item_id"] != items.schema["item_id"]:
-        raise TypeError(f"item_id is {seen.schema['item_id']} in interactions and {items.schema['item_id']} in items")
-    unlisted = seen.join(items, on="item_id", how="anti", maintain_order="left")
-    if "title" in raw.collect_schema():
-        unlisted = unlisted.join(titles_of(unlisted, raw), on="item_id", how="left", maintain_order="left")
-    items = pl.concat([items, unlisted], how="diagonal")
-    title = pl.col("title").fill_null(pl.col("item_id").cast(pl.String))
-    items = tables.ordered(items.with_columns(title), tables.ITEMS)
-    tables.check(items, tables.ITEMS, "items")
-    tables.check_values(items.lazy(), tables.ITEMS, "items")
-    items.write_parquet(folder / "items.parquet")
-    return items
+def check_columns(source: Source, written: Mapping[str, pl.LazyFrame]) -> None:
+    """Hold the columns of all tables against what the source declares; absent tables owe nothing.
 
-
-def titles_of(unlisted: pl.DataFrame, raw: pl.LazyFrame) -> pl.DataFrame:
-    """item_id and title, as the interactions spell it."""
-    named = raw.filter(READABLE, pl.col("title").is_not_null(), pl.col("item_id").is_in(unlisted["item_id"].implode()))
-    # Any spelling will do, but always the same one.
-    titles = named.group_by("item_id").agg(pl.col("title").min()).collect(engine="streaming")
-    return titles.with_columns(pl.Series("title", [unescape(title) for title in titles["title"]], pl.String))
-
-
-def check_columns(source: Source, interactions: pl.LazyFrame, items: pl.DataFrame) -> None:
-    found = set(interactions.collect_schema()) | set(items.columns)
-    if found != source.columns:
-        lacking, more = sorted(source.columns - found), sorted(found - source.columns)
+    Raises:
+        TypeError: They differ.
+    """
+    found = {column for table in written.values() for column in table.collect_schema()}
+    excused = {column for name in tables.TABLES.keys() - written.keys() for column in tables.TABLES[name]}
+    lacking, more = sorted(source.columns - found - excused), sorted(found - source.columns)
+    if lacking or more:
         raise TypeError(f"{type(source).__name__}.columns declares {lacking}, not yielded; yielded undeclared: {more}")
 
 
@@ -145,19 +129,6 @@ def count_rows(raw: pl.LazyFrame, interactions: pl.LazyFrame) -> dict[str, int]:
         "duplicates_removed": n_read - n_rejected - n_kept,
         "rows_kept": n_kept,
         "unrated_rows": n_unrated,
-    }
-
-
-def count_items(listed: pl.DataFrame, items: pl.DataFrame) -> dict[str, int]:
-    """Counts of the titles: read = rejected + duplicates + kept; unlisted ones were added, from the interactions."""
-    n_readable = len(readable := listed.filter(READABLE))
-    n_kept = readable["item_id"].n_unique()
-    return {
-        "items_read": len(listed),
-        "items_rejected": len(listed) - n_readable,
-        "duplicate_items_removed": n_readable - n_kept,
-        "items_kept": n_kept,
-        "unlisted_items": len(items) - n_kept,
     }
 
 

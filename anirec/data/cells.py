@@ -10,12 +10,14 @@ from dataclasses import dataclass
 
 import polars as pl
 
+BETWEEN = "\x1f"  # ASCII's own separator of units; what `parts` splits at
 UNKNOWN = ("", "unknown", "none", "nan", "null", "n/a", "-", "?", "not available")  # compared in lower case
 ZERO = ("0", "0.0")
 PLACEHOLDER = (
     r"(?i)^(no synopsis (information )?has been added|no synopsis yet|no description available|unknown\.$"
     r"|synopsis (is )?not available)"
 )
+NOT_DESCRIBED = r"(?i)^no (biography|description|information)( (has been|is))? (written|added|available|found)\b"
 
 
 @dataclass(frozen=True)
@@ -168,6 +170,32 @@ def none_if_empty(text: pl.Expr) -> pl.Expr:
 def synopsis(column: str) -> Cell:
     """A text; placeholders ("No synopsis information has been added ...") mean none."""
     return Cell(column, decoded, "text", placeholder=PLACEHOLDER)
+
+
+def description(column: str) -> Cell:
+    """A text about a character; placeholders ("No biography written.") mean none."""
+    return Cell(column, decoded, "text", placeholder=NOT_DESCRIBED)
+
+
+def parts(column: str) -> Cell:
+    """A list whose parts are kept apart by `BETWEEN`, without repeats; words such as Unknown are none."""
+
+    def read(text: pl.Expr) -> pl.Expr:
+        stripped = decoded(text).str.split(BETWEEN).list.eval(pl.element().str.strip_chars())
+        known = stripped.list.eval(pl.element().filter(~pl.element().str.to_lowercase().is_in(UNKNOWN)))
+        return known.list.unique(maintain_order=True)
+
+    return Cell(column, read, "a list")
+
+
+def identities(column: str) -> Cell:
+    """A list of numeric ids as Python prints it, [5, 20]. It is matched, never evaluated."""
+
+    def read(text: pl.Expr) -> pl.Expr:
+        is_list = text.str.contains(r"^\[\s*('?\d{1,18}'?\s*(,\s*'?\d{1,18}'?\s*)*,?)?\s*\]$")
+        return pl.when(is_list).then(text.str.extract_all(r"\d+").cast(pl.List(pl.Int64)))
+
+    return Cell(column, read, "a list of whole numbers", blank=())
 
 
 def names(column: str) -> Cell:

@@ -16,7 +16,7 @@ from anirec.data.filters import k_core
 from anirec.data.interactions import Interactions, RatingBatch, UserBlocks
 from anirec.data.prepare import prepare
 from anirec.data.sources.source import Source
-from anirec.data.splits import TEST, TRAIN, VAL, Split
+from anirec.data.splits import TEST, TRAIN, VAL, Split, check_parts
 from anirec.data.vocabulary import Vocabulary
 from anirec.errors import UserError
 
@@ -64,6 +64,8 @@ class RatingData(LightningDataModule):
     def load(self) -> None:
         """Read the prepared tables, filter, index, split."""
         self.prepared = prepare(self.source, self.cache)
+        if self.prepared.interactions is None:
+            raise UserError(self.source.without_interactions())
         table = pl.read_parquet(self.prepared.interactions)
         rated, unrated = table.filter(pl.col("rating").is_not_null()), table.filter(pl.col("rating").is_null())
         users, items = Vocabulary(rated["user_id"]), Vocabulary(rated["item_id"])
@@ -87,23 +89,15 @@ class RatingData(LightningDataModule):
         self.train, self.val, self.test = (
             self.interactions(rated.filter(pl.Series(self.parts == part))) for part in (TRAIN, VAL, TEST)
         )
-        self.check_parts()
+        check_parts(self.split, {"train": len(self.train), "val": len(self.val), "test": len(self.test)}, "ratings")
         unrated = indexed(unrated, self.user_vocabulary, self.item_vocabulary)
         self.unrated = self.interactions(unrated.filter((pl.col("user") >= 0) & (pl.col("item") >= 0)))
-
-    def check_parts(self) -> None:
-        """Refuse a split that leaves nothing to learn from or to test on."""
-        sizes = {name: len(getattr(self, name)) for name in ("train", "val", "test")}
-        if not sizes["train"] or not sizes["test"]:
-            asked = ", ".join(f"split.{key}={value}" for key, value in vars(self.split).items())
-            raise UserError(
-                f"{asked} leaves {sizes} ratings of {sum(sizes.values())}; none of train and test may be empty"
-            )
 
     def catalogue(self) -> pl.DataFrame:
         """(n_items, …): the metadata of every item, in index order."""
         order = self.item_vocabulary.ids.alias("item_id").to_frame()
-        return order.join(pl.read_parquet(self.prepared.items), on="item_id", how="left", maintain_order="left")
+        items = pl.read_parquet(self.prepared.folder / "items.parquet")
+        return order.join(items, on="item_id", how="left", maintain_order="left")
 
     def interactions(self, rows: pl.DataFrame) -> Interactions:
         columns = (rows["user"], rows["item"], rows["rating"].fill_null(float("nan")))

@@ -1,5 +1,6 @@
 """What a dataset is, and what its reader made of it, in words and numbers."""
 
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -10,7 +11,13 @@ from anirec.data.sources.source import Source
 
 def facts(source: Source, prepared: Prepared) -> list[tuple[str, str]]:
     """(what, how much) lines about the prepared tables."""
-    rows = pl.scan_parquet(prepared.interactions)
+    lines = [] if prepared.interactions is None else rating_lines(prepared.interactions)
+    lines += report_lines(prepared.report)
+    return [*lines, ("columns", ", ".join(sorted(source.columns))), ("fingerprint", prepared.fingerprint)]
+
+
+def rating_lines(interactions: Path) -> list[tuple[str, str]]:
+    rows = pl.scan_parquet(interactions)
     numbers: dict[str, Any] = (
         rows.select(
             interactions=pl.len(),
@@ -27,8 +34,7 @@ def facts(source: Source, prepared: Prepared) -> list[tuple[str, str]]:
     lines.append(("rating", f"{numbers['mean']:.3f} ± {numbers['deviation']:.3f}"))
     density = numbers["rated"] / (numbers["users"] * numbers["titles"])
     lines.append(("density", f"{density:.3%} of all user-title pairs are rated"))
-    lines += [(name, value) for name, value in report_lines(prepared.report)]
-    return [*lines, ("columns", ", ".join(sorted(source.columns))), ("fingerprint", prepared.fingerprint)]
+    return lines
 
 
 def report_lines(report: dict[str, Any]) -> list[tuple[str, str]]:
@@ -36,7 +42,9 @@ def report_lines(report: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def histogram(prepared: Prepared, width: int = 40) -> list[tuple[str, str]]:
-    """(rating, bar) lines: the share of each whole rating."""
+    """(rating, bar) lines: the share of each whole rating; none without interactions."""
+    if prepared.interactions is None:
+        return []
     rating = pl.col("rating").round().cast(pl.Int32)
     counts = pl.scan_parquet(prepared.interactions).drop_nulls("rating").group_by(rating).len().sort("rating").collect()
     largest, total = counts["len"].max(), counts["len"].sum()

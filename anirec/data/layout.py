@@ -72,15 +72,8 @@ def recognise(path: Path, layout: Layout) -> Head:
     Raises:
         UserError: The file is empty, packed, or its first line belongs to another dump.
     """
-    with path.open("rb") as file:
-        start = file.read(START)
-    for magic, what in PACKED.items():
-        if start.startswith(magic):
-            raise UserError(f"{path} is {what}; expected is UTF-8 text. Unpack it, or save it again as UTF-8.")
-    lines = start.decode("utf-8-sig", errors="replace").split("\n")
-    number, line = next(((n, line.rstrip("\r")) for n, line in enumerate(lines, 1) if line.strip()), (0, ""))
-    if not number:
-        raise UserError(f"{path} is empty ({path.stat().st_size} bytes). Download the dump's file again.")
+    lines = beginning(path).decode("utf-8-sig", errors="replace").split("\n")
+    number, line = next((n, line.rstrip("\r")) for n, line in enumerate(lines, 1) if line.strip())
     for separator in ",;\t":
         cells = next(csv.reader([line], delimiter=separator))
         names = layout.names(cells)
@@ -93,3 +86,19 @@ def recognise(path: Path, layout: Layout) -> Head:
         f"  expected header: {','.join(layout.header)}\n  needed of it:    {', '.join(layout.required)}\n"
         "Is it the file of another dump, or was it renamed? Put the right one in its place."
     )
+
+
+def beginning(path: Path) -> bytes:
+    """The first bytes of a text file.
+
+    Raises:
+        UserError: The file is empty, or packed.
+    """
+    with path.open("rb") as file:
+        start = file.read(START)
+    for magic, what in PACKED.items():
+        if start.startswith(magic):
+            raise UserError(f"{path} is {what}; expected is UTF-8 text. Unpack it, or save it again as UTF-8.")
+    if not start.decode("utf-8-sig", errors="replace").strip():
+        raise UserError(f"{path} is empty ({path.stat().st_size} bytes). Download the dump's file again.")
+    return start

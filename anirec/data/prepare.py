@@ -3,8 +3,13 @@
 <cache>/tables/mal_2016-0f3a9c1d2e4b5a68/
     interactions.parquet   columns of `tables.INTERACTIONS`; sorted by user; each (user_id, item_id) once
     items.parquet          columns of `tables.ITEMS`; every item of the interactions, and the others of the dump
+    characters.parquet     columns of `tables.CHARACTERS`; each once
+    appearances.parquet    columns of `tables.APPEARANCES`; each (item_id, character_id) once
+    pictures/              what a generated dataset draws
     rejects.parquet        file, line, reason, text of every row that could not be read
     report.json            what was read, kept, removed, and why
+
+A table that the source does not have is absent.
 """
 
 import json
@@ -18,7 +23,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from anirec.data.build import build
+from anirec.data.build import PICTURES, build
 from anirec.data.fingerprint import fingerprint
 from anirec.data.sources.source import Source
 from anirec.data.waiting import Waiting
@@ -41,12 +46,30 @@ class Prepared:
     fingerprint: str
 
     @property
-    def interactions(self) -> Path:
-        return self.folder / "interactions.parquet"
+    def interactions(self) -> Path | None:
+        return self.table("interactions")
 
     @property
-    def items(self) -> Path:
-        return self.folder / "items.parquet"
+    def items(self) -> Path | None:
+        return self.table("items")
+
+    @property
+    def characters(self) -> Path | None:
+        return self.table("characters")
+
+    @property
+    def appearances(self) -> Path | None:
+        return self.table("appearances")
+
+    def table(self, name: str) -> Path | None:
+        """The file of a table; None where the source has no such table."""
+        path = self.folder / f"{name}.parquet"
+        return path if path.is_file() else None
+
+    @property
+    def pictures(self) -> Path:
+        """The folder of pictures that the source drew, if it draws any."""
+        return self.folder / PICTURES
 
     @property
     def rejects(self) -> Path:
@@ -73,7 +96,7 @@ def prepare(source: Source, cache: Path | str) -> Prepared:
         if not prepared.folder.is_dir():
             with taking_place_of(prepared.folder) as folder:
                 build(source, folder, step=waiting.step)
-    warn(source.name, prepared)
+    warn(source, prepared)
     return prepared
 
 
@@ -101,13 +124,16 @@ def taking_place_of(folder: Path) -> Iterator[Path]:
         shutil.rmtree(beside, ignore_errors=True)
 
 
-def warn(name: str, prepared: Prepared) -> None:
+def warn(source: Source, prepared: Prepared) -> None:
     """Say what could not be read: every time, since the results rest on it."""
     report = prepared.report
-    n_rejects, n_cells = sum(report["rejects"].values()), sum(report["unreadable_cells"].values())
+    rejects = {
+        key: count for key, count in report["rejects"].items() if key.split(": ", 1)[1] not in source.known_flaws
+    }
+    n_rejects, n_cells = sum(rejects.values()), sum(report["unreadable_cells"].values())
     if n_rejects:
-        n_rows = report["rows_read"] + report["items_read"]
-        LOG.warning("%s: %d of %d rows could not be read; see %s", name, n_rejects, n_rows, prepared.rejects)
+        n_rows = sum(count for name, count in report.items() if name.endswith("_read"))
+        LOG.warning("%s: %d of %d rows could not be read; see %s", source.name, n_rejects, n_rows, prepared.rejects)
     if n_cells:
         cells = ", ".join(report["unreadable_cells"])
-        LOG.warning("%s: %d cells could not be read and count as unknown (%s)", name, n_cells, cells)
+        LOG.warning("%s: %d cells could not be read and count as unknown (%s)", source.name, n_cells, cells)

@@ -1,7 +1,9 @@
-"""The two tidy tables that every reader yields: interactions and items. Their columns are declared here, once.
+"""The tidy tables that readers yield, each those that its dump has. Their columns are declared here, once.
 
     interactions:  user_id=17  item_id=1535  rating=9.0  status="completed"  timestamp=2013-03-03 10:52:53
     items:         item_id=1535  title="Death Note"  genres=["Mystery", "Thriller"]  type="TV"  episodes=37  score=8.71
+    characters:    character_id=71  name="L Lawliet"  description="L is a world-renowned detective."  portrait="71.png"
+    appearances:   item_id=1535  character_id=71  role="Main"
 
 A reader yields the columns that its dump has. Rows may also carry MARKS: where they come from, and whether they could
 be read; `prepare` takes the marks off.
@@ -65,6 +67,28 @@ ITEMS: Mapping[str, Column] = {
     "members": count("users who have it on a list"),
     "favorites": count("users who name it a favourite"),
     "synopsis": text("the synopsis; null where the dump has only a placeholder"),
+    "poster": text("picture of the title: a path inside the source's folder of pictures"),
+    "published_part": text("the side of a published split that the title is on: train or test"),
+}
+
+CHARACTERS: Mapping[str, Column] = {
+    "character_id": Column(ID, "the character's id", nullable=False),
+    "name": text("the character's name"),
+    "description": text("who they are; null where the dump has only a placeholder"),
+    "portrait": text("picture of the character: a path inside the source's folder of pictures"),
+}
+
+APPEARANCES: Mapping[str, Column] = {
+    "item_id": Column(ID, "the title, as the items table names it", nullable=False),
+    "character_id": Column(ID, "the character, as the characters table names it", nullable=False),
+    "role": text("Main, Supporting, or null for anything else, staff included"),
+}
+
+TABLES: Mapping[str, Mapping[str, Column]] = {
+    "interactions": INTERACTIONS,
+    "items": ITEMS,
+    "characters": CHARACTERS,
+    "appearances": APPEARANCES,
 }
 
 MARKS: Mapping[str, pl.DataType] = {

@@ -59,7 +59,7 @@ class Mal2020(Dump):
     Args:
         folder: The folder of the files.
         ratings: The file to read ratings from; null: animelist.csv, or what there is of rating_complete.csv and the
-            parquet sample.
+            parquet sample. Without any of them: titles alone.
     """
 
     columns = frozenset(
@@ -94,11 +94,14 @@ class Mal2020(Dump):
 
     def __init__(self, *, folder: str, ratings: str | None) -> None:
         super().__init__(folder=folder)
-        entries = Need((ratings,)) if ratings else Need(("animelist.csv", "rating_complete.csv"), sample=SAMPLE)
-        self.needs = (entries, Need(("anime.csv",)), Need(("anime_with_synopsis.csv",)))
+        any_of = Need(("animelist.csv", "rating_complete.csv"), sample=SAMPLE, optional=True)
+        self.needs = (Need((ratings,)) if ratings else any_of, Need(("anime.csv",)), Need(("anime_with_synopsis.csv",)))
 
-    def interactions(self) -> pl.LazyFrame:
-        [path], *_ = self.found()
+    def interactions(self) -> pl.LazyFrame | None:
+        entries, *_ = self.found()
+        if not entries:
+            return None
+        [path] = entries
         rows = dump.scan_parquet(path, SAMPLE_ENTRIES) if is_sample(path) else dump.scan(path, ENTRIES)
         required = {
             "user_id": cells.identity("user_id"),
@@ -108,11 +111,11 @@ class Mal2020(Dump):
         return cells.tidy(rows, required=required, optional={"status": cells.status("watching_status")})
 
     def items(self) -> pl.LazyFrame:
-        [entries], [titles], [synopses] = self.found()
+        entries, [titles], [synopses] = self.found()
         rows = records.read(titles, ITEMS)
-        if is_sample(entries):
+        if entries and is_sample(entries[0]):
             # The anime.csv that goes with the sample lacks the adult titles which the sample's users have rated.
-            more = dump.scan_parquet(entries, SAMPLE_ITEMS).unique("mal_id", keep="first", maintain_order=True)
+            more = dump.scan_parquet(entries[0], SAMPLE_ITEMS).unique("mal_id", keep="first", maintain_order=True)
             rows = pl.concat([rows, more.join(rows, on="mal_id", how="anti", maintain_order="left")], how="diagonal")
         table = tidy_titles(rows)
         texts = cells.tidy(

@@ -48,7 +48,8 @@ class Mal2023(Dump):
 
     Args:
         folder: The folder of the files.
-        ratings: The one file to read ratings from; null: both, merged, or what there is of them.
+        ratings: The one file to read ratings from; null: both, merged, or what there is of them. Without any: titles
+            alone.
     """
 
     columns = frozenset(
@@ -83,12 +84,13 @@ class Mal2023(Dump):
     def __init__(self, *, folder: str, ratings: str | None) -> None:
         super().__init__(folder=folder)
         # In this order: of a pair that both files have, the last one counts.
-        both = Need((OLDER, NEWER), every=True, sample="final_animedataset.sample.csv")
+        both = Need((OLDER, NEWER), every=True, sample="final_animedataset.sample.csv", optional=True)
         items = Need(("anime-dataset-2023.csv", "anime-dataset-2023.5col.csv"))
         self.needs = (Need((ratings,)) if ratings else both, items)
 
-    def interactions(self) -> pl.LazyFrame:
-        return pl.concat([entries(path) for path in self.found()[0]])
+    def interactions(self) -> pl.LazyFrame | None:
+        paths = self.found()[0]
+        return pl.concat([entries(path) for path in paths]) if paths else None
 
     def items(self) -> pl.LazyFrame:
         _, [path] = self.found()

@@ -1,25 +1,29 @@
 """What a dataset is before it is prepared: files (if any), options, and lazy tidy tables with marks."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import polars as pl
 
 from anirec.errors import UserError
 
+if TYPE_CHECKING:
+    from anirec.data.prepare import Prepared
 
-class Source(ABC):
-    """Yields the tidy tables of `anirec.data.tables`; `anirec.data.prepare` checks, caches and reports them.
 
-    `columns` are the columns of both tables, as a literal that can be read without running the module; `version` grows
-    whenever the tables change for the same files.
+class Source:
+    """Yields the tidy tables of `anirec.data.tables` that it has; `anirec.data.prepare` checks, caches, reports them.
+
+    `columns` are the columns of all its tables, as a literal that can be read without running the module; `version`
+    grows whenever the tables change for the same files; `known_flaws` are reasons for which the published files
+    themselves hold rows that are left out: counted and kept with the rejects, but no cause for a warning.
     """
 
     columns: ClassVar[frozenset[str]]
     version: ClassVar[int]
+    known_flaws: ClassVar[frozenset[str]] = frozenset()
 
     @property
     def name(self) -> str:
@@ -38,16 +42,38 @@ class Source(ABC):
         """Numbers known about the data, such as the error that no model can beat. Asked once, when preparing."""
         return {}
 
-    @abstractmethod
-    def interactions(self) -> pl.LazyFrame:
-        """Columns of `tables.INTERACTIONS`, in file order; duplicates allowed.
+    def interactions(self) -> pl.LazyFrame | None:
+        """Columns of `tables.INTERACTIONS`, in file order; duplicates allowed. None: no user's ratings.
 
         May carry `tables.MARKS`, and a column `title` (String) that names titles which `items` does not have.
         """
+        return None
 
-    @abstractmethod
-    def items(self) -> pl.LazyFrame:
-        """Columns of `tables.ITEMS`, small; duplicates allowed (the first counts). May carry `tables.MARKS`."""
+    def items(self) -> pl.LazyFrame | None:
+        """Columns of `tables.ITEMS`, small; duplicates allowed (the first counts). May carry `tables.MARKS`.
+
+        Never None beside interactions. Without `title`: they only add to the titles of another source.
+        """
+        return None
+
+    def characters(self) -> pl.LazyFrame | None:
+        """Columns of `tables.CHARACTERS`, like items; None: no characters, or nothing but their appearances."""
+        return None
+
+    def appearances(self) -> pl.LazyFrame | None:
+        """Columns of `tables.APPEARANCES`, like items; of duplicates the weightiest role counts."""
+        return None
+
+    def draw(self, folder: Path) -> None:
+        """Write the pictures of a generated dataset into `folder`, which does not exist yet. Asked once."""
+
+    def pictures(self, prepared: "Prepared") -> Path:
+        """The folder inside which `poster` and `portrait` are."""
+        return prepared.pictures
+
+    def without_interactions(self) -> str:
+        """What to tell someone who needs interactions where there are none."""
+        return f"{self.name} holds titles, but no ratings by users; choose a dataset that does (anirec data list)."
 
 
 @dataclass(frozen=True)
@@ -58,11 +84,13 @@ class Need:
         names: File names, best first.
         every: Read all of them that are there, not only the first.
         sample: A part of the dump, read only where none of `names` is there.
+        optional: It may be absent; the tables that come from it alone are then absent too.
     """
 
     names: tuple[str, ...]
     every: bool = False
     sample: str | None = None
+    optional: bool = False
 
     def find(self, folder: Path) -> list[Path]:
         """The files to read; empty if there is none."""
@@ -95,12 +123,21 @@ class Dump(Source):
             UserError: Some need has no file; names all of them, the folder, and where the dump comes from.
         """
         found = [need.find(self.folder) for need in self.needs]
-        if not all(found):
-            raise UserError(self.complaint([need for need, paths in zip(self.needs, found, strict=True) if not paths]))
+        absent = [need for need, paths in zip(self.needs, found, strict=True) if not paths]
+        # Nothing at all: then the optional ones are asked for too.
+        if not any(found) or not all(need.optional for need in absent):
+            raise UserError(self.complaint(absent))
         return found
 
     def files(self) -> list[Path]:
         return [path for paths in self.found() for path in paths]
+
+    def pictures(self, prepared: "Prepared") -> Path:
+        return self.folder
+
+    def without_interactions(self) -> str:
+        absent = [need for need in self.needs if need.optional and not need.find(self.folder)]
+        return self.complaint(absent) if absent else super().without_interactions()
 
     def complaint(self, missing: list[Need]) -> str:
         packed = sorted(path.name for pattern in ("*.zip", "*.gz", "*.7z") for path in self.folder.glob(pattern))

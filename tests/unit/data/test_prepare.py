@@ -150,6 +150,54 @@ def test_a_source_without_files(own_cache: Path) -> None:
     assert prepared.report["source"]["options"] == {"seed": 3}
 
 
+class Painted(Source):
+    """Titles, whose characters and pictures are generated; no ratings."""
+
+    columns = frozenset({"item_id", "title", "character_id", "name", "portrait", "role"})
+    version = 1
+
+    def items(self) -> pl.LazyFrame:
+        return pl.LazyFrame({"item_id": [5], "title": ["Crimson Voyage"]})
+
+    def characters(self) -> pl.LazyFrame:
+        rows = {"character_id": [7, 8, 7], "name": ["Ann", None, "Other"], "portrait": ["7.txt", None, None]}
+        return pl.LazyFrame(rows)
+
+    def appearances(self) -> pl.LazyFrame:
+        roles = [None, "Supporting", "Main", "Supporting"]
+        return pl.LazyFrame({"item_id": [5, 5, 5, 5], "character_id": [8, 7, 7, 7], "role": roles})
+
+    def draw(self, folder: Path) -> None:
+        folder.mkdir()
+        (folder / "7.txt").write_text("Ann")
+
+
+def test_characters_appearances_and_pictures(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = Painted()
+    prepared = prepare(source, own_cache)
+    assert prepared.interactions is None
+    assert prepared.characters is not None
+    assert prepared.appearances is not None
+    assert pl.read_parquet(prepared.characters).rows() == [(7, "Ann", "7.txt"), (8, None, None)]
+    assert pl.read_parquet(prepared.appearances).rows() == [(5, 8, None), (5, 7, "Main")]
+    assert (source.pictures(prepared) / "7.txt").read_text() == "Ann"
+    counts = {name: count for name, count in prepared.report.items() if isinstance(count, int) and count}
+    assert counts == {
+        "items_read": 1,
+        "items_kept": 1,
+        "characters_read": 3,
+        "duplicate_characters_removed": 1,
+        "characters_kept": 2,
+        "appearances_read": 4,
+        "duplicate_appearances_removed": 2,
+        "appearances_kept": 2,
+    }
+    monkeypatch.setattr(Painted, "columns", Painted.columns | {"description"})
+    monkeypatch.setattr(Painted, "version", 2)
+    with pytest.raises(TypeError, match="description"):
+        prepare(source, own_cache)
+
+
 def test_a_killed_run_leaves_nothing_that_is_believed(
     folder: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

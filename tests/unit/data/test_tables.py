@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from anirec.data.tables import INTERACTIONS, ITEMS, check, check_values, ordered
+from anirec.data.tables import INTERACTIONS, ITEMS, TABLES, check, check_values, ordered
 
 
 def test_a_table_that_keeps_the_declaration_passes() -> None:
@@ -40,4 +40,4 @@ def test_lists_are_never_null() -> None:
 
 
 def test_every_column_says_what_it_means() -> None:
-    assert all(column.meaning for columns in (INTERACTIONS, ITEMS) for column in columns.values())
+    assert all(column.meaning for columns in TABLES.values() for column in columns.values())

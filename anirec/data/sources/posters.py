@@ -1,0 +1,64 @@
+"""Posters by MyAnimeList's id, to be joined to dumps with the same ids.
+
+posters_index.csv   mal_id,file,width,height,bytes    1535,images/1535.jpg,212,318,26671
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+
+from anirec.data import cells, records
+from anirec.data.cells import Cell
+from anirec.data.layout import Layout
+from anirec.data.pictures import is_inside, listing
+from anirec.data.sources.source import Dump, Need
+
+INDEX = Layout(
+    header=("mal_id", "picture"),
+    required=("mal_id", "picture"),
+    data={"mal_id": r"\d+"},
+    aliases={"file": "picture"},
+)
+
+
+class Posters(Dump):
+    """The title's poster. A path that leads out of the folder is refused; a picture that is not there is noted.
+
+    Args:
+        folder: The folder of posters_index.csv and of the pictures that it names.
+    """
+
+    columns = frozenset({"item_id", "poster"})
+    version = 1
+    origin = "posters by MyAnimeList id, with an index (posters_index.csv)"
+    needs = (Need(("posters_index.csv",)),)
+
+    def options(self) -> Mapping[str, Any]:
+        named = self.rows().collect()["poster"].drop_nulls()
+        return {"pictures": listing([name for name in named if self.is_there(name)])}
+
+    def items(self) -> pl.LazyFrame:
+        absent = pl.col("poster").map_batches(self.are_absent, return_dtype=pl.Boolean, is_elementwise=True)
+        rows = self.rows().with_columns(note=pl.when(absent).then(pl.lit("poster")).otherwise("note"))
+        return rows.with_columns(poster=pl.when(pl.col("note").is_null()).then("poster"))
+
+    def rows(self) -> pl.LazyFrame:
+        """The index, whether its pictures are there or not."""
+        [[path]] = self.found()
+        inside = Cell("picture", self.if_inside, "a path inside the folder", blank=())
+        required = {"item_id": cells.identity("mal_id"), "poster": inside}
+        return cells.tidy(records.read(path, INDEX), required=required)
+
+    def if_inside(self, name: pl.Expr) -> pl.Expr:
+        def read(names: pl.Series) -> pl.Series:
+            kept = [name if name is not None and is_inside(self.folder, name) else None for name in names]
+            return pl.Series(names.name, kept, pl.String)
+
+        return name.map_batches(read, return_dtype=pl.String, is_elementwise=True)
+
+    def is_there(self, name: str) -> bool:
+        return (self.folder / name).is_file()
+
+    def are_absent(self, names: pl.Series) -> pl.Series:
+        return pl.Series(names.name, [name is not None and not self.is_there(name) for name in names], pl.Boolean)
