@@ -1,6 +1,6 @@
 """Bootstrap intervals: how much would a metric move, had we met other users?
 
-Users (or rows, where there are none) are drawn with replacement. A metric that is a function of sums over them needs no
+Users (or other units, or rows) are drawn with replacement. A metric that is a function of sums over them needs no
 second look at the rows: every resample is one row of draw counts times the table of per-user sums.
 Efron & Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13 (percentile intervals).
 
@@ -17,9 +17,12 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from anirec.metrics.declared import Column, OrderMetric
+
 RESAMPLES = 1000
 MAX_UNITS = 10_000
 DRAWS_AT_ONCE = 1 << 19
+ROWS_AT_ONCE = 1 << 21
 
 
 def resampled_sums(
@@ -35,11 +38,38 @@ def resampled_sums(
             Bags of exchangeable users vary as users do; only the width's own error, about 1 / sqrt(2 bags), remains.
     """
     if len(statistics_us) > max_units:
-        statistics_us = bagged(statistics_us, max_units, seed)
+        statistics_us = bagged(statistics_us, bags(len(statistics_us), max_units, seed))
     counts_bu = draw_counts(len(statistics_us), resamples, seed)
     step = max(1, DRAWS_AT_ONCE // max(1, len(statistics_us)))
     blocks = [counts_bu[start : start + step].astype(np.float64) for start in range(0, resamples, step)]
     return np.concatenate([block @ statistics_us for block in blocks])
+
+
+def resampled_order(
+    metric: OrderMetric,
+    prediction: Column,
+    target: Column,
+    *,
+    unit: NDArray[np.int64],
+    n_units: int,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    max_units: int = MAX_UNITS,
+) -> NDArray[np.float64]:
+    """The metric in every resample of the units, float64 (resamples,): the same ones as `resampled_sums` draws.
+
+    Args:
+        metric: No function of sums, so that it looks at all rows in each resample.
+        prediction: Of every row, (n,).
+        target: Likewise.
+        unit: Which unit each row belongs to, (n,), from 0 to n_units - 1.
+    """
+    if n_units > max_units:
+        unit, n_units = bags(n_units, max_units, seed)[unit], max_units
+    counts_bu = draw_counts(n_units, resamples, seed)
+    step = max(1, ROWS_AT_ONCE // len(unit))
+    blocks = [counts_bu[start : start + step, unit] for start in range(0, resamples, step)]
+    return np.concatenate([metric.resampled(prediction, target, block) for block in blocks])
 
 
 def percentile_interval(values_b: NDArray[np.float64], *, level: float = 0.95) -> tuple[float, float]:
@@ -62,7 +92,11 @@ def draw_counts(n_units: int, resamples: int, seed: int) -> NDArray[np.uint16]:
     return counts_bu
 
 
-def bagged(statistics_us: NDArray[np.float64], n_bags: int, seed: int) -> NDArray[np.float64]:
-    """(n_bags, s): the units' statistics summed over bags of nearly equal size, filled at random."""
-    bag_u = np.random.default_rng(seed).permutation(len(statistics_us)) % n_bags
-    return np.stack([np.bincount(bag_u, weights=column, minlength=n_bags) for column in statistics_us.T], axis=1)
+def bags(n_units: int, n_bags: int, seed: int) -> NDArray[np.int64]:
+    """(n_units,): which bag each unit is thrown into; all of nearly equal size."""
+    return np.random.default_rng(seed).permutation(n_units) % n_bags
+
+
+def bagged(statistics_us: NDArray[np.float64], bag_u: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(n_bags, s): the units' statistics summed over bags."""
+    return np.stack([np.bincount(bag_u, weights=column) for column in statistics_us.T], axis=1)

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+Column = NDArray[np.floating]
 Better = Literal["lower", "higher"]
-Kind = Literal["rating", "ranking", "lists"]
+Kind = Literal["rating", "score", "ranking", "lists"]
+ROW_KINDS = frozenset({"rating", "score"})
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -21,10 +23,11 @@ class Metric:
 
     Attributes:
         name: As logged, without split and `@k`.
-        kind: What `function` takes: `rating` two columns of ratings, `ranking` the hits of every user,
-            `lists` the recommended items of every user. The last two need an `@k`.
+        kind: What `function` takes: `rating` predictions and targets, `score` also the span of the training scores,
+            `ranking` the hits of every user, `lists` the recommended items of every user. The last two need an `@k`.
         lower_is_better: Its direction.
-        function: The pure function, or the `RowMetric`; see `rating.py`, `ranking.py`, `beyond_accuracy.py`.
+        function: The pure function, the `RowMetric` or the `OrderMetric`; see `rating.py`, `rank_correlation.py`,
+            `ranking.py`, `beyond_accuracy.py`.
     """
 
     name: str
@@ -34,7 +37,7 @@ class Metric:
 
     @property
     def needs_k(self) -> bool:
-        return self.kind != "rating"
+        return self.kind not in ROW_KINDS
 
 
 DECLARED: dict[str, Metric] = {}
@@ -52,20 +55,63 @@ def declare(kind: Kind, *, better: Better, name: str = "") -> Callable[[Function
 
 
 class RowMetric:
-    """A metric of predictions and targets that is a function of sums over rows.
+    """A metric of the columns of evaluated rows that is a function of sums over them.
 
-    `terms(prediction, target)` gives what is summed, `value(n, *sums)` the metric. Both use operators alone, so that
-    one definition serves arrays, resampled sums of any shape (see `bootstrap.py`), tensors and Polars expressions.
+    `terms(*columns)` gives what is summed, `value(n, *sums)` the metric. Both use operators alone, so that one
+    definition serves arrays, resampled sums of any shape (see `bootstrap.py`), tensors and Polars expressions.
+
+    Args:
+        name: As logged.
+        better: Its direction.
+        columns: What `terms` takes; with `span`, the points from the lowest to the highest training score, it is a
+            metric of kind `score`.
+        terms: What is summed.
+        value: The metric, from the number of rows and the sums.
     """
 
-    def __init__(self, name: str, *, better: Better, terms: Callable[..., tuple[Any, ...]], value: Callable[..., Any]):
-        self.name, self.terms, self.value = name, terms, value
-        DECLARED[name] = Metric(name, "rating", better == "lower", self)
+    def __init__(
+        self,
+        name: str,
+        *,
+        better: Better,
+        columns: tuple[str, ...] = ("prediction", "target"),
+        terms: Callable[..., tuple[Any, ...]],
+        value: Callable[..., Any],
+    ) -> None:
+        self.name, self.columns, self.terms, self.value = name, columns, terms, value
+        DECLARED[name] = Metric(name, "score" if "span" in columns else "rating", better == "lower", self)
 
-    def __call__(self, prediction: NDArray[Any], target: NDArray[Any]) -> float:
-        """The metric of two (n,) columns, summed in float64; NaN where it is undefined."""
-        rows = np.asarray(prediction, np.float64), np.asarray(target, np.float64)
-        sums = [np.asarray(term.sum()) for term in self.terms(*rows)]
+    def __call__(self, *columns: ArrayLike) -> float:
+        """The metric of (n,) columns, of which a constant one may be a number, summed in float64; NaN if undefined."""
+        rows = [np.asarray(column, np.float64) for column in columns]
         with np.errstate(divide="ignore", invalid="ignore"):
+            sums = [np.asarray(term.sum()) for term in self.terms(*rows)]
             value = float(self.value(np.float64(len(rows[0])), *sums))
         return value if np.isfinite(value) else float("nan")
+
+
+class OrderMetric:
+    """A metric of predictions and targets that depends on the order of the rows' values: no function of sums.
+
+    Args:
+        name: As logged.
+        better: Its direction.
+        value: The metric of two (n,) columns; NaN where it is undefined.
+        resampled: The metric in B resamples, (B,), from the two columns and counts_bn (B, n), how often a row counts.
+    """
+
+    columns = ("prediction", "target")
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        better: Better,
+        value: Callable[[Column, Column], float],
+        resampled: Callable[[Column, Column, NDArray[np.integer]], NDArray[np.float64]],
+    ) -> None:
+        self.name, self.value, self.resampled = name, value, resampled
+        DECLARED[name] = Metric(name, "rating", better == "lower", self)
+
+    def __call__(self, prediction: ArrayLike, target: ArrayLike) -> float:
+        return self.value(np.asarray(prediction, np.float64), np.asarray(target, np.float64))

@@ -1,6 +1,6 @@
 """What a run is judged on: the evaluated rows and the top lists, as arrays for the metrics and as tables for people.
 
-One row of `predictions`: user 17, item 4021, "Monster", target 9.0, prediction 8.62, split test.
+One row of `predictions` of ratings: user 17, item 4021, "Monster", target 9.0, prediction 8.62, split test.
 One row of `recommendations`: user 17, rank 3, item 4021, "Monster", score 8.62, relevant, 2 relevant items in all.
 """
 
@@ -29,12 +29,7 @@ class Rows:
     @classmethod
     def collected(cls, batches: list[tuple[Any, ...]]) -> "Rows":
         """From the tensors (user, item, target, prediction) of every batch."""
-        user, item, target, prediction = (torch.cat(column).detach().cpu() for column in zip(*batches, strict=True))
-        if prediction.shape != target.shape:
-            raise ValueError(f"predictions have shape {tuple(prediction.shape)}, expected {tuple(target.shape)}")
-        if prediction.dtype in (torch.float16, torch.bfloat16):
-            prediction = prediction.float()
-        return cls(user.numpy(), item.numpy(), target.numpy(), prediction.numpy())
+        return cls(*gathered(batches))
 
     def __len__(self) -> int:
         return len(self.user)
@@ -61,6 +56,42 @@ class Rows:
                 "prediction": self.prediction,
             }
         ).with_columns(split=pl.lit(split))
+
+
+@dataclass(frozen=True)
+class ScoreRows:
+    """The evaluated titles of a split, (n,) each: row numbers of the titles, true and predicted scores, float32.
+
+    `span` is the distance in points from the lowest to the highest training score: what the unit scale divides by.
+    """
+
+    index: Indices
+    target: NDArray[np.floating]
+    prediction: NDArray[np.floating]
+    span: float
+
+    @classmethod
+    def collected(cls, batches: list[tuple[Any, ...]], span: float) -> "ScoreRows":
+        """From the tensors (index, target, prediction) of every batch."""
+        index, target, prediction = gathered(batches)
+        return cls(index, target, prediction, span)
+
+    @property
+    def error(self) -> NDArray[np.float64]:
+        """Prediction less truth, in points."""
+        return self.prediction.astype(np.float64) - self.target
+
+    def table(self, titles: pl.DataFrame, split: str) -> pl.DataFrame:
+        """With ids, titles and clusters; `span`, a constant, lets errors on the unit scale be measured again."""
+        return titles[self.index].select(
+            "item_id",
+            "title",
+            "cluster",
+            target=pl.Series(self.target),
+            prediction=pl.Series(self.prediction),
+            span=pl.lit(self.span, pl.Float64),
+            split=pl.lit(split),
+        )
 
 
 @dataclass(frozen=True)
@@ -95,3 +126,14 @@ def looked_up(values: pl.Series, index: Indices) -> pl.Series:
     ['b', None, 'a']
     """
     return values.gather(pl.Series(index).replace(-1, None))
+
+
+def gathered(batches: list[tuple[Any, ...]]) -> list[NDArray[Any]]:
+    """The tensors of every batch, end to end; the last two are targets and predictions, and of equal shape."""
+    columns = [torch.cat(column).detach().cpu() for column in zip(*batches, strict=True)]
+    target, prediction = columns[-2:]
+    if prediction.shape != target.shape:
+        raise ValueError(f"predictions have shape {tuple(prediction.shape)}, expected {tuple(target.shape)}")
+    if prediction.dtype in (torch.float16, torch.bfloat16):
+        columns[-1] = prediction.float()
+    return [column.numpy() for column in columns]

@@ -2,14 +2,18 @@
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from typing import get_args
 
 from anirec.errors import UserError
-from anirec.metrics import beyond_accuracy, ranking, rating  # noqa: F401  (importing them declares their metrics)
-from anirec.metrics.declared import DECLARED, Metric
+from anirec.metrics import beyond_accuracy, rank_correlation, ranking, rating  # noqa: F401  (importing them declares their metrics)
+from anirec.metrics.declared import DECLARED, Kind, Metric
 
-PATTERN = re.compile(r"(?:(?P<split>[a-z]+)/)?(?P<metric>[a-z0-9_]+)(?:@(?P<k>[1-9][0-9]*))?(?:/(?P<segment>[a-z_]+))?")
+AIMLESS = frozenset({"interval_coverage", "bias"})
+PATTERN = re.compile(
+    r"(?:(?P<split>[a-z]+)/)?(?P<metric>[a-z0-9_]+)(?:@(?P<k>[1-9][0-9]*))?(?:/(?P<segment>[a-z0-9_.]+))?"
+)
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ class MetricName:
 
 
 def lower_is_better(name: str) -> bool:
-    """The direction of any logged name. What is not declared is better higher, unless it is called a loss or an error.
+    """The direction of any logged name. What is not declared is better higher, unless called a loss, error or width.
 
     >>> [name for name in ("test/rmse", "val/ndcg@10", "test/gini@10/cold_users", "val/loss") if lower_is_better(name)]
     ['test/rmse', 'test/gini@10/cold_users', 'val/loss']
@@ -56,14 +60,24 @@ def lower_is_better(name: str) -> bool:
     parsed = MetricName.parse(name)
     if parsed.declared:
         return parsed.declared.lower_is_better
-    return parsed.metric.endswith(("loss", "error"))
+    return parsed.metric.endswith(("loss", "error", "width"))
 
 
-def checked(names: Iterable[str]) -> list[MetricName]:
-    """The names of metrics to compute, taken apart.
+def has_direction(name: str) -> bool:
+    """Whether more, or less, of it is better: of intervals that promise 90 %, 95 % coverage is no better than 85 %.
+
+    >>> has_direction("test/rmse"), has_direction("test/interval_coverage"), has_direction("test/bias/score_6_7")
+    (True, False, False)
+    """
+    return MetricName.parse(name).metric not in AIMLESS
+
+
+def checked(names: Iterable[str], kinds: Collection[Kind] = get_args(Kind)) -> list[MetricName]:
+    """The names of metrics of those kinds to compute, taken apart.
 
     Raises:
-        UserError: Naming every unknown metric with the nearest right one, and every missing or needless `@k`.
+        UserError: Naming every unknown metric with the nearest right one, every missing or needless `@k`, and every
+            metric of another kind.
 
     >>> checked(["rsme", "ndcg"])
     Traceback (most recent call last):
@@ -72,7 +86,7 @@ def checked(names: Iterable[str]) -> list[MetricName]:
       ndcg: needs the length of the list, such as ndcg@10
     """
     names = list(names)
-    problems = [f"  {name}: {problem}" for name in names if (problem := problem_with(name))]
+    problems = [f"  {name}: {problem}" for name in names if (problem := problem_with(name) or misplaced(name, kinds))]
     if problems:
         raise UserError("\n".join(["Wrong metric names:", *problems]))
     return [MetricName.parse(name) for name in names]
@@ -91,3 +105,10 @@ def problem_with(name: str) -> str:
     if not parsed.declared.needs_k and parsed.k is not None:
         return f"takes no @k; write {parsed.metric}"
     return ""
+
+
+def misplaced(name: str, kinds: Collection[Kind]) -> str:
+    """That a metric is not of these kinds, and which are; empty if it is."""
+    fitting = sorted(metric.name for metric in DECLARED.values() if metric.kind in kinds)
+    metric = MetricName.parse(name).metric
+    return "" if metric in fitting else f"cannot be measured here; there are {', '.join(fitting)}"

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anirec.metrics.beyond_accuracy import Catalogue
-from anirec.metrics.declared import DECLARED, Metric
-from anirec.metrics.evaluated import Ranked, Rows
+from anirec.metrics.declared import DECLARED, Kind, Metric
+from anirec.metrics.evaluated import Ranked, Rows, ScoreRows
 from anirec.metrics.names import MetricName
 from anirec.metrics.segments import Thirds
 
@@ -15,10 +15,10 @@ Counts = NDArray[np.int64]
 Values = Iterator[tuple[str, float]]
 
 
-def rating_values(names: Iterable[MetricName], rows: Rows) -> Values:
-    """`rmse` and its like."""
-    for name, metric in of_kind("rating", names):
-        yield name.short, metric.function(rows.prediction, rows.target)
+def row_values(names: Iterable[MetricName], rows: Rows | ScoreRows) -> Values:
+    """`rmse` and its like, of evaluated `rows` with the columns that they ask for."""
+    for name, metric in of_kind("rating", "score", names=names):
+        yield name.short, metric.function(*(getattr(rows, column) for column in metric.function.columns))
 
 
 def ranking_values(names: Iterable[MetricName], ranked: Ranked) -> Values:
@@ -29,7 +29,7 @@ def ranking_values(names: Iterable[MetricName], ranked: Ranked) -> Values:
 
 def list_values(names: Iterable[MetricName], ranked: Ranked, catalogue: Catalogue) -> Values:
     """`novelty@10` and its like: means over the users that they are defined for."""
-    for name, metric in of_kind("lists", names):
+    for name, metric in of_kind("lists", names=names):
         value = np.asarray(metric.function(ranked.top.items_uk[:, : name.k], catalogue))
         yield name.short, float(value[~np.isnan(value)].mean()) if not np.isnan(value).all() else float("nan")
 
@@ -41,7 +41,7 @@ def segment_values(
     for noun, index, counts in (("users", rows.user, count_u), ("items", rows.item, count_i)):
         thirds = Thirds.of(counts[np.unique(index)])
         for segment, mask in thirds.masks(counts[index]):
-            for short, value in rating_values(names, rows.where(mask)):
+            for short, value in row_values(names, rows.where(mask)):
                 yield f"{short}/{segment}_{noun}", value
         if noun == "users" and ranked:
             for segment, mask in thirds.masks(counts[ranked.top.users]):
@@ -51,11 +51,11 @@ def segment_values(
 
 def per_user(names: Iterable[MetricName], ranked: Ranked) -> Iterator[tuple[MetricName, NDArray[np.float64]]]:
     """The (U,) values behind each ranking metric."""
-    for name, metric in of_kind("ranking", names):
+    for name, metric in of_kind("ranking", names=names):
         yield name, metric.function(ranked.hits_uk[:, : name.k], ranked.n_relevant_u)
 
 
-def of_kind(kind: str, names: Iterable[MetricName]) -> Iterator[tuple[MetricName, Metric]]:
-    """The metrics of that kind."""
+def of_kind(*kinds: Kind, names: Iterable[MetricName]) -> Iterator[tuple[MetricName, Metric]]:
+    """The metrics of those kinds."""
     metrics = ((name, DECLARED[name.metric]) for name in names)
-    return ((name, metric) for name, metric in metrics if metric.kind == kind)
+    return ((name, metric) for name, metric in metrics if metric.kind in kinds)

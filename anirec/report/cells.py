@@ -3,19 +3,21 @@
 import math
 from collections.abc import Iterable
 
-from anirec.metrics.names import MetricName, lower_is_better
+from anirec.metrics.names import MetricName, has_direction, lower_is_better
 
 MISSING = "-"
 TO = "–"  # noqa: RUF001  (an en dash, unlike the sign of a negative end)
 
 
 def heading(name: str) -> str:
-    """Metric and direction.
+    """Metric and direction, if it has one.
 
-    >>> heading("test/rmse"), heading("test/ndcg@10/cold_users")
-    ('rmse ↓', 'ndcg@10/cold_users ↑')
+    >>> heading("test/rmse"), heading("test/ndcg@10/cold_users"), heading("test/interval_coverage")
+    ('rmse ↓', 'ndcg@10/cold_users ↑', 'interval_coverage')
     """
     plain = name.removeprefix(f"{MetricName.parse(name).split}/")
+    if not has_direction(name):
+        return plain
     return f"{plain} {'↓' if lower_is_better(name) else '↑'}"
 
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from anirec.errors import UserError
-from anirec.metrics.names import MetricName, lower_is_better
+from anirec.metrics.names import MetricName, has_direction, lower_is_better
 from anirec.report.groups import Family, families
 from anirec.report.leaderboard import Leaderboard, frame, leaderboard, metric_names
 from anirec.report.runs import Run, read_runs
@@ -48,8 +48,9 @@ def compare(
     found = families(finished)
     with_intervals = metric_names(run.metrics for run in finished) if csv else [name]
     boards = [leaderboard(family, name, with_intervals) for family in found]
-    direction = "lower" if lower_is_better(name) else "higher"
-    console.print(Text(f"{len(finished)} runs, sorted by {name} ({direction} is better)"))
+    direction = "lower is better" if lower_is_better(name) else "higher is better"
+    note = direction if has_direction(name) else "neither direction is better"
+    console.print(Text(f"{len(finished)} runs, sorted by {name} ({note})"))
     print_boards(console, boards)
     print_repeats(console, found)
     print_rest(console, rest)
@@ -79,7 +80,7 @@ def print_boards(console: Console, boards: list[Leaderboard]) -> None:
         console.print()
         console.print(terminal_table(board, console.width))
     rows = [row for board in boards for row in board.rows]
-    notes = ["Bold: best. Interval: bootstrap over users, or over rows without users."]
+    notes = ["Bold: best. Interval: bootstrap over users, else clusters of titles, else rows."]
     if any(row.std for row in rows):
         notes.append("Several runs: mean ± standard deviation over seeds and folds.")
     console.print(Text("\n".join(["", *notes]), style="dim"))

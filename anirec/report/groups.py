@@ -14,7 +14,7 @@ SEEDS = frozenset({"seed", "random_state"})
 # These change what the figures of a run mean, so that they are told wherever runs differ in them;
 JUDGED = frozenset({"metrics.relevant_from", "metrics.max_users"})
 # these only which figures there are, so that they are told where nothing else tells two groups apart.
-MEASURED = frozenset({"metrics.names", "metrics.segments", "metrics.block"})
+MEASURED = frozenset(f"metrics.{key}" for key in ("names", "segments", "block", "bands", "interval"))
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """95 % bootstrap intervals of a group's metrics, from the tables its runs left.
 
-Users are resampled; where predictions have no user, items are, and else rows. All members of a group (seeds, folds) see
-the same resamples, so that the interval is that of their mean.
+Users are resampled; where predictions have no user, clusters of titles are, or items, and else rows. All members of a
+group (seeds, folds) see the same resamples, so that the interval is that of their mean.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,14 +11,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from anirec.metrics.bootstrap import percentile_interval, resampled_sums
-from anirec.metrics.declared import Metric
+from anirec.metrics.bootstrap import percentile_interval, resampled_order, resampled_sums
+from anirec.metrics.declared import Metric, OrderMetric
 from anirec.metrics.names import MetricName
 from anirec.report.runs import Run
 
 Interval = tuple[float, float]
-UNITS = ("user_id", "item_id")
-TABLES = {"rating": "predictions", "ranking": "recommendations"}
+UNITS = ("user_id", "cluster", "item_id")
+TABLES = {"rating": "predictions", "score": "predictions", "ranking": "recommendations"}
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,10 @@ class Units:
     table: pl.DataFrame
     unit: NDArray[np.int64]
     n_units: int
+
+    def columns(self, metric: Metric) -> list[NDArray[np.float64]]:
+        """What a metric of rows takes."""
+        return [self.table[column].cast(pl.Float64).to_numpy() for column in metric.function.columns]
 
     def sums(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """(n_units,) values summed by unit."""
@@ -48,8 +52,8 @@ class Asked:
             is_ranked_u = n_relevant_u > 0
             value_u = self.metric.function(hits_uk, np.maximum(n_relevant_u, 1))
             return np.stack([is_ranked_u, np.where(is_ranked_u, value_u, 0.0)], axis=1)
-        prediction, target = (units.table[column].cast(pl.Float64).to_numpy() for column in ("prediction", "target"))
-        terms = [np.ones_like(target), *self.metric.function.terms(prediction, target)]
+        columns = units.columns(self.metric)
+        terms = [np.ones_like(columns[0]), *self.metric.function.terms(*columns)]
         return np.stack([units.sums(term) for term in terms], axis=1)
 
     def value(self, n: NDArray[np.float64], *sums: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -71,7 +75,11 @@ def intervals(members: Sequence[Run], names: Iterable[str]) -> dict[str, Interva
     for (table, split), of_table in by_table.items():
         tables = [rows for member in members if (rows := member.table(table, split)) is not None]
         if len(tables) == len(members):
-            found |= intervals_of(shared_units(tables), of_table)
+            units = shared_units(tables)
+            by_order = {name: one for name, one in of_table.items() if isinstance(one.metric.function, OrderMetric)}
+            of_sums = {name: one for name, one in of_table.items() if name not in by_order}
+            found |= intervals_of(units, of_sums) if of_sums else {}
+            found |= {name: interval_of_order(units, one.metric) for name, one in by_order.items()}
     return {name: interval for name, interval in found.items() if np.isfinite(interval).all()}
 
 
@@ -88,6 +96,14 @@ def intervals_of(members: list[Units], names: dict[str, Asked]) -> dict[str, Int
             column += one.shape[1]
         found[name] = percentile_interval(np.mean(values, axis=0))
     return found
+
+
+def interval_of_order(members: list[Units], metric: Metric) -> Interval:
+    """Of a metric that is no function of sums: every resample costs a look at all rows."""
+    values = [
+        resampled_order(metric.function, *one.columns(metric), unit=one.unit, n_units=one.n_units) for one in members
+    ]
+    return percentile_interval(np.mean(values, axis=0))
 
 
 def hits_of(units: Units, k: int) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from anirec.metrics.names import MetricName, lower_is_better
+from anirec.metrics.names import MetricName, has_direction, lower_is_better
 from anirec.report.groups import Family, Group
 from anirec.report.intervals import Interval, intervals
 
 # What a reader asks first, after the metric sorted by.
-FIRST = ("rmse", "ndcg", "pearson", "spearman", "mae", "hit_rate", "r2", "coverage", "recall", "diversity", "novelty")
+FIRST = ("rmse", "ndcg", "mae", "hit_rate", "r2", "coverage", "recall", "diversity", "novelty")
+FIRST_OF_SCORES = ("rmse", "pearson", "spearman", "r2", "mae", "unit_mse", "interval_coverage", "interval_width")
 COUNTS = frozenset({"unknown_users", "unknown_items"})
 COSTS = ("wall_seconds", "fit_seconds", "peak_memory_mb")
 
@@ -51,12 +52,14 @@ class Leaderboard:
             for name in names
             if parsed[name].split == split and not parsed[name].segment and parsed[name].metric not in COUNTS
         ]
-        return sorted(shown, key=lambda name: FIRST.index(m) if (m := parsed[name].metric) in FIRST else len(FIRST))
+        metrics = {parsed[name].metric for name in names}
+        first = FIRST_OF_SCORES if "pearson" in metrics else FIRST
+        return sorted(shown, key=lambda name: first.index(m) if (m := parsed[name].metric) in first else len(first))
 
     def best(self, name: str) -> float | None:
-        """The best mean of a metric; None unless there is something to beat."""
+        """The best mean of a metric; None unless there is something to beat, and a direction to beat it in."""
         values = [row.mean[name] for row in self.rows if name in row.mean]
-        if len(values) < 2:
+        if len(values) < 2 or not has_direction(name):
             return None
         return min(values) if lower_is_better(name) else max(values)
 

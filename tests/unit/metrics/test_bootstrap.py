@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from anirec.metrics.bootstrap import bagged, percentile_interval, resampled_sums
+from anirec.metrics.bootstrap import bagged, bags, percentile_interval, resampled_sums
 from anirec.metrics.rating import rmse
 
 
@@ -40,7 +40,7 @@ def test_same_seed_same_interval_and_same_draws_for_every_model() -> None:
 def test_bags_of_many_users_give_the_same_width() -> None:
     values = np.random.default_rng(3).exponential(size=(40_000, 1))
     sums = resampled_sums(values, max_units=4_000)
-    assert bagged(values, 100, seed=0).sum() == pytest.approx(values.sum())
+    assert bagged(values, bags(len(values), 100, seed=0)).sum() == pytest.approx(values.sum())
     assert sums.std() == pytest.approx(values.std() * np.sqrt(40_000), rel=0.08)
 
 

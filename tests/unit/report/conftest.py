@@ -10,8 +10,9 @@ import polars as pl
 import pytest
 import yaml
 
+from anirec.metrics.rank_correlation import kendall, spearman
 from anirec.metrics.ranking import ndcg
-from anirec.metrics.rating import mae, r2, rmse
+from anirec.metrics.rating import mae, pearson, r2, rmse, unit_mse
 
 N_USERS, PER_USER, K = 300, 6, 10
 WriteRun = Callable[..., Path]
@@ -50,6 +51,30 @@ def fake_metrics(predictions: pl.DataFrame, recommendations: pl.DataFrame) -> di
         "test/unknown_users": 0.0,
         "test/rmse/cold_users": rmse(*columns) + 0.2,
     }
+
+
+@pytest.fixture
+def write_score_run(write_run: WriteRun) -> WriteRun:
+    """Write a finished run that predicted scores of titles in franchises of six, alike within; returns its folder."""
+
+    def write(model: str = "tfidf_ridge", *, quality: float = 0.5, seed: int = 1, **settings: Any) -> Path:
+        truth, random = np.random.default_rng(0), np.random.default_rng(seed)
+        cluster = np.repeat(np.arange(200, dtype=np.int32) * 3, 6)
+        shared, own = truth.normal(0, 0.8, size=200)[cluster // 3], truth.normal(0, 0.3, size=len(cluster))
+        target = (6.6 + shared + own).clip(1, 10).round(2)
+        prediction = 6.6 + quality * (target - 6.6) + random.normal(0, 0.3, size=200)[cluster // 3]
+        columns = {"item_id": np.arange(len(cluster)), "cluster": cluster, "target": target, "prediction": prediction}
+        table = pl.DataFrame(columns).with_columns(title=pl.lit("Monster"), span=7.27, split=pl.lit("test"))
+        metrics = {f"test/{one.name}": one(prediction, target) for one in (rmse, r2, kendall, mae, spearman, pearson)}
+        metrics["test/unit_mse"] = unit_mse(prediction, target, 7.27)
+        metrics |= {"test/interval_coverage": 0.85 + quality / 10, "test/interval_width": 2.2 - quality}
+        folder = write_run(model, seed=seed, **settings)
+        (folder / "metrics.json").write_text(json.dumps(metrics))
+        (folder / "recommendations.parquet").unlink()
+        table.write_parquet(folder / "predictions.parquet")
+        return folder
+
+    return write
 
 
 @pytest.fixture

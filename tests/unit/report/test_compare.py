@@ -60,6 +60,25 @@ def test_fits_the_terminal(write_run: WriteRun, tmp_path: Path, width: int) -> N
     assert ("hit_rate@10" in table) == (width > 100)
 
 
+def test_score_runs_show_correlations_first_and_coverage_without_a_winner(
+    write_score_run: WriteRun, tmp_path: Path
+) -> None:
+    write_score_run("tfidf_ridge", quality=0.4)
+    write_score_run("bert", quality=0.6)
+    text = printed(tmp_path, width=160, color=True)
+    (heading,) = (line for line in text.splitlines() if "rmse ↓" in line)
+    words = re.sub(r"\x1b\[[0-9;]*m", "", heading).replace("95% interval", "").split()
+    assert words[1:8] == ["rmse", "↓", "pearson", "↑", "spearman", "↑", "r2"]
+    assert words[words.index("interval_coverage") + 1] == "interval_width"
+    (best,) = (line for line in text.splitlines() if line.startswith("bert"))
+    assert "0.9100" not in BOLD.findall(best)
+    assert any("1.6000" in cell for cell in BOLD.findall(best)), "narrower intervals are better"
+    by_pearson = printed(tmp_path, width=80, metric="test/pearson")
+    assert order(by_pearson, "tfidf_ridge", "bert") == ["bert", "tfidf_ridge"]
+    assert "clusters of titles" in by_pearson
+    assert "neither direction is better" in printed(tmp_path, metric="test/interval_coverage")
+
+
 def test_runs_on_different_splits_are_never_ranked_together(write_run: WriteRun, tmp_path: Path) -> None:
     write_run("svd", family="aaa")
     write_run("svd", family="bbb", dataset="demo_ratings")

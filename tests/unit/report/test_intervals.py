@@ -4,8 +4,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from scipy.stats import spearmanr
 
-from anirec.metrics.bootstrap import percentile_interval, resampled_sums
+from anirec.metrics.bootstrap import draw_counts, percentile_interval, resampled_sums
 from anirec.report.intervals import intervals
 from anirec.report.runs import Run, read_runs
 
@@ -64,3 +65,36 @@ def test_unknown_users_do_not_stop_it(write_run: WriteRun) -> None:
     rows.with_columns(user_id=pl.when(unknown).then(None).otherwise(pl.col("user_id"))).write_parquet(path)
     runs: list[Run] = read_runs([folder])
     assert intervals(runs, ["test/mae"])["test/mae"][0] > 0
+
+
+def test_titles_of_a_franchise_are_drawn_together(write_score_run: WriteRun) -> None:
+    """They are alike: as many independent titles would give narrower intervals than there is reason for."""
+    folder = write_score_run()
+    names = [f"test/{name}" for name in ("rmse", "r2", "pearson", "spearman", "kendall", "unit_mse")]
+    (run,) = read_runs([folder])
+    clustered = intervals([run], names)
+    assert set(clustered) == set(names)
+    for name, (low, high) in clustered.items():
+        assert low < run.metrics[name] < high
+    path = folder / "predictions.parquet"
+    pl.read_parquet(path).drop("cluster").write_parquet(path)
+    for name, (low, high) in intervals([run], names).items():
+        assert high - low < 0.7 * (clustered[name][1] - clustered[name][0])
+
+
+def test_interval_of_spearman_is_that_of_the_drawn_franchises(write_score_run: WriteRun) -> None:
+    folder = write_score_run()
+    rows = pl.read_parquet(folder / "predictions.parquet")
+    prediction, target = (rows[name].to_numpy() for name in ("prediction", "target"))
+    drawn = [np.repeat(count, 6) for count in draw_counts(200, 1000, 0)]
+    slow = np.array([spearmanr(np.repeat(prediction, n), np.repeat(target, n)).statistic for n in drawn])
+    found = intervals(read_runs([folder]), ["test/spearman"])["test/spearman"]
+    assert found == pytest.approx(percentile_interval(slow))
+
+
+def test_seeds_share_the_draws_of_an_order_metric(write_score_run: WriteRun) -> None:
+    runs = read_runs([write_score_run(seed=seed) for seed in (1, 2, 3)])
+    low, high = intervals(runs, ["test/kendall"])["test/kendall"]
+    one_low, one_high = intervals(runs[:1], ["test/kendall"])["test/kendall"]
+    assert low < np.mean([run.metrics["test/kendall"] for run in runs]) < high
+    assert high - low < one_high - one_low

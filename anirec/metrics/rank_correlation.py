@@ -1,0 +1,102 @@
+"""How closely the order of the predictions is that of the true values, whatever their scale.
+
+>>> round(spearman([1.0, 2.0, 3.0, 3.0], [1.0, 10.0, 100.0, 50.0]), 4)
+0.9487
+>>> round(kendall([1.0, 2.0, 3.0, 3.0], [1.0, 10.0, 100.0, 50.0]), 4)
+0.9129
+
+Both are undefined (NaN) where either side does not vary. Resampled rows come as counts: the rows need to be sorted only
+once, since drawing them several times changes no order.
+"""
+
+import warnings
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anirec.metrics.declared import Column, OrderMetric
+
+Counts = NDArray[np.integer]
+PerResample = NDArray[np.float64]
+MAX_PAIRED_ROWS = 5_000
+COLUMNS_AT_ONCE = 1024
+
+
+def spearman_of_rows(prediction: Column, target: Column) -> float:
+    """Pearson's r of the ranks, equal values sharing their mean rank."""
+    from scipy.stats import spearmanr
+
+    return correlation_of(spearmanr, prediction, target)
+
+
+def kendall_of_rows(prediction: Column, target: Column) -> float:
+    """Tau-b: concordant less discordant pairs, over those that are not tied."""
+    from scipy.stats import kendalltau
+
+    return correlation_of(kendalltau, prediction, target)
+
+
+def correlation_of(function: object, prediction: Column, target: Column) -> float:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of constant input: NaN says it
+        return float(function(prediction, target).statistic) if len(target) > 1 else float("nan")  # type: ignore[operator]
+
+
+def spearman_of_resamples(prediction: Column, target: Column, counts_bn: Counts) -> PerResample:
+    """(B,) rho of rows that count as often as counts_bn (B, n) says."""
+    middle_b = (counts_bn.sum(axis=1, keepdims=True) + 1) / 2
+    p_bn, t_bn = (ranks(column, counts_bn) - middle_b for column in (prediction, target))
+    product_b, p_b, t_b = (
+        np.einsum("bn,bn,bn->b", counts_bn, x, y) for x, y in ((p_bn, t_bn), (p_bn, p_bn), (t_bn, t_bn))
+    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return product_b / np.sqrt(p_b * t_b)
+
+
+def ranks(values: Column, counts_bn: Counts) -> NDArray[np.float64]:
+    """(B, n): the mean rank, from 1, of each row among rows that count several times, or not at all.
+
+    >>> ranks(np.array([7.0, 5.0, 7.0]), np.array([[1, 1, 1], [2, 3, 0]]))
+    array([[2.5, 1. , 2.5],
+           [4.5, 2. , 4.5]])
+    """
+    totals_bg, group = grouped(values, counts_bn)
+    return (np.cumsum(totals_bg, axis=1) - (totals_bg - 1) / 2)[:, group]
+
+
+def grouped(values: Column, counts_bn: Counts) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """How often each distinct value counts, int64 (B, G), lowest first; and which of them each row has, (n,)."""
+    _, group, size = np.unique(values, return_inverse=True, return_counts=True)
+    order, first = np.argsort(group, kind="stable"), np.cumsum(size) - size
+    return np.add.reduceat(counts_bn[:, order], first, axis=1, dtype=np.int64), group
+
+
+def kendall_of_resamples(prediction: Column, target: Column, counts_bn: Counts) -> PerResample:
+    """(B,) tau-b of rows that count as often as counts_bn (B, n) says; costs B x n².
+
+    NaN beyond `MAX_PAIRED_ROWS` rows, where it would take minutes: better no interval than one of a few resamples.
+    """
+    n_rows = len(target)
+    if n_rows > MAX_PAIRED_ROWS:
+        return np.full(len(counts_bn), np.nan)
+    p_n, t_n = (np.unique(column, return_inverse=True)[1].astype(np.float32) for column in (prediction, target))
+    weight_bn = counts_bn.astype(np.float32)  # sums of ±1 stay whole, and so exact, up to 16 million
+    surplus_b = np.zeros(len(counts_bn))
+    for start in range(0, n_rows, COLUMNS_AT_ONCE):
+        some = slice(start, start + COLUMNS_AT_ONCE)
+        sign_nm = np.sign(p_n[:, None] - p_n[some]) * np.sign(t_n[:, None] - t_n[some])
+        surplus_bm = weight_bn @ sign_nm
+        surplus_b += np.einsum("bm,bm->b", surplus_bm, weight_bn[:, some], dtype=np.float64) / 2
+    pairs_b = n_pairs(counts_bn.sum(axis=1, dtype=np.int64))
+    untied = [pairs_b - n_pairs(grouped(column, counts_bn)[0]).sum(axis=1) for column in (prediction, target)]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return surplus_b / np.sqrt(untied[0] * untied[1])
+
+
+def n_pairs(n: NDArray[np.int64]) -> NDArray[np.float64]:
+    return n * (n - 1) / 2
+
+
+spearman = OrderMetric("spearman", better="higher", value=spearman_of_rows, resampled=spearman_of_resamples)
+
+kendall = OrderMetric("kendall", better="higher", value=kendall_of_rows, resampled=kendall_of_resamples)
