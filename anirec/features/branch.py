@@ -1,0 +1,78 @@
+"""What every branch promises: one kind of information about a title, turned into vectors.
+
+A branch is fitted on training titles, looks at any titles, then answers for rows of the titles it last looked at:
+
+    branch.fit(train)                                     # vocabulary, idf, tokenizer of `tiny`; creates the submodules
+    branch.look(titles, cache=cache, device=device)       # tokens, pixels or ready vectors, kept on the CPU
+    branch(index).values                                  # (B, M, width)
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Members:
+    """The vectors of B titles, of which each has up to M members (characters, portraits); M = 1 for one vector a title.
+
+    Args:
+        values: (B, M, width) float32; zero where absent, and never to be read there.
+        present: (B, M) bool.
+    """
+
+    values: Tensor
+    present: Tensor
+
+
+class Branch(nn.Module):
+    """One kind of information about a title.
+
+    `requires` names the columns of the dataset that it reads; `width` is the length of its vectors, known after `fit`
+    or `restore`; `frozen` says that no gradient flows into it: its vectors are ready once it has looked; `coverage`
+    says, after `look`, how many titles have anything to look at, and what was left out.
+    """
+
+    requires: frozenset[str] = frozenset()
+    later: ClassVar[bool] = False  # uses what exists only after money is spent
+    width: int
+    frozen: bool = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.coverage: dict[str, Any] = {}
+
+    def fit(self, titles: pl.DataFrame) -> None:
+        """Learn what is learned without gradients, from training titles only, and create the submodules.
+
+        Raises:
+            UserError: The titles or the encoder lack what is asked for.
+        """
+        raise NotImplementedError
+
+    def look(self, titles: pl.DataFrame, *, cache: Path, device: torch.device) -> None:
+        """Prepare the inputs of any titles; they stay on the CPU until `forward`. `device` computes frozen vectors."""
+        raise NotImplementedError
+
+    def forward(self, index: Tensor) -> Members:
+        """The vectors of rows (B,) int64 of the titles last looked at."""
+        raise NotImplementedError
+
+    def lengths(self) -> NDArray[np.int64]:
+        """(n_titles,): the cost of each title looked at, in tokens; 1 where all cost the same."""
+        raise NotImplementedError
+
+    def description(self) -> dict[str, Any]:
+        """What `restore` needs beside the state dict: plain values, as `torch.load(weights_only=True)` accepts."""
+        raise NotImplementedError
+
+    def restore(self, description: Mapping[str, Any]) -> None:
+        """Create the submodules that the state dict fills, from a description; neither downloads nor reads files."""
+        raise NotImplementedError

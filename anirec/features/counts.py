@@ -1,0 +1,70 @@
+"""Counts: how much there is of a title before money is spent: words of its texts, main characters."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from anirec.errors import UserError
+from anirec.features.branch import Branch, Members
+from anirec.features.texts import texts_of
+
+# What can be counted, and the column of the dataset that it is counted in.
+COUNTED = {"synopsis_words": "synopsis", "descriptions_words": "description", "n_main_characters": "character_id"}
+
+
+class Counts(Branch):
+    """log(1 + count) of each column, standardised on training titles.
+
+    Args:
+        columns: Of synopsis_words, descriptions_words and n_main_characters.
+    """
+
+    def __init__(self, *, columns: list[str]) -> None:
+        super().__init__()
+        unknown = [column for column in columns if column not in COUNTED]
+        if unknown or not columns:
+            raise UserError(f"columns={columns}: expected some of {', '.join(COUNTED)}")
+        self.columns, self.frozen = list(columns), True
+        self.requires = frozenset(COUNTED[column] for column in columns)
+        self.width = len(columns)
+
+    def fit(self, titles: pl.DataFrame) -> None:
+        counts = self.counted(titles)
+        self.mean, self.std = counts.mean(0), np.where(counts.std(0) > 0, counts.std(0), 1)
+
+    def look(self, titles: pl.DataFrame, *, cache: Path, device: torch.device) -> None:
+        self.values = ((self.counted(titles) - self.mean) / self.std).astype(np.float32)
+        self.coverage = {"titles": len(titles)}
+
+    def counted(self, titles: pl.DataFrame) -> NDArray[np.float64]:
+        """(n, width): logarithms of 1 + count."""
+        return np.log1p(np.stack([count(titles, column) for column in self.columns], axis=1))
+
+    def forward(self, index: Tensor) -> Members:
+        values = torch.from_numpy(self.values[index.cpu().numpy()]).unsqueeze(1).to(index.device)
+        return Members(values, torch.ones(len(index), 1, dtype=torch.bool, device=index.device))
+
+    def lengths(self) -> NDArray[np.int64]:
+        return np.ones(len(self.values), np.int64)
+
+    def description(self) -> dict[str, Any]:
+        return {"mean": self.mean.tolist(), "std": self.std.tolist()}
+
+    def restore(self, description: Mapping[str, Any]) -> None:
+        self.mean, self.std = np.array(description["mean"]), np.array(description["std"])
+
+
+def count(titles: pl.DataFrame, column: str) -> NDArray[np.float64]:
+    """(n,): words between white space, or main characters; 0 where there is nothing to count."""
+    if column == "n_main_characters":
+        if column in titles.columns:
+            return titles[column].fill_null(0).cast(pl.Float64).to_numpy()
+        return np.zeros(len(titles))
+    texts = texts_of(titles, column.removesuffix("_words"), join=True)
+    return np.array([len((text or "").split()) for (text,) in texts], np.float64)

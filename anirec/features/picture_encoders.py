@@ -1,0 +1,190 @@
+"""Picture encoders: any of timm or transformers with its own preprocessing, and a small one made from scratch."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from anirec.errors import UserError
+from anirec.features.encoders import locate, read_config, weight_files
+from anirec.features.text_encoders import plain, quiet
+
+KNOWN = ("tiny", "efficientnet_lite0")
+TINY = {"input_size": [3, 64, 64], "crop_pct": 1.0, "crop_mode": "squash", "mean": [0.5] * 3, "std": [0.5] * 3}
+LITE0 = {"input_size": [3, 224, 224], "crop_pct": 0.875, "crop_mode": "center", "mean": [0.498] * 3, "std": [0.502] * 3}
+
+Output = Literal["pooled", "first_channel", "all"]
+
+
+@dataclass(frozen=True)
+class PictureRecipe:
+    """All that it takes to build a picture encoder again, but for its weights.
+
+    Args:
+        library: "timm" or "transformers".
+        config: Of the architecture: timm's `architecture` and `args`, or transformers' config.
+        preprocessing: timm's data config, or transformers' image processor.
+    """
+
+    library: str
+    config: dict[str, Any]
+    preprocessing: dict[str, Any]
+
+    def description(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def recipe_of(name: str) -> PictureRecipe:
+    """The recipe of an encoder by name, a folder, or a model of the hub.
+
+    Raises:
+        UserError: It is not on this machine, or not understood.
+    """
+    if name == "tiny":
+        return PictureRecipe("timm", {"architecture": "test_resnet", "args": {}}, {**TINY, "interpolation": "bilinear"})
+    if name == "efficientnet_lite0":
+        config = {"architecture": "tf_efficientnet_lite0", "args": {}}
+        return PictureRecipe("timm", config, {**LITE0, "interpolation": "bicubic"})
+    folder = find(name)
+    config = read_config(folder)
+    return timm_recipe(config) if "architecture" in config else transformers_recipe(folder)
+
+
+def find(name: str) -> Path:
+    """The folder of an encoder that has one."""
+    return locate(full_name(name), KNOWN)
+
+
+def full_name(name: str) -> str:
+    """`timm/resnet18` is short for the weights that timm prefers, timm/resnet18.a1_in1k."""
+    architecture = name.removeprefix("timm/")
+    if architecture == name or "." in architecture or "/" in architecture or Path(name).is_dir():
+        return name
+    import timm
+
+    try:
+        preferred = timm.get_pretrained_cfg(architecture, allow_unregistered=False)
+    except RuntimeError:
+        preferred = None
+    return getattr(preferred, "hf_hub_id", None) or name
+
+
+def timm_recipe(config: dict[str, Any]) -> PictureRecipe:
+    from timm.data import resolve_data_config
+
+    args = {name: value for name, value in config.get("model_args", {}).items() if name != "num_classes"}
+    data = resolve_data_config(pretrained_cfg=config.get("pretrained_cfg", config))
+    data = {name: list(value) if isinstance(value, tuple) else value for name, value in data.items()}
+    return PictureRecipe("timm", {"architecture": config["architecture"], "args": args}, data)
+
+
+def transformers_recipe(folder: Path) -> PictureRecipe:
+    from transformers import AutoConfig, AutoImageProcessor
+
+    try:
+        with quiet():
+            config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+            processor = AutoImageProcessor.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise UserError(f"{folder}: transformers cannot read this encoder and its preprocessing: {error}") from None
+    return PictureRecipe(
+        "transformers", plain(config), {"class": type(processor).__name__, **plain_processor(processor)}
+    )
+
+
+def plain_processor(processor: Any) -> dict[str, Any]:
+    values: dict[str, Any] = json.loads(processor.to_json_string())
+    return values
+
+
+def build(recipe: PictureRecipe) -> nn.Module:
+    """The architecture with new weights, without a classifier; reads no file."""
+    if recipe.library == "timm":
+        import timm
+
+        size = {"input_size": tuple(recipe.preprocessing["input_size"])}
+        args: Any = {"num_classes": 0, "pretrained_cfg_overlay": size, **recipe.config["args"]}
+        model: nn.Module = timm.create_model(recipe.config["architecture"], pretrained=False, **args)
+        return model
+    from transformers import AutoConfig, AutoModel
+
+    return without_pooler(AutoModel.from_config(AutoConfig.for_model(**recipe.config), trust_remote_code=False).float())
+
+
+def load(name: str, recipe: PictureRecipe) -> nn.Module:
+    """The pretrained weights of an encoder by name, in float32.
+
+    Raises:
+        UserError: They are not those of its architecture.
+    """
+    try:
+        if name == "efficientnet_lite0":
+            return load_lite0(recipe)
+        if recipe.library == "timm":
+            import timm
+
+            model: nn.Module = timm.create_model(f"local-dir:{find(name)}", pretrained=True, num_classes=0)
+            return model.float()
+        from transformers import AutoModel
+
+        with quiet():
+            loaded = AutoModel.from_pretrained(find(name), local_files_only=True, trust_remote_code=False)
+        return without_pooler(loaded.float())
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise UserError(f"encoder={name}: its weights cannot be loaded: {error}") from None
+
+
+def load_lite0(recipe: PictureRecipe, *, classifier: bool = False) -> nn.Module:
+    """EfficientNet-Lite0 (ImageNet). The package names the layers otherwise, in the same order."""
+    import timm
+
+    (path,) = weight_files(find("efficientnet_lite0"))
+    saved = torch.load(path, map_location="cpu", weights_only=True)
+    model: Any = timm.create_model(recipe.config["architecture"], pretrained=False)
+    model.load_state_dict(dict(zip(model.state_dict(), saved.values(), strict=True)))
+    if not classifier:
+        model.reset_classifier(0)
+    encoder: nn.Module = model
+    return encoder
+
+
+def without_pooler(model: nn.Module) -> nn.Module:
+    """A pooler with weights that are not used would stop distributed training."""
+    pooler = getattr(model, "pooler", None)
+    if isinstance(pooler, nn.Module) and any(True for _ in pooler.parameters()):
+        model.add_module("pooler", None)
+    return model
+
+
+def vectors(encoder: nn.Module, library: str, pixels: Tensor, output: Output) -> Tensor:
+    """(k, width) float32 of normalised pixels (k, 3, H, W).
+
+    Raises:
+        UserError: The encoder's last map has no channels.
+    """
+    model: Any = encoder
+    features = model.forward_features(pixels) if library == "timm" else model(pixel_values=pixels).last_hidden_state
+    if output == "pooled":
+        pooled = model.forward_head(features, pre_logits=True) if library == "timm" else mean_of(features)
+        return pooled.float()
+    if features.ndim == 4 and getattr(model, "output_fmt", "NCHW") == "NHWC":
+        features = features.permute(0, 3, 1, 2)
+    if output == "first_channel":
+        if features.ndim != 4:
+            raise UserError("output=first_channel: this encoder gives no map of channels (a ResNet does); use pooled")
+        features = features[:, 0]
+    return features.flatten(1).float()
+
+
+def mean_of(features: Tensor) -> Tensor:
+    """(k, C, H, W) or (k, N, C) -> (k, C)."""
+    return features.mean((2, 3)) if features.ndim == 4 else features.mean(1)
+
+
+def width_of(recipe: PictureRecipe, output: Output, size: tuple[int, int]) -> int:
+    """Length of an encoder's vectors, of pictures of some height and width; needs neither weights nor arithmetic."""
+    with torch.device("meta"):
+        return vectors(build(recipe).eval(), recipe.library, torch.zeros(1, 3, *size), output).shape[1]

@@ -1,0 +1,112 @@
+"""Tabular: a title's facts as numbers, such as genres, type and studios. They exist only once money is spent."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from anirec.errors import UserError
+from anirec.features.branch import Branch, Members
+
+FEWEST = 2  # training titles that must share a name for it to be a column
+
+
+class Tabular(Branch):
+    """Names as flags (one or many a title), numbers standardised on training titles, dates as years.
+
+    A number that is unknown counts as the mean, and has a flag of its own; a name that training did not know has none.
+
+    Args:
+        columns: Of the items table.
+    """
+
+    later = True
+
+    def __init__(self, *, columns: list[str]) -> None:
+        super().__init__()
+        self.columns, self.requires, self.frozen = list(columns), frozenset(columns), True
+        if not columns:
+            raise UserError("columns=[]: expected at least one column")
+
+    def fit(self, titles: pl.DataFrame) -> None:
+        if lacking := [column for column in self.columns if column not in titles.columns]:
+            raise UserError(f"columns: the titles have no {', '.join(lacking)}; they have {', '.join(titles.columns)}")
+        self.learned = {column: learned(titles[column]) for column in self.columns}
+        self.width = sum(width_of(of_column) for of_column in self.learned.values())
+
+    def look(self, titles: pl.DataFrame, *, cache: Path, device: torch.device) -> None:
+        blocks = [encoded(titles, column, of_column) for column, of_column in self.learned.items()]
+        self.values = np.concatenate([values for values, _ in blocks], axis=1)
+        self.present = np.any([known for _, known in blocks], axis=0)
+        self.coverage = {"titles": len(titles), "with_facts": int(self.present.sum())}
+
+    def forward(self, index: Tensor) -> Members:
+        rows = index.cpu().numpy()
+        values = torch.from_numpy(self.values[rows] * self.present[rows, None]).unsqueeze(1)
+        return Members(values.to(index.device), torch.from_numpy(self.present[rows]).unsqueeze(1).to(index.device))
+
+    def lengths(self) -> NDArray[np.int64]:
+        return np.ones(len(self.values), np.int64)
+
+    def description(self) -> dict[str, Any]:
+        return {"learned": self.learned, "width": self.width}
+
+    def restore(self, description: Mapping[str, Any]) -> None:
+        self.learned, self.width = dict(description["learned"]), description["width"]
+
+    def names(self) -> list[str]:
+        """(width,): what each number is."""
+        return [f"{column}={name}" for column, known in self.learned.items() for name in known.get("names", NUMBER)]
+
+
+NUMBER = ("value", "unknown")
+
+
+def learned(values: pl.Series) -> dict[str, Any]:
+    """What is to be known of a column: the `names` of its flags, or the `mean` and `std` of its numbers."""
+    values = as_known(values)
+    if values.dtype in (pl.List, pl.String):
+        names = (values.explode() if values.dtype == pl.List else values).drop_nulls().value_counts(name="n")
+        kept = names.filter(pl.col("n") >= FEWEST)[:, 0].sort()
+        return {"names": kept.to_list()}
+    std = float(values.std() or 0.0)  # type: ignore[arg-type]
+    return {"mean": float(values.mean() or 0.0), "std": std or 1.0}  # type: ignore[arg-type]
+
+
+def as_known(values: pl.Series) -> pl.Series:
+    """Dates as years, other numbers as they are."""
+    if values.dtype.is_temporal():
+        values = values.dt.year()
+    return values if values.dtype in (pl.List, pl.String) else values.cast(pl.Float64)
+
+
+def width_of(of_column: Mapping[str, Any]) -> int:
+    return len(of_column.get("names", NUMBER))
+
+
+def encoded(
+    titles: pl.DataFrame, column: str, of_column: Mapping[str, Any]
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """(n, width) float32, and (n,) bool: which titles have anything known in the column."""
+    n = len(titles)
+    if column not in titles.columns:
+        empty = np.zeros((n, width_of(of_column)), np.float32)
+        empty[:, 1:] = 0 if "names" in of_column else 1
+        return empty, np.zeros(n, bool)
+    values = as_known(titles[column])
+    if "names" in of_column:
+        place = {name: i for i, name in enumerate(of_column["names"])}
+        rows = values.to_list() if values.dtype == pl.List else [[value] for value in values.to_list()]
+        pairs = [(row, place[name]) for row, names in enumerate(rows) for name in names or [] if name in place]
+        flags = np.zeros((n, len(place)), np.float32)
+        if pairs:
+            flags[tuple(np.array(pairs).T)] = 1
+        return flags, np.array([any(name is not None for name in names or []) for names in rows], bool)
+    known = values.is_not_null().to_numpy()
+    scaled = (values.fill_null(of_column["mean"]).to_numpy() - of_column["mean"]) / of_column["std"]
+    return np.stack([scaled, ~known], axis=1).astype(np.float32), known

@@ -1,0 +1,190 @@
+"""Text: what a title's texts say, read by a transformer."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from anirec.errors import UserError
+from anirec.features import adaptation, encoders, text_encoders
+from anirec.features.branch import Branch, Members
+from anirec.features.frozen import Selection, Store, key_of, store_name
+from anirec.features.frozen_text import FrozenText
+from anirec.features.places import Places, members_of
+from anirec.features.pooling import OVER_TOKENS, AttentionPool, Pooling
+from anirec.features.reading import Reading
+from anirec.features.text_encoders import Recipe
+from anirec.features.texts import texts_of
+from anirec.features.tokens import Tokens
+
+FROZEN_BATCH = 64  # texts
+FEWEST_TOKENS = 4  # two special ones, and something to read
+
+
+class Text(Branch):
+    """The vectors of a title's synopsis or of its characters' descriptions.
+
+    Args:
+        column: "synopsis", or "descriptions", of which a title may have many.
+        encoder: `tiny` or `tiny_causal` (small, made from scratch, with a tokenizer trained on the training texts),
+            `minilm`, a local folder, or a model of the hub that was downloaded.
+        max_tokens: A text's tokens beyond are cut off.
+        pooling: A text's vector: the hidden state at position 0, of the last token, the mean over all, or a learned
+            weighted mean.
+        padding: Where short texts are filled. Position 0 of a text that is padded on the left is padding.
+        join: Read all of a title's texts as one, joined with spaces; else each is a member by itself.
+        frozen: Do not train the encoder; its vectors are computed once and kept on disk.
+        trained_layers: Train only so many of the last layers; null trains all.
+        lora_rank: Train low-rank updates of this rank instead of the weights; null for none.
+        gradient_checkpointing: Save memory by computing activations twice.
+        compile: Let torch.compile speed the encoder up.
+
+    Raises:
+        UserError: The settings contradict each other.
+    """
+
+    def __init__(
+        self,
+        *,
+        column: Literal["synopsis", "descriptions"],
+        encoder: str,
+        max_tokens: int,
+        pooling: Pooling,
+        padding: Literal["left", "right"],
+        join: bool,
+        frozen: bool,
+        trained_layers: int | None,
+        lora_rank: int | None,
+        gradient_checkpointing: bool,
+        compile: bool,  # noqa: A002
+    ) -> None:
+        super().__init__()
+        self.column, self.encoder_name, self.max_tokens, self.join = column, encoder, max_tokens, join
+        self.pooling, self.padding, self.frozen = pooling, padding, frozen
+        self.trained_layers, self.lora_rank = trained_layers, lora_rank
+        self.gradient_checkpointing, self.compiled = gradient_checkpointing, compile
+        self.requires = frozenset({column.removesuffix("s") if column == "descriptions" else column})
+        self.fingerprint: str | None = None
+        self.check_settings()
+
+    def check_settings(self) -> None:
+        """Refuse settings that contradict each other."""
+        adaptation.check_settings(self.frozen, self.trained_layers, self.lora_rank)
+        if self.max_tokens < FEWEST_TOKENS:
+            raise UserError(f"max_tokens={self.max_tokens}: expected at least {FEWEST_TOKENS}")
+        if self.frozen and self.pooling == "attention":
+            raise UserError("frozen=true keeps ready vectors, so pooling=attention has nothing to learn on: use mean")
+        if self.frozen and self.encoder_name in text_encoders.SCRATCH:
+            raise UserError(f"frozen=true: {self.encoder_name} starts from nothing, so it must learn; use minilm")
+        if self.frozen and (self.gradient_checkpointing or self.compiled):
+            raise UserError("frozen=true: gradient_checkpointing and compile are for training; make both false")
+
+    def fit(self, titles: pl.DataFrame) -> None:
+        if self.frozen:
+            self.width = text_encoders.width_of(encoders.read_config(self.locate()))
+        elif self.encoder_name in text_encoders.SCRATCH:
+            self.create(self.from_scratch(titles))
+        else:
+            folder = self.locate()
+            self.create(text_encoders.read_recipe(folder), text_encoders.load(folder))
+
+    def locate(self) -> Path:
+        return encoders.locate(self.encoder_name, text_encoders.KNOWN)
+
+    def from_scratch(self, titles: pl.DataFrame) -> Recipe:
+        texts = Places.of(texts_of(titles, self.column, join=self.join))[1]
+        if not texts:
+            raise UserError(f"encoder={self.encoder_name}: none of {len(titles)} training titles has a {self.column}")
+        make = text_encoders.tiny if self.encoder_name == "tiny" else text_encoders.tiny_causal
+        return make(texts, self.max_tokens)
+
+    def create(self, recipe: Recipe, encoder: nn.Module | None = None) -> None:
+        """Make the submodules; without `encoder`, its architecture with new weights."""
+        self.recipe, self.width = recipe, recipe.width
+        self.encoder = encoder or text_encoders.build(recipe)
+        if self.pooling == "attention":
+            self.attention = AttentionPool(self.width)
+        adaptation.adapt(
+            self.encoder,
+            trained_layers=self.trained_layers,
+            lora_rank=self.lora_rank,
+            gradient_checkpointing=self.gradient_checkpointing,
+        )
+        if self.compiled:
+            self.encoder.compile(dynamic=True)
+        self.reading(recipe)
+
+    def look(self, titles: pl.DataFrame, *, cache: Path, device: torch.device) -> None:
+        self.places, texts = Places.of(texts_of(titles, self.column, join=self.join))
+        self.coverage = {"titles": len(titles), "with_text": self.places.n_present(), "texts": len(texts)}
+        if self.frozen:
+            self.vectors = self.frozen_vectors(texts, cache, device)
+        else:
+            self.tokens = Tokens.of(texts, self.recipe.tokenizer, self.max_tokens)
+            self.coverage["cut_texts"] = self.tokens.n_cut
+            self.places = self.places.without(self.tokens.lengths == 0)
+
+    def frozen_vectors(self, texts: Sequence[str], cache: Path, device: torch.device) -> Selection:
+        """The vectors of all texts; the encoder is loaded only if some were never computed before."""
+        folder = self.locate()
+        found = encoders.fingerprint(folder, cache)
+        encoders.check_fingerprint(self.encoder_name, self.fingerprint, found)
+        self.fingerprint = found
+        identity = {"weights": found, "tokens": self.max_tokens, "pooling": self.pooling, "padding": self.padding}
+        store = Store(cache / "embeddings" / store_name(identity), (self.width,), np.float32)
+        keys, cost = [key_of(text.encode()) for text in texts], np.array([len(text) for text in texts], np.int64)
+        compute = FrozenText(texts, folder=folder, max_tokens=self.max_tokens, reading=self.reading, device=device)
+        return store.select(keys, compute, cost=cost, batch=FROZEN_BATCH, what=f"{self.encoder_name}: {self.column}")
+
+    def lengths(self) -> NDArray[np.int64]:
+        if self.frozen:
+            return np.ones(len(self.places), np.int64)
+        return self.places.total(self.tokens.lengths)
+
+    def forward(self, index: Tensor) -> Members:
+        numbers, place = self.places.batch(index.cpu().numpy())
+        if self.frozen:
+            return members_of(torch.from_numpy(self.vectors.take(numbers)).to(index.device), place)
+        if not len(numbers) and len(self.tokens.lengths):
+            numbers = np.zeros(1, np.int64)  # read, but by nobody: every process must have a gradient to share
+        return members_of(self.encode(numbers), place)
+
+    def encode(self, texts: NDArray[np.int64]) -> Tensor:
+        """(k, width): the vectors of some texts, by number."""
+        if not len(texts):
+            return torch.zeros(0, self.width, device=next(self.parameters()).device)
+        return self.reading(self.recipe).vectors(self.encoder, self.tokens, texts)
+
+    def reading(self, recipe: Recipe) -> Reading:
+        """As published, position 0 of a text padded on the left depends on the longest text of its batch; a frozen
+        vector must not, so there every text is padded to `max_tokens`.
+        """
+        if self.max_tokens > recipe.longest:
+            raise UserError(
+                f"max_tokens={self.max_tokens}: {self.encoder_name} reads at most {recipe.longest} tokens of a text"
+            )
+        on_left = self.padding == "left"
+        return Reading(
+            pool=self.attention if self.pooling == "attention" else OVER_TOKENS[self.pooling],
+            pad=recipe.pad,
+            side=self.padding,
+            whole=on_left,
+            width=self.max_tokens if on_left and self.frozen else 1,
+            longest=recipe.longest,
+        )
+
+    def description(self) -> dict[str, Any]:
+        if self.frozen:
+            return {"encoder": self.encoder_name, "fingerprint": self.fingerprint, "width": self.width}
+        return {"encoder": self.encoder_name, **vars(self.recipe)}
+
+    def restore(self, description: Mapping[str, Any]) -> None:
+        if self.frozen:
+            self.width, self.fingerprint = description["width"], description["fingerprint"]
+        else:
+            self.create(Recipe(**{name: description[name] for name in Recipe.__dataclass_fields__}))

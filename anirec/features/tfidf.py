@@ -1,0 +1,117 @@
+"""TfIdf: which words a title's texts use, weighed by how rare they are. scikit-learn's numbers."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix, hstack
+from torch import Tensor
+
+from anirec.errors import UserError
+from anirec.features.branch import Branch, Members
+from anirec.features.texts import texts_of
+
+
+class TfIdf(Branch):
+    """TF-IDF rows of length 1 for each column, one beside the other (Salton & Buckley 1988; scikit-learn's variant).
+
+    Args:
+        columns: Of strings or of lists of strings, which are joined.
+        ngrams: Fewest and most words (or characters) of a term.
+        analyzer: Terms are words, or runs of characters within words.
+        min_df: Terms in fewer training titles are left out.
+        max_features: So many terms a column at most, the most frequent; null keeps all.
+        sublinear: Count a term's n-th use as 1 + log n.
+    """
+
+    def __init__(
+        self,
+        *,
+        columns: list[str],
+        ngrams: list[int],
+        analyzer: Literal["word", "char_wb"],
+        min_df: int,
+        max_features: int | None,
+        sublinear: bool,
+    ) -> None:
+        super().__init__()
+        self.columns, self.ngrams, self.analyzer = list(columns), (int(ngrams[0]), int(ngrams[-1])), analyzer
+        self.min_df, self.max_features, self.sublinear = min_df, max_features, sublinear
+        self.requires = frozenset({"description" if c == "descriptions" else c for c in columns})
+        self.frozen = True
+        if not columns or not 1 <= self.ngrams[0] <= self.ngrams[1] or len(ngrams) != 2:
+            raise UserError(
+                f"columns={columns}, ngrams={ngrams}: expected at least one column, and [fewest, most] >= 1"
+            )
+
+    def vectorizer(self, vocabulary: Mapping[str, int] | None = None) -> Any:
+        """scikit-learn's, unfitted; with a vocabulary, it knows its columns."""
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
+        return TfidfVectorizer(
+            ngram_range=self.ngrams,
+            analyzer=self.analyzer,
+            min_df=self.min_df,
+            max_features=self.max_features,
+            sublinear_tf=self.sublinear,
+            vocabulary=vocabulary,
+            dtype=np.float32,
+        )
+
+    def fit(self, titles: pl.DataFrame) -> None:
+        self.vectorizers = [self.fitted(titles, column) for column in self.columns]
+        self.width = sum(len(vectorizer.vocabulary_) for vectorizer in self.vectorizers)
+
+    def fitted(self, titles: pl.DataFrame, column: str) -> Any:
+        texts = [text for text in joined(titles, column) if text]
+        try:
+            return self.vectorizer().fit(texts)
+        except ValueError as error:  # no text, only stop words, or no term as frequent as asked for
+            raise UserError(
+                f"TF-IDF finds no term in {column} of {len(titles)} training titles, {len(texts)} of which have it "
+                f"({error}). Lower min_df={self.min_df}?"
+            ) from None
+
+    def look(self, titles: pl.DataFrame, *, cache: Path, device: torch.device) -> None:
+        texts = [joined(titles, column) for column in self.columns]
+        blocks = [v.transform([text or "" for text in t]) for v, t in zip(self.vectorizers, texts, strict=True)]
+        self.rows: csr_matrix = csr_matrix(hstack(blocks, format="csr"))
+        self.present = np.array([any(row) for row in zip(*texts, strict=True)], bool)
+        self.coverage = {"titles": len(titles), "with_text": int(self.present.sum()), "terms": self.width}
+
+    def matrix(self, index: NDArray[np.int64]) -> csr_matrix:
+        """(B, width) float32, for models that solve in closed form."""
+        return self.rows[index]
+
+    def forward(self, index: Tensor) -> Members:
+        rows = index.cpu().numpy()
+        values = torch.from_numpy(self.rows[rows].toarray()).unsqueeze(1).to(index.device)
+        return Members(values, torch.from_numpy(self.present[rows]).unsqueeze(1).to(index.device))
+
+    def lengths(self) -> NDArray[np.int64]:
+        return np.ones(self.rows.shape[0], np.int64)
+
+    def description(self) -> dict[str, Any]:
+        return {
+            "columns": [{"terms": list(v.get_feature_names_out()), "idf": v.idf_.tolist()} for v in self.vectorizers]
+        }
+
+    def restore(self, description: Mapping[str, Any]) -> None:
+        self.vectorizers = []
+        for column in description["columns"]:
+            vectorizer = self.vectorizer({term: i for i, term in enumerate(column["terms"])})
+            vectorizer.idf_ = np.array(column["idf"], np.float32)
+            self.vectorizers.append(vectorizer)
+        self.width = sum(len(column["terms"]) for column in description["columns"])
+
+    def terms(self) -> list[str]:
+        """(width,): what each column of `matrix` counts."""
+        return [term for vectorizer in self.vectorizers for term in vectorizer.get_feature_names_out()]
+
+
+def joined(titles: pl.DataFrame, column: str) -> list[str | None]:
+    return [texts[0] for texts in texts_of(titles, column, join=True)]
