@@ -39,7 +39,7 @@ def top_level() -> dict[str, Any]:
     raw = plain(OmegaConf.load(conf_folder() / "config.yaml"), resolve=False)
     groups = [next(iter(entry)) for entry in raw.pop("defaults") if not isinstance(entry, str)]
     raw.pop("hydra")
-    return {**raw, **{group: None for group in groups if " " not in group}}
+    return {**raw, **{group: None for group in groups if " " not in group and "@" not in group}}
 
 
 def groups(content: dict[str, Any]) -> Iterator[str]:
@@ -136,7 +136,8 @@ def needs_only(node: dict[str, Any], *, offered: frozenset[str]) -> bool:
 
 
 def required_columns(node: dict[str, Any]) -> frozenset[str]:
-    return declared(node, "requires") or frozenset()
+    """What the YAML says it requires, or else what its target declares."""
+    return frozenset(node.get("requires") or declared(node, "requires") or ())
 
 
 def below(value: Any, low: float) -> bool:
@@ -144,8 +145,9 @@ def below(value: Any, low: float) -> bool:
 
 
 def offered_columns(dataset: dict[str, Any]) -> frozenset[str] | None:
-    """What the source that the dataset reads, or else the dataset itself, declares; None if neither does."""
-    return declared(dataset.get("source", dataset), "columns")
+    """What the sources that the dataset reads, or else the dataset itself, declare; None if none does."""
+    found = [columns for _, node in nodes(dataset, "dataset") if (columns := declared(node, "columns")) is not None]
+    return frozenset().union(*found) if found else None
 
 
 def declared(node: Any, name: str) -> frozenset[str] | None:

@@ -87,15 +87,15 @@ def compare(
 @app.command()
 def predict(
     run: Annotated[Path, typer.Argument(help="A finished run's folder.")],
-    input: Annotated[Path, typer.Option(help="Rows with user_id and item_id: .csv, .jsonl or .parquet.")],  # noqa: A002
+    input: Annotated[Path, typer.Option(help="Rows with user_id and item_id, or synopsis: .csv, .jsonl, .parquet.")],  # noqa: A002
     output: Annotated[Path, typer.Option(help="The same rows with a prediction: .csv, .jsonl or .parquet.")],
 ) -> None:
     """New rows through a finished run's best model."""
     from anirec.predict import predict as predict_rows
 
     counts = predict_rows(run, input=input, output=output)
-    unknown = f"{counts['unknown_users']} users and {counts['unknown_items']} titles were unknown to the run"
-    typer.echo(f"{counts['rows']} predictions in {output}; {unknown}")
+    lacking = ", ".join(f"{what}: {count}" for what, count in counts.items() if what != "rows")
+    typer.echo(f"{counts['rows']} predictions in {output}; {lacking}")
 
 
 data = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="What datasets there are, and what is in them.")

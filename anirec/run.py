@@ -18,7 +18,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from anirec.composition import config_hash
 from anirec.errors import UserError
 from anirec.tracking.console import CONSOLE, announce, quiet, show_failure, show_result, show_sweep
-from anirec.tracking.loggers import close_loggers
+from anirec.tracking.loggers import close_loggers, show_figures
 from anirec.tracking.run_folder import RunFolder, new_folder, unfinished
 
 FOLDER = "ANIREC_RUN_FOLDER"  # tells the other processes of a run its folder
@@ -52,6 +52,8 @@ def experiment(config: DictConfig, folder: RunFolder) -> dict[str, float]:
         folder.write_json("metrics.json", metrics)
         for name, table in evaluation.tables.items():
             folder.write_table(name, table)
+        folder.write_findings(evaluation.findings)
+        show_figures(loggers, {name: folder.write_figure(name, figure) for name, figure in evaluation.figures.items()})
     return metrics
 
 
@@ -86,7 +88,7 @@ def job(config: DictConfig) -> float | None:
             if is_sweep:
                 folder.join(Path(chosen.sweep.dir), chosen.job.num)
             metrics = experiment(config, folder)
-        show_result(metrics, objective=config.objective, in_full=not is_sweep)
+        show_result(metrics, objective=config.objective, in_full=not is_sweep, findings=folder.findings)
         status = 0
     except (KeyboardInterrupt, SystemExit):  # Lightning turns the first into the second
         CONSOLE.print("stopped by hand; the same command with resume=true goes on from the last checkpoint")

@@ -1,18 +1,24 @@
 """What every model promises, whatever it learns and however."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+import polars as pl
 import torch
+from numpy.typing import NDArray
 from pytorch_lightning import LightningModule
 from torch import Tensor
 
 from anirec.data.interactions import Interactions, RatingBatch, UserBlocks
+from anirec.data.vocabulary import Vocabulary
 from anirec.errors import UserError
 
 if TYPE_CHECKING:
     from anirec.data.datamodule import RatingData
 
+PREDICTED_AT_ONCE = 1 << 17  # rows
 POPULARITY = 1e-6  # what an item's popularity may add to a ranking score: an order where nothing else gives one
 
 
@@ -62,6 +68,18 @@ class Model(LightningModule):
             if name not in learned:
                 self.get_submodule(owner).register_buffer(leaf, torch.empty_like(saved, device=self.device))
 
+    def predict_rows(self, rows: pl.DataFrame, *, cache: Path) -> tuple[NDArray[np.float32], dict[str, int]]:
+        """Predictions for rows that were in no dataset, (n,), and how many of them lack what.
+
+        Args:
+            rows: As read from a file.
+            cache: Folder for what is computed once.
+
+        Raises:
+            UserError: A column is missing or of another type.
+        """
+        raise NotImplementedError(f"{type(self).__name__} predicts nothing for new rows")
+
     def validation_step(self, batch: Any, batch_index: int) -> Tensor:
         return self(batch)
 
@@ -75,8 +93,8 @@ class Model(LightningModule):
 class SelfTaught(Model):
     """A model that learns inside `training_step`, by counting or by its own kernel: Lightning's optimisers rest."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
         self.automatic_optimization = False
 
     def configure_optimizers(self) -> None:
@@ -122,6 +140,17 @@ class RatingModel(Model):
             checkpoint["sizes"]["n_items"],
         )
         super().on_load_checkpoint(checkpoint)
+        ids = checkpoint.get("RatingData", {})
+        self.vocabularies = {name: Vocabulary(pl.Series(name, values)) for name, values in ids.items()}
+
+    def predict_rows(self, rows: pl.DataFrame, *, cache: Path) -> tuple[NDArray[np.float32], dict[str, int]]:
+        demand(rows, {"user_id", "item_id"})
+        user, item = (encoded(self.vocabularies[name], rows[name]) for name in ("user_id", "item_id"))
+        nothing = torch.full((len(rows),), float("nan"))
+        batches = zip(*(column.split(PREDICTED_AT_ONCE) for column in (user, item, nothing)), strict=True)
+        predictions = torch.cat([self(RatingBatch(*batch)) for batch in batches])
+        unknown = {"unknown users": int((user < 0).sum()), "unknown titles": int((item < 0).sum())}
+        return predictions.numpy(), unknown
 
     def score_items(self, users: Tensor) -> Tensor:
         """Ranking scores (B, n_items), float; higher is better. `users` is int64 (B,), -1 for unknown.
@@ -132,3 +161,18 @@ class RatingModel(Model):
         nothing = torch.empty(0, device=users.device)
         rows = [self(RatingBatch(user.expand(len(items)), items, nothing)) for user in users]
         return torch.stack(rows)
+
+
+def demand(rows: pl.DataFrame, columns: Collection[str]) -> None:
+    """Refuse rows that lack a column."""
+    if missing := sorted(set(columns) - set(rows.columns)):
+        raise UserError(f"no column {', '.join(missing)}; there are {', '.join(rows.columns)}")
+
+
+def encoded(vocabulary: Vocabulary, raw: pl.Series) -> Tensor:
+    """(n,) int64 indices; -1 for an id that the run does not know."""
+    numbers = vocabulary.ids.dtype.is_integer()
+    if numbers != raw.dtype.is_integer():
+        kind = "whole numbers" if numbers else "text"
+        raise UserError(f"column {raw.name} holds {raw.dtype}, expected {kind}, as in the data of this run")
+    return torch.from_numpy(vocabulary.encode(raw.cast(vocabulary.ids.dtype)).astype("int64"))

@@ -17,8 +17,8 @@ class OnePass(SelfTaught):
     digits.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
         self.statistics: list[str] = []
 
     def statistic(self, name: str, *shape: int) -> None:

@@ -4,7 +4,7 @@ import json
 import logging
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pytorch_lightning.utilities import rank_zero_only
@@ -41,7 +41,7 @@ def announce(path: Path, what: str) -> None:
 
 
 @rank_zero_only
-def show_result(metrics: Mapping[str, float], *, objective: str | None, in_full: bool) -> None:
+def show_result(metrics: Mapping[str, float], *, objective: str | None, in_full: bool, findings: Sequence[str]) -> None:
     """Validation and test side by side; one line for a job of many. Segments are in metrics.json."""
     if not in_full:
         name = (objective or "test/rmse").partition("/")[2]
@@ -57,8 +57,10 @@ def show_result(metrics: Mapping[str, float], *, objective: str | None, in_full:
             table.add_row(name, *("" if cell is None else f"{cell:.4f}".removesuffix(".0000") for cell in cells))
     CONSOLE.print(table)
     for name, value in metrics.items():
-        if name.startswith("floor/"):
-            CONSOLE.print(f"best reachable {name.removeprefix('floor/')} on this data: {value:.4f}")
+        if name.startswith(("floor/", "ceiling/")):
+            CONSOLE.print(f"best reachable {name.partition('/')[2]} on this data: {value:.4f}")
+    for sentence in findings:
+        CONSOLE.print(escape(sentence))
 
 
 def show_sweep(sweep: Path) -> int:

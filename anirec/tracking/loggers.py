@@ -3,10 +3,11 @@
 import csv
 import io
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pytorch_lightning.loggers import WandbLogger
+from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
 from pytorch_lightning.loggers.logger import Logger, rank_zero_experiment
 from pytorch_lightning.utilities import rank_zero_only
 
@@ -73,6 +74,25 @@ class SweepWandbLogger(WandbLogger):
             for name in self.metrics:
                 run.define_metric(f"val/{name}", summary="min" if lower_is_better(name) else "max")
         return run
+
+
+def show_figures(loggers: Sequence[Logger], figures: Mapping[str, Path]) -> None:
+    """Hand the pictures to the loggers that can show them."""
+    for logger in loggers:
+        for name, path in figures.items():
+            if isinstance(logger, WandbLogger):
+                logger.log_image(name, [str(path)])
+            elif isinstance(logger, TensorBoardLogger):
+                logger.experiment.add_image(name, pixels(path), dataformats="HWC")
+
+
+def pixels(path: Path) -> Any:
+    """(H, W, 3) uint8."""
+    import numpy as np
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
 
 
 def close_loggers(*, failed: bool) -> None:

@@ -1,7 +1,8 @@
 """The run folder: everything that is known of a run, in files that any tool can read.
 
 `config.yaml`, `provenance.json`, `status.json`, `metrics.json`, `history.csv`, `predictions.parquet`,
-`recommendations.parquet`, `checkpoints/{last,best}.ckpt`.
+`recommendations.parquet`, `findings.txt`, `figures/*.png`, `checkpoints/{last,best}.ckpt`; what a run does not yield is
+not there.
 """
 
 import json
@@ -11,7 +12,7 @@ import time
 import traceback
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import polars as pl
 import psutil
@@ -20,6 +21,9 @@ from pytorch_lightning.utilities import rank_zero_only
 from anirec.atomic import replacing, write_text
 from anirec.errors import UserError
 from anirec.tracking.provenance import Memory, code, device, versions
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class RunFolder:
@@ -35,6 +39,7 @@ class RunFolder:
         self.path = path
         self.provenance: dict[str, Any] = {**identity, "git": code(), "versions": versions(), "device": device()}
         self.config = config
+        self.findings: list[str] = []
 
     def __enter__(self) -> Self:
         self.started, self.memory = time.perf_counter(), Memory()
@@ -82,6 +87,20 @@ class RunFolder:
     def write_table(self, name: str, table: pl.DataFrame) -> None:
         with replacing(self.path / f"{name}.parquet") as beside:
             table.write_parquet(beside)
+
+    @rank_zero_only
+    def write_findings(self, findings: list[str]) -> None:
+        """What the figures mean, in sentences."""
+        self.findings = findings
+        if findings:
+            self.write("findings.txt", "\n".join(findings) + "\n")
+
+    def write_figure(self, name: str, figure: "Figure") -> Path:
+        """`figures/<name>.png`, and where it is."""
+        path = self.path / "figures" / f"{name}.png"
+        with replacing(path) as beside:
+            figure.savefig(beside, format="png", dpi=150, bbox_inches="tight")
+        return path
 
     @property
     def last(self) -> Path:

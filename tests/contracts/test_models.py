@@ -1,69 +1,18 @@
-"""Promises of every model in conf/model, whoever wrote it: the test of a new model is its YAML."""
+"""Promises of every rating model in conf/model, whoever wrote it: the test of a new model is its YAML."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pytest
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.utils import instantiate
-from omegaconf import OmegaConf
-from pytorch_lightning import Trainer, seed_everything
 
-from anirec.composition import conf_folder
 from anirec.data.datamodule import RatingData
 from anirec.data.interactions import RatingBatch
 from anirec.models.base import RatingModel
-from anirec.tracking.callbacks import LastAndBest
 
-MODELS = sorted(path.stem for path in (conf_folder() / "model").glob("*.yaml"))
+TASK = "ratings"
+ANY = "popularity"
 SMALL = ["dataset.source.n_users=150", "dataset.source.n_items=60", "dataset.source.ratings_per_user=20"]
-
-
-def composed(model: str, *overrides: str) -> Any:
-    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        return compose("config", [f"model={model}", *SMALL, *overrides])
-
-
-@pytest.fixture(scope="module")
-def data(cache: Path) -> RatingData:
-    config = composed("popularity", f"paths.cache={cache}")
-    data = instantiate(config.dataset, split=config.split, cache=str(cache), _convert_="all")
-    data.setup("fit")
-    return data
-
-
-def trained(name: str, data: RatingData, folder: Path, seed: int = 1) -> RatingModel:
-    config = composed(name)
-    seed_everything(seed, verbose=False)
-    model = instantiate(config.model, _convert_="all")
-    trainer = Trainer(
-        accelerator="cpu",
-        max_epochs=OmegaConf.select(config, "model.epochs", default=1),
-        logger=False,
-        callbacks=[LastAndBest(folder=str(folder), objective=None)],
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-    )
-    trainer.fit(model, datamodule=data)
-    return model.eval()
-
-
-@pytest.fixture(scope="module", params=MODELS)
-def name(request: pytest.FixtureRequest) -> str:
-    return request.param
-
-
-@pytest.fixture(scope="module")
-def folder(name: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp(name)
-
-
-@pytest.fixture(scope="module")
-def model(name: str, data: RatingData, folder: Path) -> RatingModel:
-    return trained(name, data, folder)
 
 
 def test_rows(data: RatingData) -> RatingBatch:
@@ -110,29 +59,17 @@ def test_unknown_ids_get_a_sensible_rating(model: RatingModel, data: RatingData)
     assert len(scores.unique()) > data.n_items / 4, "unknown users get an arbitrary list"
 
 
-def test_a_checkpoint_is_the_model_and_runs_no_code(
-    name: str, model: RatingModel, data: RatingData, folder: Path
-) -> None:
-    checkpoint = torch.load(folder / "last.ckpt", weights_only=True)
-    loaded = instantiate(composed(name).model, _convert_="all")
-    loaded.on_load_checkpoint(checkpoint)
-    loaded.load_state_dict(checkpoint["state_dict"])
-    loaded.eval()
+def test_a_checkpoint_is_the_model_and_runs_no_code(loaded: RatingModel, model: RatingModel, data: RatingData) -> None:
     rows, users = test_rows(data), torch.tensor([0, 5, 7])
     with torch.no_grad():
         torch.testing.assert_close(loaded(rows), model(rows), rtol=0, atol=0)
         torch.testing.assert_close(loaded.score_items(users), model.score_items(users), rtol=0, atol=0)
 
 
-def test_the_same_seed_gives_the_same_model(name: str, model: RatingModel, data: RatingData, tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_model(
+    name: str, model: RatingModel, data: RatingData, tmp_path: Path, trained: Callable[..., RatingModel]
+) -> None:
     again = trained(name, data, tmp_path)
     rows = test_rows(data)
     with torch.no_grad():
         torch.testing.assert_close(again(rows), model(rows), rtol=0, atol=0)
-
-
-def test_yaml_opens_with_purpose_and_command(name: str) -> None:
-    first, *rest = (conf_folder() / "model" / f"{name}.yaml").read_text().splitlines()
-    assert first.startswith("# ")
-    assert len(first) > 20
-    assert any(line.startswith("#   anirec run") and f"model={name}" in line for line in rest)

@@ -1,0 +1,77 @@
+"""Networks that judge titles: what their training has in common, whatever their shape."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from anirec.data.corpus import Corpus
+from anirec.data.titles import ShuffledTitles, TitleBatch
+from anirec.features.branch import Branch
+from anirec.models.score import ScoreModel
+from anirec.models.training import Training
+
+ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU, "gelu": nn.GELU, "linear": nn.Identity}
+
+
+class Network(ScoreModel):
+    """Define `unit(index)`, the score on the scale on which the training set's lowest is 0 and its highest 1.
+
+    The loss is the squared error on that scale, as published; predictions are on the site's.
+    """
+
+    def __init__(self, *, branches: Mapping[str, Branch], training: Training) -> None:
+        super().__init__(branches=branches)
+        self.training_settings = training
+
+    def unit(self, index: Tensor) -> Tensor:
+        """(B,) for the titles `index` (B,)."""
+        raise NotImplementedError
+
+    def forward(self, batch: TitleBatch) -> Tensor:
+        return self.unit(batch.index).float() * self.span + self.low
+
+    def training_step(self, batch: TitleBatch, batch_index: int) -> Tensor:
+        loss = self.unit_mse(self(batch), batch.score)
+        self.log("train/unit_mse", loss, on_step=False, on_epoch=True, batch_size=len(batch.index), sync_dist=True)
+        return loss
+
+    def batches(self, data: Corpus, rank: int, world_size: int) -> Iterable[TitleBatch]:
+        lengths = [branch.lengths() for branch in self.branches.values()]  # type: ignore[operator]
+        return ShuffledTitles(
+            data.train,
+            data.score,
+            rows=self.training_settings.batch_size,
+            lengths=sum(lengths) if lengths else None,
+            seed=torch.initial_seed() % 2**32,
+            epoch=lambda: self.current_epoch,
+            shuffled=self.training_settings.shuffle,
+            rank=rank,
+            world_size=world_size,
+        )
+
+    def configure_optimizers(self) -> Any:
+        settings = self.training_settings
+        # Lightning cannot clip what a fused optimiser unscales by itself.
+        fused = not str(self.trainer.precision).startswith("16")
+        optimizer = settings.optimizer(self.branches, self, fused=fused)
+        steps = int(self.trainer.estimated_stepping_batches)
+        schedule = {"scheduler": settings.scheduler(optimizer, steps), "interval": "step"}
+        return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+
+def layers(width: int, hidden: Mapping[str, list[int]], *, dropout: float) -> tuple[nn.Sequential, int]:
+    """Linear layers with their activations, dropout before each, and the width that comes out.
+
+    >>> stack, width = layers(8, {"tanh": [4, 4], "relu": [2]}, dropout=0.0)
+    >>> [type(layer).__name__ for layer in stack], width
+    (['Linear', 'Tanh', 'Linear', 'Tanh', 'Linear', 'ReLU'], 2)
+    """
+    made: list[nn.Module] = []
+    for activation, widths in hidden.items():
+        for next_width in widths:
+            made += [nn.Dropout(dropout)] if dropout else []
+            made += [nn.Linear(width, next_width), ACTIVATIONS[activation]()]
+            width = next_width
+    return nn.Sequential(*made), width

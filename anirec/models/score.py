@@ -1,0 +1,94 @@
+"""What every model of a title's score shares: branches that see the title, and the scale of the scores."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from anirec.data.corpus import Corpus, titles_of
+from anirec.data.titles import EVALUATION_ROWS, TitleBatch, TitleBlocks
+from anirec.features.branch import Branch
+from anirec.models.base import Model
+
+
+class ScoreModel(Model):
+    """Predicts the mean score of a title, 1-10, from what its branches make of synopsis, characters and pictures.
+
+    Branches are fitted on the training titles, once, and go into the checkpoint.
+
+    Args:
+        branches: By name; each is one modality.
+    """
+
+    requires: ClassVar[frozenset[str]] = frozenset({"synopsis", "score"})
+
+    low: Tensor
+    span: Tensor
+
+    def __init__(self, *, branches: Mapping[str, Branch]) -> None:
+        super().__init__()
+        self.branches = nn.ModuleDict(branches)
+        self.is_fitted = False
+        self.register_buffer("low", torch.zeros(()))
+        self.register_buffer("span", torch.ones(()))
+
+    @property
+    def data(self) -> Corpus:
+        return self.trainer.datamodule  # type: ignore[attr-defined]
+
+    def branch(self, name: str) -> Branch:
+        return self.branches[name]  # type: ignore[return-value]
+
+    def setup(self, stage: str) -> None:
+        if not self.is_fitted:
+            self.cut_texts_at = self.data.cleaning.cut_texts_at
+            self.fit(self.data.titles[self.data.train])
+            self.look(self.data.titles, cache=self.data.cache, device=self.trainer.strategy.root_device)
+            self.is_fitted = True
+
+    def fit(self, titles: pl.DataFrame) -> None:
+        """Learn vocabularies and scales from the training titles."""
+        score = torch.from_numpy(titles["score"].to_numpy(writable=True))
+        self.low.copy_(score.min())
+        self.span.copy_((score.max() - score.min()).clamp_min(1e-6))
+        for branch in self.branches.values():
+            branch.fit(titles)  # type: ignore[operator]
+
+    def look(self, titles: pl.DataFrame, *, cache: Path, device: torch.device) -> None:
+        """Let the branches read these titles; batches refer to them by row."""
+        for branch in self.branches.values():
+            branch.look(titles, cache=cache, device=device)  # type: ignore[operator]
+
+    def unit_mse(self, prediction: Tensor, score: Tensor) -> Tensor:
+        """The error as published: on scores that the training set's lowest and highest make 0 and 1."""
+        return (((prediction - score) / self.span) ** 2).mean()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["cut_texts_at"] = self.cut_texts_at
+        checkpoint["branches"] = {name: branch.description() for name, branch in self.branches.items()}  # type: ignore[operator]
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if not self.is_fitted:
+            for name, description in checkpoint["branches"].items():
+                self.branch(name).restore(description)
+            self.cut_texts_at = checkpoint["cut_texts_at"]
+            self.is_fitted = True
+        super().on_load_checkpoint(checkpoint)
+
+    def predict_rows(self, rows: pl.DataFrame, *, cache: Path) -> tuple[NDArray[np.float32], dict[str, int]]:
+        """Scores of titles that need not exist yet: `synopsis`, and lists `descriptions`, `portraits` where known."""
+        titles = titles_of(rows, cut_at=self.cut_texts_at)
+        self.look(titles, cache=cache, device=self.device)
+        unscored = np.full(len(titles), np.nan, dtype=np.float32)
+        blocks = TitleBlocks(np.arange(len(titles)), unscored, rows=EVALUATION_ROWS)
+        predictions = torch.cat([self(batch) for batch in blocks])
+        return predictions.numpy(), {"titles without a synopsis": titles["synopsis"].null_count()}
+
+    def forward(self, batch: TitleBatch) -> Tensor:
+        """(B,): scores on the site's scale."""
+        raise NotImplementedError(f"{type(self).__name__} must say how it judges a title")

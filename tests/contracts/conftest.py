@@ -1,0 +1,92 @@
+"""What the promises of rating models and of score models have in common: composing, training, and which YAML to try."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+from pytorch_lightning import LightningDataModule, Trainer, seed_everything
+
+from anirec.composition import conf_folder
+from anirec.tracking.callbacks import LastAndBest
+
+Composed = Callable[..., Any]
+Trained = Callable[..., Any]
+SCORES = "override /task@_global_: scores"
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Every model of the task that the test module is about."""
+    if "name" in metafunc.fixturenames:
+        yamls = {path.stem: path.read_text() for path in sorted((conf_folder() / "model").glob("*.yaml"))}
+        wanted = metafunc.module.TASK == "scores"
+        metafunc.parametrize("name", [n for n, text in yamls.items() if (SCORES in text) == wanted], scope="module")
+
+
+@pytest.fixture(scope="module")
+def composed(request: pytest.FixtureRequest) -> Composed:
+    """The config of a model on the module's small dataset."""
+
+    def compose_model(name: str) -> Any:
+        with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+            config = compose("config", [f"model={name}", *request.module.SMALL])
+        if "training" in config.model:
+            config.model.training.epochs = 2
+        return config
+
+    return compose_model
+
+
+@pytest.fixture(scope="module")
+def trained(composed: Composed) -> Trained:
+    def train(name: str, data: LightningDataModule, folder: Path, seed: int = 1) -> Any:
+        config = composed(name)
+        seed_everything(seed, verbose=False)
+        model = instantiate(config.model, _convert_="all")
+        trainer = Trainer(
+            accelerator="cpu",
+            max_epochs=OmegaConf.select(config, "trainer.max_epochs"),
+            logger=False,
+            callbacks=[LastAndBest(folder=str(folder), objective=None)],
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+        )
+        trainer.fit(model, datamodule=data)
+        return model.eval()
+
+    return train
+
+
+@pytest.fixture(scope="module")
+def folder(name: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp(name)
+
+
+@pytest.fixture(scope="module")
+def data(composed: Composed, cache: Path, request: pytest.FixtureRequest) -> Any:
+    config = composed(request.module.ANY)
+    data = instantiate(config.dataset, split=config.split, cache=str(cache), _convert_="all")
+    data.prepare_data()
+    data.setup("fit")
+    return data
+
+
+@pytest.fixture(scope="module")
+def model(name: str, data: Any, folder: Path, trained: Trained) -> Any:
+    return trained(name, data, folder)
+
+
+@pytest.fixture
+def loaded(name: str, folder: Path, model: Any, composed: Composed) -> Any:
+    """The model again, out of nothing but its config and its checkpoint."""
+    import torch
+
+    checkpoint = torch.load(folder / "last.ckpt", weights_only=True)
+    again = instantiate(composed(name).model, _convert_="all")
+    again.on_load_checkpoint(checkpoint)
+    again.load_state_dict(checkpoint["state_dict"])
+    return again.eval()

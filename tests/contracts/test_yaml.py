@@ -1,0 +1,17 @@
+"""Every model's YAML tells a reader what it is and how to run it."""
+
+from pathlib import Path
+
+import pytest
+
+from anirec.composition import conf_folder
+
+MODELS = sorted((conf_folder() / "model").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
+def test_yaml_opens_with_purpose_and_command(path: Path) -> None:
+    first, *rest = path.read_text().splitlines()
+    assert first.startswith("# ")
+    assert len(first) > 20
+    assert any(line.startswith("#   anirec run") and f"model={path.stem}" in line for line in rest)
