@@ -22,6 +22,7 @@ class FrozenText:
     Args:
         texts: All texts that may be asked for.
         folder: Of the encoder.
+        layers: How many of its layers, from the first; None for all.
         max_tokens: A text's tokens beyond are cut off.
         reading: How an encoder of some recipe reads; raises a UserError if it cannot read so many tokens.
         device: What computes.
@@ -32,19 +33,21 @@ class FrozenText:
         texts: Sequence[str],
         *,
         folder: Path,
+        layers: int | None,
         max_tokens: int,
         reading: Callable[[Recipe], Reading],
         device: torch.device,
     ) -> None:
-        self.texts, self.folder, self.max_tokens, self.reading, self.device = texts, folder, max_tokens, reading, device
+        self.texts, self.folder, self.layers, self.max_tokens = texts, folder, layers, max_tokens
+        self.reading, self.device = reading, device
 
     @cached_property
     def recipe(self) -> Recipe:
-        return text_encoders.read_recipe(self.folder)
+        return text_encoders.read_recipe(self.folder, self.layers)
 
     @cached_property
     def encoder(self) -> nn.Module:
-        return text_encoders.load(self.folder).eval().requires_grad_(False).to(self.device)
+        return text_encoders.load(self.folder, self.layers).eval().requires_grad_(False).to(self.device)
 
     def __call__(self, inputs: NDArray[np.int64]) -> tuple[NDArray[Any], list[str]]:
         """(k, width) float32, and no notes."""

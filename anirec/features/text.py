@@ -33,6 +33,8 @@ class Text(Branch):
         column: "synopsis", or "descriptions", of which a title may have many.
         encoder: `tiny` or `tiny_causal` (small, made from scratch, with a tokenizer trained on the training texts),
             `minilm`, a local folder, or a model of the hub that was downloaded.
+        layers: How many of the encoder's layers the text goes through, from the first; null for all. Those in the
+            middle say more of a text than the last, which were trained for another end.
         max_tokens: A text's tokens beyond are cut off.
         pooling: A text's vector: the hidden state at position 0, of the last token, the mean over all, or a learned
             weighted mean.
@@ -53,6 +55,7 @@ class Text(Branch):
         *,
         column: Literal["synopsis", "descriptions"],
         encoder: str,
+        layers: int | None,
         max_tokens: int,
         pooling: Pooling,
         padding: Literal["left", "right"],
@@ -65,7 +68,7 @@ class Text(Branch):
     ) -> None:
         super().__init__()
         self.column, self.encoder_name, self.max_tokens, self.join = column, encoder, max_tokens, join
-        self.pooling, self.padding, self.frozen = pooling, padding, frozen
+        self.pooling, self.padding, self.frozen, self.layers = pooling, padding, frozen, layers
         self.trained_layers, self.lora_rank = trained_layers, lora_rank
         self.gradient_checkpointing, self.compiled = gradient_checkpointing, compile
         self.requires = frozenset({column.removesuffix("s") if column == "descriptions" else column})
@@ -81,6 +84,8 @@ class Text(Branch):
             raise UserError("frozen=true keeps ready vectors, so pooling=attention has nothing to learn on: use mean")
         if self.frozen and self.encoder_name in text_encoders.SCRATCH:
             raise UserError(f"frozen=true: {self.encoder_name} starts from nothing, so it must learn; use minilm")
+        if self.layers is not None and self.encoder_name in text_encoders.SCRATCH:
+            raise UserError(f"layers={self.layers}: {self.encoder_name} is made with two; use null")
         if self.frozen and (self.gradient_checkpointing or self.compiled):
             raise UserError("frozen=true: gradient_checkpointing and compile are for training; make both false")
 
@@ -91,7 +96,7 @@ class Text(Branch):
             self.create(self.from_scratch(titles))
         else:
             folder = self.locate()
-            self.create(text_encoders.read_recipe(folder), text_encoders.load(folder))
+            self.create(text_encoders.read_recipe(folder, self.layers), text_encoders.load(folder, self.layers))
 
     def locate(self) -> Path:
         return encoders.locate(self.encoder_name, text_encoders.KNOWN)
@@ -135,10 +140,13 @@ class Text(Branch):
         found = encoders.fingerprint(folder, cache)
         encoders.check_fingerprint(self.encoder_name, self.fingerprint, found)
         self.fingerprint = found
-        identity = {"weights": found, "tokens": self.max_tokens, "pooling": self.pooling, "padding": self.padding}
+        settings = ("layers", "max_tokens", "pooling", "padding")
+        identity = {"weights": found, **{name: getattr(self, name) for name in settings}}
         store = Store(cache / "embeddings" / store_name(identity), (self.width,), np.float32)
         keys, cost = [key_of(text.encode()) for text in texts], np.array([len(text) for text in texts], np.int64)
-        compute = FrozenText(texts, folder=folder, max_tokens=self.max_tokens, reading=self.reading, device=device)
+        compute = FrozenText(
+            texts, folder=folder, layers=self.layers, max_tokens=self.max_tokens, reading=self.reading, device=device
+        )
         return store.select(keys, compute, cost=cost, batch=FROZEN_BATCH, what=f"{self.encoder_name}: {self.column}")
 
     def lengths(self) -> NDArray[np.int64]:

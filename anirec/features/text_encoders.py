@@ -61,8 +61,8 @@ def build(recipe: Recipe) -> nn.Module:
     return without_pooler(AutoModel.from_config(config, trust_remote_code=False).float())
 
 
-def load(folder: Path) -> nn.Module:
-    """The pretrained weights of a folder, in float32.
+def load(folder: Path, layers: int | None = None) -> nn.Module:
+    """The pretrained weights of a folder, in float32; of its first layers only, if so many are asked for.
 
     Raises:
         UserError: They are not those of a model that transformers knows.
@@ -71,7 +71,9 @@ def load(folder: Path) -> nn.Module:
 
     with quiet():
         try:
-            model = AutoModel.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+            model = AutoModel.from_pretrained(
+                folder, config=first_layers(folder, layers), local_files_only=True, trust_remote_code=False
+            )
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             raise UserError(f"{folder}: transformers cannot load this encoder: {error}") from None
     return without_pooler(model.float())
@@ -84,17 +86,34 @@ def without_pooler(model: nn.Module) -> nn.Module:
     return model
 
 
-def read_recipe(folder: Path) -> Recipe:
-    """The recipe of a folder's encoder.
+def first_layers(folder: Path, layers: int | None) -> Any:
+    """The config of a folder's encoder, made that of its first layers only, if so many are asked for.
+
+    Raises:
+        UserError: It has fewer.
+    """
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    if layers is not None:
+        deepest = getattr(config, "num_hidden_layers", 0)
+        if not 1 <= layers <= deepest:
+            raise UserError(f"layers={layers}: {folder.name} has {deepest}; expected 1 to {deepest}, or null for all")
+        config.num_hidden_layers = layers
+    return config
+
+
+def read_recipe(folder: Path, layers: int | None = None) -> Recipe:
+    """The recipe of a folder's encoder; of its first layers only, if so many are asked for.
 
     Raises:
         UserError: It has no config or no tokenizer, or they are not read without running their code.
     """
-    from transformers import AutoConfig, AutoTokenizer
+    from transformers import AutoTokenizer
 
     read_config(folder)
     try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        config = first_layers(folder, layers)
         if config.model_type == "gpt2" and not has_tokenizer(folder):
             return gpt2_recipe(plain(config))
         with quiet():

@@ -26,6 +26,7 @@ class TfIdf(Branch):
         min_df: Terms in fewer training titles are left out.
         max_features: So many terms a column at most, the most frequent; null keeps all.
         sublinear: Count a term's n-th use as 1 + log n.
+        punctuation: Whether punctuation marks are words too; how a text was edited tells of its care.
     """
 
     def __init__(
@@ -37,10 +38,12 @@ class TfIdf(Branch):
         min_df: int,
         max_features: int | None,
         sublinear: bool,
+        punctuation: bool,
     ) -> None:
         super().__init__()
         self.columns, self.ngrams, self.analyzer = list(columns), (int(ngrams[0]), int(ngrams[-1])), analyzer
         self.min_df, self.max_features, self.sublinear = min_df, max_features, sublinear
+        self.punctuation = punctuation
         self.requires = frozenset({"description" if c == "descriptions" else c for c in columns})
         self.frozen = True
         if not columns or not 1 <= self.ngrams[0] <= self.ngrams[1] or len(ngrams) != 2:
@@ -58,6 +61,7 @@ class TfIdf(Branch):
             min_df=self.min_df,
             max_features=self.max_features,
             sublinear_tf=self.sublinear,
+            token_pattern=r"\w+|[^\w\s]" if self.punctuation else r"(?u)\b\w\w+\b",
             vocabulary=vocabulary,
             dtype=np.float32,
         )

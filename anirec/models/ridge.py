@@ -13,10 +13,9 @@ from torch import Tensor
 from anirec.data.titles import TitleBatch
 from anirec.errors import UserError
 from anirec.features.branch import Branch
-from anirec.features.pooling import mean_pool
-from anirec.features.tfidf import TfIdf
 from anirec.models.base import at_least
 from anirec.models.closed_form import ClosedForm
+from anirec.models.seen import check_frozen, n_columns, seen
 
 TOLERANCE = 1e-10  # of the iterative solver; scikit-learn's exact one agrees to 1e-6
 
@@ -41,24 +40,20 @@ class Ridge(ClosedForm):
 
     def __init__(self, *, branches: Mapping[str, Branch], alpha: float, weights: Mapping[str, float] | None) -> None:
         super().__init__(branches=branches)
-        if not branches:
-            raise UserError("model.branches is empty: ridge regression needs something to see")
+        check_frozen(branches)
         if unknown := sorted(set(weights or {}) - set(branches)):
             raise UserError(f"model.weights names {', '.join(unknown)}; the branches are {', '.join(branches)}")
-        if trained := [name for name, branch in branches.items() if not branch.frozen]:
-            raise UserError(f"model.branches.{trained[0]}: ridge regression trains no encoder; set frozen=true")
         self.alpha = at_least(1e-12, alpha=alpha)
         self.weights = {name: float((weights or {}).get(name, 1.0)) for name in branches}
 
     def allocate(self) -> None:
-        branches = [self.branch(name) for name in self.weights]
-        width = sum(branch.width + (not isinstance(branch, TfIdf)) for branch in branches)
+        width = sum(n_columns(self.branch(name)) for name in self.weights)
         for name in ("coefficient", "centre", "scale"):
             self.register_buffer(name, torch.zeros(width, dtype=torch.float64))
         self.register_buffer("intercept", torch.zeros((), dtype=torch.float64))
 
     def learn(self, titles: TitleBatch) -> None:
-        blocks = [self.block(name, titles.index) for name in self.weights]
+        blocks = [seen(self.branch(name), titles.index) for name in self.weights]
         centres = [np.asarray(block.mean(axis=0)).ravel() for block in blocks]
         lengths = [rms_length(block, centre) for block, centre in zip(blocks, centres, strict=True)]
         scales = [
@@ -75,18 +70,8 @@ class Ridge(ClosedForm):
             self.get_buffer(name).copy_(torch.from_numpy(value))
         self.intercept.fill_(score.mean())
 
-    def block(self, name: str, index: Tensor) -> csr_matrix:
-        """(B, width + 1): what a branch sees of the titles, the mean of its members; last, whether it sees anything."""
-        branch = self.branch(name)
-        if isinstance(branch, TfIdf):
-            return branch.matrix(index.cpu().numpy())
-        seen = branch(index)
-        present = seen.present.any(dim=1, keepdim=True)
-        values = torch.cat([mean_pool(seen.values, seen.present), present], dim=1)
-        return csr_matrix(values.double().cpu().numpy())
-
     def forward(self, batch: TitleBatch) -> Tensor:
-        x = hstack([self.block(name, batch.index) for name in self.weights]).tocsr()
+        x = hstack([seen(self.branch(name), batch.index) for name in self.weights]).tocsr()
         weight = (self.coefficient * self.scale).cpu().numpy()
         score = x @ weight - self.centre.cpu().numpy() @ weight + float(self.intercept)
         return torch.from_numpy(score.astype(np.float32)).to(batch.index.device)

@@ -17,6 +17,7 @@ CPU = torch.device("cpu")
 TEXT: dict[str, Any] = {
     "column": "synopsis",
     "encoder": "tiny",
+    "layers": None,
     "max_tokens": 24,
     "pooling": "mean",
     "padding": "right",
@@ -42,6 +43,7 @@ TFIDF: dict[str, Any] = {
     "min_df": 1,
     "max_features": None,
     "sublinear": True,
+    "punctuation": False,
 }
 SYNOPSES = [
     "A thief steals the crown of a forgotten kingdom.",
