@@ -118,12 +118,19 @@ def prepare_dataset(name: str) -> None:
     inventory.show_prepared(name)
 
 
-@data.command("describe")
-def describe_dataset(name: str) -> None:
-    """Counts, histogram, rejected rows, columns."""
-    from anirec import inventory
+@data.command("describe", short_help="What is in it: ratings, titles, texts, and what goes with the score.")
+def describe_dataset(
+    name: str,
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Such as dataset.cleaning.ablate_below=0.2.")
+    ] = None,
+    figure: Annotated[Path | None, typer.Option(help="Draw titles by score here: .png, .pdf or .svg.")] = None,
+) -> None:
+    """Counts and histogram of ratings; of titles with synopsis and score, what cleaning drops, and by score the length
+    of synopses and the number of main characters, which ought to say nothing of it."""
+    from anirec import description
 
-    inventory.show_description(name)
+    description.show_description(name, overrides or [], figure)
 
 
 @data.command("get")

@@ -1,4 +1,4 @@
-"""The `data` verbs: which datasets there are, where they come from, what is in them."""
+"""The `data` verbs: which datasets there are, where they come from, where they are once prepared."""
 
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
@@ -6,7 +6,6 @@ from rich.console import Console
 from rich.table import Table
 
 from anirec.composition import conf_folder, nearest, options
-from anirec.data.inventory import facts, histogram
 from anirec.data.prepare import prepare
 from anirec.data.sources.source import Dump, Source
 from anirec.errors import UserError
@@ -50,17 +49,6 @@ def show_prepared(name: str) -> None:
     source, cache = source_of(name)
     prepared = prepare(source, cache)
     CONSOLE.print(f"{name} is in {prepared.folder}", soft_wrap=True)
-
-
-def show_description(name: str) -> None:
-    source, cache = source_of(name)
-    prepared = prepare(source, cache)
-    for rows in (facts(source, prepared), histogram(prepared)):
-        table = Table.grid(padding=(0, 2))
-        for row in rows:
-            table.add_row(*row)
-        CONSOLE.print(table)
-        CONSOLE.print()
 
 
 def show_origin(name: str) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import polars as pl
 
+from anirec.data.cleaning import Cleaning, Removed, n_words
 from anirec.data.prepare import Prepared
 from anirec.data.sources.source import Source
 
@@ -52,3 +53,56 @@ def histogram(prepared: Prepared, width: int = 40) -> list[tuple[str, str]]:
         (str(value), f"{'█' * max(1, round(width * count / largest))} {count / total:.1%}")
         for value, count in counts.iter_rows()
     ]
+
+
+def cleaning_steps(cleaning: Cleaning, removed: Removed, n_characters: int) -> list[tuple[str, str, str]]:
+    """(rule, removed, left) lines, in the order in which rules apply, those of characters before those of titles.
+
+    Args:
+        removed: As `Catalogue.cleaned` counts.
+        n_characters: Main characters before cleaning.
+    """
+    counts = dict(removed)
+    n_titles, n_kept = counts.pop("titles_read"), counts.pop("titles_kept")
+    of_characters = {rule: counts.pop(rule) for rule in list(counts) if rule.startswith("character_")}
+    lines = steps("characters", n_characters, of_characters, cleaning) if of_characters else []
+    return [*lines, *steps("titles", n_titles, counts, cleaning), ("titles kept", "", f"{n_kept:,}")]
+
+
+def steps(what: str, n_read: int, removed: Removed, cleaning: Cleaning) -> list[tuple[str, str, str]]:
+    left, lines = n_read, [(f"{what} read", "", f"{n_read:,}")]
+    for rule, count in removed.items():
+        left -= count
+        lines.append((f"  {rule}={str(getattr(cleaning, rule)).lower()}", f"{count:,}", f"{left:,}"))
+    return lines
+
+
+def corpus_lines(titles: pl.DataFrame) -> list[tuple[str, str]]:
+    """(what, how much) lines about the titles of a corpus, their characters and pictures."""
+    cast = titles.select("characters", "descriptions").explode("characters", "descriptions").drop_nulls("characters")
+    texts = cast.unique("characters").select(words=n_words("descriptions")).filter(pl.col("words") > 0)["words"]
+    in_cluster = titles["cluster"].value_counts(name="n")["n"].to_list()
+    n_described, n_shown, n_posters = titles.select(holds("descriptions"), holds("portraits"), by_poster()).sum().row(0)
+    described = f"{len(texts):,}, in {share(n_described, titles)}"
+    if len(texts):
+        described += f"; {texts.min()} to {texts.max():,} words, mean {texts.mean():.1f}"
+    return [
+        ("main characters", f"{cast['characters'].n_unique():,}; {len(cast) / len(titles):.2f} a title"),
+        ("with a description", described),
+        ("portraits", f"in {share(n_shown - n_posters, titles)}; a poster alone in {share(n_posters, titles)}"),
+        ("franchises", f"{len(in_cluster):,}; the largest has {share(max(in_cluster), titles)}"),
+    ]
+
+
+def holds(column: str) -> pl.Expr:
+    """Whether anything in a list is known."""
+    return pl.col(column).list.drop_nulls().list.len() > 0
+
+
+def by_poster() -> pl.Expr:
+    """Whether a title has no portraits, and a poster in their place."""
+    return (pl.col("portraits").list.last() == pl.col("poster")).alias("by_poster")
+
+
+def share(count: int, titles: pl.DataFrame) -> str:
+    return f"{count:,} titles ({count / len(titles):.1%})"

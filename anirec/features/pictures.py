@@ -76,7 +76,7 @@ class Pictures(Branch):
         self.width = picture_encoders.width_of(recipe, self.output, self.preprocessing.size)
         if self.frozen:
             return
-        self.encoder = encoder or picture_encoders.build(recipe)
+        self.encoder = (encoder or picture_encoders.build(recipe)).train()  # what is loaded comes in the other mode
         if self.trained_layers is not None:
             adaptation.train_last(self.encoder, self.trained_layers)
         if self.compiled:

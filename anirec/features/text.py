@@ -111,7 +111,7 @@ class Text(Branch):
     def create(self, recipe: Recipe, encoder: nn.Module | None = None) -> None:
         """Make the submodules; without `encoder`, its architecture with new weights."""
         self.recipe, self.width = recipe, recipe.width
-        self.encoder = encoder or text_encoders.build(recipe)
+        self.encoder = (encoder or text_encoders.build(recipe)).train()  # what is loaded comes without dropout
         if self.pooling == "attention":
             self.attention = AttentionPool(self.width)
         adaptation.adapt(

@@ -166,7 +166,7 @@ def quiet() -> Iterator[None]:
 
 
 def tiny(texts: Sequence[str], max_tokens: int) -> Recipe:
-    """A BERT of 2 layers of width 128, its vocabulary of lower-case subwords trained on `texts`."""
+    """A BERT of 2 layers of width 64, its vocabulary of lower-case subwords trained on `texts`."""
     from tokenizers import normalizers, processors
     from transformers import BertConfig
 
@@ -175,10 +175,10 @@ def tiny(texts: Sequence[str], max_tokens: int) -> Recipe:
     tokenizer.post_processor = processors.BertProcessing(("[SEP]", 2), ("[CLS]", 1))
     config = BertConfig(
         vocab_size=tokenizer.get_vocab_size(),
-        hidden_size=128,
+        hidden_size=64,
         num_hidden_layers=2,
         num_attention_heads=4,
-        intermediate_size=512,
+        intermediate_size=128,
         max_position_embeddings=max_tokens,
         pad_token_id=0,
     )
@@ -186,13 +186,13 @@ def tiny(texts: Sequence[str], max_tokens: int) -> Recipe:
 
 
 def tiny_causal(texts: Sequence[str], max_tokens: int) -> Recipe:
-    """A GPT-2 of 2 layers of width 128, its subwords trained on `texts`; padded, as published, with its end token."""
+    """A GPT-2 of 2 layers of width 64, its subwords trained on `texts`; padded, as published, with its end token."""
     from transformers import GPT2Config
 
     tokenizer = byte_pairs(texts, ["<|endoftext|>"])
     config = GPT2Config(
         vocab_size=tokenizer.get_vocab_size(),
-        n_embd=128,
+        n_embd=64,
         n_layer=2,
         n_head=4,
         n_positions=max_tokens,

@@ -7,21 +7,41 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from numpy.typing import NDArray
 from scipy.sparse import hstack
 from sklearn.kernel_ridge import KernelRidge as SklearnKernelRidge
 from sklearn.linear_model import Ridge as SklearnRidge
 from sklearn.metrics.pairwise import rbf_kernel
 
+from anirec.composition import conf_folder
 from anirec.data.titles import TitleBatch
 from anirec.errors import UserError
 from anirec.features.counts import Counts
 from anirec.features.tfidf import TfIdf
 from anirec.models.closed_form import ClosedForm
+from anirec.models.fusion import Fusion
 from anirec.models.kernel_ridge import KernelRidge
 from anirec.models.ridge import Ridge
 from anirec.models.seen import seen
 
-WORDS = "robot dream school war quiet love sword idol detective rain sea music ghost train".split()
+WORDS = [
+    "robot",
+    "dream",
+    "school",
+    "war",
+    "quiet",
+    "love",
+    "sword",
+    "idol",
+    "detective",
+    "rain",
+    "sea",
+    "music",
+    "ghost",
+    "train",
+]
 
 
 def titles(n: int, seed: int) -> pl.DataFrame:
@@ -40,7 +60,13 @@ TRAIN, NEW = titles(150, 0), titles(40, 1)
 
 def tfidf() -> TfIdf:
     return TfIdf(
-        columns=["synopsis"], ngrams=[1, 2], analyzer="word", min_df=2, max_features=None, sublinear=True, punctuation=False
+        columns=["synopsis"],
+        ngrams=[1, 2],
+        analyzer="word",
+        min_df=2,
+        max_features=None,
+        sublinear=True,
+        punctuation=False,
     )
 
 
@@ -100,3 +126,91 @@ def test_settings_that_name_no_branch_are_refused() -> None:
         KernelRidge(branches={"words": tfidf(), "counts": counts()}, kernels={"words": "linear"}, weights={}, alpha=1.0)
     with pytest.raises(UserError, match=r"model.branches is empty"):
         Ridge(branches={}, alpha=1.0, weights=None)
+
+
+def corpus(n: int, seed: int) -> pl.DataFrame:
+    """Titles with one to three characters, some of whose descriptions are unknown; nobody has a portrait."""
+    random = np.random.default_rng(seed)
+    cast = [
+        [random.choice(["brave knight", "shy ghost", None]) for _ in range(random.integers(1, 4))] for _ in range(n)
+    ]
+    return titles(n, seed).with_columns(
+        descriptions=pl.Series(cast, dtype=pl.List(pl.String)),
+        portraits=pl.Series([[None] * len(row) for row in cast], dtype=pl.List(pl.String)),
+    )
+
+
+def made(name: str, *overrides: str) -> Any:
+    """A model of conf/model with tiny encoders, fitted to the vocabulary of 60 titles, untrained."""
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        config = compose("config", [f"model={name}", "encoders=tiny", *overrides])
+    torch.manual_seed(0)
+    model = instantiate(config.model, _convert_="all")
+    model.fit(corpus(60, 0))
+    model.configure_model()
+    return model.eval()
+
+
+def judged(model: Any, table: pl.DataFrame, cache: Path) -> NDArray[np.float32]:
+    model.look(table, cache=cache, device=torch.device("cpu"))
+    with torch.no_grad():
+        return model(TitleBatch(torch.arange(len(table)), torch.full((len(table),), float("nan")))).numpy()
+
+
+def with_synopses(texts: list[str]) -> pl.DataFrame:
+    return corpus(len(texts), 1).with_columns(synopsis=pl.Series(texts))
+
+
+def test_the_published_text_vector_ignores_what_follows_its_first_token(cache: Path) -> None:
+    """Position 0 of a causal encoder, padded on the left: the reason why the published model is repaired."""
+    texts = ["robot dream school war quiet", "robot love sword idol detective"]
+    paper = judged(made("fusion_synopsis_paper"), with_synopses(texts), cache)
+    assert paper[0] == paper[1]
+    repaired = judged(made("fusion_synopsis"), with_synopses(texts), cache)
+    assert abs(repaired[0] - repaired[1]) > 1e-4
+
+
+def test_every_character_counts_and_absent_ones_do_not(cache: Path) -> None:
+    model = made("fusion_descriptions")
+    cast = [["brave knight"], ["brave knight", "shy ghost"], ["brave knight", None], [None], []]
+    table = corpus(len(cast), 2).with_columns(
+        descriptions=pl.Series(cast, dtype=pl.List(pl.String)),
+        portraits=pl.Series([[None] * len(row) for row in cast], dtype=pl.List(pl.String)),
+    )
+    one, two, one_known, none_known, nobody = judged(model, table, cache)
+    assert one != two
+    assert one == pytest.approx(one_known, abs=1e-6)
+    assert none_known == pytest.approx(nobody, abs=1e-6)
+
+
+def test_an_absent_modality_is_learned_not_zero(cache: Path) -> None:
+    model = made("fusion_descriptions")
+    nobody = corpus(1, 3).with_columns(
+        descriptions=pl.Series([[]], dtype=pl.List(pl.String)), portraits=pl.Series([[]], dtype=pl.List(pl.String))
+    )
+    before = judged(model, nobody, cache)
+    with torch.no_grad():
+        model.absent["descriptions"] += 1
+    assert judged(model, nobody, cache) != before
+
+
+def test_groups_must_name_each_branch_once() -> None:
+    with pytest.raises(UserError, match=r"model.groups holds words; expected each branch once: words, counts"):
+        Fusion(
+            branches={"words": tfidf(), "counts": counts()},
+            groups={"plot": ["words"]},
+            pooling="mean",
+            group_layers={},
+            head={},
+            dropout=0.0,
+            training=None,  # type: ignore[arg-type]
+            requires=[],
+        )
+
+
+def test_the_published_perceptron_predicts_shares_of_its_batch(cache: Path) -> None:
+    model = made("trad_mlp")
+    table = corpus(16, 4)
+    unit = (judged(model, table, cache) - float(model.low)) / float(model.span)
+    assert unit.sum() == pytest.approx(1.0, abs=1e-4)
+    assert np.ptp(judged(model, table, cache)) < 1e-5, "whole-numbered TF-IDF is zero: all titles look alike"
