@@ -14,7 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 from anirec.annotation import fits
 from anirec.composition import conf_folder, first_line, nearest, not_yet_run, options, plain
 from anirec.errors import UserError
-from anirec.metrics.names import MetricName, problem_with
+from anirec.metrics.names import MetricName, misplaced, problem_with
 from anirec.signature import Signature, UnknownTargetError, attribute, signature
 
 # What the run itself hands to a node's target, beside what its YAML says.
@@ -190,8 +190,9 @@ def measures(content: dict[str, Any]) -> Iterator[str]:
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         yield f"metrics.names={names!r}: expected a list of metrics, such as [rmse, ndcg@10]"
         return
+    kinds = declared(content["metrics"], "kinds")
     for name in names:
-        if problem := problem_with(name):
+        if problem := problem_with(name) or (misplaced(name, kinds) if kinds else ""):
             yield f"metrics.names: {name}: {problem}"
     objective = content["objective"]
     if not isinstance(objective, str):

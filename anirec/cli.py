@@ -122,7 +122,7 @@ def prepare_dataset(name: str) -> None:
 def describe_dataset(
     name: str,
     overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Such as dataset.cleaning.ablate_below=0.2.")
+        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Such as dataset.cleaning.ablate_below=0.2.")
     ] = None,
     figure: Annotated[Path | None, typer.Option(help="Draw titles by score here: .png, .pdf or .svg.")] = None,
 ) -> None:

@@ -16,10 +16,15 @@ CONSOLE = Console(highlight=False)
 def source_of(name: str) -> tuple[Source, str]:
     """The reader of a dataset, and the cache folder."""
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        if name not in (names := options("dataset")):
-            raise UserError(f"{name}: no such dataset{nearest(name, names)} There are: {', '.join(names)}")
+        check_name(name)
         config = compose("config", [f"dataset={name}"])
         return instantiate(config.dataset.source, _convert_="all"), config.paths.cache
+
+
+def check_name(name: str) -> None:
+    """Raise a UserError if there is no such dataset."""
+    if name not in (names := options("dataset")):
+        raise UserError(f"{name}: no such dataset{nearest(name, names)} There are: {', '.join(names)}")
 
 
 def show_list() -> None:

@@ -4,7 +4,6 @@ One title: "Cowboy Bebop", synopsis "In the year 2071, humanity has colonized…
 Faye, Jet and Ed, franchise 12 (with the film, which has the same ones).
 """
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from pytorch_lightning import LightningDataModule
 
 from anirec.data.catalogue import FIRST, Catalogue, all_prepared, by_name
 from anirec.data.cleaning import Cleaning, cut
-from anirec.data.datamodule import digest
+from anirec.data.fingerprint import digest
 from anirec.data.sources.source import Source
 from anirec.data.splits import TEST, TRAIN, VAL, Split, check_parts
 from anirec.data.titles import EVALUATION_ROWS, TitleBatch, TitleBlocks
@@ -117,8 +116,6 @@ class Corpus(LightningDataModule):
         """Fingerprints of the data and of the split; runs of the same `family` may be ranked together."""
         rules = vars(self.cleaning)
         data = digest([made.fingerprint for made in self.prepared.values()], rules)
-        settings = {"split": type(self.split).__name__, **vars(self.split)}
-        fold = settings.pop(self.split.replicate) if self.split.replicate else None
         return {
             "data": {
                 "fingerprint": data,
@@ -127,12 +124,7 @@ class Corpus(LightningDataModule):
                 "removed": self.removed,
                 "n_clusters": self.titles["cluster"].n_unique(),
             },
-            "split": {
-                "family": digest(data, settings),
-                "fingerprint": digest(data, hashlib.sha256(self.parts.tobytes()).hexdigest()),
-                "fold": fold,
-                **{f"n_{name}": len(getattr(self, name)) for name in ("train", "val", "test")},
-            },
+            "split": self.split.provenance(self.parts, data),
         }
 
 

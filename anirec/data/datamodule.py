@@ -1,7 +1,5 @@
 """RatingData: a dump's interactions, filtered, indexed and split, as Lightning wants them."""
 
-import hashlib
-import json
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +11,7 @@ from numpy.typing import NDArray
 from pytorch_lightning import LightningDataModule
 
 from anirec.data.filters import k_core
+from anirec.data.fingerprint import digest
 from anirec.data.interactions import Interactions, RatingBatch, UserBlocks
 from anirec.data.prepare import prepare
 from anirec.data.sources.source import Source
@@ -156,16 +155,9 @@ class RatingData(LightningDataModule):
     def provenance(self) -> dict[str, Any]:
         """Fingerprints of the data and of the split; runs of the same `family` may be ranked together."""
         data = digest(self.prepared.fingerprint, self.filters)
-        settings = {"split": type(self.split).__name__, **vars(self.split)}
-        fold = settings.pop(self.split.replicate) if self.split.replicate else None
         return {
             "data": {"fingerprint": data, "n_users": self.n_users, "n_items": self.n_items, **self.prepared.report},
-            "split": {
-                "family": digest(data, settings),
-                "fingerprint": digest(data, hashlib.sha256(self.parts.tobytes()).hexdigest()),
-                "fold": fold,
-                **{f"n_{name}": len(getattr(self, name)) for name in ("train", "val", "test", "unrated")},
-            },
+            "split": {**self.split.provenance(self.parts, data), "n_unrated": len(self.unrated)},
         }
 
 
@@ -177,8 +169,3 @@ def indexed(rows: pl.DataFrame, users: Vocabulary, items: Vocabulary) -> pl.Data
     return rows.with_columns(user=users.encode(rows["user_id"]), item=items.encode(rows["item_id"])).sort(
         "user", "item"
     )
-
-
-def digest(*parts: Any) -> str:
-    """A short fingerprint of anything that JSON can hold."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]

@@ -6,6 +6,7 @@ Hashing 2 GB takes seconds, so the hash of a file's content is remembered under 
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 from anirec.atomic import write_text
 from anirec.data.sources.source import Source
@@ -40,3 +41,8 @@ def content_hash(path: Path, cache: Path) -> str:
         content = hashlib.file_digest(file, "sha256").hexdigest()
     write_text(remembered, content)
     return content
+
+
+def digest(*parts: Any) -> str:
+    """A short fingerprint of anything that JSON can hold."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]

@@ -80,17 +80,24 @@ def steps(what: str, n_read: int, removed: Removed, cleaning: Cleaning) -> list[
 def corpus_lines(titles: pl.DataFrame) -> list[tuple[str, str]]:
     """(what, how much) lines about the titles of a corpus, their characters and pictures."""
     cast = titles.select("characters", "descriptions").explode("characters", "descriptions").drop_nulls("characters")
-    texts = cast.unique("characters").select(words=n_words("descriptions")).filter(pl.col("words") > 0)["words"]
-    in_cluster = titles["cluster"].value_counts(name="n")["n"].to_list()
+    texts = cast.unique("characters").select(words=n_words("descriptions")).filter(pl.col("words") > 0)
+    in_franchise = titles["cluster"].value_counts(name="n")["n"].to_list()
     n_described, n_shown, n_posters = titles.select(holds("descriptions"), holds("portraits"), by_poster()).sum().row(0)
-    described = f"{len(texts):,}, in {share(n_described, titles)}"
+    if not len(cast):
+        lines = [("main characters", "none is known: each title is a franchise of its own")]
+    else:
+        lines = [
+            ("main characters", f"{cast['characters'].n_unique():,}; {len(cast) / len(titles):.2f} a title"),
+            ("franchises", f"{len(in_franchise):,}; the largest holds {share(max(in_franchise), titles)}"),
+            ("descriptions", f"of {len(texts):,} main characters, in {share(n_described, titles)}"),
+        ]
     if len(texts):
-        described += f"; {texts.min()} to {texts.max():,} words, mean {texts.mean():.1f}"
+        measures = texts.select(pl.min("words"), max=pl.max("words"), mean=pl.mean("words")).row(0)
+        lines.append(("words of one", "{:,} to {:,}, mean {:.1f}".format(*measures)))
     return [
-        ("main characters", f"{cast['characters'].n_unique():,}; {len(cast) / len(titles):.2f} a title"),
-        ("with a description", described),
-        ("portraits", f"in {share(n_shown - n_posters, titles)}; a poster alone in {share(n_posters, titles)}"),
-        ("franchises", f"{len(in_cluster):,}; the largest has {share(max(in_cluster), titles)}"),
+        *lines,
+        ("portraits", f"in {share(n_shown - n_posters, titles)}"),
+        ("only a poster", f"in {share(n_posters, titles)}"),
     ]
 
 
@@ -105,4 +112,8 @@ def by_poster() -> pl.Expr:
 
 
 def share(count: int, titles: pl.DataFrame) -> str:
-    return f"{count:,} titles ({count / len(titles):.1%})"
+    """
+    >>> share(3, pl.DataFrame({"item_id": [1, 2, 3, 4]}))
+    '75.0% of titles (3)'
+    """
+    return f"{count / len(titles):.1%} of titles ({count:,})"

@@ -3,12 +3,14 @@
 A split sees the dataset's row table, sorted by the dataset, and answers with one part per row.
 """
 
-from typing import ClassVar
+import hashlib
+from typing import Any, ClassVar
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from anirec.data.fingerprint import digest
 from anirec.errors import UserError
 
 TRAIN, VAL, TEST = 0, 1, 2
@@ -29,6 +31,19 @@ class Split:
         """(n,) uint8: the part of each row."""
         raise NotImplementedError
 
+    def provenance(self, parts: Parts, data: str) -> dict[str, Any]:
+        """Which split this is of the data with that fingerprint; those of one `family` may be averaged."""
+        settings = {"split": type(self).__name__, **vars(self)}
+        fold = settings.pop(self.replicate) if self.replicate else None
+        counts = np.bincount(parts, minlength=3)
+        return {
+            "family": digest(data, settings),
+            "fingerprint": digest(data, hashlib.sha256(parts.tobytes()).hexdigest()),
+            "replicate": self.replicate,
+            "fold": fold,
+            **{f"n_{name}": int(counts[part]) for name, part in (("train", TRAIN), ("val", VAL), ("test", TEST))},
+        }
+
 
 class Random(Split):
     """Rows at random.
@@ -36,8 +51,10 @@ class Random(Split):
     Args:
         test: Share of all rows; 0 < test < 1.
         val: Share of all rows; 0 validates nothing.
-        seed: Of the split alone, so that runs with other seeds stay comparable.
+        seed: Of the split alone, so that runs with other seeds stay comparable. Results over several are averaged.
     """
+
+    replicate = "seed"
 
     def __init__(self, *, test: float, val: float, seed: int) -> None:
         check_shares(test=test, val=val)
@@ -138,12 +155,13 @@ class Cluster(Split):
     Args:
         test: Share of all titles; 0 < test < 1.
         val: Share of all titles, whole clusters too; 0 validates nothing.
-        seed: Of the split alone.
+        seed: Of the split alone. Results over several are averaged: much depends on what is in the test set.
 
     Source: Armenta-Segura & Sidorov, PeerJ CS 11:e2715, 2025 (who had no third part).
     """
 
     requires = frozenset({"character_id"})
+    replicate = "seed"
 
     def __init__(self, *, test: float, val: float, seed: int) -> None:
         check_shares(test=test, val=val)

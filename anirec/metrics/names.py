@@ -107,7 +107,7 @@ def problem_with(name: str) -> str:
     return ""
 
 
-def misplaced(name: str, kinds: Collection[Kind]) -> str:
+def misplaced(name: str, kinds: Collection[str]) -> str:
     """That a metric is not of these kinds, and which are; empty if it is."""
     fitting = sorted(metric.name for metric in DECLARED.values() if metric.kind in kinds)
     metric = MetricName.parse(name).metric

@@ -1,5 +1,6 @@
 """What every model of a title's score shares: branches that see the title, and the scale of the scores."""
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,6 +15,8 @@ from anirec.data.corpus import Corpus, titles_of
 from anirec.data.titles import EVALUATION_ROWS, TitleBatch, TitleBlocks
 from anirec.features.branch import Branch
 from anirec.models.base import Model
+
+LOG = logging.getLogger(__name__)
 
 
 class ScoreModel(Model):
@@ -50,6 +53,17 @@ class ScoreModel(Model):
             self.fit(self.data.titles[self.data.train])
             self.look(self.data.titles, cache=self.data.cache, device=self.trainer.strategy.root_device)
             self.is_fitted = True
+            self.warn()
+
+    def warn(self) -> None:
+        """Say what the branches do not see, and what they see too early."""
+        for name, branch in self.branches.items():
+            n_titles = branch.coverage.get("titles", 0)  # type: ignore[union-attr, operator]
+            n_seen = next((n for what, n in branch.coverage.items() if what.startswith("with_")), n_titles)  # type: ignore[union-attr, operator]
+            if n_seen < n_titles:
+                LOG.warning("%s: %d of %d titles have it; the others are known to lack it", name, n_seen, n_titles)
+            if branch.later:
+                LOG.warning("%s uses what is decided after money is spent: this is no forecast for a pitch", name)
 
     def fit(self, titles: pl.DataFrame) -> None:
         """Learn vocabularies and scales from the training titles."""

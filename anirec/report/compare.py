@@ -10,7 +10,7 @@ from rich.text import Text
 from anirec.errors import UserError
 from anirec.metrics.names import MetricName, has_direction, lower_is_better
 from anirec.report.groups import Family, families
-from anirec.report.leaderboard import Leaderboard, frame, leaderboard, metric_names
+from anirec.report.leaderboard import Leaderboard, Row, frame, leaderboard, metric_names
 from anirec.report.runs import Run, read_runs
 from anirec.report.tables import markdown_table, terminal_table
 
@@ -82,11 +82,20 @@ def print_boards(console: Console, boards: list[Leaderboard]) -> None:
     rows = [row for board in boards for row in board.rows]
     notes = ["Bold: best. Interval: bootstrap over users, else clusters of titles, else rows."]
     if any(row.std for row in rows):
-        notes.append("Several runs: mean ± standard deviation over seeds and folds.")
+        notes.append("Several runs: mean ± standard deviation over seeds and splits.")
     console.print(Text("\n".join(["", *notes]), style="dim"))
+    for board in boards:
+        if len({splits_of(row) for row in board.rows}) > 1:
+            told = f"{board.title}: not all rows average the same splits (split seeds or folds); mind it when ranking them."
+            console.print(Text(told, style="yellow"))
     if len(boards) > 1:
         warning = f"{len(boards)} tables: figures on different data or splits cannot be ranked together."
         console.print(Text(warning, style="yellow"))
+
+
+def splits_of(row: Row) -> frozenset[str]:
+    """The splits that a row's runs were measured on."""
+    return frozenset(str(run.split.get("fold")) for run in row.group.members)
 
 
 def print_repeats(console: Console, found: list[Family]) -> None:

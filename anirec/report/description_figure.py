@@ -11,6 +11,8 @@ from matplotlib.figure import Figure
 from anirec.metrics.figures import BLUE, COLUMN, GREY, STYLE
 from anirec.report.description import band_name
 
+TICK = 6.5  # points: the counts of nine bands stand side by side
+
 
 @rc_context(STYLE)
 def by_score(bands: pl.DataFrame) -> Figure:
@@ -19,7 +21,7 @@ def by_score(bands: pl.DataFrame) -> Figure:
     Args:
         bands: As `anirec.data.extraneous.by_band` makes them.
     """
-    figure = Figure(figsize=(2 * COLUMN, 2.6), layout="constrained")
+    figure = Figure(figsize=(2 * COLUMN + 0.4, 2.6), layout="constrained")
     words, characters = figure.subplots(1, 2)
     words.vlines(bands["from"], bands["words_low"], bands["words_high"], color=GREY, linewidth=4, alpha=0.4)
     means(words, bands, "words_mean", "words in the synopsis\n(mean, and the middle half)")
@@ -30,8 +32,8 @@ def by_score(bands: pl.DataFrame) -> Figure:
 def means(axes: Axes, bands: pl.DataFrame, column: str, label: str) -> None:
     axes.plot(bands["from"], bands[column], "o-", color=BLUE, markersize=4)
     ticks = [f"{band_name(first)}\n{n:,}" for first, n in bands.select("from", "titles").iter_rows()]
-    axes.set_xticks(bands["from"].to_list(), ticks)
+    axes.set_xticks(bands["from"].to_list(), ticks, fontsize=TICK)
     axes.margins(x=0.08)
-    axes.set_ylim(0, 1.08 * axes.dataLim.ymax)
+    axes.set_ylim(0, 1.08 * max(axes.dataLim.ymax, 1))
     axes.set_xlabel("score, and number of titles")
     axes.set_ylabel(label)

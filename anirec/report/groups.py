@@ -118,7 +118,9 @@ def family_titles(by_family: dict[str, list[Run]]) -> dict[str, str]:
     titles = {}
     for family, title in plain.items():
         namesakes = [settings[other] for other in plain if plain[other] == title]
-        differences = described(settings[family], differing(namesakes))
+        # What only one kind of dataset has follows from its kind.
+        shared = set.intersection(*map(set, namesakes))
+        differences = described(settings[family], sorted(shared.intersection(differing(namesakes))))
         # Equal settings of unequal families: the dump itself is another one.
         distinct = differences or ([f"family {family[:8]}"] if len(namesakes) > 1 else [])
         titles[family] = f"{title} ({', '.join(distinct)})" if distinct else title
@@ -127,7 +129,8 @@ def family_titles(by_family: dict[str, list[Run]]) -> dict[str, str]:
 
 def data_settings(run: Run) -> Settings:
     config = {section: run.config.get(section) for section in ("dataset", "split")}
-    return {key: value for key, value in flat(config) if key != "split.fold"}
+    averaged = f"split.{run.split.get('replicate') or 'fold'}"
+    return {key: value for key, value in flat(config) if key != averaged}
 
 
 def as_number(value: Any) -> Any:

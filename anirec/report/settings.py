@@ -33,15 +33,25 @@ def described(settings: Settings, keys: Iterable[str]) -> list[str]:
     >>> described({"model.n_factors": 20, "trainer.max_epochs": 3}, ["model.n_factors", "model.lr"])
     ['n_factors=20']
     """
-    return [f"{key.removeprefix('model.')}={brief(settings[key])}" for key in keys if key in settings]
+    return [f"{told(key)}={brief(settings[key])}" for key in keys if key in settings]
+
+
+def told(key: str) -> str:
+    """
+    >>> told("model.lr"), told("trainer.max_epochs"), told("dataset._target_")
+    ('lr', 'trainer.max_epochs', 'dataset')
+    """
+    return key.removeprefix("model.").removesuffix("._target_")
 
 
 def brief(value: Any) -> str:
     """As in YAML, and no longer than a table bears.
 
-    >>> brief(None), brief(0.02), brief("bert-base-uncased"), brief(["rmse", "mae", "r2", "ndcg@10"])
-    ('null', '0.02', 'bert-base-uncased', '["rmse", "mae", "r2", "…')
+    >>> brief(None), brief(0.02), brief("anirec.data.corpus.Corpus"), brief(["rmse", "mae", "r2", "ndcg@10"])
+    ('null', '0.02', 'Corpus', '["rmse", "mae", "r2", "…')
     """
     value = f"{value:g}" if isinstance(value, float) else value
+    if isinstance(value, str) and value.startswith("anirec."):
+        value = value.rpartition(".")[2]
     text = value if isinstance(value, str) else json.dumps(value, default=str)
     return text if len(text) <= MAX_VALUE else text[: MAX_VALUE - 1] + "…"

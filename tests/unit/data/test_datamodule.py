@@ -101,19 +101,21 @@ def test_a_part_without_rows_is_refused(cache: Path) -> None:
 
 
 def test_fingerprints_tell_data_and_splits_apart(cache: Path) -> None:
-    first, same, other_split, other_data = (
+    first, same, other_seed, other_split, other_data = (
         made.provenance()
         for made in (
             data(cache),
             data(cache),
             data(cache, split=Random(test=0.2, val=0.2, seed=1)),
+            data(cache, split=Random(test=0.3, val=0.2, seed=0)),
             data(cache, min_ratings=3),
         )
     )
     assert first == same
     assert first["data"]["fingerprint"] == other_split["data"]["fingerprint"] != other_data["data"]["fingerprint"]
     assert len({made["split"]["family"] for made in (first, other_split, other_data)}) == 3
-    assert len({made["split"]["fingerprint"] for made in (first, other_split, other_data)}) == 3
+    assert len({made["split"]["fingerprint"] for made in (first, other_seed, other_split, other_data)}) == 4
+    assert other_seed["split"]["family"] == first["split"]["family"], "seeds of one protocol may be averaged"
 
 
 def test_a_checkpoint_of_other_data_is_refused(cache: Path) -> None:

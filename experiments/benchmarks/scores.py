@@ -1,0 +1,182 @@
+"""Score models: fine-tuning beside the loop that most people write, frozen encoders, ridge beside scikit-learn's.
+
+python -m experiments.benchmarks.scores                                   on the CPU
+python -m experiments.benchmarks.scores --device cuda --batch-size 64     on a GPU: samples/s, share of its limit
+"""
+
+import argparse
+import tempfile
+import time
+import warnings
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+from hydra.utils import instantiate
+from pytorch_lightning import Trainer, seed_everything
+from rich.console import Console
+from rich.table import Table
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import Ridge
+
+from anirec.data.corpus import Corpus
+from anirec.data.titles import TitleBatch
+from experiments.benchmarks.ratings import composed
+from experiments.benchmarks.training import EpochSeconds, seconds, side_by_side
+
+MAX_TOKENS = 256
+
+
+def main() -> None:
+    warnings.filterwarnings("ignore")
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    parser.add_argument("--precision", default=None, help="bf16-mixed on cuda, 32-true on cpu, unless given")
+    parser.add_argument("--encoder", default="minilm")
+    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--titles", type=int, default=400, help="of which 70 %% train")
+    arguments = parser.parse_args()
+    precision = arguments.precision or ("bf16-mixed" if arguments.device == "cuda" else "32-true")
+    console = Console()
+    with tempfile.TemporaryDirectory() as cache:
+        data = corpus(arguments.titles, cache)
+        console.print(fine_tuning(data, arguments.device, precision, arguments.encoder, arguments.batch_size))
+        console.print(frozen(data, arguments.encoder))
+        console.print(ridge(data))
+
+
+def corpus(n_titles: int, cache: str) -> Corpus:
+    """Generated titles: synopses of 30 to 200 words."""
+    config = composed("dataset=demo_corpus", "task@_global_=scores", f"dataset.source.n_titles={n_titles}")
+    data: Corpus = instantiate(config.dataset, split=config.split, cache=cache, _convert_="all")
+    data.prepare_data()
+    data.setup("fit")
+    return data
+
+
+def made(name: str, *overrides: str) -> Any:
+    return instantiate(composed(f"model={name}", "encoders=own", *overrides).model, _convert_="all")
+
+
+def fine_tuning(data: Corpus, device: str, precision: str, encoder: str, batch_size: int) -> Table:
+    """Samples a second of our epoch and of a plain loop over rows padded to `MAX_TOKENS`; share of the limit."""
+    model = made(
+        "bert",
+        f"model.branches.synopsis.encoder={encoder}",
+        "model.branches.synopsis.pooling=mean",
+        f"model.training.batch_size={batch_size}",
+    )
+    timer = EpochSeconds()
+    seed_everything(1, verbose=False)
+    trainer = Trainer(
+        accelerator="gpu" if device == "cuda" else "cpu",
+        devices=1,
+        precision=precision,  # type: ignore[arg-type]
+        max_epochs=2,
+        limit_val_batches=0,
+        callbacks=[timer],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
+    trainer.fit(model, datamodule=data)
+    n, ours = len(data.train), timer.seconds[-1]  # the first epoch warms up
+    tokens = int(model.branch("synopsis").lengths()[data.train].sum())
+    theirs = plain_loop(model, data, device, precision, batch_size)
+    flops = 6 * n_weights(model) * tokens
+    limit = matrix_flops(device, precision)
+    table = Table("", "samples/s", "share of the device's limit", title=f"Fine-tuning {encoder}, {n} titles, {device}")
+    table.add_row("anirec: buckets of like length", f"{n / ours:.1f}", f"{flops / ours / limit:.0%}")
+    table.add_row(f"rows padded to {MAX_TOKENS}", f"{n / theirs:.1f}", f"{flops / theirs / limit:.0%}")
+    table.add_row("ratio", f"{theirs / ours:.1f} x", f"limit: {limit / 1e12:.2f} TFLOP/s in matrix products")
+    return table
+
+
+def n_weights(model: Any) -> int:
+    """Weights that every token is multiplied with: all but embeddings."""
+    named = model.named_parameters()
+    return sum(weight.numel() for name, weight in named if weight.ndim > 1 and "embedding" not in name)
+
+
+def plain_loop(model: Any, data: Corpus, device: str, precision: str, batch_size: int) -> float:
+    """Seconds of an epoch as tutorials have it: shuffled rows, padded to `MAX_TOKENS`, one after the other."""
+    from anirec.features.reading import Reading
+
+    branch = model.branch("synopsis").to(device)
+    model.to(device).train()
+    reading = branch.reading(branch.recipe)
+    settings = {**vars(reading), "whole": True, "width": MAX_TOKENS}
+    branch.reading = lambda _: Reading(**settings)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-5)
+    order = np.random.default_rng(0).permutation(data.train)
+    started = time.perf_counter()
+    for start in range(0, len(order), batch_size):
+        index = torch.from_numpy(order[start : start + batch_size])
+        score = torch.from_numpy(data.score[index.numpy()]).to(device)
+        with torch.autocast(device, dtype=torch.bfloat16, enabled=precision.startswith("bf16")):
+            loss = model.unit_mse(model(TitleBatch(index, score)), score)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    if device == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - started
+
+
+def matrix_flops(device: str, precision: str, size: int = 2048) -> float:
+    """What the device reaches in plain matrix products of that precision, FLOP/s."""
+    dtype = torch.bfloat16 if precision.startswith("bf16") else torch.float32
+    a = torch.randn(size, size, device=device, dtype=dtype)
+
+    def product() -> None:
+        a @ a
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+    return 2 * size**3 / median(seconds(product, repeat=7)[2:])
+
+
+def frozen(data: Corpus, encoder: str) -> Table:
+    """Seconds that a frozen encoder takes to see all titles for the first time, and the second."""
+    took = []
+    for _ in range(2):
+        branch = made("fusion_synopsis", f"model.branches.synopsis.encoder={encoder}").branch("synopsis")
+        branch.fit(data.titles[data.train])
+        took += seconds(lambda b=branch: b.look(data.titles, cache=data.cache, device=torch.device("cpu")))
+    table = Table("", "seconds", title=f"Frozen {encoder}, first four layers, {len(data.titles)} titles")
+    table.add_row("first run", f"{took[0]:.2f}")
+    table.add_row("any later run", f"{took[1]:.4f}")
+    table.add_row("ratio", f"{took[0] / took[1]:,.0f} x")
+    return table
+
+
+def ridge(data: Corpus) -> Table:
+    """Fit of TF-IDF and ridge, ours and scikit-learn's default solver, on the same terms."""
+    train = data.titles[data.train]
+    score = torch.from_numpy(train["score"].to_numpy(writable=True))
+
+    models = [made("tfidf_ridge") for _ in range(6)]
+
+    def ours() -> None:
+        model = models.pop()
+        model.fit(train)
+        model.look(train, cache=data.cache, device=torch.device("cpu"))
+        model.configure_model()
+        model.learn(TitleBatch(torch.arange(len(train)), score))
+
+    def theirs() -> None:
+        terms = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True).fit_transform(train["synopsis"])
+        Ridge(alpha=1.0).fit(terms, score.numpy())
+
+    our_seconds, their_seconds = side_by_side(lambda: seconds(ours, repeat=3), lambda: seconds(theirs, repeat=3))
+    table = Table("", "seconds", title=f"TF-IDF and ridge, {len(train)} titles")
+    table.add_row("anirec", f"{our_seconds:.3f}")
+    table.add_row("scikit-learn", f"{their_seconds:.3f}")
+    return table
+
+
+if __name__ == "__main__":
+    main()
