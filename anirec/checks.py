@@ -146,8 +146,9 @@ def below(value: Any, low: float) -> bool:
 
 def offered_columns(dataset: dict[str, Any]) -> frozenset[str] | None:
     """What the sources that the dataset reads, or else the dataset itself, declare; None if none does."""
-    found = [columns for _, node in nodes(dataset, "dataset") if (columns := declared(node, "columns")) is not None]
-    return frozenset().union(*found) if found else None
+    sources = [node for key in dataset for _, node in nodes(dataset[key], key)]
+    found = [columns for node in sources if (columns := declared(node, "columns")) is not None]
+    return frozenset().union(*found) if found else declared(dataset, "columns")
 
 
 def declared(node: Any, name: str) -> frozenset[str] | None:

@@ -86,7 +86,7 @@ def print_boards(console: Console, boards: list[Leaderboard]) -> None:
     console.print(Text("\n".join(["", *notes]), style="dim"))
     for board in boards:
         if len({splits_of(row) for row in board.rows}) > 1:
-            told = f"{board.title}: not all rows average the same splits (split seeds or folds); mind it when ranking them."
+            told = f"{board.title}: not all rows average the same splits (split seeds or folds): rank them with care."
             console.print(Text(told, style="yellow"))
     if len(boards) > 1:
         warning = f"{len(boards)} tables: figures on different data or splits cannot be ranked together."
