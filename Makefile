@@ -17,9 +17,10 @@ setup: .venv/ready  ## a virtual environment with everything, in .venv (once; do
 	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable '.[dev]'
 	touch $@
 
-demo: setup  ## several models on generated ratings, then the comparison
+demo: setup  ## ten models on generated ratings and titles, then their comparison
 	$(BIN)/anirec run -m dataset=demo_ratings model=popularity,bias,item_knn,ease,svd,svdpp
-	$(BIN)/anirec compare outputs/demo_ratings
+	$(BIN)/anirec run -m dataset=demo_corpus dataset.source.n_titles=600 model=mean,tfidf_ridge,fusion_synopsis,fusion
+	$(BIN)/anirec compare outputs/demo_ratings outputs/demo_corpus
 
 test: setup  ## all tests
 	$(BIN)/python -m pytest

@@ -8,7 +8,6 @@ import torch
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import csr_matrix
-from scipy.spatial.distance import cdist
 from torch import Tensor, nn
 
 from anirec.data.titles import TitleBatch
@@ -139,8 +138,10 @@ class Gaussian(nn.Module):
 
     def likeness(self, dense: NDArray[np.float64]) -> NDArray[np.float64]:
         """(B, n)."""
-        squared = cdist(self.standardised(dense), self.rows.cpu().numpy(), "sqeuclidean")
-        return np.exp(-squared / dense.shape[1])
+        new, known = self.standardised(dense), self.rows.cpu().numpy()
+        # A matrix product instead of distances one by one: several times as fast, and accurate enough here.
+        squared = (new**2).sum(axis=1)[:, None] + (known**2).sum(axis=1) - 2 * new @ known.T
+        return np.exp(-squared.clip(min=0) / dense.shape[1])
 
 
 KERNELS: dict[str, type[nn.Module]] = {"linear": Linear, "rbf": Gaussian}
