@@ -7,6 +7,8 @@ gpt2, timm/resnet18.a1_in1k   a model of the hub, once `hf download` has fetched
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
@@ -66,6 +68,33 @@ def absent(name: str, known: tuple[str, ...]) -> str:
         f"encoder={name}: there is no such folder, and no such model was downloaded. {meant}"
         f"anirec's own: {', '.join(known)}. A model of huggingface.co is fetched beforehand: hf download {name}"
     )
+
+
+@contextmanager
+def offline() -> Iterator[None]:
+    """The hub is not asked, whatever a config names: some architectures fetch a backbone of their own accord."""
+    from huggingface_hub import constants
+
+    before, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
+
+
+def plain_settings(node: Any) -> Any:
+    """A config without what would bring in code or files: kernels of the hub, and whatever transformers keeps private.
+
+    >>> plain_settings({"hidden_size": 8, "_attn_implementation": "some/kernel", "auto_map": {"AutoModel": "x.Y"}})
+    {'hidden_size': 8}
+    """
+    if isinstance(node, dict):
+        return {
+            key: plain_settings(value)
+            for key, value in node.items()
+            if not str(key).startswith("_") and not str(key).endswith("_implementation") and key != "auto_map"
+        }
+    return node
 
 
 def weight_files(folder: Path) -> list[Path]:

@@ -61,7 +61,7 @@ def read(path: Path, *, at_least: tuple[int, int] | None = None) -> "Image":
             if at_least:
                 image.draft("RGB", at_least)
             return on_white(image)
-    except UnreadableError:
+    except (UnreadableError, MemoryError):  # the latter says nothing of the picture, and must not be remembered
         raise
     except Image.DecompressionBombError:
         raise UnreadableError(f"more than {MOST_PIXELS:,} pixels") from None

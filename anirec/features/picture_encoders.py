@@ -9,12 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from anirec.errors import UserError
-from anirec.features.encoders import locate, read_config, weight_files
+from anirec.features.encoders import locate, offline, plain_settings, read_config, weight_files
 from anirec.features.text_encoders import plain, quiet
 
 KNOWN = ("tiny", "efficientnet_lite0")
 TINY = {"input_size": [3, 64, 64], "crop_pct": 1.0, "crop_mode": "squash", "mean": [0.5] * 3, "std": [0.5] * 3}
 LITE0 = {"input_size": [3, 224, 224], "crop_pct": 0.875, "crop_mode": "center", "mean": [0.498] * 3, "std": [0.502] * 3}
+
+# Arguments of timm.create_model that read files or ask the hub; the others belong to the architecture.
+OUTWARD = ("pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path", "cache_dir")
 
 Output = Literal["pooled", "first_channel", "all"]
 
@@ -101,17 +104,34 @@ def plain_processor(processor: Any) -> dict[str, Any]:
 
 
 def build(recipe: PictureRecipe) -> nn.Module:
-    """The architecture with new weights, without a classifier; reads no file."""
+    """The architecture with new weights, without a classifier; reads no file.
+
+    Raises:
+        UserError: There is no such architecture, or it wants more than numbers.
+    """
+    try:
+        with offline():
+            return built(recipe)
+    except (OSError, ValueError, KeyError, ImportError, AttributeError) as error:
+        raise UserError(f"{recipe.library} cannot build the picture encoder that is described: {error}") from None
+
+
+def built(recipe: PictureRecipe) -> nn.Module:
     if recipe.library == "timm":
         import timm
 
+        if outward := sorted(set(recipe.config["args"]) & set(OUTWARD)):
+            raise UserError(f"model_args of a picture encoder: {', '.join(outward)} is none of its architecture's")
+        if not timm.is_model(recipe.config["architecture"]):  # "hf-hub:…" and "local-dir:…" would read files
+            raise UserError(f"timm has no architecture {recipe.config['architecture']}")
         size = {"input_size": tuple(recipe.preprocessing["input_size"])}
         args: Any = {"num_classes": 0, "pretrained_cfg_overlay": size, **recipe.config["args"]}
         model: nn.Module = timm.create_model(recipe.config["architecture"], pretrained=False, **args)
         return model
     from transformers import AutoConfig, AutoModel
 
-    return without_pooler(AutoModel.from_config(AutoConfig.for_model(**recipe.config), trust_remote_code=False).float())
+    config = AutoConfig.for_model(**plain_settings(recipe.config))
+    return without_pooler(AutoModel.from_config(config, trust_remote_code=False).float())
 
 
 def load(name: str, recipe: PictureRecipe) -> nn.Module:
@@ -121,20 +141,25 @@ def load(name: str, recipe: PictureRecipe) -> nn.Module:
         UserError: They are not those of its architecture.
     """
     try:
-        if name == "efficientnet_lite0":
-            return load_lite0(recipe)
-        if recipe.library == "timm":
-            import timm
-
-            model: nn.Module = timm.create_model(f"local-dir:{find(name)}", pretrained=True, num_classes=0)
-            return model.float()
-        from transformers import AutoModel
-
-        with quiet():
-            loaded = AutoModel.from_pretrained(find(name), local_files_only=True, trust_remote_code=False)
-        return without_pooler(loaded.float())
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        with offline():
+            return loaded(name, recipe)
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
         raise UserError(f"encoder={name}: its weights cannot be loaded: {error}") from None
+
+
+def loaded(name: str, recipe: PictureRecipe) -> nn.Module:
+    if name == "efficientnet_lite0":
+        return load_lite0(recipe)
+    if recipe.library == "timm":
+        import timm
+
+        model: nn.Module = timm.create_model(f"local-dir:{find(name)}", pretrained=True, num_classes=0)
+        return model.float()
+    from transformers import AutoModel
+
+    with quiet():
+        pretrained = AutoModel.from_pretrained(find(name), local_files_only=True, trust_remote_code=False)
+    return without_pooler(pretrained.float())
 
 
 def load_lite0(recipe: PictureRecipe, *, classifier: bool = False) -> nn.Module:

@@ -17,7 +17,7 @@ from anirec.features.branch import Branch, Members
 from anirec.features.frozen import Selection, Store, store_name
 from anirec.features.gallery import Gallery
 from anirec.features.images import RULES
-from anirec.features.picture_encoders import Output, PictureRecipe
+from anirec.features.picture_encoders import PictureRecipe
 from anirec.features.places import Places, members_of
 from anirec.features.preprocessing import Preprocessing
 
@@ -48,7 +48,7 @@ class Pictures(Branch):
         *,
         encoder: str,
         layout: Literal["pasted", "each"],
-        output: Output,
+        output: Literal["pooled", "first_channel", "all"],
         frozen: bool,
         trained_layers: int | None,
         compile: bool,  # noqa: A002

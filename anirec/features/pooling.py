@@ -1,11 +1,7 @@
 """From many vectors to one: over the tokens of a text, over the members of a title."""
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
-
-Pooling = Literal["first", "last", "mean", "attention"]
 
 
 def first_token(values: Tensor, _: Tensor) -> Tensor:
@@ -29,6 +25,9 @@ def mean_pool(values: Tensor, present: Tensor) -> Tensor:
     return (values * weight).sum(1) / weight.sum(1).clamp(min=1)
 
 
+WIDEST = 128  # of attention's hidden layer: a weight needs no more, and frozen vectors joined are thousands wide
+
+
 class AttentionPool(nn.Module):
     """A learned weighted mean: one layer scores each vector, the softmax of those present weighs them.
 
@@ -37,7 +36,8 @@ class AttentionPool(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.score = nn.Sequential(nn.Linear(width, width), nn.Tanh(), nn.Linear(width, 1, bias=False))
+        hidden = min(width, WIDEST)
+        self.score = nn.Sequential(nn.Linear(width, hidden), nn.Tanh(), nn.Linear(hidden, 1, bias=False))
         nn.init.zeros_(self.score[2].weight)  # type: ignore[arg-type]
 
     def forward(self, values: Tensor, present: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from anirec.features.branch import Branch, Members
 from anirec.features.frozen import Selection, Store, key_of, store_name
 from anirec.features.frozen_text import FrozenText
 from anirec.features.places import Places, members_of
-from anirec.features.pooling import OVER_TOKENS, AttentionPool, Pooling
+from anirec.features.pooling import OVER_TOKENS, AttentionPool
 from anirec.features.reading import Reading
 from anirec.features.text_encoders import Recipe
 from anirec.features.texts import texts_of
@@ -57,7 +57,7 @@ class Text(Branch):
         encoder: str,
         layers: int | None,
         max_tokens: int,
-        pooling: Pooling,
+        pooling: Literal["first", "last", "mean", "attention"],
         padding: Literal["left", "right"],
         join: bool,
         frozen: bool,

@@ -11,7 +11,7 @@ from typing import Any
 from torch import nn
 
 from anirec.errors import UserError
-from anirec.features.encoders import read_config
+from anirec.features.encoders import offline, plain_settings, read_config
 
 SCRATCH = ("tiny", "tiny_causal")
 KNOWN = (*SCRATCH, "minilm")
@@ -54,11 +54,19 @@ def width_of(config: dict[str, Any]) -> int:
 
 
 def build(recipe: Recipe) -> nn.Module:
-    """The architecture with new weights; reads no file."""
+    """The architecture with new weights; reads no file.
+
+    Raises:
+        UserError: There is no such architecture, or it wants more than numbers.
+    """
     from transformers import AutoConfig, AutoModel
 
-    config = AutoConfig.for_model(**recipe.config)
-    return without_pooler(AutoModel.from_config(config, trust_remote_code=False).float())
+    try:
+        with offline():
+            config = AutoConfig.for_model(**plain_settings(recipe.config))
+            return without_pooler(AutoModel.from_config(config, trust_remote_code=False).float())
+    except (OSError, ValueError, KeyError, ImportError, AttributeError) as error:
+        raise UserError(f"transformers cannot build the text encoder that is described: {error}") from None
 
 
 def load(folder: Path, layers: int | None = None) -> nn.Module:
@@ -69,12 +77,12 @@ def load(folder: Path, layers: int | None = None) -> nn.Module:
     """
     from transformers import AutoModel
 
-    with quiet():
+    with quiet(), offline():
         try:
             model = AutoModel.from_pretrained(
                 folder, config=first_layers(folder, layers), local_files_only=True, trust_remote_code=False
             )
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
+        except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
             raise UserError(f"{folder}: transformers cannot load this encoder: {error}") from None
     return without_pooler(model.float())
 

@@ -8,6 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from anirec.errors import UserError
+
 Side = Literal["left", "right"]
 
 
@@ -22,10 +24,17 @@ class Tokens:
 
     @classmethod
     def of(cls, texts: Sequence[str], tokenizer: str, max_tokens: int) -> "Tokens":
-        """Tokenise, special tokens included, with a tokenizer given as JSON."""
+        """Tokenise, special tokens included, with a tokenizer given as JSON.
+
+        Raises:
+            UserError: It is none.
+        """
         from tokenizers import Tokenizer
 
-        encoder = Tokenizer.from_str(tokenizer)
+        try:
+            encoder = Tokenizer.from_str(tokenizer)
+        except Exception as error:  # the library raises nothing more specific
+            raise UserError(f"A text encoder's tokenizer cannot be read: {error}") from None
         encoder.no_padding()
         encoder.enable_truncation(max_tokens)
         encoded = encoder.encode_batch_fast(list(texts))
