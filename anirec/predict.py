@@ -3,19 +3,15 @@
 import json
 import os
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, cast
 
 import numpy as np
 import platformdirs
 import polars as pl
 import torch
-from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from numpy.typing import NDArray
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
 from anirec.atomic import replacing
 from anirec.errors import UserError
@@ -47,6 +43,11 @@ def predict(run: Path, *, input: Path, output: Path) -> dict[str, int]:  # noqa:
         rows: pl.DataFrame = read(input)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise UserError(f"{input}: cannot be read: {error}") from None
+    if not len(rows):
+        raise UserError(f"{input}: there is no row in it")
+    nested = [name for name, dtype in rows.schema.items() if dtype.is_nested()]
+    if nested and output.suffix == ".csv":
+        raise UserError(f"{output}: CSV holds no lists, such as {', '.join(nested)}; write to .jsonl or .parquet")
     model = load(run)
     cache = Path(os.environ.get("ANIREC_CACHE") or platformdirs.user_cache_dir("anirec"))
     try:
@@ -95,13 +96,19 @@ def load(run: Path) -> Model:
         ]
         check_trusted(config)
         model: Model = instantiate(config, _convert_="all")
-    except (OmegaConfBaseException, InstantiationException, YAMLError, KeyError, TypeError) as error:
+        if not isinstance(model, Model):
+            raise TypeError("model makes no anirec model")
+    except UserError:
+        raise
+    except Exception as error:
         raise UserError(f"{run / 'config.yaml'}: not the config of a run: {error}") from None
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
         model.on_load_checkpoint(checkpoint)
         model.load_state_dict(checkpoint["state_dict"])
-    except (UnpicklingError, RuntimeError, KeyError, EOFError, ValueError, TypeError):
+    except UserError:
+        raise
+    except Exception:
         raise UserError(f"{path}: damaged, or not a checkpoint of this run's model; it was not loaded") from None
     return model.eval()
 

@@ -140,7 +140,7 @@ def titles_of(rows: pl.DataFrame, *, cut_at: list[str]) -> pl.DataFrame:
     for name, dtype in wanted.items():
         if name not in rows.columns:
             rows = rows.with_columns(pl.lit(None if name == "synopsis" else [], dtype).alias(name))
-        elif rows.schema[name] not in (dtype, pl.Null()):
+        elif rows.schema[name] not in (dtype, pl.Null(), pl.List(pl.Null)):
             raise UserError(f"column {name} holds {rows.schema[name]}, expected {dtype}")
     lists = [pl.col(name).cast(wanted[name]).fill_null([]) for name in ("descriptions", "portraits")]
     rows = rows.with_columns(cut(pl.col("synopsis").cast(pl.String), cut_at), *lists)

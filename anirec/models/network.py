@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -38,23 +39,29 @@ class Network(ScoreModel):
         return loss
 
     def batches(self, data: Corpus, rank: int, world_size: int) -> Iterable[TitleBatch]:
+        self.seed = torch.initial_seed() % 2**32
         lengths = [branch.lengths() for branch in self.branches.values()]  # type: ignore[operator]
         return ShuffledTitles(
             data.train,
             data.score,
             rows=self.training_settings.batch_size,
             lengths=sum(lengths) if lengths else None,
-            seed=torch.initial_seed() % 2**32,
+            seed=self.seed,
             epoch=lambda: self.current_epoch,
             shuffled=self.training_settings.shuffle,
             rank=rank,
             world_size=world_size,
         )
 
+    def on_train_epoch_start(self) -> None:
+        """Dropout as in a run that was never interrupted: each epoch draws its own chances."""
+        own = np.random.SeedSequence((self.seed, self.current_epoch, self.global_rank)).generate_state(1)
+        torch.manual_seed(int(own[0]))
+
     def configure_optimizers(self) -> Any:
         settings = self.training_settings
-        # Lightning cannot clip what a fused optimiser unscales by itself.
-        fused = not str(self.trainer.precision).startswith("16")
+        # Lightning refuses to clip what a fused optimiser could unscale by itself, bf16-mixed included.
+        fused = not str(self.trainer.precision).endswith("mixed")
         optimizer = settings.optimizer(self.branches, self, fused=fused)
         steps = int(self.trainer.estimated_stepping_batches)
         schedule = {"scheduler": settings.scheduler(optimizer, steps), "interval": "step"}
