@@ -52,13 +52,22 @@ def predict(run: Path, *, input: Path, output: Path) -> dict[str, int]:  # noqa:
     cache = Path(os.environ.get("ANIREC_CACHE") or platformdirs.user_cache_dir("anirec"))
     try:
         with torch.inference_mode():
-            predictions, lacking = model.predict_rows(rows, cache=cache)
+            predictions, lacking = model.predict_rows(beside(rows, input.parent), cache=cache)
     except UserError as error:
         raise UserError(f"{input}: {error}") from None
     columns = {"prediction": predictions, **bounds(run, predictions)}
-    with replacing(output) as beside:
-        write(rows.with_columns(**columns), beside)
+    with replacing(output) as unfinished:
+        write(rows.with_columns(**columns), unfinished)
     return {"rows": len(rows), **lacking}
+
+
+def beside(rows: pl.DataFrame, folder: Path) -> pl.DataFrame:
+    """Paths of pictures are relative to the file that names them."""
+    if rows.schema.get("portraits") != pl.List(pl.String):
+        return rows
+    path = pl.element()
+    absolute = pl.when(path.str.starts_with("/")).then(path).otherwise(pl.lit(f"{folder.absolute()}/") + path)
+    return rows.with_columns(pl.col("portraits").list.eval(absolute))
 
 
 def form(path: Path, forms: dict[str, Any]) -> Any:

@@ -48,7 +48,7 @@ def experiment(config: DictConfig, folder: RunFolder) -> dict[str, float]:
     if not any(name.startswith("test/") for name in metrics):
         raise UserError("Nothing was measured on the test set; does the trainer limit its batches?")
     if trainer.is_global_zero:
-        folder.provenance.update(data.provenance(), fit_seconds=fit_seconds)
+        folder.provenance.update(data.provenance(), **model.provenance(), fit_seconds=fit_seconds)
         folder.write_json("metrics.json", metrics)
         for name, table in evaluation.tables.items():
             folder.write_table(name, table)

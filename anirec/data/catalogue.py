@@ -46,8 +46,16 @@ class Catalogue:
             raise UserError(nothing_left(n_read, removed))
         if titles["score"].null_count():
             raise UserError("dataset.cleaning.score=false keeps titles without a score; none can be learned from them")
-        titles = titles.with_columns(cluster=pl.Series(clusters(titles["characters"])), **with_poster())
+        titles = self.clustered(titles).with_columns(**with_poster())
         return titles, {"titles_read": n_read, **dropped, **removed, "titles_kept": len(titles)}
+
+    def clustered(self, titles: pl.DataFrame) -> pl.DataFrame:
+        """With `cluster`. Titles and characters that cleaning drops tie franchises together all the same."""
+        of_title = self.links.group_by("item_id", maintain_order=True).agg("character_id")
+        found = of_title.select("item_id", cluster=pl.Series(clusters(of_title["character_id"]), dtype=pl.Int32))
+        titles = titles.join(found, on="item_id", how="left", maintain_order="left")
+        alone = -1 - pl.int_range(pl.len(), dtype=pl.Int32)
+        return titles.with_columns(pl.col("cluster").fill_null(alone).rank("dense").cast(pl.Int32) - 1)
 
     def items(self) -> pl.DataFrame:
         """The first source's items with what the others add; paths of pictures absolute."""

@@ -129,7 +129,7 @@ class Corpus(LightningDataModule):
 
 
 def titles_of(rows: pl.DataFrame, *, cut_at: list[str]) -> pl.DataFrame:
-    """Rows of a stranger's file in the form of `Corpus.titles`.
+    """Rows of a stranger's file in the form of `Corpus.titles`; `n_main_characters` is null where nothing tells it.
 
     Raises:
         UserError: There is no synopsis; a column is of another type.
@@ -145,7 +145,8 @@ def titles_of(rows: pl.DataFrame, *, cut_at: list[str]) -> pl.DataFrame:
     lists = [pl.col(name).cast(wanted[name]).fill_null([]) for name in ("descriptions", "portraits")]
     rows = rows.with_columns(cut(pl.col("synopsis").cast(pl.String), cut_at), *lists)
     n_members = pl.max_horizontal(pl.col("descriptions").list.len(), pl.col("portraits").list.len())
-    rows = rows.with_columns(n_main_characters=n_members.cast(pl.Int32))
+    if "n_main_characters" not in rows.columns:
+        rows = rows.with_columns(n_main_characters=pl.when(n_members > 0).then(n_members).cast(pl.Int32))
     # The lists are parallel: what is unknown of a character is null.
     return rows.with_columns(
         pl.concat_list(pl.col(name), pl.lit(None, pl.String).repeat_by(n_members - pl.col(name).list.len()))

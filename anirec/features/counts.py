@@ -36,10 +36,12 @@ class Counts(Branch):
 
     def fit(self, titles: pl.DataFrame) -> None:
         counts = self.counted(titles)
-        self.mean, self.std = counts.mean(0), np.where(counts.std(0) > 0, counts.std(0), 1)
+        self.mean, deviation = np.nanmean(counts, axis=0), np.nanstd(counts, axis=0)
+        self.std = np.where(deviation > 0, deviation, 1)
 
     def look(self, titles: pl.DataFrame, *, cache: Path, device: torch.device) -> None:
-        self.values = ((self.counted(titles) - self.mean) / self.std).astype(np.float32)
+        # What is not known counts as the mean of the training titles.
+        self.values = np.nan_to_num((self.counted(titles) - self.mean) / self.std, nan=0.0).astype(np.float32)
         self.coverage = {"titles": len(titles)}
 
     def counted(self, titles: pl.DataFrame) -> NDArray[np.float64]:
@@ -61,10 +63,9 @@ class Counts(Branch):
 
 
 def count(titles: pl.DataFrame, column: str) -> NDArray[np.float64]:
-    """(n,): words between white space, or main characters; 0 where there is nothing to count."""
+    """(n,): words between white space, 0 without a text; or main characters, NaN where unknown."""
     if column == "n_main_characters":
-        if column in titles.columns:
-            return titles[column].fill_null(0).cast(pl.Float64).to_numpy()
-        return np.zeros(len(titles))
+        known = titles[column] if column in titles.columns else pl.Series([0] * len(titles))
+        return known.cast(pl.Float64).to_numpy()
     texts = texts_of(titles, column.removesuffix("_words"), join=True)
     return np.array([len((text or "").split()) for (text,) in texts], np.float64)

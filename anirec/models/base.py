@@ -68,6 +68,10 @@ class Model(LightningModule):
             if name not in learned:
                 self.get_submodule(owner).register_buffer(leaf, torch.empty_like(saved, device=self.device))
 
+    def provenance(self) -> dict[str, Any]:
+        """What of the model's own doing a reader of the results must know; plain values."""
+        return {}
+
     def predict_rows(self, rows: pl.DataFrame, *, cache: Path) -> tuple[NDArray[np.float32], dict[str, int]]:
         """Predictions for rows that were in no dataset, (n,), and how many of them lack what.
 

@@ -54,6 +54,8 @@ class KernelRidge(ClosedForm):
                 )
         if unknown := sorted(set(kernels.values()) - set(KERNELS)):
             raise UserError(f"model.kernels: {', '.join(unknown)}; expected {' or '.join(KERNELS)}")
+        if low := [f"{name}={weight}" for name, weight in weights.items() if not weight > 0]:
+            raise UserError(f"model.weights: {', '.join(low)}; expected numbers > 0")
         self.kernels, self.alpha = dict(kernels), at_least(1e-12, alpha=alpha)
         self.weights = {name: float(weight) for name, weight in weights.items()}
 

@@ -60,8 +60,8 @@ class Network(ScoreModel):
 
     def configure_optimizers(self) -> Any:
         settings = self.training_settings
-        # Lightning refuses to clip what a fused optimiser could unscale by itself, bf16-mixed included.
-        fused = not str(self.trainer.precision).endswith("mixed")
+        # Lightning refuses to clip what a fused optimiser could unscale by itself.
+        fused = settings.clip is None or not str(self.trainer.precision).endswith("mixed")
         optimizer = settings.optimizer(self.branches, self, fused=fused)
         steps = int(self.trainer.estimated_stepping_batches)
         schedule = {"scheduler": settings.scheduler(optimizer, steps), "interval": "step"}

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from anirec.data.corpus import Corpus, titles_of
 from anirec.data.titles import EVALUATION_ROWS, TitleBatch, TitleBlocks
 from anirec.features.branch import Branch
+from anirec.features.encoders import check_fingerprint
 from anirec.models.base import Model
 
 LOG = logging.getLogger(__name__)
@@ -65,6 +66,14 @@ class ScoreModel(Model):
             if branch.later:
                 LOG.warning("%s uses what is decided after money is spent: this is no forecast for a pitch", name)
 
+    def provenance(self) -> dict[str, Any]:
+        """What each branch saw, and which weights of a frozen encoder saw it."""
+        seen = {
+            name: {**branch.coverage, "fingerprint": branch.description().get("fingerprint")}  # type: ignore[dict-item, operator]
+            for name, branch in self.branches.items()
+        }
+        return {"branches": seen} if seen else {}
+
     def fit(self, titles: pl.DataFrame) -> None:
         """Learn vocabularies and scales from the training titles."""
         score = torch.from_numpy(titles["score"].to_numpy(writable=True))
@@ -87,7 +96,11 @@ class ScoreModel(Model):
         checkpoint["branches"] = {name: branch.description() for name, branch in self.branches.items()}  # type: ignore[operator]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        if not self.is_fitted:
+        if self.is_fitted:
+            for name, description in checkpoint["branches"].items():
+                found = self.branch(name).description().get("fingerprint")
+                check_fingerprint(name, description.get("fingerprint"), found or "none")
+        else:
             for name, description in checkpoint["branches"].items():
                 self.branch(name).restore(description)
             self.cut_texts_at = checkpoint["cut_texts_at"]
