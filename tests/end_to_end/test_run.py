@@ -97,7 +97,7 @@ def test_predictions_for_new_rows(anirec: Anirec, tmp_path: Path) -> None:
     (run,) = runs(tmp_path)
     (tmp_path / "new.csv").write_text("user_id,item_id\n1,2\n1,999999\n777777,2\n")
     told = anirec("predict", str(run), "--input", "new.csv", "--output", "out.jsonl").stdout
-    assert "1 users and 1 titles were unknown" in told
+    assert "unknown users: 1, unknown titles: 1" in told
     assert pl.read_ndjson(tmp_path / "out.jsonl")["prediction"].is_between(1, 10).all()
     (tmp_path / "bad.csv").write_text("user,item_id\n1,2\n")
     refused = anirec("predict", str(run), "--input", "bad.csv", "--output", "out.csv", expect=2).stderr
