@@ -13,9 +13,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from anirec.annotation import fits
 from anirec.composition import conf_folder, first_line, nearest, not_yet_run, options, plain
+from anirec.definitions import UnknownTargetError
 from anirec.errors import UserError
 from anirec.metrics.names import MetricName, misplaced, problem_with
-from anirec.signature import Signature, UnknownTargetError, attribute, signature
+from anirec.signature import Signature, attribute, signature
 
 # What the run itself hands to a node's target, beside what its YAML says.
 SUPPLIED = {"dataset": frozenset({"split", "cache"}), "trainer": frozenset({"logger", "callbacks"})}

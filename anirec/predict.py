@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from omegaconf import OmegaConf
 
 from anirec.atomic import replacing
+from anirec.definitions import descends
 from anirec.errors import UserError
 from anirec.metrics.conformal import interval
 from anirec.models.base import Model
-from anirec.signature import descends
 
 READERS = {".csv": pl.read_csv, ".jsonl": pl.read_ndjson, ".parquet": pl.read_parquet}
 WRITERS = {".csv": pl.DataFrame.write_csv, ".jsonl": pl.DataFrame.write_ndjson, ".parquet": pl.DataFrame.write_parquet}

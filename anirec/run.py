@@ -50,10 +50,13 @@ def experiment(config: DictConfig, folder: RunFolder) -> dict[str, float]:
     if trainer.is_global_zero:
         folder.provenance.update(data.provenance(), **model.provenance(), fit_seconds=fit_seconds)
         folder.write_json("metrics.json", metrics)
-        for name, table in evaluation.tables.items():
-            folder.write_table(name, table)
-        folder.write_findings(evaluation.findings)
-        show_figures(loggers, {name: folder.write_figure(name, figure) for name, figure in evaluation.figures.items()})
+        figures: dict[str, Path] = {}
+        for part in (data, model, evaluation):
+            for name, table in part.tables.items():
+                folder.write_table(name, table)
+            figures |= {name: folder.write_figure(name, figure) for name, figure in part.figures.items()}
+        folder.write_findings([sentence for part in (data, model, evaluation) for sentence in part.findings])
+        show_figures(loggers, figures)
     return metrics
 
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from pytorch_lightning import LightningDataModule
 
+from anirec.data.base import Data
 from anirec.data.catalogue import FIRST, Catalogue, all_prepared, by_name
 from anirec.data.cleaning import Cleaning, cut
 from anirec.data.fingerprint import digest
@@ -22,7 +22,7 @@ from anirec.data.titles import EVALUATION_ROWS, TitleBatch, TitleBlocks
 from anirec.errors import UserError
 
 
-class Corpus(LightningDataModule):
+class Corpus(Data):
     """Titles, split into `train`, `val` and `test`.
 
     Args:
@@ -52,19 +52,12 @@ class Corpus(LightningDataModule):
         super().__init__()
         self.sources = by_name(source, joined)
         self.cleaning, self.split, self.cache = cleaning, split, Path(cache)
-        self.is_loaded = False
 
     def prepare_data(self) -> None:
         """Fill the cache, once a machine."""
         all_prepared(self.sources, self.cache)
 
-    def setup(self, stage: str) -> None:
-        if not self.is_loaded:
-            self.load()
-            self.is_loaded = True
-
     def load(self) -> None:
-        """Read the prepared tables, clean, join, split."""
         self.read()
         self.parts = self.split.assign(self.titles)
         self.train, self.val, self.test = (np.flatnonzero(self.parts == part) for part in (TRAIN, VAL, TEST))
@@ -79,11 +72,6 @@ class Corpus(LightningDataModule):
     def score(self) -> NDArray[np.float32]:
         """(n_titles,): on the site's scale, 1-10."""
         return self.titles["score"].to_numpy()
-
-    def train_dataloader(self) -> Iterable[Any]:
-        """The batches that the model asks for."""
-        trainer: Any = self.trainer
-        return trainer.lightning_module.batches(self, trainer.global_rank, trainer.world_size)
 
     def val_dataloader(self) -> Iterable[TitleBatch]:
         return self.blocks(self.val)
@@ -100,20 +88,11 @@ class Corpus(LightningDataModule):
         """The ids of the training titles: an encoder fitted on them has not seen the others."""
         return {"train": self.titles["item_id"].gather(self.train).to_list()}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Refuse a checkpoint of another training set."""
-        if state != self.state_dict():
-            raise UserError(
-                "The checkpoint was made on other data than this config reads; start a new run (resume=false)."
-            )
-
     @property
     def facts(self) -> dict[str, float]:
-        """What is known about the data beforehand, such as the best reachable error of generated scores."""
         return self.prepared[FIRST].report["facts"]
 
     def provenance(self) -> dict[str, Any]:
-        """Fingerprints of the data and of the split; runs of the same `family` may be ranked together."""
         rules = vars(self.cleaning)
         data = digest([made.fingerprint for made in self.prepared.values()], rules)
         return {

@@ -8,8 +8,8 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from pytorch_lightning import LightningDataModule
 
+from anirec.data.base import Data
 from anirec.data.filters import k_core
 from anirec.data.fingerprint import digest
 from anirec.data.interactions import Interactions, RatingBatch, UserBlocks
@@ -20,7 +20,7 @@ from anirec.data.vocabulary import Vocabulary
 from anirec.errors import UserError
 
 
-class RatingData(LightningDataModule):
+class RatingData(Data):
     """Interactions of users with items, split into `train`, `val` and `test`.
 
     Args:
@@ -49,19 +49,12 @@ class RatingData(LightningDataModule):
         super().__init__()
         self.source, self.split, self.cache = source, split, Path(cache)
         self.min_user_ratings, self.min_item_ratings, self.unrated_rows = min_user_ratings, min_item_ratings, unrated
-        self.is_loaded = False
 
     def prepare_data(self) -> None:
         """Fill the cache, once a machine."""
         prepare(self.source, self.cache)
 
-    def setup(self, stage: str) -> None:
-        if not self.is_loaded:
-            self.load()
-            self.is_loaded = True
-
     def load(self) -> None:
-        """Read the prepared tables, filter, index, split."""
         self.prepared = prepare(self.source, self.cache)
         if self.prepared.interactions is None:
             raise UserError(self.source.without_interactions())
@@ -129,18 +122,6 @@ class RatingData(LightningDataModule):
         """Both vocabularies, so that a checkpoint knows its users and items by their own ids."""
         return {"user_id": self.user_vocabulary.ids.to_list(), "item_id": self.item_vocabulary.ids.to_list()}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Refuse a checkpoint of other data: its indices would mean other users and items."""
-        if state != self.state_dict():
-            raise UserError(
-                "The checkpoint was made on other data than this config reads; start a new run (resume=false)."
-            )
-
-    def train_dataloader(self) -> Iterable[Any]:
-        """The batches that the model asks for."""
-        trainer: Any = self.trainer
-        return trainer.lightning_module.batches(self, trainer.global_rank, trainer.world_size)
-
     def val_dataloader(self) -> Iterable[RatingBatch]:
         return UserBlocks(self.val, rows=EVALUATION_ROWS)
 
@@ -149,11 +130,9 @@ class RatingData(LightningDataModule):
 
     @property
     def facts(self) -> dict[str, float]:
-        """What is known about the data beforehand, such as the best reachable error of generated ratings."""
         return self.prepared.report["facts"]
 
     def provenance(self) -> dict[str, Any]:
-        """Fingerprints of the data and of the split; runs of the same `family` may be ranked together."""
         data = digest(self.prepared.fingerprint, self.filters)
         return {
             "data": {"fingerprint": data, "n_users": self.n_users, "n_items": self.n_items, **self.prepared.report},

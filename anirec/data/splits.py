@@ -4,6 +4,7 @@ A split sees the dataset's row table, sorted by the dataset, and answers with on
 """
 
 import hashlib
+from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,7 +18,7 @@ TRAIN, VAL, TEST = 0, 1, 2
 Parts = NDArray[np.uint8]
 
 
-class Split:
+class Split(ABC):
     """Assigns every row of a table to TRAIN, VAL or TEST.
 
     `requires` names the columns that the dataset must offer; `replicate` names the setting that makes several splits
@@ -27,9 +28,9 @@ class Split:
     requires: ClassVar[frozenset[str]] = frozenset()
     replicate: ClassVar[str | None] = None
 
+    @abstractmethod
     def assign(self, rows: pl.DataFrame) -> Parts:
         """(n,) uint8: the part of each row."""
-        raise NotImplementedError
 
     def provenance(self, parts: Parts, data: str) -> dict[str, Any]:
         """Which split this is of the data with that fingerprint; those of one `family` may be averaged."""

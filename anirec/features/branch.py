@@ -7,6 +7,7 @@ A branch is fitted on training titles, looks at any titles, then answers for row
     branch(index).values                                  # (B, M, width)
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +33,7 @@ class Members:
     present: Tensor
 
 
-class Branch(nn.Module):
+class Branch(nn.Module, ABC):
     """One kind of information about a title.
 
     `requires` names the columns of the dataset that it reads; `width` is the length of its vectors, known after `fit`
@@ -49,30 +50,30 @@ class Branch(nn.Module):
         super().__init__()
         self.coverage: dict[str, Any] = {}
 
+    @abstractmethod
     def fit(self, titles: pl.DataFrame) -> None:
         """Learn what is learned without gradients, from training titles only, and create the submodules.
 
         Raises:
             UserError: The titles or the encoder lack what is asked for.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def look(self, titles: pl.DataFrame, *, cache: Path, device: torch.device) -> None:
         """Prepare the inputs of any titles; they stay on the CPU until `forward`. `device` computes frozen vectors."""
-        raise NotImplementedError
 
+    @abstractmethod
     def forward(self, index: Tensor) -> Members:
         """The vectors of rows (B,) int64 of the titles last looked at."""
-        raise NotImplementedError
 
+    @abstractmethod
     def lengths(self) -> NDArray[np.int64]:
         """(n_titles,): the cost of each title looked at, in tokens; 1 where all cost the same."""
-        raise NotImplementedError
 
+    @abstractmethod
     def description(self) -> dict[str, Any]:
         """What `restore` needs beside the state dict: plain values, as `torch.load(weights_only=True)` accepts."""
-        raise NotImplementedError
 
+    @abstractmethod
     def restore(self, description: Mapping[str, Any]) -> None:
         """Create the submodules that the state dict fills, from a description; neither downloads nor reads files."""
-        raise NotImplementedError

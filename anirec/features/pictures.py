@@ -12,20 +12,20 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from anirec.errors import UserError
-from anirec.features import adaptation, encoders, picture_encoders
-from anirec.features.branch import Branch, Members
+from anirec.features import adaptation, picture_encoders
+from anirec.features.encoded import Encoded
 from anirec.features.frozen import Selection, Store, store_name
 from anirec.features.gallery import Gallery
 from anirec.features.images import RULES
 from anirec.features.picture_encoders import PictureRecipe
-from anirec.features.places import Places, members_of
+from anirec.features.places import Places
 from anirec.features.preprocessing import Preprocessing
 
 LOG = logging.getLogger(__name__)
 BATCH = 64  # pictures
 
 
-class Pictures(Branch):
+class Pictures(Encoded):
     """The vectors of a title's portraits.
 
     Args:
@@ -56,7 +56,6 @@ class Pictures(Branch):
         super().__init__()
         self.encoder_name, self.layout, self.output = encoder, layout, output
         self.frozen, self.trained_layers, self.compiled = frozen, trained_layers, compile
-        self.fingerprint: str | None = None
         adaptation.check_settings(frozen, trained_layers, None)
         if frozen and encoder == "tiny":
             raise UserError("frozen=true: tiny starts from nothing, so it must learn; use efficientnet_lite0")
@@ -64,11 +63,11 @@ class Pictures(Branch):
             raise UserError("frozen=true: compile is for training; make it false")
 
     def fit(self, titles: pl.DataFrame) -> None:
-        recipe = picture_encoders.recipe_of(self.encoder_name)
-        if self.frozen or self.encoder_name == "tiny":
-            self.create(recipe)
-        else:
-            self.create(recipe, picture_encoders.load(self.encoder_name, recipe))
+        self.recipe = picture_encoders.recipe_of(self.encoder_name)
+        self.create(self.recipe, None if self.frozen or self.encoder_name == "tiny" else self.load())
+
+    def load(self) -> nn.Module:
+        return picture_encoders.load(self.encoder_name, self.recipe)
 
     def create(self, recipe: PictureRecipe, encoder: nn.Module | None = None) -> None:
         """Make the submodules; without `encoder`, its architecture with new weights."""
@@ -85,7 +84,8 @@ class Pictures(Branch):
     def look(self, titles: pl.DataFrame, *, cache: Path, device: torch.device) -> None:
         self.places, inputs = Places.of(self.inputs_of(titles))
         gallery = Gallery(inputs, self.preprocessing)
-        self.arrays = self.seen(gallery, cache, device)
+        self.arrays = self.frozen_vectors(gallery, cache, device) if self.frozen else self.pixels(gallery, cache)
+        self.cost = np.ones(len(inputs), np.int64)
         problems = gallery.problems(self.arrays.notes())
         self.places = self.places.without(gallery.absent)
         self.coverage = {
@@ -113,50 +113,35 @@ class Pictures(Branch):
             return [[(path,) if path else None for path in row] for row in rows]
         return [[tuple(path for path in row if path) or None] for row in rows]
 
-    def seen(self, gallery: Gallery, cache: Path, device: torch.device) -> Selection:
-        """What `forward` reads: the vectors of a frozen encoder, else the bytes of pixels."""
-        identity = {"preprocessing": self.preprocessing.settings, "rules": RULES}
-        if not self.frozen:
-            store = Store(cache / "pixels" / store_name(identity), (3, *self.preprocessing.size), np.uint8)
-            return gallery.select(store, gallery.pixels, batch=BATCH, what="reading pictures")
-        found = encoders.fingerprint(picture_encoders.find(self.encoder_name), cache)
-        encoders.check_fingerprint(self.encoder_name, self.fingerprint, found)
-        self.fingerprint = found
-        identity |= {"weights": found, "output": self.output}
-        store = Store(cache / "embeddings" / store_name(identity), (self.width,), np.float32)
-        loaded: list[nn.Module] = []
+    def rules(self) -> dict[str, Any]:
+        """What pixels depend on."""
+        return {"preprocessing": self.preprocessing.settings, "rules": RULES}
 
-        def compute(inputs: NDArray[np.int64]) -> tuple[NDArray[Any], list[str]]:
+    def pixels(self, gallery: Gallery, cache: Path) -> Selection:
+        """The bytes of all pictures, for an encoder that learns."""
+        store = Store(cache / "pixels" / store_name(self.rules()), (3, *self.preprocessing.size), np.uint8)
+        return gallery.select(store, gallery.pixels, batch=BATCH, what="reading pictures")
+
+    def frozen_vectors(self, gallery: Gallery, cache: Path, device: torch.device) -> Selection:
+        """The vectors of all pictures."""
+
+        def vectors(encoder: nn.Module, inputs: NDArray[np.int64]) -> tuple[Tensor, list[str]]:
             pixels, notes = gallery.pixels(inputs)
-            if not loaded:
-                encoder = picture_encoders.load(self.encoder_name, self.recipe)
-                loaded.append(encoder.eval().requires_grad_(False).to(device))
-            with torch.inference_mode():
-                return self.encode(loaded[0], torch.from_numpy(pixels).to(device)).cpu().numpy(), notes
+            return self.seen(encoder, pixels), notes
 
-        return gallery.select(store, compute, batch=BATCH, what=f"{self.encoder_name}: pictures")
+        weights = picture_encoders.find(self.encoder_name)
+        store = self.store(weights, cache, {**self.rules(), "output": self.output})
+        what = f"{self.encoder_name}: pictures"
+        return gallery.select(store, self.computing(vectors, device), batch=BATCH, what=what)
 
-    def encode(self, encoder: nn.Module, pixels: Tensor) -> Tensor:
-        """(k, width) float32 of uint8 (k, 3, H, W)."""
-        return picture_encoders.vectors(
-            encoder, self.recipe.library, self.preprocessing.normalised(pixels), self.output
-        )
+    def encode(self, inputs: NDArray[np.int64]) -> Tensor:
+        return self.seen(self.encoder, self.arrays.take(inputs))
 
-    def lengths(self) -> NDArray[np.int64]:
-        if self.frozen:
-            return np.ones(len(self.places), np.int64)
-        return self.places.total(np.ones(len(self.arrays.place), np.int64))
-
-    def forward(self, index: Tensor) -> Members:
-        numbers, place = self.places.batch(index.cpu().numpy())
-        if self.frozen:
-            return members_of(torch.from_numpy(self.arrays.take(numbers)).to(index.device), place)
-        if not len(numbers) and len(self.arrays.place):
-            numbers = np.zeros(1, np.int64)  # seen, but by nobody: every process must have a gradient to share
-        device = next(self.encoder.parameters()).device
-        if not len(numbers):
-            return members_of(torch.zeros(0, self.width, device=device), place)
-        return members_of(self.encode(self.encoder, torch.from_numpy(self.arrays.take(numbers)).to(device)), place)
+    def seen(self, encoder: nn.Module, pixels: NDArray[np.uint8]) -> Tensor:
+        """(k, width) float32 of (k, 3, H, W)."""
+        on_device = torch.from_numpy(pixels).to(next(encoder.parameters()).device)
+        normalised = self.preprocessing.normalised(on_device)
+        return picture_encoders.vectors(encoder, self.recipe.library, normalised, self.output)
 
     def description(self) -> dict[str, Any]:
         return {"encoder": self.encoder_name, "fingerprint": self.fingerprint, **self.recipe.description()}

@@ -12,10 +12,9 @@ from torch import Tensor, nn
 
 from anirec.errors import UserError
 from anirec.features import adaptation, encoders, text_encoders
-from anirec.features.branch import Branch, Members
-from anirec.features.frozen import Selection, Store, key_of, store_name
-from anirec.features.frozen_text import FrozenText
-from anirec.features.places import Places, members_of
+from anirec.features.encoded import Encoded
+from anirec.features.frozen import Selection, key_of
+from anirec.features.places import Places
 from anirec.features.pooling import OVER_TOKENS, AttentionPool
 from anirec.features.reading import Reading
 from anirec.features.text_encoders import Recipe
@@ -26,7 +25,7 @@ FROZEN_BATCH = 64  # texts
 FEWEST_TOKENS = 4  # two special ones, and something to read
 
 
-class Text(Branch):
+class Text(Encoded):
     """The vectors of a title's synopsis or of its characters' descriptions.
 
     Args:
@@ -72,7 +71,6 @@ class Text(Branch):
         self.trained_layers, self.lora_rank = trained_layers, lora_rank
         self.gradient_checkpointing, self.compiled = gradient_checkpointing, compile
         self.requires = frozenset({column.removesuffix("s") if column == "descriptions" else column})
-        self.fingerprint: str | None = None
         self.check_settings()
 
     def check_settings(self) -> None:
@@ -95,11 +93,16 @@ class Text(Branch):
         elif self.encoder_name in text_encoders.SCRATCH:
             self.create(self.from_scratch(titles))
         else:
-            folder = self.locate()
-            self.create(text_encoders.read_recipe(folder, self.layers), text_encoders.load(folder, self.layers))
+            encoder = self.load()
+            self.create(self.recipe, encoder)
 
     def locate(self) -> Path:
         return encoders.locate(self.encoder_name, text_encoders.KNOWN)
+
+    def load(self) -> nn.Module:
+        folder = self.locate()
+        self.recipe = text_encoders.read_recipe(folder, self.layers)
+        return text_encoders.load(folder, self.layers)
 
     def from_scratch(self, titles: pl.DataFrame) -> Recipe:
         texts = Places.of(texts_of(titles, self.column, join=self.join))[1]
@@ -128,45 +131,28 @@ class Text(Branch):
         self.places, texts = Places.of(texts_of(titles, self.column, join=self.join))
         self.coverage = {"titles": len(titles), "with_text": self.places.n_present(), "texts": len(texts)}
         if self.frozen:
-            self.vectors = self.frozen_vectors(texts, cache, device)
+            self.arrays = self.frozen_vectors(texts, cache, device)
         else:
             self.tokens = Tokens.of(texts, self.recipe.tokenizer, self.max_tokens)
+            self.cost = self.tokens.lengths
             self.coverage["cut_texts"] = self.tokens.n_cut
-            self.places = self.places.without(self.tokens.lengths == 0)
+            self.places = self.places.without(self.cost == 0)
 
     def frozen_vectors(self, texts: Sequence[str], cache: Path, device: torch.device) -> Selection:
-        """The vectors of all texts; the encoder is loaded only if some were never computed before."""
-        folder = self.locate()
-        found = encoders.fingerprint(folder, cache)
-        encoders.check_fingerprint(self.encoder_name, self.fingerprint, found)
-        self.fingerprint = found
+        """The vectors of all texts."""
+
+        def vectors(encoder: nn.Module, inputs: NDArray[np.int64]) -> tuple[Tensor, list[str]]:
+            tokens = Tokens.of([texts[i] for i in inputs], self.recipe.tokenizer, self.max_tokens)
+            return self.reading(self.recipe).vectors(encoder, tokens, np.arange(len(inputs))), [""] * len(inputs)
+
         settings = ("layers", "max_tokens", "pooling", "padding")
-        identity = {"weights": found, **{name: getattr(self, name) for name in settings}}
-        store = Store(cache / "embeddings" / store_name(identity), (self.width,), np.float32)
+        store = self.store(self.locate(), cache, {name: getattr(self, name) for name in settings})
         keys, cost = [key_of(text.encode()) for text in texts], np.array([len(text) for text in texts], np.int64)
-        compute = FrozenText(
-            texts, folder=folder, layers=self.layers, max_tokens=self.max_tokens, reading=self.reading, device=device
-        )
-        return store.select(keys, compute, cost=cost, batch=FROZEN_BATCH, what=f"{self.encoder_name}: {self.column}")
+        what = f"{self.encoder_name}: {self.column}"
+        return store.select(keys, self.computing(vectors, device), cost=cost, batch=FROZEN_BATCH, what=what)
 
-    def lengths(self) -> NDArray[np.int64]:
-        if self.frozen:
-            return np.ones(len(self.places), np.int64)
-        return self.places.total(self.tokens.lengths)
-
-    def forward(self, index: Tensor) -> Members:
-        numbers, place = self.places.batch(index.cpu().numpy())
-        if self.frozen:
-            return members_of(torch.from_numpy(self.vectors.take(numbers)).to(index.device), place)
-        if not len(numbers) and len(self.tokens.lengths):
-            numbers = np.zeros(1, np.int64)  # read, but by nobody: every process must have a gradient to share
-        return members_of(self.encode(numbers), place)
-
-    def encode(self, texts: NDArray[np.int64]) -> Tensor:
-        """(k, width): the vectors of some texts, by number."""
-        if not len(texts):
-            return torch.zeros(0, self.width, device=next(self.parameters()).device)
-        return self.reading(self.recipe).vectors(self.encoder, self.tokens, texts)
+    def encode(self, inputs: NDArray[np.int64]) -> Tensor:
+        return self.reading(self.recipe).vectors(self.encoder, self.tokens, inputs)
 
     def reading(self, recipe: Recipe) -> Reading:
         """As published, position 0 of a text padded on the left depends on the longest text of its batch; a frozen

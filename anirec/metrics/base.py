@@ -2,10 +2,9 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
-import polars as pl
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.trainer.states import TrainerFn
@@ -14,12 +13,10 @@ from pytorch_lightning.utilities import rank_zero_warn
 from anirec.errors import UserError
 from anirec.metrics.declared import Kind
 from anirec.metrics.names import checked
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from anirec.shown import Shown
 
 
-class Evaluation(Callback, ABC):
+class Evaluation(Callback, Shown, ABC):
     """Measures the predictions that a model's validation and test steps return.
 
     During training it logs `val/<name>` after each epoch. `trainer.validate` and `trainer.test` also fill `metrics`
@@ -40,21 +37,6 @@ class Evaluation(Callback, ABC):
         self.metrics: dict[str, float] = {}
         self.batches: list[tuple[Any, ...]] = []
         self.undefined: set[str] = set()
-
-    @property
-    def tables(self) -> dict[str, pl.DataFrame]:
-        """What to keep for later comparisons, by the name of its file."""
-        return {}
-
-    @property
-    def figures(self) -> dict[str, "Figure"]:
-        """Pictures, drawn when asked for, by the name of their file."""
-        return {}
-
-    @property
-    def findings(self) -> list[str]:
-        """What the figures say, in sentences."""
-        return []
 
     @abstractmethod
     def collected(self, batch: Any, outputs: Any) -> tuple[Any, ...]:

@@ -1,5 +1,6 @@
 """What every model promises, whatever it learns and however."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -14,6 +15,7 @@ from torch import Tensor
 from anirec.data.interactions import Interactions, RatingBatch, UserBlocks
 from anirec.data.vocabulary import Vocabulary
 from anirec.errors import UserError
+from anirec.shown import Shown
 
 if TYPE_CHECKING:
     from anirec.data.datamodule import RatingData
@@ -37,7 +39,7 @@ def at_least(low: float, **values: float) -> Any:
     return value
 
 
-class Model(LightningModule):
+class Model(LightningModule, Shown, ABC):
     """A LightningModule whose `forward(batch)` gives one prediction per row, in the data's unit.
 
     `requires` names the dataset columns it reads; a dataset without them is refused before any work.
@@ -46,9 +48,9 @@ class Model(LightningModule):
     requires: ClassVar[frozenset[str]] = frozenset()
     is_allocated = False
 
+    @abstractmethod
     def batches(self, data: Any, rank: int, world_size: int) -> Iterable[Any]:
         """The training batches of one epoch, as this model wants them: this process's share, without repeats."""
-        raise NotImplementedError(f"{type(self).__name__} must say which training batches it wants")
 
     def allocate(self) -> None:
         """Create what has the data's size; called once, when the sizes are known."""
@@ -72,6 +74,7 @@ class Model(LightningModule):
         """What of the model's own doing a reader of the results must know; plain values."""
         return {}
 
+    @abstractmethod
     def predict_rows(self, rows: pl.DataFrame, *, cache: Path) -> tuple[NDArray[np.float32], dict[str, int]]:
         """Predictions for rows that were in no dataset, (n,), and how many of them lack what.
 
@@ -82,7 +85,6 @@ class Model(LightningModule):
         Raises:
             UserError: A column is missing or of another type.
         """
-        raise NotImplementedError(f"{type(self).__name__} predicts nothing for new rows")
 
     def validation_step(self, batch: Any, batch_index: int) -> Tensor:
         return self(batch)

@@ -1,5 +1,6 @@
 """Models of a title's score that are solved at once from all training titles."""
 
+from abc import abstractmethod
 from collections.abc import Iterable
 
 from torch import Tensor
@@ -26,9 +27,9 @@ class ClosedForm(OnePass, ScoreModel):
         self.learn(self.titles)
         self.log("train/unit_mse", self.unit_mse(self(self.titles), self.titles.score))
 
+    @abstractmethod
     def learn(self, titles: TitleBatch) -> None:
         """Turn the training titles into the solution, in buffers."""
-        raise NotImplementedError
 
 
 class Mean(ClosedForm):

@@ -1,5 +1,6 @@
 """Networks that judge titles: what their training has in common, whatever their shape."""
 
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -26,9 +27,9 @@ class Network(ScoreModel):
         super().__init__(branches=branches)
         self.training_settings = training
 
+    @abstractmethod
     def unit(self, index: Tensor) -> Tensor:
         """(B,) for the titles `index` (B,)."""
-        raise NotImplementedError
 
     def forward(self, batch: TitleBatch) -> Tensor:
         return self.unit(batch.index).float() * self.span + self.low

@@ -1,5 +1,6 @@
 """Models that learn by counting: every pass over the data is summed into statistics, then solved in closed form."""
 
+from abc import abstractmethod
 from typing import Any
 
 import torch
@@ -26,12 +27,13 @@ class OnePass(SelfTaught):
         self.register_buffer(name, torch.zeros(*shape, dtype=torch.float64))
         self.statistics.append(name)
 
+    @abstractmethod
     def accumulate(self, batch: Any) -> None:
-        raise NotImplementedError
+        """Add a training batch to the statistics."""
 
+    @abstractmethod
     def solve(self) -> None:
         """Turn the statistics into the solution, in buffers that `allocate` has registered."""
-        raise NotImplementedError
 
     def on_train_epoch_start(self) -> None:
         for name in self.statistics:

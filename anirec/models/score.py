@@ -1,6 +1,7 @@
 """What every model of a title's score shares: branches that see the title, and the scale of the scores."""
 
 import logging
+from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -116,6 +117,6 @@ class ScoreModel(Model):
         predictions = torch.cat([self(batch) for batch in blocks])
         return predictions.numpy(), {"titles without a synopsis": titles["synopsis"].null_count()}
 
+    @abstractmethod
     def forward(self, batch: TitleBatch) -> Tensor:
         """(B,): scores on the site's scale."""
-        raise NotImplementedError(f"{type(self).__name__} must say how it judges a title")

@@ -111,7 +111,7 @@ class SVD(SelfTaught, RatingModel):
 
     @torch.no_grad()
     def training_step(self, batch: RatingBatch, batch_index: int) -> None:
-        block, factors = block_of(batch), self.tables()
+        block, factors = block_of(batch), self.factor_tables()
         rates = Rates(self.lr * self.lr_decay ** int(self.sweeps), self.reg, self.reg_bias)
         seed = (int(self.seed), int(self.sweeps), batch_index)
         if self.is_fused:
@@ -119,7 +119,7 @@ class SVD(SelfTaught, RatingModel):
         else:
             batched_sweep(block, factors, rates, seed=seed)
 
-    def tables(self) -> Factors[Tensor]:
+    def factor_tables(self) -> Factors[Tensor]:
         """What a sweep changes."""
         offsets = self.baseline
         nothing = self.item_factors[:0]

@@ -33,8 +33,8 @@ class SVDpp(SVD):
         noise = torch.Generator().manual_seed(int(self.seed) ^ 1)
         self.implicit_factors = self.noise(rows.item, self.n_items + 1, noise)
 
-    def tables(self) -> Factors[Tensor]:
-        return super().tables()._replace(y_if=self.implicit_factors)
+    def factor_tables(self) -> Factors[Tensor]:
+        return super().factor_tables()._replace(y_if=self.implicit_factors)
 
     def finish_sweep(self) -> None:
         """Sum y_j once more: since a user's turn, other users have moved them."""

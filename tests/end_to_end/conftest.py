@@ -14,24 +14,33 @@ SMALL = ["dataset.source.n_users=200", "dataset.source.n_items=80", "dataset.sou
 Anirec = Callable[..., subprocess.CompletedProcess[str]]
 
 
+@pytest.fixture(scope="session")
+def anirec_in() -> Callable[..., Anirec]:
+    """`anirec_in(folder, **variables)` gives `anirec(verb, *arguments)`, called there as a user would."""
+
+    def there(folder: Path, **always: str) -> Anirec:
+        def call(*arguments: str, expect: int = 0, **variables: str) -> subprocess.CompletedProcess[str]:
+            done = subprocess.run(
+                [sys.executable, "-m", "anirec", *arguments],
+                cwd=folder,
+                env={**os.environ, **always, **variables},
+                capture_output=True,
+                text=True,
+                timeout=300,
+                check=False,
+            )
+            assert done.returncode == expect, done.stderr + done.stdout
+            return done
+
+        return call
+
+    return there
+
+
 @pytest.fixture
-def anirec(tmp_path: Path) -> Anirec:
-    """`anirec(verb, *arguments)` in an empty folder, as a user would call it."""
-
-    def call(*arguments: str, expect: int = 0, **variables: str) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "anirec", *arguments],
-            cwd=tmp_path,
-            env={**os.environ, **variables},
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        assert done.returncode == expect, done.stderr + done.stdout
-        return done
-
-    return call
+def anirec(anirec_in: Callable[..., Anirec], tmp_path: Path) -> Anirec:
+    """In an empty folder."""
+    return anirec_in(tmp_path)
 
 
 def runs(folder: Path, model: str = "*") -> list[Path]:

@@ -22,12 +22,11 @@ from PIL import Image
 from anirec.errors import UserError
 from anirec.predict import predict
 
-from .conftest import content
+from .conftest import Anirec, content
 
 SMALL = ["dataset=demo_corpus", "dataset.source.n_titles=110", "trainer=cpu", "trainer.deterministic=true"]
 FUSION = ["run", *SMALL, "model=fusion", "encoders=tiny", "model.training.epochs=2"]
 TWO = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"]
-Called = subprocess.CompletedProcess[str]
 
 
 @pytest.fixture(scope="module")
@@ -37,25 +36,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def anirec(place: Path) -> Callable[..., Called]:
-    def call(*arguments: str, expect: int = 0) -> Called:
-        done = subprocess.run(
-            [sys.executable, "-m", "anirec", *arguments],
-            cwd=place,
-            env={**os.environ, **variables(place)},
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
-        assert done.returncode == expect, done.stderr + done.stdout
-        return done
-
-    return call
+def anirec(anirec_in: Callable[..., Anirec], place: Path) -> Anirec:
+    return anirec_in(place, **variables(place))
 
 
 @pytest.fixture(scope="module")
-def whole(anirec: Callable[..., Called], place: Path) -> tuple[Path, str]:
+def whole(anirec: Anirec, place: Path) -> tuple[Path, str]:
     """A run of the fusion net that nobody disturbed, and what it told."""
     told = anirec(*FUSION).stderr
     (run,) = runs(place, "fusion")
@@ -113,9 +99,7 @@ def test_a_run_leaves_its_folder(whole: tuple[Path, str]) -> None:
     assert "best reachable rmse on this data" in told
 
 
-def test_a_killed_run_goes_on_as_if_nothing_had_been(
-    anirec: Callable[..., Called], whole: tuple[Path, str], place: Path
-) -> None:
+def test_a_killed_run_goes_on_as_if_nothing_had_been(anirec: Anirec, whole: tuple[Path, str], place: Path) -> None:
     """Dropout included: the same chances are drawn."""
     undisturbed, _ = whole
     command = [sys.executable, "-m", "anirec", *FUSION]
@@ -133,7 +117,7 @@ def test_a_killed_run_goes_on_as_if_nothing_had_been(
     assert content(killed, "metrics.json") == content(undisturbed, "metrics.json")
 
 
-def test_two_processes_give_the_numbers_of_one(anirec: Callable[..., Called], place: Path) -> None:
+def test_two_processes_give_the_numbers_of_one(anirec: Anirec, place: Path) -> None:
     """And beside it in the multirun, a model whose encoder is not there, which says what fetches it."""
     told = anirec("run", "-m", *SMALL, "encoders=own", "model=tfidf_ridge,bert", expect=1).stderr
     assert "1 of 2 jobs finished" in told
@@ -269,7 +253,7 @@ def test_a_synopsis_of_ten_thousand_words(run: Path, tmp_path: Path) -> None:
     assert first == pytest.approx(second, abs=1e-5), "both are cut to the same tokens"
 
 
-def test_bad_titles_are_left_out_counted_and_named(anirec: Callable[..., Called], place: Path) -> None:
+def test_bad_titles_are_left_out_counted_and_named(anirec: Anirec, place: Path) -> None:
     """A score of Unknown, missing and damaged portraits, a cyclic franchise: the rest is learned from."""
     write_animepop(place / "data" / "animepop")
     told = anirec(

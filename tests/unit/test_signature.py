@@ -4,7 +4,8 @@ import sys
 import pytest
 
 from anirec.annotation import fits
-from anirec.signature import UnknownTargetError, attribute, signature
+from anirec.definitions import UnknownTargetError
+from anirec.signature import attribute, signature
 
 
 def names(target: str) -> list[str]:
