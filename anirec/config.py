@@ -66,22 +66,21 @@ def expand(overrides: Sequence[str]) -> list[list[str]]:
 
 
 def left_to_jobs(overrides: Sequence[str]) -> list[str]:
-    """Overrides of a swept group's keys, as choices of one.
+    """Overrides of keys, as ones that add the key where it is not, if a group is swept over.
 
-    Hydra composes a multirun once without what it sweeps over, and would look for n_factors in the default model.
+    Hydra composes a multirun once without what it sweeps over, and would look for n_factors in the default model, or,
+    as a model brings its task, for dataset.sampling in the default task.
 
     >>> left_to_jobs(["model=svd,svdpp", "model.n_factors=80", "seed=1"])
-    ['model=svd,svdpp', 'model.n_factors=choice(80)', 'seed=1']
+    ['model=svd,svdpp', '++model.n_factors=80', 'seed=1']
     """
     read = parsed(overrides)
-    swept = {override.key_or_group for override in read if override.is_sweep_override()}
+    sweeps_groups = any(override.is_sweep_override() and "." not in override.key_or_group for override in read)
     left = []
     for override in read:
         line = override.input_line or ""
-        key, _, value = line.partition("=")
-        group, _, leaf = override.key_or_group.partition(".")
-        is_left = group in swept and leaf and value and not override.is_sweep_override()
-        left.append(f"{key}=choice({value})" if is_left else line)
+        is_plain = "." in override.key_or_group and line[0] not in "+~" and not override.is_sweep_override()
+        left.append(f"++{line}" if sweeps_groups and is_plain else line)
     return left
 
 

@@ -1,34 +1,20 @@
-"""`anirec data describe`: what is in a dataset, as ratings and as titles to be judged, in tables and a figure."""
+"""`anirec data describe`: what is in a dataset, as ratings, as titles to be judged, or as posts; tables and figures."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from hydra import compose, initialize_config_dir
-from hydra.errors import InstantiationException
-from hydra.utils import instantiate
-from omegaconf import DictConfig
-from rich.table import Table
-
-from anirec.atomic import replacing
-from anirec.checks import targets
-from anirec.composition import conf_folder, plain
-from anirec.config import COMPOSITION_ERRORS, parsed, report, validate
 from anirec.data.catalogue import FIRST, Catalogue, all_prepared, by_name
 from anirec.data.cleaning import Cleaning
 from anirec.data.extraneous import before_ablation, by_band, of_all, with_score
 from anirec.data.inventory import cleaning_steps, corpus_lines, facts, histogram
 from anirec.data.sources.source import Source
+from anirec.described import FORMATS, OF_ANY, composed, made, refuse_unread, show, write
 from anirec.errors import UserError
-from anirec.inventory import CONSOLE, check_name, source_of
+from anirec.inventory import CONSOLE, source_of
 from anirec.report.description import band_table, cleaning_table, correlation_table, grid
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-OF_ANY = ("dataset.source", "paths")  # the keys that a description depends on,
-OF_CORPUS = (*OF_ANY, "dataset.joined", "dataset.cleaning")  # and one of titles to be judged
-FORMATS = (".png", ".pdf", ".svg")
+OF_CORPUS = (*OF_ANY, "dataset.joined", "dataset.cleaning")  # what the description of titles depends on
 
 
 def show_description(name: str, overrides: Sequence[str], figure: Path | None) -> None:
@@ -43,7 +29,12 @@ def show_description(name: str, overrides: Sequence[str], figure: Path | None) -
     """
     if figure and figure.suffix.lower() not in FORMATS:
         raise UserError(f"--figure {figure}: expected a file that ends in {', '.join(FORMATS)}")
-    config = composed(name, overrides)
+    if "tags" in source_of(name)[0].columns:
+        from anirec.post_description import show_posts
+
+        show_posts(name, overrides, figure)
+        return
+    config = composed(name, overrides, datamodule="corpus", keys=OF_CORPUS)
     sources, cache = by_name(made(config.dataset.source), made(config.dataset.joined)), Path(config.paths.cache)
     prepared = all_prepared({FIRST: sources[FIRST]}, cache)
     lacking = lacking_columns(sources, prepared[FIRST].report)
@@ -61,61 +52,6 @@ def show_description(name: str, overrides: Sequence[str], figure: Path | None) -
         prepared |= all_prepared({key: source for key, source in sources.items() if key != FIRST}, cache)
         CONSOLE.print("Titles to be judged\n", style="bold")
         show_titles(Catalogue(sources, prepared), made(config.dataset.cleaning), figure)
-
-
-def composed(name: str, overrides: Sequence[str]) -> DictConfig:
-    """The config of the dataset as a corpus.
-
-    Raises:
-        UserError: Some override is wrong, as `anirec validate` would say it, or is not of `OF_CORPUS`.
-    """
-    whole = [f"dataset={name}", "datamodule@dataset=corpus", *overrides]
-    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        check_name(name)
-        try:
-            config = compose("config", whole)
-        except COMPOSITION_ERRORS as error:
-            found: Exception | None = error
-        else:
-            found = None
-    if found:
-        raise wrong(name, whole) from found
-    refuse_unread(name, overrides, OF_CORPUS)
-    parts = {key: part for key, part in plain(config.dataset).items() if f"dataset.{key}" in OF_CORPUS}
-    if problems := list(targets({"dataset": parts})):
-        raise UserError(report({problem: [] for problem in problems}, n_jobs=0))
-    return config
-
-
-def wrong(name: str, overrides: Sequence[str]) -> UserError:
-    """What `anirec validate` says of overrides that do not compose."""
-    source, _ = source_of(name)
-    makes_do = ["split=random", f"model={'popularity' if 'user_id' in source.columns else 'mean'}"]
-    try:
-        validate([*makes_do, *overrides])
-    except UserError as error:
-        return error
-    return UserError("Several values for a key: one description is made at a time.")
-
-
-def refuse_unread(name: str, overrides: Sequence[str], keys: tuple[str, ...], why: str = "") -> None:
-    """Raise a UserError if some override is of none of these keys."""
-    unread = [
-        override.input_line or ""
-        for override in parsed(overrides)
-        if not any(f"{override.key_or_group}.".startswith(f"{key}.") for key in keys)
-    ]
-    if unread:
-        told = f"{', '.join(unread)}: this changes nothing of what is said of {name}; what does: {', '.join(keys)}."
-        raise UserError(f"{told} {why}".strip())
-
-
-def made(node: DictConfig | None) -> Any:
-    """What the node's `_target_` makes of it; an error in there comes out as itself."""
-    try:
-        return instantiate(node, _convert_="all")
-    except InstantiationException as error:
-        raise error.__cause__ or error from None
 
 
 def lacking_columns(sources: Mapping[str, Source], report: Mapping[str, Any]) -> list[str]:
@@ -150,20 +86,3 @@ def show_titles(catalogue: Catalogue, cleaning: Cleaning, figure: Path | None) -
         CONSOLE.print(f"The figure is in {figure}", soft_wrap=True, markup=False)
     else:
         CONSOLE.print("--figure FILE.png draws words and main characters by score.")
-
-
-def show(table: Table) -> None:
-    CONSOLE.print(table)
-    CONSOLE.print()
-
-
-def write(figure: "Figure", path: Path) -> None:
-    """
-    Raises:
-        UserError: It cannot be written there.
-    """
-    try:
-        with replacing(path) as beside:
-            figure.savefig(beside, format=path.suffix[1:].lower())
-    except OSError as error:
-        raise UserError(f"--figure {path}: it cannot be written there: {error.strerror}") from None

@@ -10,6 +10,7 @@ import polars as pl
 from anirec.data import tables
 from anirec.data.duplicates import write_once
 from anirec.data.listed import READABLE, counted, marked, once_each, read_listed
+from anirec.data.posts_table import write_posts
 from anirec.data.sources.source import Source
 from anirec.errors import UserError
 
@@ -29,16 +30,21 @@ def build(source: Source, folder: Path, *, step: Step) -> None:
     """
     files = {path.name: path.stat().st_size for path in source.files()}
     step(f"reading {', '.join(files)}" if files else "generating")
-    rows = source.interactions()
+    rows, posts = source.interactions(), source.posts()
     # The small files first: what is wrong with them is known in seconds.
     listed = read_listed(source)
     for name, table in listed.items():
         demand_rows(source, name, table.lazy())
-    raw = None
+    raw = raw_posts = None
     if rows is not None:
-        raw = sink_raw(rows, folder / "raw.parquet")
+        raw = sink_raw(rows, tables.INTERACTIONS, "interactions", folder)
         demand_rows(source, "interactions", raw)
-    with_marks = ([] if raw is None else [raw]) + [table.lazy() for table in listed.values()]
+    if posts is not None:
+        raw_posts = sink_raw(posts, tables.POSTS, "posts", folder)
+        demand_rows(source, "posts", raw_posts)
+    with_marks = [table for table in (raw, raw_posts) if table is not None] + [
+        table.lazy() for table in listed.values()
+    ]
     marks = pl.concat([table.select(*tables.MARKS) for table in with_marks])
     notes = marks.filter(READABLE).drop_nulls("note").with_columns(pl.col("note").str.split(","))
     marks.filter(~READABLE).drop("note").sink_parquet(folder / "rejects.parquet")
@@ -53,6 +59,10 @@ def build(source: Source, folder: Path, *, step: Step) -> None:
         kept.write_parquet(folder / f"{name}.parquet")
         written[name] = kept.lazy()
         counts |= counted(name, listed[name], kept)
+    if raw_posts is not None:
+        step("numbering tags")
+        counts |= write_posts(raw_posts, folder)
+        written["posts"] = raw_posts.filter(READABLE).drop(*tables.MARKS)
     check_columns(source, written)
     source.draw(folder / PICTURES)
     report = {
@@ -64,14 +74,15 @@ def build(source: Source, folder: Path, *, step: Step) -> None:
         "empty_columns": [column for table in written.values() for column in empty_columns(table)],
         "facts": dict(source.facts()),
     }
-    (folder / "raw.parquet").unlink(missing_ok=True)
+    for path in folder.glob("raw_*.parquet"):
+        path.unlink()
     (folder / "report.json").write_text(json.dumps(report, indent=2, ensure_ascii=False), encoding="utf-8")
 
 
-def sink_raw(rows: pl.LazyFrame, path: Path) -> pl.LazyFrame:
+def sink_raw(rows: pl.LazyFrame, columns: Mapping[str, tables.Column], name: str, folder: Path) -> pl.LazyFrame:
     """All rows, typed, in file order, on disk: the dump itself is read once."""
-    rows = marked(rows)
-    tables.check(rows.drop("title", *tables.MARKS, strict=False), tables.INTERACTIONS, "interactions")
+    rows, path = marked(rows), folder / f"raw_{name}.parquet"
+    tables.check(rows.drop("title", *tables.MARKS, strict=False), columns, name)
     worth_a_place = pl.col("reason").is_not_null() | pl.col("note").is_not_null()
     rows.with_columns(pl.when(worth_a_place).then(pl.col("file", "line"))).sink_parquet(path)
     return pl.scan_parquet(path)

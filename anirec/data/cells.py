@@ -108,6 +108,11 @@ def number_between(low: float, high: float) -> Callable[[pl.Expr], pl.Expr]:
     return read
 
 
+def votes(column: str) -> Cell:
+    """A whole number, also below 0. pandas may have written it as 2.0."""
+    return Cell(column, lambda text: text.str.strip_suffix(".0").cast(pl.Int32, strict=False), "a whole number")
+
+
 def count(column: str, *, blank: tuple[str, ...] = UNKNOWN, dtype: type[pl.DataType] = pl.Int64) -> Cell:
     """A whole number as people write it: 200630, "941,889", "#187", 28.0."""
 
@@ -188,6 +193,16 @@ def parts(column: str) -> Cell:
     return Cell(column, read, "a list")
 
 
+def tags(column: str) -> Cell:
+    """Tags with a space between two, out of the same or out of a list, whose tags may hold spaces; "" for none."""
+
+    def read(text: pl.Expr) -> pl.Expr:
+        from_list = text.str.replace_all(" ", "_", literal=True).str.replace_all(BETWEEN, " ", literal=True)
+        return pl.when(text.str.contains(BETWEEN, literal=True)).then(from_list).otherwise(text)
+
+    return Cell(column, read, "tags", blank=())
+
+
 def identities(column: str) -> Cell:
     """A list of numeric ids as Python prints it, [5, 20]. It is matched, never evaluated."""
 
@@ -220,6 +235,20 @@ def moment(column: str) -> Cell:
         return text.str.to_datetime("%Y-%m-%d %H:%M:%S", time_unit="us", strict=False, cache=False)
 
     return Cell(column, read, "a time", blank=(*UNKNOWN, "1970-01-01 00:00:00", "0000-00-00 00:00:00"))
+
+
+def instant(column: str) -> Cell:
+    """A point in time in UTC: seconds since 1970, 2022-01-14T16:52:26.493-05:00, Fri Jan 14 21:52:26 +0000 2022."""
+
+    def read(text: pl.Expr) -> pl.Expr:
+        zoned = ("%Y-%m-%dT%H:%M:%S%.f%:z", "%a %b %d %H:%M:%S %z %Y")
+        moments = [text.str.to_datetime(form, time_unit="us", strict=False, time_zone="UTC") for form in zoned]
+        plain = text.str.strip_suffix(" UTC").str.to_datetime("%Y-%m-%d %H:%M:%S%.f", time_unit="us", strict=False)
+        since_1970 = pl.when(text.str.contains(r"^\d{1,10}$")).then(text).cast(pl.Int64, strict=False)
+        seconds = pl.from_epoch(since_1970, time_unit="s").cast(pl.Datetime("us"))
+        return pl.coalesce(*(moment.dt.replace_time_zone(None) for moment in moments), plain, seconds)
+
+    return Cell(column, read, "a time")
 
 
 def first_day(column: str) -> Cell:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from anirec.data.cleaning import Cleaning, Removed, n_words
@@ -13,6 +14,7 @@ from anirec.data.sources.source import Source
 def facts(source: Source, prepared: Prepared) -> list[tuple[str, str]]:
     """(what, how much) lines about the prepared tables."""
     lines = [] if prepared.interactions is None else rating_lines(prepared.interactions)
+    lines += [] if prepared.posts is None else post_lines(prepared.posts)
     lines += report_lines(prepared.report)
     return [*lines, ("columns", ", ".join(sorted(source.columns))), ("fingerprint", prepared.fingerprint)]
 
@@ -35,6 +37,19 @@ def rating_lines(interactions: Path) -> list[tuple[str, str]]:
     lines.append(("rating", f"{numbers['mean']:.3f} ± {numbers['deviation']:.3f}"))
     density = numbers["rated"] / (numbers["users"] * numbers["titles"])
     lines.append(("density", f"{density:.3%} of all user-title pairs are rated"))
+    return lines
+
+
+def post_lines(posts: Path) -> list[tuple[str, str]]:
+    rows = pl.read_parquet(posts, columns=["score", "timestamp"])
+    score = rows["score"].drop_nulls().to_numpy()
+    lines = [("posts", f"{len(rows):,}"), ("with a score", f"{len(score):,}")]
+    if len(score):
+        lines.append(("score", f"{score.mean():.3f} ± {score.std():.3f}, from {score.min()} to {score.max()}"))
+        lines.append(("score of 0", f"{(score == 0).mean():.1%} of posts"))
+    if rows["timestamp"].count():
+        first, last = np.sort(rows["timestamp"].drop_nulls().dt.date().to_numpy())[[0, -1]]
+        lines.append(("posted", f"{first} to {last}"))
     return lines
 
 

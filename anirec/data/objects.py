@@ -1,52 +1,90 @@
-"""Tolerant reading of a dump's JSON objects, one after another: a line each (JSON lines) or over several.
+"""Tolerant reading of a dump's JSON objects, one after another: a line each (JSON lines), over several, or in a list.
 
-The same rows as `anirec.data.records.read`: marks file, line, reason, text, then the values of the keys as text.
+The same rows as `anirec.data.dump.scan`: marks file, line, reason, text, then the values of the keys as text.
 
     {"mal_id": 1535, "title": "Death Note", "studios": ["Madhouse"]}  ->  "1535"  "Death Note"  "Madhouse"
+
+A file of any size is read as a stream. Lists of objects and the page that holds one may stand around them:
+`[{…}, {…}]`, `{"@attributes": {…}, "post": [{…}, {…}]}`.
 """
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import polars as pl
+from polars.io.plugins import register_io_source
 
 from anirec.data.cells import BETWEEN
 from anirec.data.layout import BROKEN, LONGEST_TEXT, NOT_UTF8, beginning
 
-NEXT = re.compile(r"\n[ \t]*(?=\{)")  # where reading goes on behind an object that is broken
-SPACE = re.compile(r"[\s,]*")
+LONGEST_OBJECT = 1 << 18  # characters; a longer one is a mistake
+PIECE = 1 << 14  # characters read at once; few, since an error of `json` counts the lines of all that stands before it
+ROWS_AT_ONCE = 5_000
+AROUND = re.compile(r'\s*\{\s*("@attributes"\s*:\s*\{[^{}]*\}\s*,\s*)?"posts?"\s*:\s*(?=\[)')  # of a page of an API
+# Where reading goes on behind an object that is broken: on a new line, or where an object within a line begins well.
+NEXT = re.compile(r'\n[ \t]*(?=\{)|,\s*(?=\{\s*["}])')
+SPACE = re.compile(r"[\s,\[\]}]*")
 DECODER = json.JSONDecoder(strict=False)  # dumps hold line breaks inside strings
 
 
-def read(path: Path, keys: tuple[str, ...]) -> pl.LazyFrame:
-    """Rows of a file that fits in memory; a list's parts are kept apart by `cells.BETWEEN`, null and absent are "".
+def scan(paths: Sequence[Path], keys: tuple[str, ...]) -> pl.LazyFrame:
+    """Rows of files, one after the other; a list's parts are kept apart by `cells.BETWEEN`, null and absent are "".
 
     Raises:
-        UserError: The file is empty, or packed.
+        UserError: A file is empty, or packed.
     """
-    beginning(path)
-    text = path.read_text(encoding="utf-8-sig", errors="replace")
-    columns = ["line", "reason", "text", *keys]
-    rows = [
-        (line, reason, raw[:LONGEST_TEXT] if reason else None, *(as_text(values.get(key)) for key in keys))
-        for line, reason, raw, values in objects(text)
-    ]
-    schema = {"line": pl.Int64, **dict.fromkeys(columns[1:], pl.String)}
-    table = pl.DataFrame(rows, schema=schema, orient="row").lazy()
-    return table.select(pl.lit(path.name).alias("file"), *columns)
+    for path in paths:
+        beginning(path)
+    schema: dict[str, Any] = {"file": pl.String, "line": pl.Int64, "reason": pl.String, "text": pl.String}
+    schema |= dict.fromkeys(keys, pl.String)
+
+    def read(
+        columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, _: int | None
+    ) -> Iterator[pl.DataFrame]:
+        rows = islice((row for path in paths for row in rows_of(path, keys)), n_rows)
+        while some := list(islice(rows, ROWS_AT_ONCE)):
+            table = pl.DataFrame(some, schema=schema, orient="row")
+            table = table if predicate is None else table.filter(predicate)
+            yield table if columns is None else table.select(columns)
+
+    return register_io_source(read, schema=schema)
 
 
-def objects(text: str) -> Iterator[tuple[int, str | None, str, dict[str, Any]]]:
+def rows_of(path: Path, keys: tuple[str, ...]) -> Iterator[tuple[Any, ...]]:
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
+        for line, reason, text, content in objects(file):
+            try:
+                values = [as_text(content.get(key)) for key in keys]
+            except RecursionError:
+                yield path.name, line, "lists in lists in lists", text[:LONGEST_TEXT], *[""] * len(keys)
+                continue
+            yield path.name, line, reason, text[:LONGEST_TEXT] if reason else None, *values
+
+
+def objects(file: TextIO) -> Iterator[tuple[int, str | None, str, dict[str, Any]]]:
     """Line number, reason, text and content of each object; no reason: it could be read.
 
-    >>> [row[:2] for row in objects('{"id": 1}\\n{"id": \\n{"id": 3}')]
+    >>> from io import StringIO
+    >>> [row[:2] for row in objects(StringIO('{"id": 1}\\n{"id": \\n{"id": 3}'))]
     [(1, None), (2, 'not JSON'), (3, None)]
+    >>> [row[3] for row in objects(StringIO('{"post": [{"id": 1}, {"id": 2}]}'))]
+    [{'id': 1}, {'id': 2}]
     """
-    line, counted, place = 1, 0, skip(text, 0)
-    while place < len(text):
+    text = file.read(PIECE)
+    page = AROUND.match(text)
+    line, counted, place = 1, 0, skip(text, page.end() if page else 0)
+    while True:
+        # An object is looked at only when it is there whole.
+        while len(text) - place < LONGEST_OBJECT and (more := file.read(PIECE)):
+            line, counted = line + text.count("\n", counted, place), 0
+            text = text[place:] + more
+            place = skip(text, 0)
+        if place == len(text):
+            return
         line, counted = line + text.count("\n", counted, place), place
         content, end, reason = decode(text, place)
         yield line, reason, text[place:end].rstrip(), content
@@ -71,8 +109,17 @@ def decode(text: str, place: int) -> tuple[dict[str, Any], int, str | None]:
 
 
 def as_text(value: Any) -> str:
+    """
+    >>> as_text([{"id": 5, "name": "1girl"}, "solo"]) == f"1girl{BETWEEN}solo"
+    True
+    """
     if value is None:
         return ""
     if isinstance(value, list):
         return BETWEEN.join(map(as_text, value))
-    return value.strip() if isinstance(value, str) else json.dumps(value)
+    if isinstance(value, dict) and "name" in value:
+        return as_text(value["name"])
+    if not isinstance(value, str):
+        return json.dumps(value)
+    # Half of a pair of surrogates can be escaped in JSON, but it is no text.
+    return value.strip().encode(errors="replace").decode()

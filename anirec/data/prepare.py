@@ -5,6 +5,7 @@
     items.parquet          columns of `tables.ITEMS`; every item of the interactions, and the others of the dump
     characters.parquet     columns of `tables.CHARACTERS`; each once
     appearances.parquet    columns of `tables.APPEARANCES`; each (item_id, character_id) once
+    posts.parquet, tags.parquet, tag_start.npy, tag_number.i4      see `anirec.data.posts_table`
     pictures/              what a generated dataset draws
     rejects.parquet        file, line, reason, text of every row that could not be read
     report.json            what was read, kept, removed, and why
@@ -60,6 +61,10 @@ class Prepared:
     @property
     def appearances(self) -> Path | None:
         return self.table("appearances")
+
+    @property
+    def posts(self) -> Path | None:
+        return self.table("posts")
 
     def table(self, name: str) -> Path | None:
         """The file of a table; None where the source has no such table."""

@@ -4,6 +4,7 @@
     items:         item_id=1535  title="Death Note"  genres=["Mystery", "Thriller"]  type="TV"  episodes=37  score=8.71
     characters:    character_id=71  name="L Lawliet"  description="L is a world-renowned detective."  portrait="71.png"
     appearances:   item_id=1535  character_id=71  role="Main"
+    posts:         post_id=5055267  score=5  tags="1girl absurdres arm_at_side"  age_rating="s"  width=4093
 
 A reader yields the columns that its dump has. Rows may also carry MARKS: where they come from, and whether they could
 be read; `prepare` takes the marks off.
@@ -84,11 +85,22 @@ APPEARANCES: Mapping[str, Column] = {
     "role": text("Main, Supporting, or null for anything else, staff included"),
 }
 
+POSTS: Mapping[str, Column] = {
+    "post_id": Column((pl.Int64(),), "the post's id", nullable=False),
+    "score": Column((pl.Int32(),), "votes up less votes down; null where nobody says"),
+    "tags": Column((pl.String(),), "the tags, a space between two; empty when there is none", nullable=False),
+    "timestamp": Column((pl.Datetime("us"),), "when it was posted, in the dump's own time zone"),
+    "age_rating": text("whom it is fit for, as the board says: safe, s, g, ..."),
+    "width": Column((pl.Int32(),), "pixels of the picture, or of its sample", low=0),
+    "height": Column((pl.Int32(),), "likewise", low=0),
+}
+
 TABLES: Mapping[str, Mapping[str, Column]] = {
     "interactions": INTERACTIONS,
     "items": ITEMS,
     "characters": CHARACTERS,
     "appearances": APPEARANCES,
+    "posts": POSTS,
 }
 
 MARKS: Mapping[str, pl.DataType] = {

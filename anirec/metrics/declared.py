@@ -86,7 +86,7 @@ class RowMetric:
         rows = [np.asarray(column, np.float64) for column in columns]
         with np.errstate(divide="ignore", invalid="ignore"):
             sums = [np.asarray(term.sum()) for term in self.terms(*rows)]
-            value = float(self.value(np.float64(len(rows[0])), *sums))
+            value = float(self.value(np.float64(max(map(np.size, rows))), *sums))
         return value if np.isfinite(value) else float("nan")
 
 

@@ -5,6 +5,7 @@ One row of `recommendations`: user 17, rank 3, item 4021, "Monster", score 8.62,
 """
 
 from dataclasses import dataclass
+from math import nan
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class ScoreRows:
-    """The evaluated titles of a split, (n,) each: row numbers of the titles, true and predicted scores, float32.
+    """The evaluated titles, or posts, of a split, (n,) each: their row numbers, true and predicted scores, float32.
 
     `span` is the distance in points from the lowest to the highest training score: what the unit scale divides by.
     """
@@ -68,13 +69,19 @@ class ScoreRows:
     index: Indices
     target: NDArray[np.floating]
     prediction: NDArray[np.floating]
-    span: float
+    span: float = nan
 
     @classmethod
-    def collected(cls, batches: list[tuple[Any, ...]], span: float) -> "ScoreRows":
+    def collected(cls, batches: list[tuple[Any, ...]], span: float = nan) -> "ScoreRows":
         """From the tensors (index, target, prediction) of every batch."""
         index, target, prediction = gathered(batches)
         return cls(index, target, prediction, span)
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def where(self, mask: NDArray[np.bool_]) -> "ScoreRows":
+        return ScoreRows(self.index[mask], self.target[mask], self.prediction[mask], self.span)
 
     @property
     def error(self) -> NDArray[np.float64]:

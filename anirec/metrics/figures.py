@@ -1,30 +1,14 @@
-"""Pictures of how well scores are predicted. Each fits a column of a page, in colours that survive grey printing.
-
-Matplotlib's objects alone: a Figure made here is in nobody's list of open ones, and needs no closing.
-"""
-
-from typing import Any
+"""Pictures of how well scores are predicted."""
 
 import numpy as np
 import polars as pl
 from matplotlib import rc_context
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from anirec.figures.style import BLUE, COLUMN, GREY, ORANGE, SMALL, STYLE, new_figure
 from anirec.metrics.bands import Bands
 
-COLUMN = 3.4  # inches: one column of two
-BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#808080"  # Okabe & Ito: told apart by all, and of unequal lightness
-STYLE: Any = {
-    "font.size": 8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "legend.frameon": False,
-    "lines.linewidth": 1.2,
-    "figure.dpi": 300,
-    "savefig.dpi": 300,
-}
 WHISKERS = (5, 95)
 
 
@@ -98,7 +82,7 @@ def residuals(predictions: pl.DataFrame, bands: Bands) -> Figure:
     axes.axhline(0, color="black", linestyle="--", linewidth=0.8)
     axes.boxplot(
         list(boxes.values()),
-        tick_labels=[f"{name}\nn = {len(errors)}" for name, errors in boxes.items()],
+        tick_labels=[f"{name}\n{len(errors):,}" for name, errors in boxes.items()],
         whis=WHISKERS,
         showfliers=False,
         widths=0.6,
@@ -108,14 +92,10 @@ def residuals(predictions: pl.DataFrame, bands: Bands) -> Figure:
         capprops={"color": BLUE},
         medianprops={"color": "black", "linewidth": 1.5},
     )
-    axes.set_xlabel("true score (points)")
+    axes.tick_params(axis="x", labelsize=SMALL)
+    axes.set_xlabel("true score (points), and how many have it")
     axes.set_ylabel("predicted less true score\n(points)")
     return figure
-
-
-def new_figure(*, height: float) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(COLUMN, height), layout="constrained")
-    return figure, figure.add_subplot()
 
 
 def spoken(band: str) -> str:

@@ -8,7 +8,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from anirec.metrics.figures import BLUE, COLUMN, GREY, STYLE
+from anirec.figures.style import BLUE, COLUMN, GREY, STYLE
 from anirec.report.description import band_name
 
 TICK = 6.5  # points: the counts of nine bands stand side by side

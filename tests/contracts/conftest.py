@@ -1,5 +1,6 @@
-"""What the promises of rating models and of score models have in common: composing, training, and which YAML to try."""
+"""What the promises of all models have in common: composing, training, and which YAML to try."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,26 +16,35 @@ from anirec.tracking.callbacks import LastAndBest
 
 Composed = Callable[..., Any]
 Trained = Callable[..., Any]
-SCORES = "override /task@_global_: scores"
+TASK = re.compile(r"override /task@_global_: (\w+)")
+USUAL = "ratings"  # the task of a YAML that overrides none
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Every model of the task that the test module is about."""
     if "name" in metafunc.fixturenames:
-        yamls = {path.stem: path.read_text() for path in sorted((conf_folder() / "model").glob("*.yaml"))}
-        wanted = metafunc.module.TASK == "scores"
-        metafunc.parametrize("name", [n for n, text in yamls.items() if (SCORES in text) == wanted], scope="module")
+        paths = sorted((conf_folder() / "model").glob("*.yaml"))
+        wanted = [path.stem for path in paths if task(path.read_text()) == metafunc.module.TASK]
+        metafunc.parametrize("name", wanted, scope="module")
+
+
+def task(text: str) -> str:
+    overridden = TASK.search(text)
+    return overridden[1] if overridden else USUAL
 
 
 @pytest.fixture(scope="module")
 def composed(request: pytest.FixtureRequest) -> Composed:
-    """The config of a model on the module's small dataset."""
+    """The config of a model on the module's small dataset; its `SHRUNK` values stand wherever there is such a key."""
 
     def compose_model(name: str) -> Any:
         with initialize_config_dir(str(conf_folder()), version_base="1.3"):
             config = compose("config", [f"model={name}", *request.module.SMALL])
         if "training" in config.model:
             config.model.training.epochs = 2
+        for key, value in getattr(request.module, "SHRUNK", {}).items():
+            if OmegaConf.select(config, key) is not None:
+                OmegaConf.update(config, key, value)
         return config
 
     return compose_model

@@ -56,7 +56,7 @@ class MalSeasonal(Dump):
 
     def items(self) -> pl.LazyFrame:
         [[path]] = self.found()
-        rows = objects.read(path, KEYS).with_columns(
+        rows = objects.scan([path], KEYS).with_columns(
             genres=pl.concat_str(GENRES, separator=cells.BETWEEN),
             aired_from=pl.col("aired_from").str.slice(0, len("2006-10-04")),
         )

@@ -64,6 +64,10 @@ class Source:
         """Columns of `tables.APPEARANCES`, like items; of duplicates the weightiest role counts."""
         return None
 
+    def posts(self) -> pl.LazyFrame | None:
+        """Columns of `tables.POSTS`, streamed, in file order; duplicates allowed (the first counts). None: no posts."""
+        return None
+
     def draw(self, folder: Path) -> None:
         """Write the pictures of a generated dataset into `folder`, which does not exist yet. Asked once."""
 
@@ -81,7 +85,7 @@ class Need:
     """One thing that a dump must have: a file under one of several names.
 
     Args:
-        names: File names, best first.
+        names: File names, best first; a pattern such as *.json stands for all files that match it.
         every: Read all of them that are there, not only the first.
         sample: A part of the dump, read only where none of `names` is there.
         optional: It may be absent; the tables that come from it alone are then absent too.
@@ -94,10 +98,10 @@ class Need:
 
     def find(self, folder: Path) -> list[Path]:
         """The files to read; empty if there is none."""
-        there = [path for name in self.names if (path := folder / name).is_file()]
+        there = [found for name in self.names if (found := sorted(filter(Path.is_file, folder.glob(name))))]
         if not there and self.sample and (folder / self.sample).is_file():
             return [folder / self.sample]
-        return there if self.every else there[:1]
+        return [path for found in (there if self.every else there[:1]) for path in found]
 
     def __str__(self) -> str:
         return (" and/or " if self.every else " or ").join(self.names) + (f" (or {self.sample})" if self.sample else "")

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from anirec.models.kernels.factors import Block, Factors, Rates, shared_with_numpy
-from anirec.models.kernels.threads import in_threads
+from anirec.threads import in_threads
 
 USERS_PER_TASK = 256
 # Sums may be reordered (SIMD), but NaN must stay NaN: it marks the rows without a rating.

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from anirec.models.kernels.threads import in_threads
+from anirec.threads import in_threads
 
 ITEMS_PER_TASK = 128
 USERS_PER_TASK = 64

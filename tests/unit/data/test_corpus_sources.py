@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from anirec.data.datamodule import RatingData
-from anirec.data.objects import read
+from anirec.data.objects import scan
 from anirec.data.prepare import Prepared, prepare
 from anirec.data.sources.animepop import AnimePop
 from anirec.data.sources.mal_2020 import ITEMS, Mal2020
@@ -194,17 +194,17 @@ def test_seasons_that_are_none_are_an_error(tmp_path: Path, seasons: str) -> Non
     [
         ('{"id": 1, "name": "a\nb"}\n{"id": 2}', [(1, None, "1", "a\nb"), (3, None, "2", "")]),
         ('{"id": 1, "name": "open\n{"id": 2}', [(1, "not JSON", "", ""), (2, None, "2", "")]),
-        ('[{"id": 1},\n {"id": 2}]', [(1, "not a JSON object", "", "")]),
+        ('[{"id": 1},\n {"id": 2}]', [(1, None, "1", ""), (2, None, "2", "")]),
         ('\ufeff{"id": 1.5,\r\n "name": "two\u2028lines"}\r\n', [(1, None, "1.5", "two\u2028lines")]),
         (f'{{"id": {"9" * 5000}}}\n{{"id": 2}}', [(1, "not JSON", "", ""), (2, None, "2", "")]),
-        (f'{"[" * 100_000}\n{{"id": 2}}', [(1, "not JSON", "", ""), (2, None, "2", "")]),
+        (f'{"[" * 100_000}\n{{"id": 2}}', [(2, None, "2", "")]),
     ],
     ids=["line break in a string", "open string", "array", "BOM, CRLF, over two lines", "huge number", "too deep"],
 )
 def test_json_objects(tmp_path: Path, text: str, rows: list[tuple]) -> None:
     path = tmp_path / "x.jsonl"
     path.write_text(text, encoding="utf-8", newline="")
-    assert read(path, ("id", "name")).collect().select("line", "reason", "id", "name").rows() == rows
+    assert scan([path], ("id", "name")).collect().select("line", "reason", "id", "name").rows() == rows
 
 
 def write_animepop(folder: Path, *, ids: bool = True) -> str:
@@ -294,6 +294,7 @@ def test_titles_need_no_ratings_but_ratings_do(tmp_path: Path, year: int) -> Non
     assert "rows_read" not in prepared.report
     data = RatingData(
         source=source,
+        joined=None,
         min_user_ratings=1,
         min_item_ratings=1,
         unrated="drop",

@@ -1,0 +1,87 @@
+"""Safebooru: posts of pictures with their tags and votes, out of the author's dump or the pages of an API.
+
+all_data.csv   alamson's dump on Kaggle, made from the site's API
+    id,created_at,rating,score,sample_url,sample_width,sample_height,preview_url,tags
+    1,1264803292,s,4,//…,850,1202,//…,1girl bag blue_hair
+*.json, *.jsonl   pages of the site's API, or posts as Danbooru's gives them; one object a post
+    {"id": 4021, "score": 2, "tags": "1girl solo", "rating": "safe", "width": 520, "height": 613, "change": 1264803292}
+    {"_id": 73510, "score": 2, "tag_string": ["2girls", "back-to-back"], "created_at": "2006-09-29T21:30:17.000-04:00"}
+
+The API answers a score of null where nobody has voted or it will not say: such posts count for the frequency of tags,
+and are never learned from. Pages overlap when posts come in while they are fetched: the first copy of a post counts.
+Tags may be escaped for HTML (`don&#039;t`); they are decoded.
+"""
+
+from pathlib import Path
+
+import polars as pl
+
+from anirec.data import cells, dump, objects
+from anirec.data.layout import Layout
+from anirec.data.sources.source import Dump, Need
+
+CSV = Layout(
+    header=(
+        "id",
+        "created_at",
+        "rating",
+        "score",
+        "sample_url",
+        "sample_width",
+        "sample_height",
+        "preview_url",
+        "tags",
+    ),
+    required=("id", "score", "tags"),
+    data={"id": r"\d+", "score": r"-?\d+"},
+)
+# What each column is called, by the dump, the site and Danbooru.
+NAMES = {
+    "post_id": ("id", "_id"),
+    "score": ("score",),
+    "tags": ("tag_string", "tags"),
+    "timestamp": ("created_at", "change"),
+    "age_rating": ("rating",),
+    "width": ("image_width", "width", "sample_width"),
+    "height": ("image_height", "height", "sample_height"),
+}
+
+
+class Safebooru(Dump):
+    """Posts with tags, score, time and size.
+
+    Args:
+        folder: The folder of all_data.csv, or of JSON files.
+    """
+
+    columns = frozenset({"post_id", "score", "tags", "timestamp", "age_rating", "width", "height"})
+    version = 1
+    origin = "https://www.kaggle.com/datasets/alamson/safebooru"
+    needs = (Need(("all_data.csv", "*.json", "*.jsonl")),)
+
+    def posts(self) -> pl.LazyFrame:
+        [paths] = self.found()
+        rows = rows_of(paths)
+        optional = {
+            "score": cells.votes("score"),
+            "tags": cells.tags("tags"),
+            "timestamp": cells.instant("timestamp"),
+            "age_rating": cells.label("age_rating"),
+            "width": cells.count("width", dtype=pl.Int32),
+            "height": cells.count("height", dtype=pl.Int32),
+        }
+        return cells.tidy(rows, required={"post_id": cells.identity("post_id")}, optional=optional)
+
+
+def rows_of(paths: list[Path]) -> pl.LazyFrame:
+    """Rows as text, their columns under our own names."""
+    if paths[0].suffix == ".csv":
+        rows, there = dump.scan(paths[0], CSV), frozenset(CSV.header)
+    else:
+        there = frozenset(name for names in NAMES.values() for name in names)
+        rows = objects.scan(paths, tuple(sorted(there)))
+    columns = {}
+    for column, names in NAMES.items():
+        given = [pl.when(pl.col(name) != "").then(pl.col(name)) for name in names if name in there]
+        columns[column] = pl.coalesce(*given, pl.lit(""))
+    return rows.select("file", "line", "reason", "text", **columns)

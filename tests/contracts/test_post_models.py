@@ -1,0 +1,88 @@
+"""Promises of every model of posts in conf/model, whoever wrote it: the test of a new model is its YAML."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+from anirec.data.posts import PostBatch, Posts
+from anirec.models.post import PostModel
+
+TASK = "posts"
+ANY = "tag_mean"
+SMALL = [
+    *("dataset.source.n_posts=4000", "dataset.source.n_tags=80", "dataset.source.n_groups=3"),
+    *("dataset.sampling.zeros=1000", "dataset.tags.min_posts=40"),
+]
+# Only where a model has such a key.
+SHRUNK = {
+    "model.components": 20,
+    "model.regressor.max_iter": 20,
+    "model.regressor.min_samples_split": 100,
+    "model.regressor.min_samples_leaf": 50,
+}
+
+
+def test_posts(data: Posts) -> PostBatch:
+    [batch] = data.test_dataloader()
+    return batch
+
+
+test_posts.__test__ = False  # type: ignore[attr-defined]
+
+
+def predicted(model: PostModel, batch: PostBatch) -> torch.Tensor:
+    with torch.no_grad():
+        return model(batch)
+
+
+def test_predicts_finite_scores_for_all_posts(model: PostModel, data: Posts) -> None:
+    scores = predicted(model, test_posts(data))
+    assert scores.shape == (len(data.population),)
+    assert scores.dtype == torch.float32
+    assert torch.isfinite(scores).all()
+    low, high = data.score[data.train].min(), data.score[data.train].max()
+    assert ((scores > low - 1) & (scores < high + 1)).all()
+
+
+def test_a_checkpoint_is_the_model_and_runs_no_code(loaded: PostModel, model: PostModel, data: Posts) -> None:
+    batch = test_posts(data)
+    torch.testing.assert_close(predicted(loaded, batch), predicted(model, batch), rtol=0, atol=0)
+
+
+def test_the_same_seed_gives_the_same_model(
+    name: str, model: PostModel, data: Posts, tmp_path: Path, trained: Callable[..., PostModel]
+) -> None:
+    again = trained(name, data, tmp_path)
+    batch = test_posts(data)
+    torch.testing.assert_close(predicted(again, batch), predicted(model, batch), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("as_text", [True, False])
+def test_a_posts_tags_written_out_are_the_post(loaded: PostModel, data: Posts, cache: Path, as_text: bool) -> None:
+    batch = test_posts(data)
+    number = batch.tag.tolist()
+    named = [
+        [loaded.tags[place] for place in number[first:last]]
+        for first, last in zip(batch.start[:-1].tolist(), batch.start[1:].tolist(), strict=True)
+    ]
+    rows = pl.DataFrame({"tags": [" ".join(tags) for tags in named] if as_text else named})
+    with torch.inference_mode():
+        scores, lacking = loaded.predict_rows(rows, cache=cache)
+    np.testing.assert_allclose(scores, predicted(loaded, batch), atol=1e-5)
+    assert lacking == {"posts without a known tag": named.count([])}
+
+
+def test_judges_posts_that_no_dataset_holds(loaded: PostModel, cache: Path) -> None:
+    """Known tags, in any order and twice, unknown ones, and none at all."""
+    rows = pl.DataFrame({"tags": ["solo 1girl", "1girl  unheard_of solo solo", "unheard_of", "", None]})
+    with torch.inference_mode():
+        scores, lacking = loaded.predict_rows(rows, cache=cache)
+    assert scores.shape == (5,)
+    assert np.isfinite(scores).all()
+    assert scores[0] == scores[1]
+    assert scores[2] == scores[3] == scores[4]
+    assert lacking == {"posts without a known tag": 3}
