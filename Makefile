@@ -17,10 +17,11 @@ setup: .venv/ready  ## a virtual environment with everything, in .venv (once; do
 	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable '.[dev]'
 	touch $@
 
-demo: setup  ## ten models on generated ratings and titles, then their comparison
+demo: setup  ## twelve models on generated ratings, titles and posts, then their comparison
 	$(BIN)/anirec run -m dataset=demo_ratings model=popularity,bias,item_knn,ease,svd,svdpp
 	$(BIN)/anirec run -m dataset=demo_corpus dataset.source.n_titles=600 model=mean,tfidf_ridge,fusion_synopsis,fusion
-	$(BIN)/anirec compare outputs/demo_ratings outputs/demo_corpus
+	$(BIN)/anirec run -m dataset=demo_tags model=tag_median,tag_pca_ols
+	$(BIN)/anirec compare outputs/demo_ratings outputs/demo_corpus outputs/demo_tags
 
 test: setup  ## all tests
 	$(BIN)/python -m pytest
@@ -31,8 +32,9 @@ check: setup  ## format, lint, types, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: setup  ## speed and memory beside Surprise, measured in one run
+bench: setup  ## speed and memory beside Surprise and scikit-learn, measured in one run
 	$(BIN)/python -m experiments.benchmarks
+	$(BIN)/python -m experiments.benchmarks.tags
 
 clean:  ## remove the virtual environment
 	rm -rf .venv

@@ -87,7 +87,7 @@ def compare(
 @app.command()
 def predict(
     run: Annotated[Path, typer.Argument(help="A finished run's folder.")],
-    input: Annotated[Path, typer.Option(help="Rows with user_id and item_id, or synopsis: .csv, .jsonl, .parquet.")],  # noqa: A002
+    input: Annotated[Path, typer.Option(help="Rows of user_id and item_id, of synopsis, or of tags.")],  # noqa: A002
     output: Annotated[Path, typer.Option(help="The same rows with a prediction: .csv, .jsonl or .parquet.")],
 ) -> None:
     """New rows through a finished run's best model."""
@@ -96,6 +96,74 @@ def predict(
     counts = predict_rows(run, input=input, output=output)
     lacking = ", ".join(f"{what}: {count}" for what, count in counts.items() if what != "rows")
     typer.echo(f"{counts['rows']} predictions in {output}; {lacking}")
+
+
+@app.command(short_help="What to watch next, for a user of the data or for anybody else; with reasons.")
+def recommend(
+    run: Annotated[Path, typer.Argument(help="A finished run's folder, of a model that ranks titles for users.")],
+    *,
+    user: Annotated[str | None, typer.Option(help="Id of a user of the run's data.")] = None,
+    likes: Annotated[list[str] | None, typer.Option(help='Titles and ratings: "Cowboy Bebop=9; Monster=10".')] = None,
+    k: Annotated[int, typer.Option("-k", min=1, help="Length of the list.")] = 10,
+    types: Annotated[list[str] | None, typer.Option("--type", help="TV,Movie: any of them.")] = None,
+    genre: Annotated[list[str] | None, typer.Option(help="At least one of these genres.")] = None,
+    not_genre: Annotated[list[str] | None, typer.Option(help="None of these genres.")] = None,
+    year: Annotated[str | None, typer.Option(help="First on air in 1998, 2005-2015, 2010- or -1999.")] = None,
+    min_ratings: Annotated[int, typer.Option(min=0, help="Rated by at least so many people.")] = 0,
+    adult: Annotated[bool, typer.Option("--adult", help="Adult titles too.")] = False,
+    seen: Annotated[bool, typer.Option("--seen", help="Also what they have seen.")] = False,
+    personal: Annotated[float, typer.Option(help="0: as the model ranks; up to 1: less what it tells anybody.")] = 0.0,
+    novelty: Annotated[float, typer.Option(help="0: the best scores; up to 1: lesser known and more varied.")] = 0.0,
+    csv: Annotated[Path | None, typer.Option(help="Write the list here.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the list here.")] = None,
+) -> None:
+    """What to watch next, for a user of the run's data or for anybody else, with reasons.
+
+    Titles are found whatever their capitals and punctuation, in any language that the data know; #1535 is a title's id.
+    """
+    from anirec.data.wanted import Wanted, listed, years
+    from anirec.recommend import recommend as show
+
+    wanted = Wanted(
+        types=listed(types or []),
+        genres=listed(genre or []),
+        not_genres=listed(not_genre or []),
+        years=years(year),
+        min_ratings=min_ratings,
+        adult=adult,
+    )
+    show(
+        run,
+        user=user,
+        likes=likes or [],
+        k=k,
+        wanted=wanted,
+        personal=personal,
+        novelty=novelty,
+        seen=seen,
+        csv=csv,
+        json=json,
+    )
+
+
+@app.command(short_help="Who would love a title that does not exist yet: score, fans, tastes, nearest titles.")
+def fanbase(
+    run: Annotated[Path, typer.Argument(help="A finished run's folder, of model=hybrid; best with split=whole_items.")],
+    *,
+    input: Annotated[Path, typer.Option(help="One title or a list: .json, or .jsonl with one a line.")],  # noqa: A002
+    tastes: Annotated[int, typer.Option(min=1, help="Into how many tastes users are divided.")] = 8,
+    threshold: Annotated[float, typer.Option(help="Who rates a title so high is a fan.")] = 8.0,
+    nearest: Annotated[int, typer.Option(min=0, help="How many of the nearest existing titles are named.")] = 5,
+    json: Annotated[Path | None, typer.Option(help="Write everything here.")] = None,
+) -> None:
+    """Who would love a title that does not exist yet: expected score and share of fans, and the tastes they come from.
+
+    A title is an object such as {"title": "Paper Kingdom", "type": "TV", "genres": ["Comedy", "School"]}. Users count
+    as often as they rate. Lift: how much more a taste would give it than others, were all equally generous.
+    """
+    from anirec.fanbase import fanbase as show
+
+    show(run, input=input, tastes=tastes, threshold=threshold, nearest=nearest, json=json)
 
 
 data = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="What datasets there are, and what is in them.")
@@ -124,10 +192,11 @@ def describe_dataset(
     overrides: Annotated[
         list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Such as dataset.cleaning.ablate_below=0.2.")
     ] = None,
-    figure: Annotated[Path | None, typer.Option(help="Draw titles by score here: .png, .pdf or .svg.")] = None,
+    figure: Annotated[Path | None, typer.Option(help="Draw titles or posts here: .png, .pdf or .svg.")] = None,
 ) -> None:
     """Counts and histogram of ratings; of titles with synopsis and score, what cleaning drops, and by score the length
-    of synopses and the number of main characters, which ought to say nothing of it."""
+    of synopses and the number of main characters, which ought to say nothing of it; of posts, their scores, what tags
+    do to them, and which tags go together."""
     from anirec import description
 
     description.show_description(name, overrides or [], figure)

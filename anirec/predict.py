@@ -25,8 +25,11 @@ WRITERS = {".csv": pl.DataFrame.write_csv, ".jsonl": pl.DataFrame.write_ndjson, 
 MODEL_CLASS = "anirec.models.base.Model"
 KNN = ("KNNBasic", "KNNWithMeans", "KNNWithZScore", "KNNBaseline")
 ALGORITHMS = ("SVD", "SVDpp", "NMF", "SlopeOne", "CoClustering", "BaselineOnly", "NormalPredictor", *KNN)
-PARTS = frozenset([*(f"surprise.{name}" for name in ALGORITHMS), "anirec.models.training.Training"])
+OURS = ("anirec.models.training.Training", "anirec.models.two_part.TwoPart")
+PARTS = frozenset([*(f"surprise.{name}" for name in ALGORITHMS), *OURS])
 BRANCH = "anirec.features.branch.Branch"
+# Estimators of scikit-learn compute only, too, but for one argument: a folder from which some of them unpickle.
+ESTIMATOR, UNPICKLES = "sklearn.base.BaseEstimator", "memory"
 
 
 def predict(run: Path, *, input: Path, output: Path) -> dict[str, int]:  # noqa: A002 (the option's name)
@@ -130,6 +133,8 @@ def check_trusted(node: Any, *, is_model: bool = True) -> None:
             known = descends(str(target), MODEL_CLASS) if is_model else is_part(str(target))
             if not known:
                 raise UserError(f"config.yaml: model names {target}, which is no anirec model; it is not run")
+            if str(target).startswith("sklearn.") and node.get(UNPICKLES) is not None:
+                raise UserError(f"config.yaml: {target} with {UNPICKLES} would load files that run code; it is not run")
         for value in node.values():
             check_trusted(value, is_model=False)
     elif isinstance(node, list):
@@ -138,4 +143,6 @@ def check_trusted(node: Any, *, is_model: bool = True) -> None:
 
 
 def is_part(target: str) -> bool:
-    return target in PARTS or descends(target, BRANCH)
+    if target.startswith("sklearn."):
+        return descends(target, ESTIMATOR)
+    return target in PARTS or any(descends(target, kind) for kind in (BRANCH, MODEL_CLASS))

@@ -87,7 +87,7 @@ def job(config: DictConfig) -> float | None:
         with RunFolder(
             path, config=OmegaConf.to_yaml(config, resolve=True), identity=identity(config, chosen)
         ) as folder:
-            announce(path, f"job {chosen.job.num}: {' '.join(chosen.overrides.task)}" if is_sweep else "run")
+            announce(path, f"job {chosen.job.num}: {' '.join(typed(chosen))}" if is_sweep else "run")
             if is_sweep:
                 folder.join(Path(chosen.sweep.dir), chosen.job.num)
             metrics = experiment(config, folder)
@@ -148,9 +148,14 @@ def identity(config: DictConfig, chosen: HydraConf) -> dict[str, object]:
         "sweep": config.run.sweep,
         "tags": list(config.tags),
         "objective": config.objective,
-        "overrides": list(chosen.overrides.task),
+        "overrides": typed(chosen),
         "config_hash": config_hash(config),
     }
+
+
+def typed(chosen: HydraConf) -> list[str]:
+    """The overrides as the user typed them; see `anirec.config.left_to_jobs`."""
+    return [override.removeprefix("++") for override in chosen.overrides.task]
 
 
 def config_dirs(chosen: HydraConf) -> list[str]:

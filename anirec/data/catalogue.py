@@ -37,7 +37,7 @@ class Catalogue:
         """
         characters, dropped = cleaning.characters(self.characters())
         cast = self.links.join(characters, on="character_id", maintain_order="left")
-        titles = self.items().join(by_title(cast), on="item_id", how="left", maintain_order="left")
+        titles = self.described_items().join(by_title(cast), on="item_id", how="left", maintain_order="left")
         empty = [pl.col(name).fill_null([]) for name in OF_CHARACTERS]
         titles = titles.with_columns(*empty, pl.col("n_main_characters").fill_null(0))
         n_read = len(titles)
@@ -57,16 +57,21 @@ class Catalogue:
         alone = -1 - pl.int_range(pl.len(), dtype=pl.Int32)
         return titles.with_columns(pl.col("cluster").fill_null(alone).rank("dense").cast(pl.Int32) - 1)
 
+    def described_items(self) -> pl.DataFrame:
+        """Items to be judged: with `poster`, null where there is none."""
+        table = self.items()
+        if "synopsis" not in table.columns or "score" not in table.columns:
+            raise UserError(f"{self.sources[FIRST].name} has no synopses with scores: it is no corpus")
+        return table if "poster" in table.columns else table.with_columns(poster=pl.lit(None, pl.String))
+
     def items(self) -> pl.DataFrame:
-        """The first source's items with what the others add; paths of pictures absolute."""
+        """The first source's items with what the others add; paths of pictures absolute. Empty without any items."""
         table: pl.DataFrame | None = None
         for name, made in self.prepared.items():
             if made.items is not None:
                 more = self.located(name, pl.read_parquet(made.items), "poster")
                 table = more if table is None else joined_in(table, more)
-        if table is None or "synopsis" not in table.columns or "score" not in table.columns:
-            raise UserError(f"{self.sources[FIRST].name} has no synopses with scores: it is no corpus")
-        return table if "poster" in table.columns else table.with_columns(poster=pl.lit(None, pl.String))
+        return pl.DataFrame() if table is None else table
 
     def characters(self) -> pl.DataFrame:
         """character_id, name, description, portrait (absolute path) of every main character of any source."""

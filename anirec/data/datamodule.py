@@ -1,6 +1,6 @@
 """RatingData: a dump's interactions, filtered, indexed and split, as Lightning wants them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -10,10 +10,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from anirec.data.base import Data
+from anirec.data.catalogue import FIRST, Catalogue, all_prepared, by_name
 from anirec.data.filters import k_core
 from anirec.data.fingerprint import digest
-from anirec.data.interactions import Interactions, RatingBatch, UserBlocks
-from anirec.data.prepare import prepare
+from anirec.data.history_splits import GIVEN
+from anirec.data.interactions import UNKNOWN, Interactions, RatingBatch, UserBlocks
 from anirec.data.sources.source import Source
 from anirec.data.splits import TEST, TRAIN, VAL, Split, check_parts
 from anirec.data.vocabulary import Vocabulary
@@ -25,6 +26,8 @@ class RatingData(Data):
 
     Args:
         source: The dump's reader.
+        joined: Readers of further dumps with the same item ids, by any name: what they say of the source's titles is
+            joined in. Of a column that several have, the first counts.
         min_user_ratings: Users with fewer ratings are dropped, and so on with items until both hold (k-core).
         min_item_ratings: Likewise for items.
         unrated: Whether models that use rows without a rating get them. Either way nobody is recommended what they
@@ -33,13 +36,14 @@ class RatingData(Data):
         cache: Folder of prepared tables.
 
     After `setup`: `n_users`, `n_items`; `users` (n_users,) raw ids; `items`, one row per item index with its metadata;
-    `train`, `val`, `test`, `unrated`, `train_and_unrated`: Interactions.
+    `train`, `val`, `test`, `given` (see `history_splits`), `unrated`, `train_and_unrated`: Interactions.
     """
 
     def __init__(
         self,
         *,
         source: Source,
+        joined: Mapping[str, Source | None] | None,
         min_user_ratings: int,
         min_item_ratings: int,
         unrated: Literal["drop", "keep"],
@@ -47,18 +51,20 @@ class RatingData(Data):
         cache: str,
     ) -> None:
         super().__init__()
-        self.source, self.split, self.cache = source, split, Path(cache)
+        self.sources = by_name(source, joined)
+        self.split, self.cache = split, Path(cache)
         self.min_user_ratings, self.min_item_ratings, self.unrated_rows = min_user_ratings, min_item_ratings, unrated
 
     def prepare_data(self) -> None:
         """Fill the cache, once a machine."""
-        prepare(self.source, self.cache)
+        all_prepared(self.sources, self.cache)
 
     def load(self) -> None:
-        self.prepared = prepare(self.source, self.cache)
-        if self.prepared.interactions is None:
-            raise UserError(self.source.without_interactions())
-        table = pl.read_parquet(self.prepared.interactions)
+        self.prepared = all_prepared(self.sources, self.cache)
+        interactions = self.prepared[FIRST].interactions
+        if interactions is None:
+            raise UserError(self.sources[FIRST].without_interactions())
+        table = pl.read_parquet(interactions)
         rated, unrated = table.filter(pl.col("rating").is_not_null()), table.filter(pl.col("rating").is_null())
         users, items = Vocabulary(rated["user_id"]), Vocabulary(rated["item_id"])
         rated = indexed(rated, users, items)
@@ -78,23 +84,26 @@ class RatingData(Data):
         rated = indexed(rated, self.user_vocabulary, self.item_vocabulary)
         self.items = self.catalogue()
         self.parts = self.split.assign(rated)
-        self.train, self.val, self.test = (
-            self.interactions(rated.filter(pl.Series(self.parts == part))) for part in (TRAIN, VAL, TEST)
+        self.train, self.val, self.test, self.given = (
+            self.interactions(rated.filter(pl.Series(self.parts == part))) for part in (TRAIN, VAL, TEST, GIVEN)
         )
         check_parts(self.split, {"train": len(self.train), "val": len(self.val), "test": len(self.test)}, "ratings")
         unrated = indexed(unrated, self.user_vocabulary, self.item_vocabulary)
-        self.unrated = self.interactions(unrated.filter((pl.col("user") >= 0) & (pl.col("item") >= 0)))
+        unrated = unrated.filter((pl.col("user") >= 0) & (pl.col("item") >= 0))
+        self.unrated = self.interactions(unrated)
+        self.may_train = self.split.may_train(unrated, rated, self.parts)
 
     def catalogue(self) -> pl.DataFrame:
         """(n_items, …): the metadata of every item, in index order."""
         order = self.item_vocabulary.ids.alias("item_id").to_frame()
-        items = pl.read_parquet(self.prepared.folder / "items.parquet")
+        items = Catalogue(self.sources, self.prepared).items()
         return order.join(items, on="item_id", how="left", maintain_order="left")
 
     def interactions(self, rows: pl.DataFrame) -> Interactions:
         columns = (rows["user"], rows["item"], rows["rating"].fill_null(float("nan")))
         user, item, rating = (column.to_numpy(writable=True) for column in columns)
-        return Interactions(user, item, rating, self.n_users)
+        time = rows["timestamp"].to_physical().fill_null(UNKNOWN).to_numpy() if "timestamp" in rows.columns else None
+        return Interactions(user, item, rating, self.n_users, time)
 
     @property
     def users(self) -> NDArray[Any]:
@@ -102,13 +111,15 @@ class RatingData(Data):
 
     @cached_property
     def train_and_unrated(self) -> Interactions:
-        """Training ratings and, where the dataset keeps them, interactions without one."""
-        if self.unrated_rows == "drop" or not len(self.unrated):
+        """Training ratings and, where the dataset keeps them, interactions without one that the split lets train."""
+        if self.unrated_rows == "drop" or not self.may_train.any():
             return self.train
-        columns = ("user", "item", "rating")
-        user, item, rating = (np.concatenate([getattr(self.train, c), getattr(self.unrated, c)]) for c in columns)
-        order = np.lexsort((item, user))
-        return Interactions(user[order], item[order], rating[order], self.n_users)
+        return self.train.and_also(self.unrated.where(self.may_train))
+
+    @cached_property
+    def history(self) -> Interactions:
+        """What models may know of users when they answer: the training ratings and the given ones."""
+        return self.train.and_also(self.given)
 
     @property
     def filters(self) -> dict[str, int | str]:
@@ -117,6 +128,25 @@ class RatingData(Data):
             "min_item_ratings": self.min_item_ratings,
             "unrated": self.unrated_rows,
         }
+
+    @property
+    def tables(self) -> dict[str, pl.DataFrame]:
+        """What recommending from the run folder alone takes: `items`, with their training ratings counted; and `seen`.
+
+        `seen` holds the user_id, item_id and rating (null where there is none) of all that anybody has seen, by user.
+        """
+        year = [pl.col("aired_from").dt.year().alias("year")] if "aired_from" in self.items.columns else []
+        told = [column for column in OF_ITEMS if column in self.items.columns]
+        n_ratings = pl.Series(np.bincount(self.train.item, minlength=self.n_items))
+        parts = (self.train, self.val, self.test, self.given, self.unrated)
+        rows = [pl.DataFrame({column: getattr(part, column) for column in INDEXED}) for part in parts]
+        seen = pl.concat(rows).sort("user", "item")
+        seen = seen.select(
+            user_id=self.user_vocabulary.ids.gather(seen["user"]),
+            item_id=self.item_vocabulary.ids.gather(seen["item"]),
+            rating=pl.col("rating").fill_nan(None),
+        )
+        return {"items": self.items.select(*told, *year, n_ratings=n_ratings), "seen": seen}
 
     def state_dict(self) -> dict[str, Any]:
         """Both vocabularies, so that a checkpoint knows its users and items by their own ids."""
@@ -130,17 +160,28 @@ class RatingData(Data):
 
     @property
     def facts(self) -> dict[str, float]:
-        return self.prepared.report["facts"]
+        return self.prepared[FIRST].report["facts"]
 
     def provenance(self) -> dict[str, Any]:
-        data = digest(self.prepared.fingerprint, self.filters)
+        # What is joined in changes no row: runs with and without it may be ranked together.
+        data = digest(self.prepared[FIRST].fingerprint, self.filters)
+        n_items = {f"n_items_{name}": len(np.unique(getattr(self, name).item)) for name in ("train", "val", "test")}
         return {
-            "data": {"fingerprint": data, "n_users": self.n_users, "n_items": self.n_items, **self.prepared.report},
-            "split": {**self.split.provenance(self.parts, data), "n_unrated": len(self.unrated)},
+            "data": {
+                "fingerprint": data,
+                "sources": {name: made.fingerprint for name, made in self.prepared.items()},
+                "n_users": self.n_users,
+                "n_items": self.n_items,
+                **self.prepared[FIRST].report,
+            },
+            "split": {**self.split.provenance(self.parts, data), "n_unrated": len(self.unrated), **n_items},
         }
 
 
 EVALUATION_ROWS = 1 << 18
+INDEXED = ("user", "item", "rating")
+NAMES = ("title", "title_english", "title_japanese", "synonyms")
+OF_ITEMS = ("item_id", *NAMES, "type", "genres", "episodes", "age_rating", "score")  # what a person asks of a title
 
 
 def indexed(rows: pl.DataFrame, users: Vocabulary, items: Vocabulary) -> pl.DataFrame:

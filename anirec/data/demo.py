@@ -51,7 +51,7 @@ class World:
         self.n_ratings = np.clip(spread / spread.mean() * ratings_per_user, 3, n_items // 2).astype(np.int64)
 
     def interactions(self, block: int = 500) -> pl.DataFrame:
-        """Columns user_id, item_id (int64, from 1) and rating (float32); `block` users at a time bound the memory."""
+        """user_id, item_id (int64, from 1), rating (float32), timestamp; `block` users at a time bound the memory."""
         n_users = len(self.user_bias)
         return pl.concat([self.ratings_of(np.arange(s, min(s + block, n_users))) for s in range(0, n_users, block)])
 
@@ -69,7 +69,20 @@ class World:
         row, item = np.nonzero(kept)[0], chosen[kept]
         mean = self.mean(users[row], item)
         rating = np.clip(np.rint(mean + rng.normal(0, self.noise, len(mean))), 1, 10)
-        return pl.DataFrame({"user_id": users[row] + 1, "item_id": item + 1, "rating": rating.astype(np.float32)})
+        return pl.DataFrame(
+            {
+                "user_id": users[row] + 1,
+                "item_id": item + 1,
+                "rating": rating.astype(np.float32),
+                "timestamp": self.times(users, most)[kept],
+            }
+        )
+
+    def times(self, users: NDArray[np.int64], most: int) -> NDArray[np.datetime64]:
+        """(U, most): when each user rated their first, second, … title, some days apart."""
+        rng = np.random.default_rng((self.seed, users[0], most))
+        days = rng.uniform(0, 2000, (len(users), 1)) + rng.exponential(5, (len(users), most)).cumsum(1)
+        return np.datetime64("2012-01-01", "us") + (days * 86400).astype("timedelta64[s]")
 
     def mean(self, user: NDArray[np.int64], item: NDArray[np.int64]) -> NDArray[np.float32]:
         """(n,): the mean before noise, rounding and cutting."""

@@ -14,6 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from anirec.errors import UserError
+
+UNKNOWN = np.iinfo(np.int64).min  # of a time
+
 
 class RatingBatch(NamedTuple):
     """Rows of interactions as a model sees them; all three have shape (B,).
@@ -27,17 +31,63 @@ class RatingBatch(NamedTuple):
     rating: Tensor
 
 
+def distinct(batch: RatingBatch) -> RatingBatch:
+    """Known users and items only, sorted by both, each pair once with its last rating.
+
+    >>> user, item, rating = torch.tensor([0, 0, 0, 0]), torch.tensor([7, 4, -1, 7]), torch.tensor([1.0, 2.0, 3.0, 4.0])
+    >>> distinct(RatingBatch(user, item, rating))
+    RatingBatch(user=tensor([0, 0]), item=tensor([4, 7]), rating=tensor([2., 4.]))
+    """
+    known = (batch.user >= 0) & (batch.item >= 0)
+    user, item, rating = (column[known] for column in batch)
+    n_items = int(item.max()) + 1 if len(item) else 1
+    pair, order = torch.sort(user * n_items + item, stable=True)
+    is_last = torch.ones_like(pair, dtype=torch.bool)
+    is_last[:-1] = pair.diff() > 0
+    return RatingBatch(*(column[order[is_last]] for column in (user, item, rating)))
+
+
 @dataclass(frozen=True)
 class Interactions:
-    """Rows sorted by (user, item): `user`, `item` int32 and `rating` float32, all (n,)."""
+    """Rows sorted by (user, item): `user`, `item` int32 and `rating` float32, all (n,).
+
+    `time` is int64 (n,), in any unit, UNKNOWN where nothing tells it; None for data without times.
+    """
 
     user: NDArray[np.int32]
     item: NDArray[np.int32]
     rating: NDArray[np.float32]
     n_users: int
+    time: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.user)
+
+    def and_also(self, other: "Interactions") -> "Interactions":
+        """These rows and those, sorted by (user, item); the time is kept if both know it."""
+        if not len(other):
+            return self
+        user, item, rating = (np.concatenate([getattr(self, c), getattr(other, c)]) for c in ("user", "item", "rating"))
+        order = np.lexsort((item, user))
+        time = None
+        if self.time is not None and other.time is not None:
+            time = np.concatenate([self.time, other.time])[order]
+        return Interactions(user[order], item[order], rating[order], self.n_users, time)
+
+    def where(self, mask: NDArray[np.bool_]) -> "Interactions":
+        time = None if self.time is None else self.time[mask]
+        return Interactions(self.user[mask], self.item[mask], self.rating[mask], self.n_users, time)
+
+    def in_order_of_time(self) -> "Interactions":
+        """The rows of each user from the oldest to the newest; those of one time by item, those of unknown time first.
+
+        Raises:
+            UserError: No row has a time.
+        """
+        if self.time is None or (self.time == UNKNOWN).all():
+            raise UserError("No row of this dataset has a timestamp: nothing tells what came first.")
+        order = np.lexsort((self.time, self.user))
+        return Interactions(self.user[order], self.item[order], self.rating[order], self.n_users, self.time[order])
 
     @cached_property
     def indptr(self) -> NDArray[np.int64]:

@@ -32,6 +32,16 @@ class Split(ABC):
     def assign(self, rows: pl.DataFrame) -> Parts:
         """(n,) uint8: the part of each row."""
 
+    def may_train(self, unrated: pl.DataFrame, rated: pl.DataFrame, parts: Parts) -> NDArray[np.bool_]:
+        """(m,): which rows without a rating, which are in no part, give nothing away of the held-out ones.
+
+        Args:
+            unrated: The rows asked about.
+            rated: The rows that were split.
+            parts: Theirs.
+        """
+        return np.ones(len(unrated), dtype=bool)
+
     def provenance(self, parts: Parts, data: str) -> dict[str, Any]:
         """Which split this is of the data with that fingerprint; those of one `family` may be averaged."""
         settings = {"split": type(self).__name__, **vars(self)}
@@ -90,6 +100,10 @@ class Temporal(Split):
         parts[timed] = parts_in_order(latest_first, n_test, n_val)
         return parts
 
+    def may_train(self, unrated: pl.DataFrame, rated: pl.DataFrame, parts: Parts) -> NDArray[np.bool_]:
+        first_held_out = rated["timestamp"].filter(pl.Series(parts != TRAIN)).min()
+        return (unrated["timestamp"] < first_held_out).fill_null(True).to_numpy()
+
 
 class KFold(Split):
     """Rows at random in `folds` equal parts; one of them tests. Run all with `-m split.fold=0,1,2,3,4`.
@@ -146,22 +160,16 @@ class PerUser(Split):
         return parts
 
 
-class Cluster(Split):
-    """Whole franchises at random: titles that share a main character, transitively, are on one side.
-
-    The shares are met to the title if any choice of clusters does, else as closely as one can. A cluster that would
-    make more than a tenth of a part trains, unless the share cannot be met without it: crossovers tie hundreds of
-    titles together, and a test set that is one franchise says nothing of the others.
+class WholeItems(Split):
+    """All ratings of some titles: what nobody has rated yet must be recommended by what is known of it.
 
     Args:
         test: Share of all titles; 0 < test < 1.
-        val: Share of all titles, whole clusters too; 0 validates nothing.
-        seed: Of the split alone. Results over several are averaged: much depends on what is in the test set.
-
-    Source: Armenta-Segura & Sidorov, PeerJ CS 11:e2715, 2025 (who had no third part).
+        val: Likewise; 0 validates nothing.
+        seed: Of the split alone. Results over several are averaged: much depends on which titles test.
     """
 
-    requires = frozenset({"character_id"})
+    requires = frozenset({"user_id", "item_id"})
     replicate = "seed"
 
     def __init__(self, *, test: float, val: float, seed: int) -> None:
@@ -169,60 +177,12 @@ class Cluster(Split):
         self.test, self.val, self.seed = test, val, seed
 
     def assign(self, rows: pl.DataFrame) -> Parts:
-        cluster = rows["cluster"].to_numpy()
-        sizes = np.bincount(cluster)
-        part = np.full(len(sizes), TRAIN, dtype=np.uint8)
-        order = np.random.default_rng(self.seed).permutation(len(sizes))
-        for name, share in ((TEST, self.test), (VAL, self.val)):
-            n_wanted = round(share * len(rows))
-            left = order[part[order] == TRAIN]
-            left = left[np.argsort(sizes[left] > n_wanted / 10, kind="stable")]
-            part[left[subset_sum(sizes[left], n_wanted)]] = name
-        return part[cluster]
+        items, of_row = np.unique(rows["item"].to_numpy(), return_inverse=True)
+        order = np.random.default_rng(self.seed).permutation(len(items))
+        return parts_in_order(order, round(self.test * len(items)), round(self.val * len(items)))[of_row]
 
-
-class Published(Split):
-    """The publication's own train and test titles; validation clusters are taken from its training titles.
-
-    Args:
-        val: Share of all titles; 0 validates nothing.
-        seed: Of the choice of validation clusters alone.
-    """
-
-    requires = frozenset({"character_id", "published_part"})
-
-    def __init__(self, *, val: float, seed: int) -> None:
-        if not 0 <= val < 1:
-            raise UserError(f"split.val={val}: expected a share, 0 <= val < 1")
-        self.val, self.seed = val, seed
-
-    def assign(self, rows: pl.DataFrame) -> Parts:
-        cluster, is_test = rows["cluster"].to_numpy(), (rows["published_part"] == "test").fill_null(False).to_numpy()
-        sizes = np.bincount(cluster)
-        order = np.random.default_rng(self.seed).permutation(np.setdiff1d(cluster, cluster[is_test]))
-        chosen = order[subset_sum(sizes[order], round(self.val * len(rows)))]
-        return np.where(is_test, TEST, np.where(np.isin(cluster, chosen), VAL, TRAIN)).astype(np.uint8)
-
-
-def subset_sum(sizes: NDArray[np.int64], target: int) -> NDArray[np.int64]:
-    """Positions of some of the sizes, the early ones first, whose sum is as near to the target as any choice comes.
-
-    Bit s of a whole number says whether the sum s can be reached: one shift a size.
-
-    >>> sizes = np.array([5, 3, 3, 1])
-    >>> sizes[subset_sum(sizes, 7)], sizes[subset_sum(sizes, 2)]
-    (array([3, 3, 1]), array([1]))
-    """
-    reachable = [1]
-    for size in sizes.tolist():
-        reachable.append(reachable[-1] | reachable[-1] << size)
-    total = min((s for s in range(int(sizes.sum()) + 1) if reachable[-1] >> s & 1), key=lambda s: abs(s - target))
-    chosen = []
-    for place in range(len(sizes), 0, -1):
-        if not reachable[place - 1] >> total & 1:
-            chosen.append(place - 1)
-            total -= int(sizes[place - 1])
-    return np.array(chosen[::-1], dtype=np.int64)
+    def may_train(self, unrated: pl.DataFrame, rated: pl.DataFrame, parts: Parts) -> NDArray[np.bool_]:
+        return ~np.isin(unrated["item"], rated["item"].to_numpy()[parts != TRAIN])
 
 
 def parts_in_order(order: NDArray[np.int64], n_test: int, n_val: int) -> Parts:

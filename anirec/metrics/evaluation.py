@@ -4,10 +4,11 @@ It asks two things of any model: the predictions that its steps return, and `sco
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 from pytorch_lightning import LightningModule, Trainer
 
 from anirec.errors import UserError
@@ -21,10 +22,10 @@ SAMPLE_SEED = 0
 
 
 class RatingEvaluation(Evaluation):
-    """Rating metrics of the predictions, and ranking metrics over the whole catalogue.
+    """Rating metrics of the predictions, and ranking metrics over the whole catalogue or its new titles.
 
-    Every user with a relevant held-out item gets the k best items of all but those seen: the training set's and the
-    unrated ones, at test the validation set's too. Only held-out items of known users count as relevant.
+    Every user with a relevant held-out item gets the k best items of all but those seen: the training set's, the
+    given and the unrated ones, at test the validation set's too. Only held-out items of known users count as relevant.
 
     `trainer.validate` and `trainer.test` fill the tables `predictions` and `recommendations` (of the test users), and
     add `unknown_users` and `unknown_items`: the number of rows whose user (item) has no training rating.
@@ -36,6 +37,7 @@ class RatingEvaluation(Evaluation):
         block: Users ranked at once.
         relevant_from: The lowest rating that makes a held-out item relevant; None for any.
         max_users: Rank for that many users only, the same at random in every run on the split; None for all.
+        candidates: What is ranked, and can be relevant: "all" items, or "cold" ones, without a training rating.
 
     Raises:
         UserError: If a name or number is wrong; while running, if the model predicts what is not a finite number.
@@ -44,7 +46,14 @@ class RatingEvaluation(Evaluation):
     kinds = frozenset({"rating", "ranking", "lists"})
 
     def __init__(
-        self, *, names: Sequence[str], segments: bool, block: int, relevant_from: float | None, max_users: int | None
+        self,
+        *,
+        names: Sequence[str],
+        segments: bool,
+        block: int,
+        relevant_from: float | None,
+        max_users: int | None,
+        candidates: Literal["all", "cold"],
     ) -> None:
         super().__init__(names=names)
         for setting, value in {"block": block, "max_users": max_users}.items():
@@ -54,6 +63,7 @@ class RatingEvaluation(Evaluation):
         self.block = block
         self.relevant_from = relevant_from
         self.max_users = max_users
+        self.candidates = candidates
         self.k = max((name.k for name in self.names if name.k), default=0)
         self.predictions: dict[str, pl.DataFrame] = {}
         self.recommendations: dict[str, pl.DataFrame] = {}
@@ -85,17 +95,22 @@ class RatingEvaluation(Evaluation):
     def ranked(self, model: LightningModule, data: Any, rows: Rows, split: str) -> Ranked | None:
         """The top lists of the users who have something to find; None if nobody has."""
         user, item = rows.relevant(self.relevant_from)
+        among = cold_items(data) if self.candidates == "cold" else None
+        if among is not None:
+            is_candidate = np.isin(item, among)
+            user, item = user[is_candidate], item[is_candidate]
         users = np.unique(user)
         if not len(users):
             return None
         if self.max_users is not None and len(users) > self.max_users:
             users = np.sort(np.random.default_rng(SAMPLE_SEED).choice(users, self.max_users, replace=False))
-        seen = [data.train, data.unrated, *([data.val] if split == "test" else [])]
+        seen = [data.train, data.given, data.unrated, *([data.val] if split == "test" else [])]
         top = top_items(
             model.score_items,  # type: ignore[arg-type]
             users,
             [rows for rows in seen if rows is not None],
             n_items=data.n_items,
+            among=among,
             k=self.k,
             block=self.block,
             device=model.device,
@@ -121,3 +136,12 @@ class RatingEvaluation(Evaluation):
         if self.segments:
             values |= segment_values(self.names, rows, ranked, count_u, count_i)
         return values
+
+
+def cold_items(data: Any) -> NDArray[np.int64]:
+    """Indices of the items without a training rating, in a random order.
+
+    A model may score them all alike, and the order of ids is no chance: the oldest titles are the best known ones.
+    """
+    _, count_i = training_counts(data)
+    return np.random.default_rng(SAMPLE_SEED).permutation(np.flatnonzero(count_i == 0))

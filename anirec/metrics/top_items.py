@@ -48,6 +48,7 @@ def top_items(
     k: int,
     block: int,
     device: torch.device | str = "cpu",
+    among: NDArray[np.int64] | None = None,
 ) -> TopItems:
     """Rank the catalogue for each user and keep the best k that the user has not seen.
 
@@ -59,6 +60,7 @@ def top_items(
         k: Length of the lists.
         block: Users scored at once; memory grows with block x items.
         device: Where the scores live.
+        among: The items to rank, (C,); None for all.
 
     A score of NaN ranks first, as `torch.topk` has it, so that the caller can see it. Equal scores come in an arbitrary
     but repeatable order.
@@ -67,13 +69,16 @@ def top_items(
     scores = np.full((len(users), k), -np.inf, dtype=np.float32)
     # The model may hand out its own buffer, or one row expanded to all users: masking needs a copy, always the same.
     buffer_bi = torch.empty(min(block, len(users)), n_items, device=device)
+    among_c = None if among is None else torch.from_numpy(among).to(device)
     for start in range(0, len(users), block):
         of_block = users[start : start + block]
         scores_bi = buffer_bi[: len(of_block)].copy_(score_items(torch.from_numpy(of_block).to(device)))
         for rows in seen:
             flat = torch.from_numpy(flat_positions(rows, of_block, n_items)).to(device)
             scores_bi.view(-1)[flat] = -torch.inf
-        best, index = scores_bi.topk(min(k, n_items), dim=1)
+        ranked_bc = scores_bi if among_c is None else scores_bi[:, among_c]
+        best, index = ranked_bc.topk(min(k, ranked_bc.shape[1]), dim=1)
+        index = index if among_c is None else among_c[index]
         index[best == -torch.inf] = -1
         items[start : start + block, : index.shape[1]] = index.cpu().numpy()
         scores[start : start + block, : best.shape[1]] = best.cpu().numpy()

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 import polars as pl
@@ -167,6 +167,21 @@ class RatingModel(Model):
         nothing = torch.empty(0, device=users.device)
         rows = [self(RatingBatch(user.expand(len(items)), items, nothing)) for user in users]
         return torch.stack(rows)
+
+
+@runtime_checkable
+class FoldsIn(Protocol):
+    """A rating model that ranks for people who are in no dump, too: whoever defines `fold_in` is one."""
+
+    def fold_in(self, batch: RatingBatch, n: int) -> Tensor:
+        """Ranking scores (n, n_items), as `score_items` gives them, of people who were not in training.
+
+        Args:
+            batch: What they have seen: users 0 to n - 1, and ratings that are NaN where there is none. Items of -1 say
+                nothing; of a pair that comes twice, the last rating counts.
+            n: Number of people; one without a row is ranked for like an unknown user.
+        """
+        ...
 
 
 def demand(rows: pl.DataFrame, columns: Collection[str]) -> None:

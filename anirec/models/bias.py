@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from anirec.data.interactions import RatingBatch
+from anirec.data.interactions import RatingBatch, distinct
 from anirec.errors import UserError
 from anirec.models.base import RatingModel, at_least
 from anirec.models.one_pass import History, MemoryBased
@@ -41,6 +41,10 @@ class Bias(MemoryBased, RatingModel):
 
     def score_items(self, users: Tensor) -> Tensor:
         return self.baseline.of_all_items(users)
+
+    def fold_in(self, batch: RatingBatch, n: int) -> Tensor:
+        of_person = self.baseline.of_people(distinct(batch), n, self.damping_user)
+        return self.baseline.mean + of_person[:, None] + self.baseline.item[:-1]
 
 
 class Baseline(nn.Module):
@@ -90,6 +94,13 @@ class Baseline(nn.Module):
             ("highest", ratings.max()),
         ):
             self.get_buffer(name).fill_(float(value))
+
+    def of_people(self, batch: RatingBatch, n: int, damping_user: float) -> Tensor:
+        """(n,) float32: offsets of people 0 to n - 1, who were not in training, from their ratings."""
+        rated = ~batch.rating.isnan()
+        user, left = batch.user[rated], (batch.rating - self.mean - self.item[batch.item])[rated].double()
+        weight = count(user, n) + damping_user
+        return (total(user, left, weight) / weight).float()
 
     def forward(self, user: Tensor, item: Tensor) -> Tensor:
         """The predicted ratings (B,), within the range of the training ratings."""

@@ -10,10 +10,10 @@ from torch.nn.functional import embedding_bag
 from anirec.data.interactions import RatingBatch
 from anirec.models.base import POPULARITY, RatingModel, at_least
 from anirec.models.bias import Baseline
-from anirec.models.one_pass import MemoryBased
+from anirec.models.one_pass import History, HistoryRanked
 
 
-class EASE(MemoryBased, RatingModel):
+class EASE(HistoryRanked, RatingModel):
     """Rank by X B, where B reconstructs each item's column of X from the others (Steck 2019, equation 8).
 
     X is users x items, 1 where the user has interacted. What B says of taste is no rating: ratings are those of the
@@ -63,6 +63,6 @@ class EASE(MemoryBased, RatingModel):
     def forward(self, batch: RatingBatch) -> Tensor:
         return self.baseline(batch.user, batch.item)
 
-    def score_items(self, users: Tensor) -> Tensor:
-        items, starts = self.history.of(users)
+    def score_history(self, history: History, users: Tensor) -> Tensor:
+        items, starts = history.of(users)
         return embedding_bag(items, self.weight_ij, starts, mode="sum") + POPULARITY * self.count_i / self.count_i.max()

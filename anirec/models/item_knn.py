@@ -10,7 +10,7 @@ from anirec.data.interactions import RatingBatch
 from anirec.models.base import POPULARITY, RatingModel, at_least
 from anirec.models.bias import Baseline, count
 from anirec.models.kernels.neighbours import Neighbours, Rows, nearest, predicted_deviations, summed_votes
-from anirec.models.one_pass import MemoryBased
+from anirec.models.one_pass import History, HistoryRanked
 
 # Each similarity: what is subtracted from (or divides) a rating before columns are compared, and whether their lengths
 # are those of the shared entries or of all.
@@ -23,7 +23,7 @@ SIMILARITIES = {
 }
 
 
-class ItemKNN(MemoryBased, RatingModel):
+class ItemKNN(HistoryRanked, RatingModel):
     """Predict from the user's ratings of similar items (Sarwar et al. 2001; Koren 2010, section 2.2).
 
     A rating is expected(u, i) + Σ s_ij (r_uj - expected(u, j)) / Σ s_ij over the nearest j that u rated; the bias
@@ -123,11 +123,12 @@ class ItemKNN(MemoryBased, RatingModel):
         rating = self.expected(batch.user, batch.item, self.around) + deviation
         return self.baseline.within_range(torch.where(deviation.isnan(), self.baseline(batch.user, batch.item), rating))
 
-    def score_items(self, users: Tensor) -> Tensor:
+    def score_history(self, history: History, users: Tensor) -> Tensor:
         scores_bi = (POPULARITY * self.count_i / self.count_i.max()).cpu().repeat(len(users), 1)
         voters = Rows(*arrays(self.voter_start, self.voter, self.vote))
-        rows = (users % (self.n_users + 1)).cpu().numpy()
-        summed_votes(rows, self.by_user(self.deviation), voters, scores_bi.numpy())
+        rows = (users % (history.n_users + 1)).cpu().numpy()
+        by_user = Rows(*arrays(history.indptr, history.item, history.rating))
+        summed_votes(rows, by_user, voters, scores_bi.numpy())
         return scores_bi.to(users.device)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from anirec.data.interactions import RatingBatch
+from anirec.data.interactions import RatingBatch, distinct
 from anirec.models.base import RatingModel, SelfTaught
 
 
@@ -73,6 +73,20 @@ class MemoryBased(OnePass, RatingModel):
         self.history.close(self.trainer.world_size)
 
 
+class HistoryRanked(MemoryBased):
+    """A memory-based model that ranks from a history alone: the training one, or that of people who are in no dump."""
+
+    @abstractmethod
+    def score_history(self, history: "History", users: Tensor) -> Tensor:
+        """Ranking scores (B, n_items) of the history's users, int64 (B,); -1 for an unknown one."""
+
+    def score_items(self, users: Tensor) -> Tensor:
+        return self.score_history(self.history, users)
+
+    def fold_in(self, batch: RatingBatch, n: int) -> Tensor:
+        return self.score_history(History.of_people(batch, n), torch.arange(n, device=batch.user.device))
+
+
 class History(nn.Module):
     """What each user has done, as compressed sparse rows in buffers, so that a checkpoint carries it.
 
@@ -94,6 +108,14 @@ class History(nn.Module):
 
     def clear(self) -> None:
         self.parts: list[tuple[Tensor, Tensor, Tensor]] = []
+
+    @classmethod
+    def of_people(cls, batch: RatingBatch, n: int) -> "History":
+        """Of users 0 to n - 1, who are in no dump."""
+        history = cls(n)
+        history.append(distinct(batch))
+        history.close()
+        return history
 
     def append(self, batch: RatingBatch) -> None:
         """Remember the rows of whole users."""

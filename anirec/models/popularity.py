@@ -48,3 +48,6 @@ class Popularity(OnePass, RatingModel):
 
     def score_items(self, users: Tensor) -> Tensor:
         return self.count_i.float().expand(len(users), -1)
+
+    def fold_in(self, batch: RatingBatch, n: int) -> Tensor:
+        return self.count_i.float().expand(n, -1)

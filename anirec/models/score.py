@@ -10,18 +10,17 @@ import numpy as np
 import polars as pl
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from anirec.data.corpus import Corpus, titles_of
 from anirec.data.titles import EVALUATION_ROWS, TitleBatch, TitleBlocks
 from anirec.features.branch import Branch
-from anirec.features.encoders import check_fingerprint
-from anirec.models.base import Model
+from anirec.models.branched import Branched
 
 LOG = logging.getLogger(__name__)
 
 
-class ScoreModel(Model):
+class ScoreModel(Branched):
     """Predicts the mean score of a title, 1-10, from what its branches make of synopsis, characters and pictures.
 
     Branches are fitted on the training titles, once, and go into the checkpoint.
@@ -36,18 +35,13 @@ class ScoreModel(Model):
     span: Tensor
 
     def __init__(self, *, branches: Mapping[str, Branch]) -> None:
-        super().__init__()
-        self.branches = nn.ModuleDict(branches)
-        self.is_fitted = False
+        super().__init__(branches=branches)
         self.register_buffer("low", torch.zeros(()))
         self.register_buffer("span", torch.ones(()))
 
     @property
     def data(self) -> Corpus:
         return self.trainer.datamodule  # type: ignore[attr-defined]
-
-    def branch(self, name: str) -> Branch:
-        return self.branches[name]  # type: ignore[return-value]
 
     def setup(self, stage: str) -> None:
         if not self.is_fitted:
@@ -67,45 +61,22 @@ class ScoreModel(Model):
             if branch.later:
                 LOG.warning("%s uses what is decided after money is spent: this is no forecast for a pitch", name)
 
-    def provenance(self) -> dict[str, Any]:
-        """What each branch saw, and which weights of a frozen encoder saw it."""
-        seen = {
-            name: {**branch.coverage, "fingerprint": branch.description().get("fingerprint")}  # type: ignore[dict-item, operator]
-            for name, branch in self.branches.items()
-        }
-        return {"branches": seen} if seen else {}
-
     def fit(self, titles: pl.DataFrame) -> None:
-        """Learn vocabularies and scales from the training titles."""
         score = torch.from_numpy(titles["score"].to_numpy(writable=True))
         self.low.copy_(score.min())
         self.span.copy_((score.max() - score.min()).clamp_min(1e-6))
-        for branch in self.branches.values():
-            branch.fit(titles)  # type: ignore[operator]
-
-    def look(self, titles: pl.DataFrame, *, cache: Path, device: torch.device) -> None:
-        """Let the branches read these titles; batches refer to them by row."""
-        for branch in self.branches.values():
-            branch.look(titles, cache=cache, device=device)  # type: ignore[operator]
+        super().fit(titles)
 
     def unit_mse(self, prediction: Tensor, score: Tensor) -> Tensor:
         """The error as published: on scores that the training set's lowest and highest make 0 and 1."""
         return (((prediction - score) / self.span) ** 2).mean()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_save_checkpoint(checkpoint)
         checkpoint["cut_texts_at"] = self.cut_texts_at
-        checkpoint["branches"] = {name: branch.description() for name, branch in self.branches.items()}  # type: ignore[operator]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        if self.is_fitted:
-            for name, description in checkpoint["branches"].items():
-                found = self.branch(name).description().get("fingerprint")
-                check_fingerprint(name, description.get("fingerprint"), found or "none")
-        else:
-            for name, description in checkpoint["branches"].items():
-                self.branch(name).restore(description)
-            self.cut_texts_at = checkpoint["cut_texts_at"]
-            self.is_fitted = True
+        self.cut_texts_at = checkpoint["cut_texts_at"]
         super().on_load_checkpoint(checkpoint)
 
     def predict_rows(self, rows: pl.DataFrame, *, cache: Path) -> tuple[NDArray[np.float32], dict[str, int]]:

@@ -7,12 +7,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from anirec.data.interactions import Interactions, RatingBatch
+from anirec.data.interactions import Interactions, RatingBatch, distinct
 from anirec.errors import UserError
 from anirec.models.base import RatingModel, SelfTaught, at_least
 from anirec.models.bias import Baseline
 from anirec.models.kernels.batched_sweep import batched_sweep
-from anirec.models.kernels.factors import Factors, Rates, block_of
+from anirec.models.kernels.factors import Factors, Rates, block_of, learned
 from anirec.models.kernels.fused_sweep import fused_sweep
 
 
@@ -150,3 +150,20 @@ class SVD(SelfTaught, RatingModel):
 
     def score_items(self, users: Tensor) -> Tensor:
         return self.baseline.of_all_items(users) + self.tastes()[users] @ self.item_factors[:-1].T
+
+    def fold_in(self, batch: RatingBatch, n: int) -> Tensor:
+        """What training would have made of them, had the items been as they are now from the first; in closed form."""
+        user, item, rating = distinct(batch)
+        taste_nf, offset_n = self.implied_tastes(user, item, n), torch.zeros(n, device=rating.device)
+        left = rating - self.baseline.mean - self.baseline.item[item]
+        left -= (taste_nf[user] * self.item_factors[item]).sum(1)
+        steps = Rates(sum(self.lr * self.lr_decay**sweep for sweep in range(int(self.sweeps))), self.reg, self.reg_bias)
+        for person in user[~rating.isnan()].unique():
+            rows = (user == person) & ~rating.isnan()
+            offset_n[person], factors_f = learned(self.item_factors[item[rows]], left[rows], steps)
+            taste_nf[person] += factors_f
+        return self.baseline.mean + offset_n[:, None] + self.baseline.item[:-1] + taste_nf @ self.item_factors[:-1].T
+
+    def implied_tastes(self, user: Tensor, item: Tensor, n: int) -> Tensor:
+        """(n, n_factors): what having seen the items says of n new people, whatever they thought of them. Nothing."""
+        return self.item_factors.new_zeros(n, self.n_factors)

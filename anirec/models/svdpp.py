@@ -45,5 +45,9 @@ class SVDpp(SVD):
         norms_u1 = start.diff().clamp(min=1).rsqrt()[:, None]
         self.user_tastes[:-1] = self.user_factors[:-1] + norms_u1 * sums_uf
 
+    def implied_tastes(self, user: Tensor, item: Tensor, n: int) -> Tensor:
+        sums_nf = super().implied_tastes(user, item, n).index_add_(0, user, self.implicit_factors[item])
+        return torch.bincount(user, minlength=n).clamp(min=1).rsqrt()[:, None] * sums_nf
+
     def tastes(self) -> Tensor:
         return self.user_tastes

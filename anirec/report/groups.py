@@ -12,7 +12,7 @@ from anirec.report.settings import Settings, described, differing, flat
 ASIDE = frozenset({"dataset", "split", "seed", "paths", "run", "logger", "hydra", "resume", "tags"})
 SEEDS = frozenset({"seed", "random_state"})
 # These change what the figures of a run mean, so that they are told wherever runs differ in them;
-JUDGED = frozenset({"metrics.relevant_from", "metrics.max_users"})
+JUDGED = frozenset({"metrics.relevant_from", "metrics.max_users", "metrics.candidates"})
 # these only which figures there are, so that they are told where nothing else tells two groups apart.
 MEASURED = frozenset(f"metrics.{key}" for key in ("names", "segments", "block", "bands", "interval"))
 

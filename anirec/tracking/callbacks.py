@@ -15,7 +15,8 @@ from anirec.metrics.names import lower_is_better
 
 
 class LastAndBest(Checkpoint):
-    """Save `last.ckpt` after every epoch, and keep as `best.ckpt` the one that is best by the objective.
+    """Save `last.ckpt` after every epoch, and keep as `best.ckpt` the one that is best by the objective: of
+    equal ones the last, as some learn what the objective does not measure.
 
     Args:
         folder: Where both go. The best is a hard link to what was the last: the bytes are written once.
@@ -34,7 +35,7 @@ class LastAndBest(Checkpoint):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         score = self.score(trainer)
-        improved = score is not None and (self.best_score is None or score < self.best_score)
+        improved = score is not None and (self.best_score is None or score <= self.best_score)
         if improved:
             self.best_score = score
         # Every process must ask, since Lightning waits for all of them; the first one writes.

@@ -4,11 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from anirec.data.datamodule import RatingData
 from anirec.data.interactions import RatingBatch
-from anirec.models.base import RatingModel
+from anirec.models.base import FoldsIn, RatingModel
 
 TASK = "ratings"
 ANY = "popularity"
@@ -57,6 +58,38 @@ def test_unknown_ids_get_a_sensible_rating(model: RatingModel, data: RatingData)
     assert torch.isfinite(scores).all()
     assert scores.shape == (1, data.n_items)
     assert len(scores.unique()) > data.n_items / 4, "unknown users get an arbitrary list"
+
+
+def test_people_in_no_dump_get_the_lists_of_those_who_did_the_same(model: RatingModel, data: RatingData) -> None:
+    able = foldable(model)
+    known = torch.arange(8)
+    rows = model.training_rows(data).rows(0, int(model.training_rows(data).indptr[8]))
+    with torch.no_grad():
+        folded, trained = able.fold_in(rows, 8).numpy(), model.score_items(known).numpy()
+    assert folded.shape == (8, data.n_items)
+    assert np.isfinite(folded).all()
+    assert min(np.corrcoef(*pair)[0, 1] for pair in zip(folded, trained, strict=True)) > 0.9
+
+
+def test_people_in_no_dump_may_say_things_twice_and_name_unknown_titles(model: RatingModel, data: RatingData) -> None:
+    able = foldable(model)
+    plain = RatingBatch(torch.tensor([0, 0, 2]), torch.tensor([5, 9, 30]), torch.tensor([9.0, 7.0, float("nan")]))
+    again = RatingBatch(
+        torch.tensor([2, 0, 0, 1, 0]), torch.tensor([30, 9, 9, -1, 5]), torch.tensor([float("nan"), 2.0, 7.0, 8.0, 9.0])
+    )
+    alone = RatingBatch(*(column[:2] for column in plain))
+    with torch.no_grad():
+        scores, scores_again, scores_alone = able.fold_in(plain, 3), able.fold_in(again, 3), able.fold_in(alone, 1)
+        nobody = model.score_items(torch.tensor([-1]))
+    torch.testing.assert_close(scores, scores_again)
+    torch.testing.assert_close(scores[:1], scores_alone)
+    torch.testing.assert_close(scores[1:2], nobody)
+
+
+def foldable(model: RatingModel) -> FoldsIn:
+    if not isinstance(model, FoldsIn):
+        pytest.skip(f"{type(model).__name__} ranks for the users of its dump only")
+    return model
 
 
 def test_a_checkpoint_is_the_model_and_runs_no_code(loaded: RatingModel, model: RatingModel, data: RatingData) -> None:

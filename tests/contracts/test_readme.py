@@ -15,7 +15,7 @@ README = (ROOT / "README.md").read_text()
 YAML = [path.read_text() for path in sorted(conf_folder().rglob("*.yaml"))]
 COMMAND = re.compile(r"anirec (?:run|validate) ([^`#\n(]+)")
 COMMANDS = sorted({found.strip() for text in (README, *YAML) for found in COMMAND.findall(text)})
-OWN = ("slope_one", "--help")  # what the reader is about to write; what needs no config
+OWN = ("slope_one", "tag_svr", "--help")  # what the reader is about to write; what needs no config
 
 
 @pytest.mark.parametrize("command", [command for command in COMMANDS if not any(word in command for word in OWN)])
@@ -24,9 +24,12 @@ def test_commands_compose(command: str) -> None:
     assert validate(overrides, config_dir=config_dir) > 0
 
 
-def test_the_newcomers_model_composes(tmp_path: Path) -> None:
-    """The YAML of "Add a model", word for word."""
-    (yaml,) = re.findall(r"```yaml\n(.+?)```", README, flags=re.DOTALL)
+def test_the_newcomers_models_compose(tmp_path: Path) -> None:
+    """Every YAML of "Add a model", word for word."""
+    yamls = re.findall(r"```yaml\n(.+?)```", README, flags=re.DOTALL)
     (tmp_path / "mine ü" / "model").mkdir(parents=True)
-    (tmp_path / "mine ü" / "model" / "slope_one.yaml").write_text(yaml)
-    assert validate(["model=slope_one"], config_dir=str(tmp_path / "mine ü")) == 1
+    for yaml in yamls:
+        (name,) = re.findall(r"anirec run model=(\w+)", yaml)
+        (tmp_path / "mine ü" / "model" / f"{name}.yaml").write_text(yaml)
+        assert validate([f"model={name}"], config_dir=str(tmp_path / "mine ü")) == 1
+    assert len(yamls) == 2

@@ -12,8 +12,8 @@ from anirec.data.sources.source import Source
 class DemoRatings(Source):
     """What `anirec.data.demo.World` generates; it takes the same arguments."""
 
-    columns: ClassVar = frozenset({"user_id", "item_id", "rating", "title", "type", "episodes", "genres"})
-    version = 2
+    columns: ClassVar = frozenset({"user_id", "item_id", "rating", "timestamp", "title", "type", "episodes", "genres"})
+    version = 3
 
     def __init__(
         self, *, n_users: int, n_items: int, ratings_per_user: float, rank: int, noise: float, seed: int

@@ -10,8 +10,9 @@ import torch
 
 from anirec.data.cleaning import Cleaning
 from anirec.data.corpus import Corpus, titles_of
+from anirec.data.franchise_splits import Cluster
 from anirec.data.sources.source import Source
-from anirec.data.splits import Cluster, Random
+from anirec.data.splits import Random
 from anirec.errors import UserError
 from anirec.features.counts import Counts
 

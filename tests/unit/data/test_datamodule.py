@@ -1,3 +1,4 @@
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -6,8 +7,9 @@ import pytest
 
 from anirec.data.datamodule import RatingData
 from anirec.data.demo import World
+from anirec.data.sources.demo_ratings import DemoRatings
 from anirec.data.sources.source import Source
-from anirec.data.splits import PerUser, Random, Split
+from anirec.data.splits import TEST, TRAIN, Parts, PerUser, Random, Split, Temporal
 from anirec.errors import UserError
 
 
@@ -31,6 +33,28 @@ class Listed(Source):
         return pl.LazyFrame({"item_id": [10, 20], "title": ["Ten", "Twenty"]})
 
 
+class Described(Source):
+    """Titles alone: for some, what another dump does not know."""
+
+    columns = frozenset({"item_id", "title", "synopsis"})
+    version = 1
+
+    def items(self) -> pl.LazyFrame:
+        return pl.LazyFrame(
+            {"item_id": [20, 60], "title": ["Other", "Sixty"], "synopsis": ["Two tens meet.", "Alone."]}
+        )
+
+
+class LastTests(Split):
+    """Title 20 tests; no row of it may train."""
+
+    def assign(self, rows: pl.DataFrame) -> Parts:
+        return np.where(rows["item_id"] == 20, TEST, TRAIN).astype(np.uint8)
+
+    def may_train(self, unrated: pl.DataFrame, rated: pl.DataFrame, parts: Parts) -> np.ndarray:
+        return (unrated["item_id"] != 20).to_numpy()
+
+
 ROWS: list[tuple[int, int, float | None]] = [
     *((user, item, float(1 + (user + item) % 10)) for user in (7, 3, 5) for item in (20, 10, 30)),
     (3, 40, None),  # an item that nobody has rated
@@ -41,9 +65,17 @@ ROWS: list[tuple[int, int, float | None]] = [
 ]
 
 
-def data(cache: Path, *, unrated: str = "drop", min_ratings: int = 1, split: Split | None = None) -> RatingData:
+def data(
+    cache: Path,
+    *,
+    unrated: str = "drop",
+    min_ratings: int = 1,
+    split: Split | None = None,
+    joined: dict[str, Source | None] | None = None,
+) -> RatingData:
     made = RatingData(
         source=Listed(ROWS),
+        joined=joined,
         min_user_ratings=min_ratings,
         min_item_ratings=min_ratings,
         unrated=unrated,  # type: ignore[arg-type]
@@ -85,6 +117,56 @@ def test_unrated_rows_of_known_users_and_items_are_kept_on_request(cache: Path) 
     assert np.isnan(kept.unrated.rating).all()
     assert len(kept.train_and_unrated) == len(kept.train) + 1
     assert (np.diff(kept.train_and_unrated.user) >= 0).all()
+
+
+def test_a_run_keeps_its_titles_and_what_everybody_has_seen(cache: Path) -> None:
+    loaded = data(cache)
+    items, seen = loaded.tables["items"], loaded.tables["seen"]
+    assert items["title"].to_list() == ["Ten", "Twenty", "30", "50"]
+    assert items["item_id"].to_list() == loaded.items["item_id"].to_list()
+    assert items["n_ratings"].sum() == len(loaded.train)
+    known = {row for row in ROWS if row[0] != 9 and row[1] != 40}
+    assert set(seen.rows()) == known, "whatever part it is in, rated or not"
+    assert seen["user_id"].is_sorted()
+
+
+def test_unrated_rows_that_give_a_test_away_do_not_train_but_count_as_seen(cache: Path) -> None:
+    kept = data(cache, unrated="keep", split=LastTests())
+    assert len(kept.train_and_unrated) == len(kept.train)
+    assert len(kept.unrated) == 1
+
+
+def test_another_dump_adds_columns_of_titles_and_nothing_else(cache: Path) -> None:
+    plain, more = data(cache), data(cache, joined={"metadata": Described(), "posters": None})
+    assert more.items.columns == [*plain.items.columns, "synopsis"]
+    assert more.items.drop("synopsis").equals(plain.items)
+    assert more.items["synopsis"].to_list() == [None, "Two tens meet.", None, None]
+    assert (more.train.item == plain.train.item).all()
+    told, alone = more.provenance(), plain.provenance()
+    assert told["split"] == alone["split"], "runs with and without it may be ranked together"
+    assert told["data"]["sources"].keys() == {"source", "metadata"}
+    assert alone["data"]["sources"].keys() == {"source"}
+
+
+def test_times_reach_the_rows_where_a_dump_has_them(cache: Path) -> None:
+    settings = {"n_users": 30, "n_items": 40, "ratings_per_user": 5, "rank": 2, "noise": 1.0, "seed": 1}
+    timed = RatingData(
+        source=DemoRatings(**settings),  # type: ignore[arg-type]
+        joined=None,
+        min_user_ratings=1,
+        min_item_ratings=1,
+        unrated="keep",
+        split=Temporal(test=0.2, val=0),
+        cache=str(cache),
+    )
+    timed.setup("fit")
+    assert timed.train.time is not None
+    assert timed.test.time is not None
+    assert timed.train.time.max() <= timed.test.time.min()
+    rows = timed.train_and_unrated.in_order_of_time()
+    assert rows.time is not None
+    assert all((np.diff(rows.time[first:last]) >= 0).all() for first, last in pairwise(rows.indptr))
+    assert data(cache).train.time is None
 
 
 def test_filters_hold_for_users_and_items_together(cache: Path) -> None:

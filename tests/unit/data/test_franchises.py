@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from anirec.data.franchise_splits import Cluster, Published, subset_sum
 from anirec.data.franchises import clusters
-from anirec.data.splits import TEST, TRAIN, VAL, Cluster, Published, subset_sum
+from anirec.data.splits import TEST, TRAIN, VAL
 from anirec.errors import UserError
 
 

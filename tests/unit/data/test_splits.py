@@ -4,14 +4,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anirec.data.splits import TEST, TRAIN, VAL, KFold, PerUser, Random, Split, Temporal
+from anirec.data.splits import TEST, TRAIN, VAL, KFold, PerUser, Random, Split, Temporal, WholeItems
 from anirec.errors import UserError
 
 
 def table(users: list[int]) -> pl.DataFrame:
     days = np.random.default_rng(0).permutation(len(users))
     return pl.DataFrame(
-        {"user": np.sort(np.array(users, dtype=np.int32)), "timestamp": np.datetime64("2020-01-01") + days}
+        {
+            "user": np.sort(np.array(users, dtype=np.int32)),
+            "item": (days % 10).astype(np.int32),
+            "timestamp": np.datetime64("2020-01-01") + days,
+        }
     )
 
 
@@ -21,6 +25,7 @@ SPLITS = [
     Temporal(test=0.2, val=0.1),
     KFold(folds=4, fold=1, val=0.1, seed=1),
     PerUser(test=1, val=1, seed=1),
+    WholeItems(test=0.2, val=0.1, seed=1),
 ]
 
 
@@ -64,6 +69,29 @@ def test_temporal_tests_the_latest() -> None:
     time = rows["timestamp"].to_numpy()
     assert time[parts == TRAIN].max() < time[parts == VAL].min()
     assert time[parts == VAL].max() < time[parts == TEST].min()
+
+
+def test_whole_titles_are_held_out_in_exact_shares() -> None:
+    rows = table([0] * 50)
+    parts = WholeItems(test=0.3, val=0.2, seed=3).assign(rows)
+    items = [set(rows["item"].to_numpy()[parts == part]) for part in (TRAIN, VAL, TEST)]
+    assert [len(of_part) for of_part in items] == [5, 2, 3]
+    assert len(set.union(*items)) == 10
+
+
+@pytest.mark.parametrize("split", SPLITS, ids=lambda split: type(split).__name__)
+def test_no_unrated_row_gives_held_out_ones_away(split: Split) -> None:
+    rated, unrated = table([0] * 30), table([0] * 40)
+    parts = split.assign(rated)
+    allowed = unrated.filter(pl.Series(split.may_train(unrated, rated, parts)))
+    held_out = rated.filter(pl.Series(parts != TRAIN))
+    assert len(allowed)
+    if isinstance(split, WholeItems):
+        assert not set(allowed["item"]) & set(held_out["item"])
+    elif isinstance(split, Temporal):
+        assert allowed["timestamp"].max() < held_out["timestamp"].min()
+    else:
+        assert len(allowed) == len(unrated)
 
 
 def test_rows_without_a_time_train() -> None:

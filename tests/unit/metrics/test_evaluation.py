@@ -58,6 +58,7 @@ class Data(LightningDataModule):
         part[0, 50] = 3  # but user 0 did in the test set
         part[39][part[39] > 1] = 0  # user 39 holds nothing out
         self.train, self.val, self.test, self.unrated = (Interactions(part == i, self.truth) for i in (1, 2, 3, 4))
+        self.given = None
         self.part = part
         self.users = np.array([f"user{index}" for index in range(N_USERS)])
         genres = [[["Drama"], ["Drama", "Sports"], ["Horror"], None][index % 4] for index in range(N_ITEMS)]
@@ -99,8 +100,8 @@ class Oracle(LightningModule):
 
 
 def evaluation(**changed: Any) -> RatingEvaluation:
-    settings = {"names": NAMES, "segments": True, "block": 7, "relevant_from": None, "max_users": None}
-    return RatingEvaluation(**{**settings, **changed})
+    ranking = {"block": 7, "relevant_from": None, "max_users": None, "candidates": "all"}
+    return RatingEvaluation(**{"names": NAMES, "segments": True, **ranking, **changed})
 
 
 def trainer(callback: RatingEvaluation) -> Trainer:
@@ -181,6 +182,15 @@ def test_unknown_users_and_items_are_counted() -> None:
     metrics = evaluated(data).metrics
     assert metrics["test/unknown_users"] == 0
     assert metrics["test/unknown_items"] == (data.test.item == 50).sum() >= 1
+
+
+def test_cold_candidates_are_all_that_is_ranked_and_found() -> None:
+    callback = evaluated(candidates="cold")
+    recommendations = callback.tables["recommendations"]
+    (cold,) = recommendations["item_id"].drop_nulls().unique()
+    assert cold == 500  # item 50, which nobody has rated in training
+    assert recommendations["n_relevant"].unique().to_list() == [1]
+    assert callback.metrics["test/hit_rate@5"] == 1
 
 
 def test_tables_have_raw_ids_and_suffice_for_every_ranking_metric() -> None:

@@ -42,6 +42,14 @@ def test_never_writes_into_the_models_own_scores() -> None:
     assert popularity.tolist() == [0, 1, 2, 3]
 
 
+def test_only_what_is_asked_for_is_ranked() -> None:
+    scores, seen = torch.tensor([2.0, 9.0, 9.0, 1.0, 3.0]), [Seen.of([[0], []])]
+    ranked = {"n_items": 5, "k": 2, "block": 1, "among": np.array([4, 0, 3])}
+    top = top_items(lambda users: scores.expand(len(users), -1), np.arange(2), seen, **ranked)
+    assert top.items_uk.tolist() == [[4, 3], [4, 0]]
+    assert top.scores_uk.tolist() == [[3, 1], [3, 2]]
+
+
 def test_a_list_longer_than_the_catalogue_ends_early() -> None:
     top = top_items(lambda users: torch.ones(len(users), 3), np.arange(1), [Seen.of([[0]])], n_items=3, k=5, block=8)
     assert sorted(top.items_uk[0, :2].tolist()) == [1, 2]

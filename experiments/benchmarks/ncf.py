@@ -1,0 +1,99 @@
+"""An epoch of NCF: shuffled slices of arrays beside a Dataset that gives one rating at a time. Both on one thread.
+
+python -m experiments.benchmarks.ncf
+"""
+
+import logging
+import warnings
+from collections.abc import Sequence
+from statistics import median
+from typing import Any
+
+import torch
+from pytorch_lightning import LightningDataModule
+from rich.console import Console
+from rich.table import Table
+from torch.utils.data import DataLoader, Dataset
+
+from anirec.data.interactions import Interactions, RatingBatch
+from experiments.benchmarks.ratings import Generated, generated, model
+from experiments.benchmarks.training import epochs_of, seconds
+
+N_RATINGS = 1_000_000
+
+
+class Rated(Generated):
+    """Generated ratings; nothing else is known of the users."""
+
+    def __init__(self, train: Interactions) -> None:
+        super().__init__(train)
+        self.history, self.given = train, train.where(train.user < 0)
+
+
+class Rows(Dataset[Any]):
+    """As tutorials have it; columns are tensors, or lists of numbers."""
+
+    def __init__(self, user: Sequence[Any], item: Sequence[Any], rating: Sequence[Any]) -> None:
+        self.user, self.item, self.rating = user, item, rating
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    def __getitem__(self, index: int) -> tuple[Any, Any, Any]:
+        return self.user[index], self.item[index], self.rating[index]
+
+
+class ByRows(Rated):
+    """The same ratings through PyTorch's DataLoader."""
+
+    def __init__(self, train: Interactions, rows: Rows, *, batch_size: int, num_workers: int) -> None:
+        super().__init__(train)
+        self.loader = DataLoader(rows, batch_size=batch_size, shuffle=True, num_workers=num_workers)
+
+    def train_dataloader(self) -> Any:
+        super().train_dataloader()  # tells the model its seed
+        return self.loader
+
+    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> RatingBatch:
+        user, item, rating = batch
+        return RatingBatch(user, item, rating.float())
+
+
+def epoch(data: LightningDataModule) -> float:
+    return median(epochs_of(model("ncf"), data, epochs=1))
+
+
+def main() -> None:
+    warnings.filterwarnings("ignore")
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    torch.set_num_threads(1)
+    data = Rated(generated(N_RATINGS))
+    columns = data.train.rows(0, len(data.train))
+    kinds = {"tensors": Rows(*columns), "numbers": Rows(*(column.tolist() for column in columns))}
+    network = model("ncf")
+    size = network.training_settings.batch_size
+    before, fed = epoch(data), seconds(lambda: list(network.batches(data, 0, 1)))[0]
+    others = []
+    for kind, rows in kinds.items():
+        for num_workers in (0, 2):
+            by_rows = ByRows(data.train, rows, batch_size=size, num_workers=num_workers)
+            others.append((f"rows of {kind}, {num_workers} workers", epoch(by_rows), feeding(by_rows.loader)))
+    ours = (before + epoch(data)) / 2  # on both sides of theirs, so that a machine whose load drifts favours nobody
+    table = Table("fed by", "epoch", "ratio", "feeding alone", title=f"NCF, {len(data.train):,} ratings, {size} a step")
+    for told, whole, alone in [("anirec", ours, fed), *others]:
+        table.add_row(told, f"{whole:.2f} s", f"{whole / ours:.1f} x", f"{alone:.2f} s")
+    Console().print(table)
+
+
+def feeding(loader: DataLoader[Any]) -> float:
+    """Seconds of an epoch without a network."""
+
+    def pass_by() -> None:
+        for _ in loader:
+            pass
+
+    return seconds(pass_by)[0]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""Titles that do not exist yet, judged from a run folder alone."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from anirec.cli import app
+from anirec.errors import UserError
+from anirec.models.hybrid import Hybrid
+from anirec.predict import load
+
+from .conftest import SMALL, Anirec, runs
+
+TITLES = [
+    {"title": "Paper Kingdom", "type": "TV", "genres": ["Comedy", "Romance"], "synopsis": "Two clerks rule."},
+    {"genres": ["sci-fi", "Horror"]},
+]
+WORLD = ["dataset.source.n_items=160", "dataset.source.rank=2", "split.val=0.15"]
+
+
+@pytest.fixture(scope="module")
+def made(anirec_in: Callable[..., Anirec], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with runs of two models on whole titles and on rows, whose data are gone; and with titles."""
+    folder = tmp_path_factory.mktemp("fanbase")
+    anirec = anirec_in(folder, ANIREC_CACHE=str(folder / "cache"))
+    choices = ["model=hybrid,bias", "split=whole_items,random", "metrics=ratings_only"]
+    anirec("run", "-m", *SMALL, *WORLD, *choices)
+    shutil.rmtree(folder / "cache")
+    (folder / "titles.json").write_text(json.dumps(TITLES))
+    return folder
+
+
+def run_of(made: Path, split: str, model: str = "hybrid") -> Path:
+    (run,) = (run for run in runs(made, model) if split in (run / "config.yaml").read_text())
+    return run
+
+
+def told(run: Path, titles: Path, *arguments: str) -> tuple[str, list[dict[str, Any]]]:
+    """What the command prints, and what it writes."""
+    command = ["fanbase", str(run), "--input", str(titles), "--json", str(run / "told.json"), *arguments]
+    printed = CliRunner().invoke(app, command, catch_exceptions=False).stdout
+    return printed, json.loads((run / "told.json").read_text())
+
+
+def test_titles_that_do_not_exist_are_judged(made: Path) -> None:
+    printed, (first, second) = told(run_of(made, "WholeItems"), made / "titles.json", "--tastes", "4", "--nearest", "3")
+    assert max(map(len, printed.splitlines())) <= 80
+    for part in ("Paper Kingdom", "90% interval", "Not read by this run: synopsis", "did you mean Sci-Fi?"):
+        assert part in " ".join(printed.split())
+    assert first["interval"]["low"] < first["score"] < first["interval"]["high"]
+    assert second["notes"][0] == "Unknown, and so left open: type."
+    for title in (first, second):
+        tastes = title["tastes"]
+        assert sum(taste["users"] for taste in tastes) == 200
+        assert sum(taste["fans"] for taste in tastes) == pytest.approx(1)
+        assert sum(taste["audience"] * taste["rating"] for taste in tastes) == pytest.approx(title["score"])
+        assert sum(taste["audience"] * taste["share"] for taste in tastes) == pytest.approx(title["share"])
+        assert sum(taste["audience"] * taste["lift"] for taste in tastes) == pytest.approx(0, abs=1e-6)
+        assert [len(taste["loves"]) for taste in tastes] == [3] * 4
+        assert len(title["nearest"]) == 3
+    assert set(first["nearest"][0]["genres"]) & {"Comedy", "Romance"}
+
+
+def test_a_title_is_judged_as_a_held_out_one_of_the_same_facts_was(made: Path) -> None:
+    run = run_of(made, "WholeItems")
+    rows = pl.read_parquet(run / "predictions.parquet").filter(split="test")
+    title = pl.read_parquet(run / "items.parquet").filter(item_id=rows["item_id"][0]).select("type", "genres")
+    rows = rows.filter(item_id=rows["item_id"][0])
+    model = load(run)
+    assert isinstance(model, Hybrid)
+    with torch.inference_mode():
+        (content,) = model.content_of(title, cache=run)
+        rating_u = model.everyones_rating(content).numpy()
+    users = model.vocabularies["user_id"].encode(rows["user_id"])
+    np.testing.assert_allclose(rating_u[users], rows["prediction"].to_numpy(), atol=1e-4)
+    assert rating_u.std() > 0.1
+
+
+def test_the_same_again(made: Path) -> None:
+    run, titles = run_of(made, "WholeItems"), made / "titles.json"
+    assert told(run, titles) == told(run, titles)
+
+
+def test_fewer_are_fans_from_a_higher_rating_on(made: Path) -> None:
+    run, titles = run_of(made, "WholeItems"), made / "titles.json"
+    shares = [told(run, titles, "--threshold", threshold)[1][0]["share"] for threshold in ("1", "8", "10")]
+    assert shares[0] == 1 > shares[1] > shares[2]
+
+
+def test_without_whole_titles_held_out_there_is_no_interval(made: Path) -> None:
+    printed, (first, _) = told(run_of(made, "Random"), made / "titles.json", "--nearest", "0")
+    assert first["interval"] is None
+    assert first["nearest"] == []
+    assert "split=whole_items" in " ".join(printed.split())
+
+
+def test_mistakes_are_told_in_words(made: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="this Bias predicts no rating of a title by its content"):
+        told(run_of(made, "Random", "bias"), made / "titles.json")
+    (tmp_path / "wrong.json").write_text('{"genre": ["Comedy"]}')
+    with pytest.raises(UserError, match="did you mean genres"):
+        told(run_of(made, "WholeItems"), tmp_path / "wrong.json")
+    with pytest.raises(UserError, match="--tastes 999: the run knows 200 users"):
+        told(run_of(made, "WholeItems"), made / "titles.json", "--tastes", "999")

@@ -1,0 +1,33 @@
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from anirec.data.interactions import RatingBatch
+from anirec.models.base import FoldsIn
+from anirec.models.reasons import reasons
+
+NAN = float("nan")
+
+
+class Linear(FoldsIn):
+    """Score of item i: the sum of the weights of what somebody has seen; and their generosity, the same for all."""
+
+    def __init__(self, weight_ij: Sequence[Sequence[float]]) -> None:
+        self.weight_ij = torch.tensor(weight_ij, dtype=torch.float32)
+
+    def fold_in(self, batch: RatingBatch, n: int) -> Tensor:
+        scores = torch.zeros(n, len(self.weight_ij)).index_add_(0, batch.user, self.weight_ij[batch.item])
+        return scores + batch.user.bincount(minlength=n)[:, None]
+
+
+def test_what_lifts_a_title_most_is_its_reason() -> None:
+    model = Linear([[0, 0, 0, 5, 0], [0, 0, 0, 0, 3], [0, 0, 0, 4, 0], [0, 0, 0, 0, 0], [0, 0, 0, 0, 0]])
+    history, ratings = torch.tensor([0, 1, 2]), torch.tensor([9.0, 8.0, NAN])
+    assert reasons(model, history, ratings, torch.tensor([3, 4])) == [[0, 2], [1]]
+
+
+def test_what_lifts_everything_alike_is_no_reason() -> None:
+    model = Linear([[2.0] * 4, [1.0, 2.0, 3.0, 4.0], [0.0] * 4, [0.0] * 4])
+    assert reasons(model, torch.tensor([0]), torch.tensor([9.0]), torch.tensor([2, 3])) == [[], []]
+    assert reasons(model, torch.tensor([0, 1]), torch.tensor([9.0, 9.0]), torch.tensor([3])) == [[1]]
