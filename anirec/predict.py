@@ -127,15 +127,19 @@ def load(run: Path) -> Model:
 
 def check_trusted(node: Any, *, is_model: bool = True) -> None:
     """Refuse a config that could call anything but a model and its parts."""
+    if isinstance(node, str) and "${" in node:
+        # Resolved once, it was escaped; making the model would resolve it again, into anything.
+        raise UserError(f"config.yaml: {node} is resolved only when the model is made; it is not run")
     if isinstance(node, dict):
+        # Also as a parameter of a part, in what a search tries: pipeline__memory.
+        if any(str(key).split("__")[-1] == UNPICKLES and value is not None for key, value in node.items()):
+            raise UserError(f"config.yaml: {UNPICKLES} would load files that run code; it is not run")
         target = node.get("_target_")
         if is_model or target is not None:
             known = descends(str(target), MODEL_CLASS) if is_model else is_part(str(target))
             if not known:
                 raise UserError(f"config.yaml: model names {target}, which is no anirec model; it is not run")
-            if str(target).startswith("sklearn.") and node.get(UNPICKLES) is not None:
-                raise UserError(f"config.yaml: {target} with {UNPICKLES} would load files that run code; it is not run")
-        for value in node.values():
+        for value in [*node, *node.values()]:
             check_trusted(value, is_model=False)
     elif isinstance(node, list):
         for value in node:

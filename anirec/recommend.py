@@ -93,6 +93,7 @@ def titles(run: Path, n_items: int) -> pl.DataFrame:
     items = kept(run / "items.parquet").collect()
     if len(items) != n_items or not {"item_id", "title", "n_ratings"} <= set(items.columns):
         raise UserError(f"{run / 'items.parquet'}: damaged, or not the titles of this run's model")
+    items = items.with_columns(pl.col("title").fill_null(pl.col("item_id").cast(pl.String)))
     if "genres" not in items.columns:
         items = items.with_columns(genres=pl.lit([], pl.List(pl.String)))
     return items

@@ -16,6 +16,7 @@ from anirec.data.tables import ITEMS, Column
 from anirec.errors import UserError
 
 UNASKED = {"item_id", "published_part"}  # columns that say nothing of a title
+LARGEST = 2**31 - 1  # number in any column
 UNTITLED = "Untitled"
 EXPECTED: Mapping[type[pl.DataType], tuple[tuple[type, ...], str]] = {
     pl.String: ((str,), "text"),
@@ -52,7 +53,7 @@ def read_invented(path: Path) -> pl.DataFrame:
 def objects(path: Path) -> list[dict[str, Any]]:
     try:
         text = path.read_text(encoding="utf-8-sig")
-        lines = [line for line in text.splitlines() if line.strip()]
+        lines = [line for line in text.split("\n") if line.strip()]
         found = [json.loads(line) for line in lines] if path.suffix == ".jsonl" else json.loads(text)
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read as JSON: {error}") from None
@@ -85,7 +86,7 @@ def fits(value: Any, column: Column) -> bool:
         return all(isinstance(part, str) for part in value)
     if isinstance(value, str):
         return kind != pl.Date or day(value) is not None
-    return bool((column.low or 0) <= value <= (column.high or float("inf")))
+    return bool((column.low or 0) <= value <= (column.high or LARGEST))
 
 
 def expected(column: Column) -> str:

@@ -10,7 +10,8 @@ from anirec.errors import UserError
 
 LOWEST, HIGHEST = 1, 10
 # A semicolon parts titles before a space, after a rating and at the end. That of Steins;Gate does not.
-BETWEEN = re.compile(r";\s+|(?<==\d);|(?<==10);|;$")
+BETWEEN = re.compile(r";\s+|;$")
+AFTER_RATING = re.compile(r"(=\s*\d+(?:\.\d+)?)\s*;")
 RATED = re.compile(r"(?P<name>.*\S)\s*=\s*(?P<rating>\d+(\.\d+)?)")
 
 
@@ -30,7 +31,7 @@ def read_likes(texts: Sequence[str], search: TitleSearch) -> list[Liked]:
     """
     found: dict[int, Liked] = {}
     problems = []
-    for written in (part.strip() for text in texts for part in BETWEEN.split(text.strip())):
+    for written in (part.strip() for text in texts for part in BETWEEN.split(AFTER_RATING.sub(r"\1; ", text.strip()))):
         if not written:
             continue
         name, rating = parted(written)

@@ -73,10 +73,11 @@ def objects(file: TextIO) -> Iterator[tuple[int, str | None, str, dict[str, Any]
     [(1, None), (2, 'not JSON'), (3, None)]
     >>> [row[3] for row in objects(StringIO('{"post": [{"id": 1}, {"id": 2}]}'))]
     [{'id': 1}, {'id': 2}]
+    >>> len(list(objects(StringIO('{"post": [{"id": 1}, {"id": 2}]}\\n' * 3))))
+    6
     """
     text = file.read(PIECE)
-    page = AROUND.match(text)
-    line, counted, place = 1, 0, skip(text, page.end() if page else 0)
+    line, counted, place = 1, 0, skip(text, 0)
     while True:
         # An object is looked at only when it is there whole.
         while len(text) - place < LONGEST_OBJECT and (more := file.read(PIECE)):
@@ -92,6 +93,13 @@ def objects(file: TextIO) -> Iterator[tuple[int, str | None, str, dict[str, Any]
 
 
 def skip(text: str, place: int) -> int:
+    """Where the next object begins: behind space, and behind the beginnings of pages that hold objects."""
+    while found := AROUND.match(text, place := behind_space(text, place)):
+        place = found.end()
+    return place
+
+
+def behind_space(text: str, place: int) -> int:
     found = SPACE.match(text, place)
     return found.end() if found else place
 
@@ -109,14 +117,15 @@ def decode(text: str, place: int) -> tuple[dict[str, Any], int, str | None]:
 
 
 def as_text(value: Any) -> str:
-    """
-    >>> as_text([{"id": 5, "name": "1girl"}, "solo"]) == f"1girl{BETWEEN}solo"
-    True
+    """A list is told from a word by its `BETWEEN`, a list of one by what stands behind it.
+
+    >>> as_text([{"id": 5, "name": "1girl"}, "solo"]) == f"1girl{BETWEEN}solo", as_text(["solo"]) == f"solo{BETWEEN}"
+    (True, True)
     """
     if value is None:
         return ""
     if isinstance(value, list):
-        return BETWEEN.join(map(as_text, value))
+        return BETWEEN.join(map(as_text, value)) + (BETWEEN if len(value) == 1 else "")
     if isinstance(value, dict) and "name" in value:
         return as_text(value["name"])
     if not isinstance(value, str):

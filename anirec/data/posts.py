@@ -26,7 +26,7 @@ from anirec.data.sources.source import Source
 from anirec.data.splits import TEST, TRAIN, VAL, Split, check_parts
 from anirec.data.tag_associations import correlations, strongest_pairs, ties_to
 from anirec.data.tag_pairs import add_pairs, whole
-from anirec.data.tag_rows import TagRows
+from anirec.data.tag_rows import ABSENT, TagRows
 from anirec.errors import UserError
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 UNSAMPLED = 3  # a part beside train, val and test
 EVALUATION_ROWS = 1 << 15
 KEPT_PAIRS = 1000
+PAIRED = 2000  # tags; 32 MB for each matrix of them
 Indices = NDArray[np.int64]
 
 
@@ -157,11 +158,16 @@ class Posts(Data):
 
     @cached_property
     def tables(self) -> dict[str, pl.DataFrame]:
-        """Of all posts: `scores`, how many have each; `tag_pairs`, the most correlated; `tag_ties` to `ties`."""
-        tags = self.tags["tag"].to_list()
+        """Of all posts: `scores`, how many have each; `tag_pairs`, the most correlated; `tag_ties` to `ties`.
+
+        Pairs and ties are of the `PAIRED` most frequent tags: they take memory with the square of the number.
+        """
+        tags = self.tags["tag"].head(PAIRED).to_list()
+        columns = np.where(self.columns < PAIRED, self.columns, ABSENT).astype(np.int32)
         pairs = torch.zeros(len(tags), len(tags), dtype=torch.float64)
-        for batch in self.blocks(np.arange(len(self.posts)), rows=EVALUATION_ROWS):
-            add_pairs(pairs, batch.start, batch.tag)
+        for index in np.array_split(np.arange(len(self.posts)), max(1, len(self.posts) // EVALUATION_ROWS)):
+            rows = self.rows.of(index, columns)
+            add_pairs(pairs, torch.from_numpy(rows.start), torch.from_numpy(rows.tag))
         both = whole(pairs).numpy()
         phi = correlations(both, len(self.posts))
         found = {"scores": self.scores, "tag_pairs": strongest_pairs(tags, phi, both, KEPT_PAIRS)}
@@ -215,7 +221,8 @@ def posts_of(rows: pl.DataFrame, tags: Sequence[str]) -> tuple[PostBatch, dict[s
             if dtype
             else f"no column tags; there are {', '.join(rows.columns)}"
         )
-    named = pl.col("tags").str.split(" ") if dtype == pl.String else pl.col("tags")
+    underscored = pl.element().str.replace_all(" ", "_", literal=True)
+    named = pl.col("tags").str.split(" ") if dtype == pl.String else pl.col("tags").list.eval(underscored)
     known = pl.DataFrame({"tags": tags}, schema={"tags": pl.String}).with_row_index("number")
     used = rows.select(named).with_row_index("post").explode("tags").with_columns(decoded(pl.col("tags")))
     used = used.join(known, on="tags").unique().sort("post", "number")

@@ -33,6 +33,9 @@ class Blend(SelfTaught, RatingModel):
             raise UserError(
                 f"model.weights={dict(weights)}: expected one for each of {', '.join(models)}; their sum is 1"
             )
+        rows = {type(model).training_rows for model in models.values()}
+        if len(rows) > 1 or rows != {RatingModel.training_rows}:
+            raise UserError("model.models: all learn from the same batches; one with rows of its own cannot be blended")
         self.models, self.weights, self.epochs = nn.ModuleDict(models), dict(weights), epochs
 
     def parts(self) -> Iterator[Any]:
@@ -54,6 +57,8 @@ class Blend(SelfTaught, RatingModel):
             part.configure_model()
 
     def on_train_start(self) -> None:
+        if len({part.uses_unrated for part in self.parts()}) > 1 and self.data.train_and_unrated is not self.data.train:
+            raise UserError("dataset.unrated=keep: of the blended models only some learn from rows without a rating")
         for part in self.parts():
             part.on_train_start()
 

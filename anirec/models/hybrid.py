@@ -9,6 +9,7 @@ SVD (2008, equation 13), each title once as liked or not and once as seen.
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding_bag
@@ -17,7 +18,7 @@ from anirec.data.interactions import RatingBatch, distinct
 from anirec.errors import UserError
 from anirec.features.branch import Branch
 from anirec.models.content import Content
-from anirec.models.ncf import noise
+from anirec.models.ncf import noise, silence
 from anirec.models.towers import Head
 
 
@@ -67,6 +68,15 @@ class Hybrid(Content):
         self.user_factors = noise(self.n_users, self.head.width, self.init_std)
         self.item_factors = noise(self.n_items, 3 * self.head.width, self.init_std)
         self.item_offset = nn.Parameter(torch.zeros(self.n_items + 1, 1))
+
+    def on_train_start(self) -> None:
+        super().on_train_start()
+        user = self.training_rows(self.data).user
+        if self.profile and np.isin(self.data.given.user, user).any():
+            raise UserError(
+                "Hybrid learns profiles from training ratings alone: split=masked is for model=profile_mlp."
+            )
+        silence(self.user_factors, user)
 
     def vectors(self) -> tuple[Tensor, Tensor, Tensor]:
         """The items' sides, and what liking each, and having seen it, says of a user: (n_items + 1, width) both."""

@@ -5,7 +5,9 @@ Source: He et al., Neural Collaborative Filtering, WWW 2017; announced in the An
 
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import embedding
 
@@ -37,6 +39,12 @@ class NCF(RatingNetwork):
         )
         self.item_offset = nn.Parameter(torch.zeros(self.n_items + 1, 1))
 
+    def on_train_start(self) -> None:
+        super().on_train_start()
+        rows = self.training_rows(self.data)
+        silence(self.user_factors, rows.user)
+        silence(self.item_factors, rows.item)
+
     def everyone(self) -> tuple[Tensor, Tensor]:
         return self.head.item_side(self.item_factors, self.item_offset), self.head.user_side(self.user_factors)
 
@@ -50,3 +58,9 @@ def noise(n: int, width: int, std: float) -> nn.Parameter:
     start = std * torch.randn(n + 1, width)
     start[-1] = 0
     return nn.Parameter(start)
+
+
+@torch.no_grad()
+def silence(factors: nn.Parameter, seen: NDArray[np.int32]) -> None:
+    """Set the rows of all but those seen in training to 0: noise says nothing of anyone."""
+    factors[torch.from_numpy(np.bincount(seen, minlength=len(factors)) == 0)] = 0

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import polars as pl
+import torch
 from numpy.typing import NDArray
 
 from anirec.data.posts import PostBatch, Posts, posts_of
@@ -44,5 +45,6 @@ class PostModel(Model):
 
     def predict_rows(self, rows: pl.DataFrame, *, cache: Path) -> tuple[NDArray[np.float32], dict[str, int]]:
         """Scores of posts that need not exist: `tags` as text with spaces between, or lists."""
-        batch, lacking = posts_of(rows, self.tags)
-        return self(batch).numpy(), lacking
+        found = [posts_of(some, self.tags) for some in rows.iter_slices(TRAINING_ROWS)]
+        lacking = {what: sum(counts[what] for _, counts in found) for what in found[0][1]}
+        return torch.cat([self(batch) for batch, _ in found]).numpy(), lacking

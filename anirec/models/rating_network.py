@@ -104,7 +104,9 @@ class RatingNetwork(RatingModel):
         item = torch.from_numpy(rows.item).to(self.device)
         count = torch.bincount(item, minlength=self.n_items).double()
         own = self.training_settings.batch_size
-        share = (own * count / count.sum() + self.negatives / self.n_items) / (own + self.negatives)
+        self.trained = count.nonzero()[:, 0]
+        at_random = (count > 0) * (self.negatives / len(self.trained))
+        share = (own * count / count.sum() + at_random) / (own + self.negatives)
         self.log_share = share.clamp_min(1e-12).log().float()
 
     def know_given(self) -> None:
@@ -142,14 +144,18 @@ class RatingNetwork(RatingModel):
         return self.head.matched(users, of_row)[rated] - left[rated]
 
     def bpr(self, batch: RatingBatch, users: Tensor, of_row: Tensor, items: Tensor) -> Tensor:
-        drawn = torch.randint(self.n_items, (len(users), max(1, self.negatives)), device=users.device)
+        drawn = self.drawn(len(users), max(1, self.negatives))
         worse = self.head.matched(users[:, None], items[drawn])
         done, person = self.done(batch)
         is_worse = ~done[person[:, None], drawn]
         return -(logsigmoid(self.head.matched(users, of_row)[:, None] - worse) * is_worse).mean()
 
+    def drawn(self, *shape: int) -> Tensor:
+        """Items at random, of those with a training row: held-out titles are no wrong answers."""
+        return self.trained[torch.randint(len(self.trained), shape, device=self.trained.device)]
+
     def softmax(self, batch: RatingBatch, users: Tensor, of_row: Tensor, items: Tensor) -> Tensor:
-        drawn = torch.randint(self.n_items, (self.negatives,), device=users.device)
+        drawn = self.drawn(self.negatives)
         candidates = torch.cat([batch.item, drawn])
         logits = self.head.crossed(users, torch.cat([of_row, items[drawn]])) - self.log_share[candidates]
         row = torch.arange(len(users), device=users.device)

@@ -160,7 +160,15 @@ PIPELINE = {"_target_": "sklearn.pipeline.Pipeline", "steps": [["fit", RIDGE]]}
 @pytest.mark.parametrize(
     ("regressor", "message"),
     [
-        (PIPELINE | {"memory": "some/folder"}, "Pipeline with memory would load files that run code; it is not run"),
+        (PIPELINE | {"memory": "some/folder"}, "memory would load files that run code; it is not run"),
+        (
+            {
+                "_target_": "sklearn.model_selection.GridSearchCV",
+                "estimator": PIPELINE,
+                "param_grid": {"steps__memory": ["some/folder"]},
+            },
+            "memory would load files that run code; it is not run",
+        ),
         ({**RIDGE, "_target_": "sklearn.pipeline.make_pipeline"}, "names sklearn.pipeline.make_pipeline, which is no"),
         ({"_target_": "sklearn.preprocessing.FunctionTransformer", "func": CALLS}, "hydra.utils.get_method"),
         (PIPELINE | {"steps": [["fit", {"_target_": "os.system", "command": "true"}]]}, "names os.system"),

@@ -115,10 +115,13 @@ def test_a_strangers_run_cannot_call_anything(anirec: Anirec, tmp_path: Path) ->
         "  _target_: os.system\n  command: touch owned\n",
         surprise + "{_target_: surprise.dump.load, file_name: evil.pkl}\n",
         surprise + "${evil}\nevil: {_target_: pandas.read_pickle, filepath_or_buffer: evil.pkl}\n",
+        # Resolved once, this is a word; resolved again, when the model is made, a call.
+        "  _target_: anirec.models.popularity.Popularity\n"
+        "  damping: '\\${oc.create:{_target_:os.system,command:touch owned}}'\n",
     ):
         (run / "config.yaml").write_text(f"model:\n{model}")
         refused = anirec("predict", str(run), "--input", "new.csv", "--output", "out.csv", expect=2).stderr
-        assert "is no anirec model; it is not run" in refused
+        assert "it is not run" in refused
     assert not (tmp_path / "owned").exists()
 
 

@@ -12,7 +12,12 @@ SEARCH = TitleSearch(pl.DataFrame({"item_id": [19, 9253, 457, 3], "title": TITLE
 
 
 @pytest.mark.parametrize(
-    "text", ["Monster=10; Steins;Gate=8.5; mushishi=7", "Monster=10;Steins;Gate=8.5;  mushishi = 7;"]
+    "text",
+    [
+        "Monster=10; Steins;Gate=8.5; mushishi=7",
+        "Monster=10;Steins;Gate=8.5;  mushishi = 7;",
+        "Monster = 10;Steins;Gate = 8.5;mushishi=7",
+    ],
 )
 def test_titles_and_ratings_are_parted(text: str) -> None:
     assert read_likes([text], SEARCH) == [
