@@ -1,7 +1,8 @@
-"""What the text in a dump's cell means: numbers, titles, lists, dates, and the many spellings of "unknown".
+"""What the text in a dump's cell means: numbers, titles, texts, and the many spellings of "unknown".
+
+Lists are read in `list_cells.py`, dates and durations in `time_cells.py`.
 
 score("rating"):  "8.78" -> 8.78    "8,78" -> 8.78    "Unknown" -> null    "eight" -> null, and the row is noted
-names("genre"):   "Comedy, Music" -> ["Comedy", "Music"]    "Unknown" -> []
 """
 
 import html
@@ -180,100 +181,6 @@ def synopsis(column: str) -> Cell:
 def description(column: str) -> Cell:
     """A text about a character; placeholders ("No biography written.") mean none."""
     return Cell(column, decoded, "text", placeholder=NOT_DESCRIBED)
-
-
-def parts(column: str) -> Cell:
-    """A list whose parts are kept apart by `BETWEEN`, without repeats; words such as Unknown are none."""
-
-    def read(text: pl.Expr) -> pl.Expr:
-        stripped = decoded(text).str.split(BETWEEN).list.eval(pl.element().str.strip_chars())
-        known = stripped.list.eval(pl.element().filter(~pl.element().str.to_lowercase().is_in(UNKNOWN)))
-        return known.list.unique(maintain_order=True)
-
-    return Cell(column, read, "a list")
-
-
-def tags(column: str) -> Cell:
-    """Tags with a space between two, out of the same or out of a list, whose tags may hold spaces; "" for none."""
-
-    def read(text: pl.Expr) -> pl.Expr:
-        from_list = text.str.replace_all(" ", "_", literal=True).str.replace_all(BETWEEN, " ", literal=True)
-        return pl.when(text.str.contains(BETWEEN, literal=True)).then(from_list).otherwise(text)
-
-    return Cell(column, read, "tags", blank=())
-
-
-def identities(column: str) -> Cell:
-    """A list of numeric ids as Python prints it, [5, 20]. It is matched, never evaluated."""
-
-    def read(text: pl.Expr) -> pl.Expr:
-        is_list = text.str.contains(r"^\[\s*('?\d{1,18}'?\s*(,\s*'?\d{1,18}'?\s*)*,?)?\s*\]$")
-        return pl.when(is_list).then(text.str.extract_all(r"\d+").cast(pl.List(pl.Int64)))
-
-    return Cell(column, read, "a list of whole numbers", blank=())
-
-
-def names(column: str) -> Cell:
-    """A list separated by commas, without repeats; the comma of "NIS America, Inc." does not separate."""
-
-    def read(text: pl.Expr) -> pl.Expr:
-        whole = decoded(text).str.replace_all(r"(?i),\s*((?:inc|ltd|llc)(?:\.|,|$)|l\.p\.)", "\x1f${1}")
-        parts = whole.str.split(",").list.eval(
-            pl.element().str.replace_all("\x1f", ", ", literal=True).str.strip_chars()
-        )
-        return parts.list.eval(pl.element().filter(~pl.element().str.to_lowercase().is_in(UNKNOWN))).list.unique(
-            maintain_order=True
-        )
-
-    return Cell(column, read, "a list")
-
-
-def moment(column: str) -> Cell:
-    """A point in time, such as 2013-03-03 10:52:53; the epoch and zeros mean unknown."""
-
-    def read(text: pl.Expr) -> pl.Expr:
-        return text.str.to_datetime("%Y-%m-%d %H:%M:%S", time_unit="us", strict=False, cache=False)
-
-    return Cell(column, read, "a time", blank=(*UNKNOWN, "1970-01-01 00:00:00", "0000-00-00 00:00:00"))
-
-
-def instant(column: str) -> Cell:
-    """A point in time in UTC: seconds since 1970, 2022-01-14T16:52:26.493-05:00, Fri Jan 14 21:52:26 +0000 2022."""
-
-    def read(text: pl.Expr) -> pl.Expr:
-        zoned = ("%Y-%m-%dT%H:%M:%S%.f%:z", "%a %b %d %H:%M:%S %z %Y")
-        moments = [text.str.to_datetime(form, time_unit="us", strict=False, time_zone="UTC") for form in zoned]
-        plain = text.str.strip_suffix(" UTC").str.to_datetime("%Y-%m-%d %H:%M:%S%.f", time_unit="us", strict=False)
-        since_1970 = pl.when(text.str.contains(r"^\d{1,10}$")).then(text).cast(pl.Int64, strict=False)
-        seconds = pl.from_epoch(since_1970, time_unit="s").cast(pl.Datetime("us"))
-        return pl.coalesce(*(moment.dt.replace_time_zone(None) for moment in moments), plain, seconds)
-
-    return Cell(column, read, "a time")
-
-
-def first_day(column: str) -> Cell:
-    """The start of "Apr 3, 1998 to Apr 24, 1999", "Jul, 2021 to ?" or "2005"; a missing day or month is the first."""
-
-    def read(text: pl.Expr) -> pl.Expr:
-        start = text.str.split(" to ").list.first().str.strip_chars()
-        formats = ((start, "%b %d, %Y"), ("1 " + start, "%d %b, %Y"), ("1 1 " + start, "%d %m %Y"), (start, "%Y-%m-%d"))
-        return pl.coalesce(text.str.to_date(form, strict=False) for text, form in formats)
-
-    return Cell(column, read, "a date", blank=(*UNKNOWN, "0000-00-00", "? to ?"))
-
-
-def minutes(column: str) -> Cell:
-    """Minutes out of "1 hr. 55 min.", "24 min per ep" or "30 sec."."""
-
-    def read(text: pl.Expr) -> pl.Expr:
-        parts = [
-            text.str.extract(rf"(\d+) {unit}").cast(pl.Float32) * size
-            for unit, size in (("hr", 60.0), ("min", 1.0), ("sec", 1 / 60))
-        ]
-        total = pl.sum_horizontal(parts)
-        return pl.when(pl.any_horizontal(part.is_not_null() for part in parts)).then(total.cast(pl.Float32))
-
-    return Cell(column, read, "a duration")
 
 
 STATUS = {"1": "watching", "2": "completed", "3": "on_hold", "4": "dropped", "6": "plan_to_watch"}

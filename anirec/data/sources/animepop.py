@@ -12,7 +12,7 @@ from typing import Any
 
 import polars as pl
 
-from anirec.data import cells, records
+from anirec.data import cells, list_cells, records
 from anirec.data.layout import Layout
 from anirec.data.pictures import listing, names_in
 from anirec.data.sources.source import Dump, Need
@@ -98,7 +98,7 @@ class AnimePop(Dump):
         return pl.concat(sides)
 
     def appearances(self) -> pl.LazyFrame:
-        required = {"item_id": cells.identity("mal id"), "character_id": cells.identities("main characters")}
+        required = {"item_id": cells.identity("mal id"), "character_id": list_cells.identities("main characters")}
         sides = [
             # Rows that are no titles are counted there.
             cells.tidy(self.titles(part).filter(pl.col("reason").is_null()), required=required)

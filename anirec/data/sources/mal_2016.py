@@ -6,7 +6,7 @@ anime.csv    anime_id,name,genre,type,episodes,rating,members   9969,Gintama&#03
 
 import polars as pl
 
-from anirec.data import cells, dump, records
+from anirec.data import cells, dump, list_cells, records
 from anirec.data.layout import Layout
 from anirec.data.sources.source import Dump, Need
 
@@ -49,7 +49,7 @@ class Mal2016(Dump):
         rows = records.read(path, ITEMS)
         optional = {
             "title": cells.title("name"),
-            "genres": cells.names("genre"),
+            "genres": list_cells.names("genre"),
             "type": cells.label("type"),
             "episodes": cells.episodes("episodes"),
             "score": cells.score("rating"),

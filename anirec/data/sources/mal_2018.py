@@ -9,7 +9,7 @@ the day of the scrape. `aired_string` says what was known.
 
 import polars as pl
 
-from anirec.data import cells, dump, records
+from anirec.data import cells, dump, list_cells, records, time_cells
 from anirec.data.layout import Layout
 from anirec.data.sources.source import Dump, Need
 
@@ -92,7 +92,7 @@ class Mal2018(Dump):
             "item_id": cells.identity("anime_id"),
             "rating": cells.rating("my_score", unrated=("0", "0.0")),
         }
-        optional = {"status": cells.status("my_status"), "timestamp": cells.moment("my_last_updated")}
+        optional = {"status": cells.status("my_status"), "timestamp": time_cells.moment("my_last_updated")}
         return cells.tidy(rows, required=required, optional=optional)
 
     def items(self) -> pl.LazyFrame:
@@ -102,12 +102,12 @@ class Mal2018(Dump):
             "title": cells.title("title"),
             "title_english": cells.label("title_english"),
             "title_japanese": cells.label("title_japanese"),
-            "synonyms": cells.names("title_synonyms"),
+            "synonyms": list_cells.names("title_synonyms"),
             "type": cells.label("type"),
             "source": cells.label("source"),
             "episodes": cells.episodes("episodes"),
-            "aired_from": cells.first_day("aired_string"),
-            "duration": cells.minutes("duration"),
+            "aired_from": time_cells.first_day("aired_string"),
+            "duration": time_cells.minutes("duration"),
             "age_rating": cells.label("rating"),
             "score": cells.score("score"),
             "scored_by": cells.count("scored_by"),
@@ -115,8 +115,8 @@ class Mal2018(Dump):
             "popularity": cells.place("popularity"),
             "members": cells.count("members"),
             "favorites": cells.count("favorites"),
-            "producers": cells.names("producer"),
-            "studios": cells.names("studio"),
-            "genres": cells.names("genre"),
+            "producers": list_cells.names("producer"),
+            "studios": list_cells.names("studio"),
+            "genres": list_cells.names("genre"),
         }
         return cells.tidy(rows, required={"item_id": cells.identity("anime_id")}, optional=optional)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
-from anirec.data import cells, dump, records
+from anirec.data import cells, dump, list_cells, records, time_cells
 from anirec.data.layout import Layout
 from anirec.data.sources.source import Dump, Need
 
@@ -145,8 +145,8 @@ def tidy_titles(rows: pl.LazyFrame) -> pl.LazyFrame:
         "type": cells.label("type"),
         "source": cells.label("source"),
         "episodes": cells.episodes("episodes"),
-        "aired_from": cells.first_day("aired"),
-        "duration": cells.minutes("duration"),
+        "aired_from": time_cells.first_day("aired"),
+        "duration": time_cells.minutes("duration"),
         "age_rating": cells.label("rating"),
         "score": cells.score("score"),
         "scored_by": cells.count("scored by"),
@@ -154,8 +154,8 @@ def tidy_titles(rows: pl.LazyFrame) -> pl.LazyFrame:
         "popularity": cells.place("popularity"),
         "members": cells.count("members"),
         "favorites": cells.count("favorites"),
-        "producers": cells.names("producers"),
-        "studios": cells.names("studios"),
-        "genres": cells.names("genres"),
+        "producers": list_cells.names("producers"),
+        "studios": list_cells.names("studios"),
+        "genres": list_cells.names("genres"),
     }
     return cells.tidy(rows, required={"item_id": cells.identity("mal_id")}, optional=optional)

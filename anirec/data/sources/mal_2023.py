@@ -12,7 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
-from anirec.data import cells, dump, records
+from anirec.data import cells, dump, list_cells, records, time_cells
 from anirec.data.layout import Layout
 from anirec.data.sources.source import Dump, Need
 
@@ -101,8 +101,8 @@ class Mal2023(Dump):
             "type": cells.label("type"),
             "source": cells.label("source"),
             "episodes": cells.episodes("episodes"),
-            "aired_from": cells.first_day("aired"),
-            "duration": cells.minutes("duration"),
+            "aired_from": time_cells.first_day("aired"),
+            "duration": time_cells.minutes("duration"),
             "age_rating": cells.label("rating"),
             "score": cells.score("score"),
             "scored_by": cells.count("scored by"),
@@ -110,9 +110,9 @@ class Mal2023(Dump):
             "popularity": cells.place("popularity"),
             "members": cells.count("members"),
             "favorites": cells.count("favorites"),
-            "producers": cells.names("producers"),
-            "studios": cells.names("studios"),
-            "genres": cells.names("genres"),
+            "producers": list_cells.names("producers"),
+            "studios": list_cells.names("studios"),
+            "genres": list_cells.names("genres"),
             "synopsis": cells.synopsis("synopsis"),
         }
         rows = records.read(path, ITEMS)

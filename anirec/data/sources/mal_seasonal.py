@@ -7,7 +7,7 @@ MyAnimeList keeps genres, themes and demographics apart since 2021; here, as in 
 
 import polars as pl
 
-from anirec.data import cells, objects
+from anirec.data import cells, list_cells, objects, time_cells
 from anirec.data.sources.source import Dump, Need
 
 KEYS = (
@@ -64,12 +64,12 @@ class MalSeasonal(Dump):
             "title": cells.title("title"),
             "title_english": cells.label("title_english"),
             "title_japanese": cells.label("title_japanese"),
-            "synonyms": cells.parts("title_synonyms"),
+            "synonyms": list_cells.parts("title_synonyms"),
             "type": cells.label("type"),
             "source": cells.label("source"),
             "episodes": cells.episodes("episodes"),
-            "aired_from": cells.first_day("aired_from"),
-            "duration": cells.minutes("duration"),
+            "aired_from": time_cells.first_day("aired_from"),
+            "duration": time_cells.minutes("duration"),
             "age_rating": cells.label("rating"),
             "score": cells.score("score"),
             "scored_by": cells.count("scored_by"),
@@ -77,9 +77,9 @@ class MalSeasonal(Dump):
             "popularity": cells.place("popularity"),
             "members": cells.count("members"),
             "favorites": cells.count("favorites"),
-            "producers": cells.parts("producers"),
-            "studios": cells.parts("studios"),
-            "genres": cells.parts("genres"),
+            "producers": list_cells.parts("producers"),
+            "studios": list_cells.parts("studios"),
+            "genres": list_cells.parts("genres"),
             "synopsis": cells.synopsis("synopsis"),
         }
         return cells.tidy(rows, required={"item_id": cells.identity("mal_id")}, optional=optional)

@@ -9,7 +9,7 @@ twice where a page ended while the ranking moved; the first counts.
 
 import polars as pl
 
-from anirec.data import cells, dump, records
+from anirec.data import cells, dump, list_cells, records
 from anirec.data.layout import Layout
 from anirec.data.sources.source import Dump, Need
 
@@ -63,7 +63,7 @@ class Malsugoi(Dump):
         _, [path] = self.found()
         optional = {
             "title": cells.title("title"),
-            "genres": cells.names("genres"),
+            "genres": list_cells.names("genres"),
             "score": cells.score("score"),
             "rank": cells.place("ranked"),
             "popularity": cells.place("popularity"),

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import polars as pl
 
-from anirec.data import cells, dump, objects
+from anirec.data import cells, dump, list_cells, objects, time_cells
 from anirec.data.layout import Layout
 from anirec.data.sources.source import Dump, Need
 
@@ -64,8 +64,8 @@ class Safebooru(Dump):
         rows = rows_of(paths)
         optional = {
             "score": cells.votes("score"),
-            "tags": cells.tags("tags"),
-            "timestamp": cells.instant("timestamp"),
+            "tags": list_cells.tags("tags"),
+            "timestamp": time_cells.instant("timestamp"),
             "age_rating": cells.label("age_rating"),
             "width": cells.count("width", dtype=pl.Int32),
             "height": cells.count("height", dtype=pl.Int32),
