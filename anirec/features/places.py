@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import embedding
 
 from anirec.features.branch import Members
 
@@ -72,5 +73,7 @@ def members_of(vectors_kw: Tensor, place_bm: NDArray[np.int64]) -> Members:
     """Put k vectors, of any float type, where they belong."""
     place = torch.from_numpy(place_bm).to(vectors_kw.device)
     vectors = vectors_kw.float()
-    # Position -1 finds the row of zeros behind them all.
-    return Members(torch.cat([vectors, vectors.new_zeros(1, vectors.shape[1])])[place], place >= 0)
+    is_present = place >= 0
+    # The absent ones find the row of zeros behind them all. An index's gradient would depend on the threads' order.
+    rows = torch.cat([vectors, vectors.new_zeros(1, vectors.shape[1])])
+    return Members(embedding(place.where(is_present, len(vectors)), rows), is_present)

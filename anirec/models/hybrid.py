@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding_bag
+from torch.nn.functional import embedding, embedding_bag
 
 from anirec.data.interactions import RatingBatch, distinct
 from anirec.errors import UserError
@@ -90,12 +90,14 @@ class Hybrid(Content):
 
     def sides(self, batch: RatingBatch) -> tuple[Tensor, Tensor]:
         items, liked, watched = self.vectors()
-        vector = self.user_factors[batch.user]
+        # embedding, not [...]: the gradient of an index adds up in whatever order the threads come.
+        vector = embedding(batch.user, self.user_factors)
         if self.profile:
             left = self.left(batch, self.baseline.user[batch.user])
-            own = left[:, None] * liked[batch.item] + watched[batch.item]
+            own = left[:, None] * embedding(batch.item, liked) + embedding(batch.item, watched)
             _, person, n_rows = batch.user.unique_consecutive(return_inverse=True, return_counts=True)
-            others = own.new_zeros(len(n_rows), own.shape[1]).index_add(0, person, own)[person] - own
+            sums = own.new_zeros(len(n_rows), own.shape[1]).index_add(0, person, own)
+            others = embedding(person, sums) - own
             vector = vector + others / (n_rows[person] - 1).clamp_min(1).sqrt()[:, None]
         return items, self.head.user_side(vector)
 
