@@ -77,11 +77,60 @@ def compare(
     metric: Annotated[str | None, typer.Option(help="What to sort by.")] = None,
     csv: Annotated[Path | None, typer.Option(help="Write the table here, in full precision.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write the table here, for a README.")] = None,
+    pairs: Annotated[bool, typer.Option("--pairs", help="Also test every two of them against each other.")] = False,
+    html: Annotated[
+        Path | None, typer.Option(help="Write a page with tables and plots here; needs no network.")
+    ] = None,
 ) -> None:
     """Many runs in one table, with 95 % intervals; runs of other data or splits stand in tables of their own."""
     from anirec.report.compare import compare as compare_runs
 
-    compare_runs(paths, metric=metric, csv=csv, markdown=markdown)
+    compare_runs(paths, metric=metric, csv=csv, markdown=markdown, pairs=pairs, html=html)
+
+
+@app.command(short_help="The best configuration of a sweep by validation, tested once.")
+def select(
+    sweep: Annotated[Path, typer.Argument(help="A sweep's folder, or any folder of runs.")],
+    metric: Annotated[str | None, typer.Option(help="A validation metric; default: the runs' own objective.")] = None,
+    refit: Annotated[bool, typer.Option("--refit", help="Train it anew on training and validation rows.")] = False,
+) -> None:
+    """Choose by validation, then measure on the test set what was chosen, and nothing else.
+
+    Seeds and splits of one configuration are averaged before the choice. What was chosen, of how many, stands in
+    SWEEP/selection.json.
+    """
+    from anirec.select import select as choose
+
+    choose(sweep, metric=metric, refit=refit)
+
+
+@app.command(short_help="A finished run once more: which metrics are equal, and what differs.")
+def reproduce(
+    run: Annotated[Path, typer.Argument(help="A finished run's folder.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Such as paths.data=/data, or trainer.devices=2.")
+    ] = None,
+    trust: Annotated[bool, typer.Option("--trust", help="Let its config name code that is no part of anirec.")] = False,
+) -> None:
+    """Run a finished run's config again, and say which metrics are equal; if not, what differs: code, data, versions,
+    device."""
+    from anirec.reproduce import reproduce as again
+
+    again(run, overrides=overrides or [], trust=trust)
+
+
+@app.command(short_help="A published study on whatever data is here; without a name: which there are.")
+def study(
+    name: Annotated[str | None, typer.Argument(help="Such as cs4120_recommendation.")] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Such as trainer=cpu; for all of its commands.")
+    ] = None,
+    dry: Annotated[bool, typer.Option("--dry", help="Only print the commands.")] = False,
+) -> None:
+    """Run a published study on the full dump, on a sample of it, or else on generated data; says which."""
+    from anirec.study import study as run_study
+
+    run_study(name, overrides=overrides or [], dry=dry)
 
 
 @app.command()

@@ -12,12 +12,10 @@ import platformdirs
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
+from anirec.report.settings import deciding
+
 OmegaConf.register_new_resolver("user_cache", lambda: platformdirs.user_cache_dir("anirec"), replace=True)
 OmegaConf.register_new_resolver("process_id", os.getpid, replace=True)
-
-# What does not change a result: parts of a config, and callbacks that only watch.
-INCIDENTAL = frozenset({"run", "paths", "resume", "tags", "logger", "search", "experiment"})
-WATCHING = frozenset({"checkpoint", "progress_bar"})
 
 
 def conf_folder() -> Path:
@@ -28,8 +26,7 @@ def conf_folder() -> Path:
 
 def config_hash(config: DictConfig) -> str:
     """Eight hex digits of everything that can change a result."""
-    kept = {key: value for key, value in plain(not_yet_run(config)).items() if key not in INCIDENTAL}
-    kept["callbacks"] = {key: value for key, value in kept["callbacks"].items() if key not in WATCHING}
+    kept = deciding(plain(not_yet_run(config)))
     return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()[:8]
 
 

@@ -8,13 +8,14 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from anirec.composition import conf_folder
+from anirec.worker import begin_sweep
 
 
 def job(config: DictConfig) -> float | None:
     """What Hydra and its launchers call for each job."""
-    from anirec import run
+    from anirec import jobs
 
-    return run.job(config)
+    return jobs.job(config)
 
 
 class SweepEnd(Callback):
@@ -30,4 +31,5 @@ class SweepEnd(Callback):
 def main(arguments: list[str]) -> None:
     """Run the command line `anirec run …`."""
     sys.argv[1:] = arguments
+    begin_sweep()
     hydra.main(config_path=str(conf_folder()), config_name="config", version_base="1.3")(job)()

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from anirec.report.runs import Run
-from anirec.report.settings import Settings, described, differing, flat
+from anirec.report.settings import Settings, deciding, described, differing, flat
 
-# The family says what data and split are; the others change where a run goes and what it is called, not what it finds.
-ASIDE = frozenset({"dataset", "split", "seed", "paths", "run", "logger", "hydra", "resume", "tags"})
+# The family says what data and split are; members of a group differ in seed; and what was held back changes no figure.
+ASIDE = frozenset({"dataset", "split", "seed", "select"})
 SEEDS = frozenset({"seed", "random_state"})
 # These change what the figures of a run mean, so that they are told wherever runs differ in them;
 JUDGED = frozenset({"metrics.relevant_from", "metrics.max_users", "metrics.candidates"})
@@ -102,7 +102,7 @@ def group_of(settings: Settings, runs: list[Run]) -> Group:
 
 def identity(run: Run) -> Settings:
     """What of a run's configuration decides its results."""
-    config = {key: value for key, value in run.config.items() if key not in ASIDE}
+    config = {key: value for key, value in deciding(run.config).items() if key not in ASIDE}
     # A path inside the run's own folder is another one in every run.
     return {
         key: as_number(value)

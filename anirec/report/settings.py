@@ -4,6 +4,9 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+# What does not change a result: parts of a config, and callbacks that only watch, or end what would not be kept.
+INCIDENTAL = frozenset({"run", "paths", "resume", "tags", "logger", "search", "sweep", "experiment"})
+WATCHING = frozenset({"checkpoint", "progress_bar", "prune"})
 MAX_VALUE = 24
 Settings = dict[str, Any]
 
@@ -19,6 +22,17 @@ def flat(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
         return
     for key, value in config.items():
         yield from flat(value, f"{prefix}.{key}" if prefix else str(key))
+
+
+def deciding(config: Settings) -> Settings:
+    """The config without what is incidental.
+
+    >>> deciding({"seed": 1, "paths": {"data": "/data"}, "callbacks": {"progress_bar": {}, "swa": {}}})
+    {'seed': 1, 'callbacks': {'swa': {}}}
+    """
+    kept = {key: value for key, value in config.items() if key not in INCIDENTAL}
+    callbacks = config.get("callbacks") or {}
+    return {**kept, "callbacks": {key: value for key, value in callbacks.items() if key not in WATCHING}}
 
 
 def differing(settings: Sequence[Settings]) -> list[str]:

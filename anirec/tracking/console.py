@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import warnings
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from anirec.errors import UserError
+from anirec.tracking.run_folder import status_of
 
 CONSOLE = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -65,22 +67,28 @@ def show_result(metrics: Mapping[str, float], *, objective: str | None, in_full:
 
 
 def show_sweep(sweep: Path) -> int:
-    """How the jobs of a sweep ended; returns how many did not finish."""
-    jobs = sorted(sweep.glob("[0-9]*"))
-    statuses = [(path, json.loads((path / "status.json").read_text())) for path in jobs]
-    overrides = {path: json.loads((path / "provenance.json").read_text())["overrides"] for path in jobs}
-    common = set.intersection(*map(set, overrides.values())) if len(jobs) > 1 else set()
-    unfinished = [(path, status) for path, status in statuses if status["state"] != "finished"]
-    CONSOLE.print(f"{len(statuses) - len(unfinished)} of {len(statuses)} jobs finished.", end=" ")
+    """How the jobs of a sweep ended; returns how many neither finished nor were pruned."""
+    statuses = {path: status_of(path) for path in sorted(sweep.glob("[0-9]*"))}
+    states = Counter(status["state"] for status in statuses.values())
+    pruned = f", {states['pruned']} pruned" if states["pruned"] else ""
+    CONSOLE.print(f"{states['finished']} of {len(statuses)} jobs finished{pruned}.", end=" ")
     CONSOLE.print(f"Compare them: [bold]anirec compare {escape(shown(sweep))}[/]")
-    if unfinished:
+    failed = {path: status for path, status in statuses.items() if status["state"] not in ("finished", "pruned")}
+    if failed:
+        overrides = {path: overrides_of(path) for path in statuses}
+        common = set.intersection(*map(set, overrides.values())) if len(statuses) > 1 else set()
         table = Table("job", "overrides", "error", box=None, pad_edge=False)
-        for path, status in unfinished:
+        for path, status in failed.items():
             own = " ".join(override for override in overrides[path] if override not in common)
             error = str(status["error"] or status["state"]).splitlines()[0]
             table.add_row(path.name, escape(own), escape(error))
         CONSOLE.print(table)
-    return len(unfinished)
+    return len(failed)
+
+
+def overrides_of(path: Path) -> list[str]:
+    provenance = path / "provenance.json"
+    return json.loads(provenance.read_text())["overrides"] if provenance.exists() else []
 
 
 def show_failure(path: Path | None, error: Exception) -> None:

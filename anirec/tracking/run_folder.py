@@ -26,6 +26,18 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+class Pruned(Exception):  # noqa: N818 (no error: a search has seen enough)
+    """A search ends a run that does worse than others did by then.
+
+    Attributes:
+        value: The objective, as far as it came.
+    """
+
+    def __init__(self, message: str, value: float) -> None:
+        super().__init__(message)
+        self.value = value
+
+
 class RunFolder:
     """A run from its first moment to its last; a context manager that records how the run ended.
 
@@ -40,6 +52,7 @@ class RunFolder:
         self.provenance: dict[str, Any] = {**identity, "git": code(), "versions": versions(), "device": device()}
         self.config = config
         self.findings: list[str] = []
+        self.metrics: dict[str, float] = {}
 
     def __enter__(self) -> Self:
         self.started, self.memory = time.perf_counter(), Memory()
@@ -56,6 +69,8 @@ class RunFolder:
         self.write_json("provenance.json", self.provenance)
         if error is None:
             self.status("finished")
+        elif isinstance(error, Pruned):
+            self.status("pruned", str(error))
         elif isinstance(error, KeyboardInterrupt) or isinstance(error.__context__, KeyboardInterrupt):
             self.status("interrupted", "stopped by hand; resume=true goes on from the last checkpoint")
         else:
@@ -65,8 +80,9 @@ class RunFolder:
             )
 
     def status(self, state: str, error: str | None = None) -> None:
-        """`running`, `finished` or `failed`; the process id tells a running run from one that was killed."""
-        process = {"pid": os.getpid(), "host": platform.node()}
+        """`running`, `finished`, `failed`, `interrupted` or `pruned`; the process tells a running run from a killed
+        one: its id alone may be another's by now."""
+        process = {"pid": os.getpid(), "began": psutil.Process().create_time(), "host": platform.node()}
         self.write_json("status.json", {"state": state, "error": error, **process})
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
@@ -75,13 +91,6 @@ class RunFolder:
     @rank_zero_only
     def write(self, name: str, text: str) -> None:
         write_text(self.path / name, text)
-
-    @rank_zero_only
-    def join(self, sweep: Path, number: int) -> None:
-        """Link the run into the folder of its sweep, so that the sweep can be compared as a whole."""
-        link = sweep / f"{number:04d}"
-        link.unlink(missing_ok=True)
-        link.symlink_to(os.path.relpath(self.path, sweep.resolve()), target_is_directory=True)
 
     @rank_zero_only
     def write_table(self, name: str, table: pl.DataFrame) -> None:
@@ -126,20 +135,45 @@ def new_folder(parent: Path, config_hash: str) -> Path:
     raise UserError(f"{parent}: ten thousand runs of this config began within this second")
 
 
+@rank_zero_only
+def join(path: Path, sweep: Path, number: int) -> None:
+    """Link the run into the folder of its sweep, so that the sweep can be compared as a whole."""
+    sweep.mkdir(parents=True, exist_ok=True)
+    link = sweep / f"{number:04d}"
+    link.unlink(missing_ok=True)
+    link.symlink_to(os.path.relpath(path, sweep.resolve()), target_is_directory=True)
+
+
+def status_of(path: Path) -> dict[str, Any]:
+    """What the run says of itself; `killed` where it had not begun to, or its process is gone."""
+    try:
+        status: dict[str, Any] = json.loads((path / "status.json").read_text())
+    except FileNotFoundError:
+        return {"state": "killed", "error": "killed before it began"}
+    if status["state"] == "running" and not is_alive(status):
+        return {**status, "state": "killed", "error": "killed; resume=true goes on from the last checkpoint"}
+    return status
+
+
 def is_alive(status: dict[str, Any]) -> bool:
     """Whether the process that wrote this status is still at work; one on another host cannot be asked."""
-    if status["state"] != "running":
+    if status["host"] != platform.node():
+        return True
+    try:
+        return abs(psutil.Process(status["pid"]).create_time() - status.get("began", 0)) < 1
+    except psutil.Error:
         return False
-    return status["host"] != platform.node() or psutil.pid_exists(status["pid"])
+
+
+def finished(parent: Path, config_hash: str) -> Path | None:
+    """The latest finished run of this config, or None."""
+    paths = sorted(parent.glob(f"*_{config_hash}*"), reverse=True)
+    return next((path for path in paths if status_of(path)["state"] == "finished"), None)
 
 
 def unfinished(parent: Path, config_hash: str) -> Path | None:
     """The latest folder of this config that has a checkpoint, did not finish, and is not at work; or None."""
     for path in sorted(parent.glob(f"*_{config_hash}*"), reverse=True):
-        status = path / "status.json"
-        if not status.exists() or not (path / "checkpoints" / "last.ckpt").exists():
-            continue
-        found = json.loads(status.read_text())
-        if found["state"] != "finished" and not is_alive(found):
+        if (path / "checkpoints" / "last.ckpt").exists() and status_of(path)["state"] not in ("finished", "running"):
             return path
     return None

@@ -1,0 +1,130 @@
+"""Hydra's side of a run: which folder it gets, what a sweep does when a job fails, is done already or is stopped."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from hydra.conf import HydraConf
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from pytorch_lightning.utilities import rank_zero_only
+
+from anirec.composition import config_hash
+from anirec.errors import UserError
+from anirec.run import perform
+from anirec.tracking.console import CONSOLE, announce, quiet, show_failure, show_result, show_sweep
+from anirec.tracking.loggers import close_loggers
+from anirec.tracking.run_folder import Pruned, finished, join, new_folder, unfinished
+from anirec.worker import end_with_sweep
+
+FOLDER = "ANIREC_RUN_FOLDER"  # tells the other processes of a run its folder
+INTERRUPTED = 130
+
+
+def job(config: DictConfig) -> float | None:
+    """One job of Hydra's. A failure is recorded and shown; in a multirun the other jobs go on.
+
+    Returns the objective, for searches: NaN if the job failed.
+    """
+    quiet()
+    end_with_sweep()
+    chosen = HydraConfig.get()
+    sweep = Path(chosen.sweep.dir) if chosen.mode == RunMode.MULTIRUN else None
+    # Lightning starts its other processes with this process's command line: they must do this job, not the sweep.
+    sys.argv = [sys.argv[0], "run", *config_dirs(chosen), *chosen.overrides.task]
+    told = f"job {chosen.job.num}: {' '.join(typed(chosen))}" if sweep else "run"
+    status, path = 1, None
+    try:
+        folder = place(config, chosen)
+        done = finished(folder, config_hash(config)) if config.sweep.skip_done else None
+        path = done or run_path(config, folder)
+        if sweep:
+            join(path, sweep, chosen.job.num)
+        if done:
+            announce(done, f"done before {told}")
+            metrics = json.loads((done / "metrics.json").read_text())
+        else:
+            run = perform(config, path, identity=identity(config, chosen), told=told)
+            metrics = run.metrics
+            show_result(metrics, objective=config.objective, in_full=not sweep, findings=run.findings)
+        status = 0
+    except Pruned as pruned:
+        CONSOLE.print(f"  {pruned}")
+        status = 0
+        return pruned.value
+    except (KeyboardInterrupt, SystemExit):  # Lightning turns the first into the second
+        CONSOLE.print("stopped by hand; the same command with resume=true goes on from the last checkpoint")
+        if sweep:
+            show_sweep(sweep)
+        sys.exit(INTERRUPTED)
+    except Exception as error:
+        show_failure(path, error)
+        if other_process():
+            os._exit(1)  # the first process waits for this one: it must see it end, whatever is still open
+        if sweep:
+            return float("nan")
+        sys.exit(1)
+    finally:
+        close_loggers(failed=status > 0)
+    return metrics.get(config.objective) if config.objective else None
+
+
+def other_process() -> bool:
+    """Whether this process was started to help the first one."""
+    return getattr(rank_zero_only, "rank", 0) > 0
+
+
+def place(config: DictConfig, chosen: HydraConf) -> Path:
+    """Where the runs of this dataset and model lie."""
+    return Path(config.paths.outputs).resolve() / chosen.runtime.choices["dataset"] / chosen.runtime.choices["model"]
+
+
+def run_path(config: DictConfig, parent: Path) -> Path:
+    """The folder of this run: a new one, or that of the run to go on with. The first process decides for all.
+
+    Raises:
+        UserError: The folder cannot be made; or processes were not started by Lightning, and do not know the folder.
+    """
+    if other_process():
+        if FOLDER not in os.environ:
+            raise UserError(f"Start the processes by trainer=ddp, or set {FOLDER} to the same folder for all of them.")
+        return Path(os.environ[FOLDER])
+    name = config_hash(config)
+    path = unfinished(parent, name) if config.resume else None
+    if config.resume:
+        CONSOLE.print("goes on from the last checkpoint" if path else "nothing of this config to go on with: a new run")
+    try:
+        path = path or new_folder(parent, name)
+    except OSError as error:
+        raise UserError(
+            f"paths.outputs={config.paths.outputs}: no folder can be made there: {error.strerror}"
+        ) from None
+    os.environ[FOLDER] = str(path)
+    return path
+
+
+def identity(config: DictConfig, chosen: HydraConf) -> dict[str, Any]:
+    """What provenance says of a run before it has begun."""
+    return {
+        **{group: chosen.runtime.choices[group] for group in ("dataset", "model", "trainer")},
+        "seed": config.seed,
+        "sweep": Path(chosen.sweep.dir).name if chosen.mode == RunMode.MULTIRUN else None,
+        "tags": list(config.tags),
+        "objective": config.objective,
+        "overrides": typed(chosen),
+        "config_hash": config_hash(config),
+    }
+
+
+def typed(chosen: HydraConf) -> list[str]:
+    """The overrides as the user typed them; see `anirec.config.left_to_jobs`."""
+    return [override.removeprefix("++") for override in chosen.overrides.task]
+
+
+def config_dirs(chosen: HydraConf) -> list[str]:
+    return [
+        f"--config-dir={source.path}" for source in chosen.runtime.config_sources if source.provider == "command-line"
+    ]
