@@ -74,6 +74,7 @@ def check(overrides: list[str], config_dir: str | None) -> int:
 @app.command(short_help="Many runs in one table, with 95 % intervals.")
 def compare(
     paths: Annotated[list[Path], typer.Argument(help="Run folders, or folders of them.")],
+    *,
     metric: Annotated[str | None, typer.Option(help="What to sort by.")] = None,
     csv: Annotated[Path | None, typer.Option(help="Write the table here, in full precision.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write the table here, for a README.")] = None,
