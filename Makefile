@@ -4,10 +4,10 @@ BIN := .venv/bin
 CONSTRAINTS := .ci/constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench clean
+.PHONY: help setup demo experiments test check bench clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/ready  ## a virtual environment with everything, in .venv (once; downloads about 3 GB)
 
@@ -23,8 +23,11 @@ demo: setup  ## twelve models on generated ratings, titles and posts, then their
 	$(BIN)/anirec run -m dataset=demo_tags model=tag_median,tag_pca_ols
 	$(BIN)/anirec compare outputs/demo_ratings outputs/demo_corpus outputs/demo_tags
 
-test: setup  ## all tests
-	$(BIN)/python -m pytest
+experiments: setup  ## the published studies, on whatever data is there
+	for study in peerj2025_popularity cs4120_recommendation safebooru_tags anime_alchemy_svd malsugoi; do $(BIN)/anirec study $$study || exit 1; done
+
+test: setup  ## all tests, two at a time
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: setup  ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .
@@ -35,6 +38,7 @@ check: setup  ## format, lint, types, import contracts
 bench: setup  ## speed and memory beside Surprise and scikit-learn, measured in one run
 	$(BIN)/python -m experiments.benchmarks
 	$(BIN)/python -m experiments.benchmarks.tags
+	$(BIN)/python -m experiments.benchmarks.ncf
 
 clean:  ## remove the virtual environment
 	rm -rf .venv

@@ -1,5 +1,6 @@
 """The command line. Nothing heavy is imported before a verb needs it."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -66,8 +67,14 @@ def split_arguments(arguments: list[str]) -> tuple[list[str], str | None, bool]:
 
 
 def check(overrides: list[str], config_dir: str | None) -> int:
+    """How many jobs there are, all without a problem. The user's folder brings YAML, and modules of their own."""
     from anirec import config
 
+    if config_dir:
+        folder = str(Path(config_dir).absolute())
+        sys.path.append(folder)
+        others = os.environ.get("PYTHONPATH")
+        os.environ["PYTHONPATH"] = os.pathsep.join([others, folder] if others else [folder])  # of a sweep's processes
     return config.validate(overrides, config_dir=config_dir)
 
 

@@ -138,7 +138,8 @@ def check_trusted(node: Any, *, is_model: bool = True) -> None:
         if is_model or target is not None:
             known = descends(str(target), MODEL_CLASS) if is_model else is_part(str(target))
             if not known:
-                raise UserError(f"config.yaml: model names {target}, which is no anirec model; it is not run")
+                told = f"config.yaml: model names {target}, which is no anirec model; it is not run"
+                raise UserError(f"{told}. A class of your own is found with PYTHONPATH=FOLDER")
         for value in [*node, *node.values()]:
             check_trusted(value, is_model=False)
     elif isinstance(node, list):

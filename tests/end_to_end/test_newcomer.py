@@ -1,0 +1,66 @@
+"""The README's "Adding a model by dropping a YAML", line by line."""
+
+import re
+import shlex
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import timm
+
+from .conftest import Anirec
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+SECTION = README.partition("### Adding a model by dropping a YAML")[2].partition("\n**Add a dataset.**")[0]
+BLOCK = re.compile(r"^ *```(?:yaml|python)\n(.+?)^ *```", re.DOTALL | re.MULTILINE)
+COMMANDS = [shlex.split(command) for command in re.findall(r"`anirec (run --config-dir mine [^`]+)`", SECTION)]
+LITTLE = ["trainer=cpu", "dataset.source.n_users=200", "dataset.source.n_items=80"]
+
+
+@pytest.fixture(scope="module")
+def newcomer(anirec_in: Callable[..., Anirec], tmp_path_factory: pytest.TempPathFactory) -> tuple[Anirec, Path]:
+    """A folder with the files of the section, and the hub's cache as `hf download` leaves it, but for the training."""
+    folder = tmp_path_factory.mktemp("newcomer ü")
+    for block in BLOCK.findall(SECTION):
+        text = textwrap.dedent(block)
+        path = folder / re.match(r"# ([\w/.]+)", text)[1]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    (name,) = re.findall(r"hf download (\S+?)`", SECTION)
+    cache = folder / "hub" / f"models--{name.replace('/', '--')}"
+    (cache / "refs").mkdir(parents=True)
+    (cache / "refs" / "main").write_text("0" * 40)
+    network = timm.create_model(name.removeprefix("timm/"), pretrained=False)
+    timm.models.save_for_hf(network, str(cache / "snapshots" / ("0" * 40)), safe_serialization=True)
+    return anirec_in(folder, HF_HUB_CACHE=str(folder / "hub"), HF_HUB_OFFLINE="1"), folder
+
+
+def test_every_kind_is_shown() -> None:
+    assert len(COMMANDS) == 4
+    assert len(BLOCK.findall(SECTION)) == 5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[3])
+def test_the_models_run(command: list[str], newcomer: tuple[Anirec, Path]) -> None:
+    anirec, folder = newcomer
+    little = [] if any(word.startswith("dataset.") for word in command) else LITTLE
+    told = anirec(*command, *little).stderr
+    assert re.search(r"^rmse +\d", told, re.MULTILINE)
+    name = command[3].removeprefix("model=")
+    assert len(list(folder.glob(f"outputs/*/{name}/*/metrics.json"))) == 1
+
+
+def test_an_own_class_is_found_by_path(newcomer: tuple[Anirec, Path]) -> None:
+    anirec, folder = newcomer
+    anirec("run", "--config-dir", "mine", "model=cautious", "most=3", expect=2)
+    anirec("run", "--config-dir", "mine", "model=cautious", "model.most=3", *LITTLE, "tags=[found]")
+    run = max(folder.glob("outputs/demo_ratings/cautious/*"))
+    (folder / "rows.csv").write_text("user_id,item_id\n1,1\n2,5\n")
+    told = anirec("predict", str(run), "--input", "rows.csv", "--output", "out.csv", expect=2).stderr
+    assert "cautious.Cautious" in told
+    assert "PYTHONPATH" in told
+    anirec("predict", str(run), "--input", "rows.csv", "--output", "out.csv", PYTHONPATH="mine")
+    predicted = [float(line.split(",")[2]) for line in (folder / "out.csv").read_text().splitlines()[1:]]
+    assert max(predicted) <= 3
