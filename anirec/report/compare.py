@@ -11,6 +11,7 @@ from anirec.errors import UserError
 from anirec.metrics.names import MetricName, has_direction, lower_is_better
 from anirec.report.groups import Family, families
 from anirec.report.leaderboard import Leaderboard, Row, frame, leaderboard, metric_names
+from anirec.report.pairs_table import print_pairs, quick_verdict
 from anirec.report.runs import Run, read_runs
 from anirec.report.tables import markdown_table, terminal_table
 
@@ -23,6 +24,8 @@ def compare(
     metric: str | None = None,
     csv: str | Path | None = None,
     markdown: str | Path | None = None,
+    pairs: bool = False,
+    html: str | Path | None = None,
     console: Console | None = None,
 ) -> None:
     """Print the runs in or below `paths`, best first; write all their figures where asked.
@@ -32,6 +35,8 @@ def compare(
         metric: What to sort by, as logged: test/rmse, test/ndcg@10. None for test/rmse, or else the first there is.
         csv: Gets every metric of every group in full precision, with deviations and intervals.
         markdown: Gets the tables.
+        pairs: Whether to test every two groups of a table against each other, which may take a minute.
+        html: Gets a page with tables and plots.
         console: Where to print.
 
     Raises:
@@ -51,13 +56,19 @@ def compare(
     direction = "lower is better" if lower_is_better(name) else "higher is better"
     note = direction if has_direction(name) else "neither direction is better"
     console.print(Text(f"{len(finished)} runs, sorted by {name} ({note})"))
-    print_boards(console, boards)
+    print_boards(console, boards, ["" if pairs else quick_verdict(family, name) for family in found])
+    for family in found if pairs else []:
+        print_pairs(console, family, name)
     print_repeats(console, found)
     print_rest(console, rest)
     if csv:
         frame(boards).write_csv(created(csv))
     if markdown:
         created(markdown).write_text("\n".join(map(markdown_table, boards)), encoding="utf-8")
+    if html:
+        from anirec.report.page import write_page
+
+        write_page(created(html), families=found, boards=boards, rest=rest, metric=name)
 
 
 def chosen_metric(metric: str | None, runs: list[Run]) -> str:
@@ -75,10 +86,13 @@ def chosen_metric(metric: str | None, runs: list[Run]) -> str:
     raise UserError(f"No run has the metric {metric}.{hint} Names are {splits} with one of {shorts}.")
 
 
-def print_boards(console: Console, boards: list[Leaderboard]) -> None:
-    for board in boards:
+def print_boards(console: Console, boards: list[Leaderboard], verdicts: list[str]) -> None:
+    """Each with what its pairs say, if that is known."""
+    for board, verdict in zip(boards, verdicts, strict=True):
         console.print()
         console.print(terminal_table(board, console.width))
+        if verdict:
+            console.print(Text(f"\n{verdict}"))
     rows = [row for board in boards for row in board.rows]
     notes = ["Bold: best. Interval: bootstrap over users, else clusters of titles, else rows."]
     if any(row.std for row in rows):

@@ -1,0 +1,130 @@
+"""Learning curves: validation metric and training loss of every epoch, all groups in one plot."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import plotly.graph_objects as go
+import polars as pl
+
+from anirec.metrics.names import MetricName, lower_is_better
+from anirec.report import cells
+from anirec.report.leaderboard import Leaderboard, Row, metric_names
+from anirec.report.page.looks import Look
+from anirec.report.page.plots import FAR, HEADROOM, Panel, Plot, figure, plain, spoken
+
+MOST = 10
+MAX_TRAIN_PANELS = 2
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A group's values by epoch, counted from 1: mean, lowest and highest of its members."""
+
+    label: str
+    epochs: list[int]
+    mean: list[float]
+    low: list[float]
+    high: list[float]
+    n_runs: int
+
+
+def learning_curves(board: Leaderboard, looks: dict[str, Look]) -> list[Plot]:
+    """Of the best groups that learn by epochs; nothing where none does."""
+    histories = {row.group.label: history(row) for row in board.rows}
+    names = metric_names(table.columns for table in histories.values())
+    of_metric = f"val/{MetricName.parse(board.metric).short}"
+    objective = str(board.rows[0].group.members[0].config.get("objective"))
+    candidates = {name: curves(histories, name) for name in (of_metric, objective)}
+    name = next((name for name, found in candidates.items() if found), None)
+    if name is None:
+        return []
+    shown = candidates[name]
+    panels = [Panel(drawn(shown, name, looks), spoken(name))]
+    trains = {one: curves(histories, one) for one in names if one.startswith("train/")}
+    labels = {curve.label for curve in shown}
+    for train, found in trains.items():
+        if (kept := [curve for curve in found if curve.label in labels]) and len(panels) <= MAX_TRAIN_PANELS:
+            panels.append(Panel(drawn(kept, train, looks), spoken(train).replace("train", "training")))
+    several = any(curve.n_runs > 1 for curve in shown)
+    note = "A line is a group" + (
+        ": the mean of its runs, in a band from the lowest to the highest." if several else "."
+    )
+    if len(shown) == MOST:
+        note += f" The best {MOST} are shown."
+    elif len(shown) < len(board.rows):
+        note += " Models that are solved in one step have no curve."
+    return [Plot("curves", title(shown, name), panels, note, {curve.label: looks[curve.label] for curve in shown})]
+
+
+def history(row: Row) -> pl.DataFrame:
+    """The rows of all members' `history.csv`; no columns where there is none."""
+    tables = []
+    for member in row.group.members:
+        try:
+            table = pl.read_csv(member.folder / "history.csv", infer_schema_length=None)
+            tables.append(table.with_columns(pl.all().cast(pl.Float64, strict=False)))
+        except (OSError, pl.exceptions.PolarsError):
+            continue  # a run without a history is as good as any
+    return pl.concat(tables, how="diagonal") if tables else pl.DataFrame()
+
+
+def curves(histories: dict[str, pl.DataFrame], name: str) -> list[Curve]:
+    """Of the best groups that measured `name` in more than one epoch."""
+    found = []
+    for label, table in histories.items():
+        if name not in table.columns or "epoch" not in table.columns:
+            continue
+        value = pl.col(name)
+        measured = table.filter(value.is_finite()).group_by("epoch").agg(
+            value.mean().alias("mean"), value.min().alias("low"), value.max().alias("high"), value.len().alias("n")
+        )  # fmt: skip
+        if len(measured) > 1:
+            measured = measured.sort("epoch")
+            mean, low, high = (measured[column].to_list() for column in ("mean", "low", "high"))
+            epochs = (measured["epoch"] + 1).cast(pl.Int64).to_list()
+            found.append(Curve(label, epochs, mean, low, high, n_runs=max(measured["n"].to_list())))
+    return found[:MOST]
+
+
+def drawn(shown: list[Curve], name: str, looks: dict[str, Look]) -> go.Figure:
+    traces = []
+    for curve in shown:
+        look = looks[curve.label]
+        if curve.n_runs > 1:
+            there_and_back = [*curve.epochs, *reversed(curve.epochs)]
+            band = go.Scatter(x=there_and_back, y=[*curve.high, *reversed(curve.low)], fill="toself", mode="lines")
+            band.update(line={"width": 0}, fillcolor=look.faint(0.18), hoverinfo="skip", legendgroup=curve.label)
+            traces.append(band)
+        line = go.Scatter(x=curve.epochs, y=curve.mean, mode="lines+markers", legendgroup=curve.label)
+        line.update(
+            line={"color": look.colour, "dash": look.dash, "width": 2},
+            marker={"symbol": look.symbol, "size": 6},
+            name=plain(curve.label),
+            hovertemplate="%{fullData.name}<br>epoch %{x}: %{y:.4f}<extra></extra>",
+        )
+        traces.append(line)
+    low, high = heights(shown, name)
+    inside = [curve for curve in shown if min(curve.mean) <= high and max(curve.mean) >= low]
+    last = max(curve.epochs[-1] for curve in inside)
+    axis = {"title": {"text": "epoch"}, "dtick": max(1, round(last / 10)), "range": [0.5, last + 0.5], "tick0": 0}
+    return figure(traces, x=axis, y={"title": {"text": plain(cells.heading(name))}, "range": (low, high)})
+
+
+def heights(shown: list[Curve], name: str) -> tuple[float, float]:
+    """All there is, but no first epochs, and no groups far behind, that would flatten everything else."""
+    sign = 1 if lower_is_better(name) else -1
+    values = sign * np.concatenate([[*curve.mean, *curve.low, *curve.high] for curve in shown])
+    best, worst = float(values.min()), float(values.max())
+    reach = min(worst - best, FAR * float(np.median(values) - best) or worst - best) or abs(best) or 1.0
+    low, high = sorted([sign * (best - HEADROOM * reach), sign * (best + (1 + HEADROOM) * reach)])
+    return low, high
+
+
+def title(shown: list[Curve], name: str) -> str:
+    """Where the best point lies."""
+    pick = min if lower_is_better(name) else max
+    best = pick(shown, key=lambda curve: pick(curve.mean))
+    value = pick(best.mean)
+    epoch, places = best.epochs[best.mean.index(value)], cells.decimals([value])
+    word = "lowest" if lower_is_better(name) else "highest"
+    return f"{best.label} reaches the {word} {spoken(name)}, {value:.{places}f}, in epoch {epoch} of {best.epochs[-1]}"

@@ -1,0 +1,134 @@
+"""Predicted against true values of the best groups: points where there are few rows, else shares by true value."""
+
+from collections.abc import Collection, Iterable, Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+import polars as pl
+from numpy.typing import NDArray
+
+from anirec.metrics.names import MetricName
+from anirec.report.leaderboard import Leaderboard, Row
+from anirec.report.page.looks import Look
+from anirec.report.page.plots import Panel, Plot, figure
+
+MOST = 4
+FEW_ROWS = 1500
+MOST_VALUES = 20  # true values that get a column each
+COLUMNS, LINES = 12, 30
+FEW_IN_COLUMN = 5
+TAIL = 0.005  # of the values at either end may lie outside the frame
+Column = NDArray[np.float64]
+
+
+def predicted_vs_true(board: Leaderboard, looks: dict[str, Look]) -> list[Plot]:
+    """Nothing where no run left predictions."""
+    split = MetricName.parse(board.metric).split
+    found = {row.group.label: rows for row in board.rows[: 2 * MOST] if (rows := predictions(row, split)) is not None}
+    found = dict(list(found.items())[:MOST])
+    if not found:
+        return []
+    ends = frame(found.values())
+    is_few = max(len(target) for target, _ in found.values()) <= FEW_ROWS and not has_few_values(found.values())
+    draw = points if is_few else shares
+    panels = [
+        Panel(draw(*columns, looks[label], ends), f"{looks[label].character} {label}", height=320)
+        for label, columns in found.items()
+    ]
+    form = (
+        "A point is a row of the test set." if is_few else
+        "Each column adds up to 100 %: where the predictions for that true value lie. Solid: their median."
+    )  # fmt: skip
+    sizes = sorted({len(target) for target, _ in found.values()})
+    counted = " to ".join(f"{size:,}" for size in dict.fromkeys((sizes[0], sizes[-1])))
+    note = f"{form} Dotted: predicted = true. {counted} rows; what lies outside the frame is not drawn."
+    return [Plot("truth", title(*next(iter(found.items()))), panels, note.replace("test set", f"{split} set"))]
+
+
+def predictions(row: Row, split: str) -> tuple[Column, Column] | None:
+    """True and predicted values of all members, finite ones alone."""
+    tables = [member.table("predictions", split) for member in row.group.members]
+    columns = [
+        table.select(pl.col("target", "prediction").cast(pl.Float64))
+        for table in tables
+        if table is not None and {"target", "prediction"} <= set(table.columns)
+    ]
+    if not columns:
+        return None
+    rows = pl.concat(columns).filter(pl.all_horizontal(pl.all().is_finite()))
+    return (rows["target"].to_numpy(), rows["prediction"].to_numpy()) if len(rows) else None
+
+
+def has_few_values(found: Iterable[tuple[Column, Column]]) -> bool:
+    """As ratings have."""
+    return 1 < len(np.unique(np.concatenate([target for target, _ in found]))) <= MOST_VALUES
+
+
+def frame(found: Collection[tuple[Column, Column]]) -> tuple[float, float]:
+    """All true values where they are few, else all but the most extreme values."""
+    target = np.concatenate([target for target, _ in found])
+    if has_few_values(found):
+        return float(target.min()), float(target.max())
+    both = np.concatenate([target, *(columns[1] for columns in found)])
+    low, high = np.quantile(both, [TAIL, 1 - TAIL]).tolist()
+    return (low, high) if high > low else (low - 1, high + 1)
+
+
+def points(target: Column, prediction: Column, look: Look, ends: tuple[float, float]) -> go.Figure:
+    trace = go.Scatter(x=target.round(4), y=prediction.round(4), mode="markers")
+    opacity = float(np.clip(200 / len(target), 0.25, 0.8))
+    trace.update(
+        marker={"color": look.colour, "size": 5, "opacity": opacity, "line": {"width": 0}},
+        hovertemplate="true %{x:.4g}, predicted %{y:.4g}<extra></extra>",
+    )
+    return framed([diagonal(ends), trace], ends)
+
+
+def shares(target: Column, prediction: Column, look: Look, ends: tuple[float, float]) -> go.Figure:
+    """Columns of true values, lines of predictions; the deeper the colour, the more."""
+    edges = column_edges(target, ends)
+    lines = np.linspace(*ends, LINES + 1)
+    counts = np.histogram2d(prediction, target, bins=[lines, edges])[0]
+    column = np.searchsorted(edges, target, side="right") - 1
+    totals = np.histogram(target, bins=edges)[0]
+    share = np.divide(counts, totals, out=np.zeros_like(counts), where=totals >= FEW_IN_COLUMN)
+    centres = (edges[:-1] + edges[1:]) / 2
+    medians = [
+        np.median(prediction[column == at]) if totals[at] >= FEW_IN_COLUMN else None for at in range(len(totals))
+    ]
+    heat = go.Heatmap(x=centres.round(4), y=((lines[:-1] + lines[1:]) / 2).round(4), z=share.round(4))
+    heat.update(
+        colorscale=[[0, look.faint(0.0)], [1, look.faint(1.0)]],
+        showscale=False,
+        customdata=np.broadcast_to(totals, counts.shape),
+        hovertemplate="true %{x:.4g}, predicted about %{y:.3g}<br>%{z:.1%} of %{customdata:,} rows<extra></extra>",
+    )
+    median = go.Scatter(x=centres, y=medians, mode="lines", line={"width": 2.5}, hoverinfo="skip")
+    return framed([heat, diagonal(ends), median], (float(edges[0]), float(edges[-1])), ends)
+
+
+def column_edges(target: Column, ends: tuple[float, float]) -> Column:
+    """A column for each value where there are few, else of equal width."""
+    inside = np.unique(target[(target >= ends[0]) & (target <= ends[1])])
+    if 1 < len(inside) <= MOST_VALUES:
+        between = (inside[:-1] + inside[1:]) / 2
+        return np.concatenate([[2 * inside[0] - between[0]], between, [2 * inside[-1] - between[-1]]])
+    return np.linspace(*ends, COLUMNS + 1)
+
+
+def diagonal(ends: tuple[float, float]) -> go.Scatter:
+    return go.Scatter(x=ends, y=ends, mode="lines", line={"width": 1.5, "dash": "dot"}, opacity=0.6, hoverinfo="skip")
+
+
+def framed(
+    traces: Sequence[go.Scatter], across: tuple[float, float], up: tuple[float, float] | None = None
+) -> go.Figure:
+    x = {"title": {"text": "true"}, "range": across, "showgrid": False}
+    return figure(list(traces), x=x, y={"title": {"text": "predicted"}, "range": up or across})
+
+
+def title(label: str, columns: tuple[Column, Column]) -> str:
+    """How far the best group dares to go."""
+    (low, high), (first, last) = (np.quantile(column, [0.05, 0.95]) for column in columns)
+    inside = f"the middle 90 % of {label}'s predictions lie between {first:.3g} and {last:.3g}"
+    return f"{inside[0].upper()}{inside[1:]}, of the true values between {low:.3g} and {high:.3g}"

@@ -1,0 +1,191 @@
+import json
+import re
+from collections.abc import Callable
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from anirec.report.groups import families
+from anirec.report.leaderboard import leaderboard
+from anirec.report.page import write_page
+from anirec.report.page.curves import curves, history
+from anirec.report.page.importance import importance
+from anirec.report.page.tradeoffs import front
+from anirec.report.runs import read_runs
+
+WriteRun = Callable[..., Path]
+MANY = [(factors, lr) for factors in (5, 20, 80) for lr in (0.001, 0.01, 0.1)]
+
+
+def page(folder: Path, metric: str = "test/rmse") -> str:
+    runs = read_runs([folder])
+    found = families(run for run in runs if run.state == "finished")
+    boards = [leaderboard(family, metric, [metric]) for family in found]
+    rest = [run for run in runs if run.state != "finished"]
+    write_page(folder / "page.html", families=found, boards=boards, rest=rest, metric=metric)
+    return (folder / "page.html").read_text()
+
+
+def titles(html: str) -> list[str]:
+    return [unescape(title) for title in re.findall("<h3>(.*?)</h3>", html)]
+
+
+def plots(html: str) -> list[dict[str, Any]]:
+    return [json.loads(text) for text in re.findall(r'<script type="application/json">(.*?)</script>', html)]
+
+
+def write_history(folder: Path, lines: list[str]) -> None:
+    (folder / "history.csv").write_text("\n".join(lines) + "\n")
+
+
+def test_the_table_has_the_numbers_of_the_leaderboard(write_run: WriteRun, tmp_path: Path) -> None:
+    for seed in (1, 2, 3):
+        write_run("svdpp", quality=0.9, seed=seed)
+    write_run("bias", quality=0.7)
+    html = page(tmp_path)
+    (found,) = families(read_runs([tmp_path]))
+    best = leaderboard(found, "test/rmse", ["test/rmse"]).rows[0]
+    low, high = best.interval["test/rmse"]
+    figures = f"{best.mean['test/rmse']:.4f} ±{best.std['test/rmse']:.4f}"
+    assert f"svdpp is best of 2: test rmse {figures}, 95 % interval {low:.4f}–{high:.4f}" in html  # noqa: RUF001
+    assert f'<td class="best" data-key="{best.mean["test/rmse"]}">{figures}</td>' in html
+    assert html.index("svdpp</th>") < html.index("bias</th>")
+    assert "seed 1, 2, 3" in html
+
+
+def test_what_a_run_is_called_is_text_and_nothing_else(write_run: WriteRun, tmp_path: Path) -> None:
+    evil = '</script><img src="http://evil.example/x" onerror=alert(1)>'
+    for lr in (0.1, 0.2):
+        write_run(
+            evil.replace("/", "_"), dataset=f"{evil.replace('/', '_')}", config={"model.lr": lr, "model.name": evil}
+        )
+    write_run("svd", dataset=evil.replace("/", "_"), state="failed", error=f"ValueError: {evil}")
+    write_history(next(tmp_path.glob("outputs/*/*/*/metrics.json")).parent, ["epoch,val/rmse", "0,1.2", "1,1.1"])
+    html = page(tmp_path)
+    shown = html.replace(re.search(r"<script>.*plotly\.js.*?</script>", html, re.DOTALL)[0], "")  # type: ignore[index]
+    assert "<img" not in shown
+    assert "&lt;img" in shown
+    found = plots(shown)
+    for trace in (trace for plot in found for trace in plot["data"]):
+        trace.pop("legendgroup", None)  # never shown
+    assert len(found) > 2
+    assert "<img" not in str(found), "Plotly reads HTML in its texts"
+    assert "&lt;img" in str(found)
+
+
+@pytest.mark.parametrize(
+    "metric", ["test/rmse", "val/rmse", "test/ndcg@10", "test/coverage@10", "test/rmse/cold_users"]
+)
+def test_any_metric_can_be_sorted_by(write_run: WriteRun, tmp_path: Path, metric: str) -> None:
+    for model, quality in (("bias", 0.7), ("svdpp", 0.9), ("mean", 0.2)):
+        write_run(model, quality=quality)
+    html = page(tmp_path, metric)
+    assert f"3 runs by {metric}" in html
+    assert html.count('scope="row" data-key') == 3
+
+
+def test_scores_work_too(write_score_run: WriteRun, tmp_path: Path) -> None:
+    write_score_run("tfidf_ridge", quality=0.4)
+    write_score_run("bert", quality=0.6)
+    html = page(tmp_path, "test/pearson")
+    assert "bert is best of 2: test pearson" in html
+    assert any("predictions lie between" in title for title in titles(html))
+
+
+def test_sections_that_have_nothing_to_show_are_left_out(write_run: WriteRun, tmp_path: Path) -> None:
+    folder = write_run("svd", tables=False)
+    write_history(folder, ["epoch,val/rmse", "0,1.2"])
+    assert titles(page(tmp_path)) == ["How each was made"]
+
+
+def test_learning_curves_average_the_seeds(write_run: WriteRun, tmp_path: Path) -> None:
+    for seed, values in ((1, (1.3, 1.1, 1.2)), (2, (1.5, 1.3, 1.4))):
+        lines = [f"{epoch},{value},{value / 2}" for epoch, value in enumerate(values)]
+        write_history(write_run("svd", seed=seed), ["epoch,val/rmse,train/loss", *lines])
+    (found,) = families(read_runs([tmp_path]))
+    board = leaderboard(found, "test/rmse", ["test/rmse"])
+    (curve,) = curves({"svd": history(board.rows[0])}, "val/rmse")
+    assert curve.epochs == [1, 2, 3]
+    assert np.allclose([curve.low, curve.mean, curve.high], [(1.3, 1.1, 1.2), (1.4, 1.2, 1.3), (1.5, 1.3, 1.4)])
+    html = page(tmp_path)
+    assert "svd reaches the lowest validation rmse, 1.2000, in epoch 2 of 3" in titles(html)
+    assert "training loss" in html
+
+
+def test_histories_that_lack_columns_or_are_damaged_do_no_harm(write_run: WriteRun, tmp_path: Path) -> None:
+    write_history(write_run("svd"), ["epoch,val/rmse", "0,1.2", "1,1.1"])
+    write_history(write_run("svdpp", quality=0.9), ["epoch,val/mae", "0,", "1,nan", "2,x"])
+    (write_run("bias") / "history.csv").write_text("")
+    assert any(title.startswith("svd reaches the lowest validation rmse") for title in titles(page(tmp_path)))
+
+
+def test_settings_of_a_model_are_weighed(write_run: WriteRun, tmp_path: Path) -> None:
+    for factors, lr in MANY:
+        write_run("svd", quality=0.5 + lr * 4 + factors / 1000, config={"model.n_factors": factors, "model.lr": lr})
+    html = page(tmp_path)
+    assert any(title.startswith("svd: lr matters most for the difference") for title in titles(html))
+    assert "permutation importance in a random forest, 9 configurations" in html
+
+
+@pytest.mark.parametrize("n", [6, 9])
+def test_importance_finds_the_setting_that_matters(n: int) -> None:
+    factors, lr = zip(*MANY[:n], strict=True)
+    found = importance([factors, lr, ["a"] * n], [10 * one + two / 1000 for one, two in zip(lr, factors, strict=True)])
+    assert found.shares[1] > 0.9 > found.shares[0]
+    assert found.shares[2] == 0
+    assert ("forest" in found.method) == (n >= 8)
+
+
+def test_the_front_holds_whom_nobody_beats_in_both(write_run: WriteRun, tmp_path: Path) -> None:
+    for model, quality, seconds in (("svdpp", 0.9, 60.0), ("bias", 0.6, 1.0), ("ncf", 0.7, 600.0), ("svd", 0.8, 9.0)):
+        write_run(model, quality=quality, seconds=seconds)
+    (found,) = families(read_runs([tmp_path]))
+    rows = leaderboard(found, "test/rmse", []).rows
+    assert [row.group.model for row in front(rows, "test/rmse", lambda row: row.cost["fit_seconds"])] == [
+        "svdpp",
+        "svd",
+        "bias",
+    ]
+    assert "Accuracy against training time: nobody beats svdpp, svd and bias in both" in titles(page(tmp_path))
+
+
+def test_each_group_tells_its_config_and_command(write_run: WriteRun, tmp_path: Path) -> None:
+    write_run("svdpp", quality=0.9)
+    for seed in (1, 2):
+        folder = write_run("svdpp", quality=0.5, seed=seed, config={"model.n_factors": 5})
+        provenance = json.loads((folder / "provenance.json").read_text())
+        given = ["model=svdpp", "model.layers=[8, 4]", f"seed={seed}"]
+        (folder / "provenance.json").write_text(json.dumps({**provenance, "overrides": given}))
+    html = unescape(page(tmp_path))
+    assert "anirec run -m model=svdpp 'model.layers=[8, 4]' seed=1,2</code>" in html
+    assert '<th scope="row">model.n_factors</th><td>80</td><td>5</td>' in html
+    assert str(folder.resolve()) in html
+    assert "<code>d00d</code>" in html
+
+
+def test_runs_in_no_table_are_named_with_their_reason(write_run: WriteRun, tmp_path: Path) -> None:
+    older = write_run("svd")
+    write_run("svd")
+    failed = write_run("svdpp", state="failed", error="ValueError: lr=-1\n  at line 3")
+    html = page(tmp_path)
+    assert f"{failed.resolve()}</code></td><td>ValueError: lr=-1</td>" in html
+    assert f"{older.resolve()}</code></td><td>the same run was made again later" in html
+
+
+def test_a_group_far_behind_hides_nothing(write_run: WriteRun, tmp_path: Path) -> None:
+    for model, quality in (("svdpp", 0.9), ("svd", 0.88), ("bias", 0.86), ("broken", 0.01)):
+        write_run(model, quality=quality)
+    html = page(tmp_path)
+    assert "Far behind, outside the frame: broken." in html
+
+
+def test_the_page_asks_nobody_for_anything(write_run: WriteRun, tmp_path: Path) -> None:
+    write_run("svd")
+    html = page(tmp_path)
+    assert "default-src 'none'" in html
+    before_scripts = html.partition("<script>")[0]
+    assert set(re.findall(r'(?:src|href)="(.*?)"', before_scripts)) == {"data:,"}
+    assert page(tmp_path) == html, "equal runs give an equal page"
