@@ -8,10 +8,12 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 from pytorch_lightning import seed_everything
+from pytorch_lightning.loggers import Logger
 
+from anirec.composition import plain
 from anirec.errors import UserError
 from anirec.tracking.console import announce
-from anirec.tracking.loggers import show_figures
+from anirec.tracking.loggers import ending
 from anirec.tracking.run_folder import RunFolder
 
 
@@ -27,23 +29,24 @@ def perform(config: DictConfig, path: Path, *, identity: dict[str, Any], told: s
     with open_dict(config):
         config.run.folder, config.run.name = str(path), "/".join(path.parts[-3:])
         config.run.sweep = identity["sweep"]
-    with RunFolder(path, config=OmegaConf.to_yaml(config, resolve=True), identity=identity) as folder:
+    content = OmegaConf.to_yaml(config, resolve=True)
+    with ending() as loggers, RunFolder(path, config=content, identity=identity) as folder:
         announce(path, told)
-        folder.metrics = experiment(config, folder)
+        loggers.extend(build(config.logger).values())
+        folder.metrics = experiment(config, folder, loggers)
     return folder
 
 
-def experiment(config: DictConfig, folder: RunFolder) -> dict[str, float]:
+def experiment(config: DictConfig, folder: RunFolder, loggers: list[Logger]) -> dict[str, float]:
     """Train, choose the best checkpoint, and measure it; the same for every model. Returns all metrics."""
     seed_everything(config.seed, workers=True, verbose=False)
     data = build(config.dataset, split=config.split, cache=config.paths.cache)
     model = build(config.model)
     evaluation = build(config.metrics)
     callbacks = [evaluation, *build(config.callbacks).values()]
-    loggers = list(build(config.logger).values())
     trainer = build(config.trainer, callbacks=callbacks, logger=loggers)
     for logger in loggers:
-        logger.log_hyperparams(OmegaConf.to_container(config, resolve=True))
+        logger.log_hyperparams(plain(config))
 
     resumed = folder.last if config.resume and folder.last.exists() else None
     started = time.perf_counter()
@@ -60,13 +63,12 @@ def experiment(config: DictConfig, folder: RunFolder) -> dict[str, float]:
     if trainer.is_global_zero:
         folder.provenance.update(data.provenance(), **model.provenance(), fit_seconds=fit_seconds)
         folder.write_json("metrics.json", metrics)
-        figures: dict[str, Path] = {}
         for part in (data, model, evaluation):
             for name, table in part.tables.items():
                 folder.write_table(name, table)
-            figures |= {name: folder.write_figure(name, figure) for name, figure in part.figures.items()}
+            for name, figure in part.figures.items():
+                folder.write_figure(name, figure)
         folder.write_findings([sentence for part in (data, model, evaluation) for sentence in part.findings])
-        show_figures(loggers, figures)
     return metrics
 
 

@@ -26,6 +26,7 @@ NOISE = (
     "The number of training batches .* is smaller than the logging interval",
     "`isinstance.treespec, LeafSpec.` is deprecated",
     "You defined a `validation_step` but have no `val_dataloader`",
+    "Total length of .* across ranks is zero",
 )
 
 
@@ -40,7 +41,7 @@ def quiet() -> None:
 
 @rank_zero_only
 def announce(path: Path, what: str) -> None:
-    CONSOLE.print(f"[bold]{what}[/] {escape(shown(path))}")
+    CONSOLE.print(f"[bold]{escape(what)}[/] {escape(shown(path))}")
 
 
 @rank_zero_only

@@ -1,18 +1,43 @@
-"""Loggers: the history that every run keeps, and Weights & Biases as a sweep needs it."""
+"""Loggers that a run keeps, and how they learn that it is over: the history of every run, and TensorBoard."""
 
 import csv
 import io
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
-from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
-from pytorch_lightning.loggers.logger import Logger, rank_zero_experiment
+import numpy as np
+from pytorch_lightning.loggers import TensorBoardLogger
+from pytorch_lightning.loggers.logger import Logger
 from pytorch_lightning.utilities import rank_zero_only
 
 from anirec.atomic import write_text
-from anirec.metrics.names import lower_is_better
+
+
+@runtime_checkable
+class Ending(Protocol):
+    """A logger that wants to know when its run is over, however it went."""
+
+    def end(self) -> None:
+        """Tell the world what the run folder, now complete, says."""
+
+
+@contextmanager
+def ending() -> Iterator[list[Logger]]:
+    """A list for the loggers of a run; at the end of the block each `Ending` is ended."""
+    loggers: list[Logger] = []
+    try:
+        yield loggers
+    finally:
+        for logger in loggers:
+            if isinstance(logger, Ending):
+                logger.end()
+
+
+def figures_of(folder: Path) -> dict[str, Path]:
+    """The pictures of a run folder, by name."""
+    return {path.stem: path for path in sorted((folder / "figures").glob("*.png"))}
 
 
 class HistoryLogger(Logger):
@@ -53,52 +78,29 @@ class HistoryLogger(Logger):
             write_text(self.path, text.getvalue())
 
 
-class SweepWandbLogger(WandbLogger):
-    """Lightning's W&B logger; each metric's best value stands in the run's summary.
+class FiguresTensorBoardLogger(TensorBoardLogger):
+    """Lightning's TensorBoard logger; the figures of the run folder join the curves.
 
     Args:
-        metrics: Names whose best validation value the summary shows.
-        settings: What `wandb.init` takes: project, group, job_type, tags, name, …
+        folder: The run folder; the event files go to `tensorboard/` in it.
     """
 
-    def __init__(self, *, metrics: list[str], **settings: Any) -> None:
-        super().__init__(**settings)
-        self.metrics = metrics
+    def __init__(self, *, folder: str) -> None:
+        super().__init__(folder, name="", version="tensorboard")
+        self.folder = Path(folder)
 
-    @property
-    @rank_zero_experiment
-    def experiment(self) -> Any:
-        is_new = self._experiment is None
-        run = super().experiment
-        if is_new:
-            for name in self.metrics:
-                run.define_metric(f"val/{name}", summary="min" if lower_is_better(name) else "max")
-        return run
-
-
-def show_figures(loggers: Sequence[Logger], figures: Mapping[str, Path]) -> None:
-    """Hand the pictures to the loggers that can show them."""
-    for logger in loggers:
+    @rank_zero_only
+    def end(self) -> None:
+        figures = figures_of(self.folder)
         for name, path in figures.items():
-            if isinstance(logger, WandbLogger):
-                logger.log_image(name, [str(path)])
-            elif isinstance(logger, TensorBoardLogger):
-                logger.experiment.add_image(name, pixels(path), dataformats="HWC")
+            self.experiment.add_image(name, pixels(path), dataformats="HWC")
+        if figures:
+            self.experiment.close()
 
 
-def pixels(path: Path) -> Any:
+def pixels(path: Path) -> np.ndarray:
     """(H, W, 3) uint8."""
-    import numpy as np
     from PIL import Image
 
     with Image.open(path) as image:
         return np.asarray(image.convert("RGB"))
-
-
-def close_loggers(*, failed: bool) -> None:
-    """End the W&B run, if one is open: as failed where the run failed. The next job of a multirun opens its own."""
-    if "wandb" in sys.modules:
-        import wandb
-
-        if wandb.run is not None:
-            wandb.finish(exit_code=int(failed))

@@ -71,7 +71,7 @@ class RunFolder:
             self.status("finished")
         elif isinstance(error, Pruned):
             self.status("pruned", str(error))
-        elif isinstance(error, KeyboardInterrupt) or isinstance(error.__context__, KeyboardInterrupt):
+        elif isinstance(error, KeyboardInterrupt | SystemExit) or isinstance(error.__context__, KeyboardInterrupt):
             self.status("interrupted", "stopped by hand; resume=true goes on from the last checkpoint")
         else:
             self.write("error.txt", "".join(traceback.format_exception(error)))

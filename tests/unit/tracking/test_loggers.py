@@ -1,16 +1,13 @@
 import csv
-import struct
-import time
+from contextlib import suppress
 from pathlib import Path
 
-import pytest
-import wandb
-from wandb.proto import wandb_internal_pb2
+import numpy as np
+from PIL import Image
+from pytorch_lightning.loggers import CSVLogger
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from anirec.tracking.loggers import HistoryLogger, SweepWandbLogger, close_loggers
-
-HEADER, BLOCK = struct.Struct("<IHB"), 1 << 15  # checksum, length, kind; kinds 2 and 3 begin and continue a record
-FULL, LAST = 1, 4
+from anirec.tracking.loggers import FiguresTensorBoardLogger, HistoryLogger, ending
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
@@ -37,50 +34,25 @@ def test_the_test_set_is_no_part_of_the_history(tmp_path: Path) -> None:
     assert not (tmp_path / "history.csv").exists()
 
 
-def records(folder: Path) -> list[wandb_internal_pb2.Record]:
-    """What an offline run has written: protobuf messages in LevelDB's log format, after seven bytes of W&B's own."""
-    (path,) = folder.glob("wandb/offline-run-*/*.wandb")
-    content, place, message, found = path.read_bytes(), 7, b"", []
-    while place < len(content):
-        left = BLOCK - place % BLOCK
-        if left < HEADER.size:
-            place += left
-            continue
-        _, length, kind = HEADER.unpack_from(content, place)
-        place += HEADER.size
-        message += content[place : place + length]
-        place += length
-        if kind in (FULL, LAST):
-            found.append(wandb_internal_pb2.Record.FromString(message))
-            message = b""
-    return found
+def test_tensorboard_shows_the_figures_of_the_run_folder(tmp_path: Path) -> None:
+    (tmp_path / "figures").mkdir()
+    Image.fromarray(np.zeros((4, 6, 3), np.uint8)).save(tmp_path / "figures" / "residuals.png")
+    with ending() as loggers:
+        loggers.append(FiguresTensorBoardLogger(folder=str(tmp_path)))
+    events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    (image,) = events.Images("residuals")
+    assert (image.height, image.width) == (4, 6)
 
 
-def ended(folder: Path) -> list[wandb_internal_pb2.Record]:
-    """All records: W&B writes them in a process of its own, which may lag behind."""
-    deadline = time.monotonic() + 30
-    while True:
-        written = records(folder)
-        if any(record.HasField("exit") for record in written):
-            return written
-        assert time.monotonic() < deadline, "the run's end was never written"
-        time.sleep(0.1)
+def test_loggers_are_ended_when_a_run_fails_and_others_are_left_alone(tmp_path: Path) -> None:
+    ended = []
 
+    class Told(HistoryLogger):
+        def end(self) -> None:
+            ended.append(self)
 
-@pytest.mark.parametrize("failed", [False, True])
-def test_wandb_knows_the_best_value_and_how_the_run_ended(tmp_path: Path, failed: bool) -> None:
-    logger = SweepWandbLogger(
-        metrics=["rmse", "ndcg@10"], project="p", group="sweep", tags=["a"], save_dir=str(tmp_path), offline=True
-    )
-    for epoch, value in enumerate([1.5, 1.25, 1.75]):
-        logger.log_metrics({"val/rmse": value, "epoch": epoch}, step=epoch)
-    close_loggers(failed=failed)
-    assert wandb.run is None
-    written = ended(tmp_path)
-    (run,) = (record.run for record in written if record.HasField("run"))
-    assert (run.run_group, list(run.tags)) == ("sweep", ["a"])
-    metrics = {record.metric.name: record.metric.summary for record in written if record.HasField("metric")}
-    assert metrics["val/rmse"].min
-    assert metrics["val/ndcg@10"].max
-    (end,) = (record.exit for record in written if record.HasField("exit"))
-    assert end.exit_code == int(failed)
+    told = Told(folder=str(tmp_path))
+    with suppress(ZeroDivisionError), ending() as loggers:
+        loggers += [CSVLogger(str(tmp_path)), told]
+        raise ZeroDivisionError
+    assert ended == [told]

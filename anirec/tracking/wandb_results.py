@@ -1,0 +1,77 @@
+"""What a finished run's folder holds, as Weights & Biases shows it: summary, figures, a table, the checkpoint."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import wandb
+
+from anirec.metrics.names import lower_is_better
+from anirec.tracking.loggers import figures_of
+
+COSTS = ("fit_seconds", "wall_seconds", "peak_memory_mb")
+
+
+def summary(folder: Path) -> dict[str, Any]:
+    """All metrics and costs. One that was measured after every epoch has two values: the best, under `min` or `max`,
+    and as `final` that of the checkpoint that was kept.
+    """
+    metrics, provenance = read(folder / "metrics.json"), read(folder / "provenance.json")
+    history = pl.read_csv(folder / "history.csv") if (folder / "history.csv").exists() else pl.DataFrame()
+    found: dict[str, Any] = {name: provenance[name] for name in COSTS if name in provenance}
+    for name, value in metrics.items():
+        best = best_key(name)
+        of_epochs = getattr(history[name], best)() if name in history.columns else None
+        found[name] = value if of_epochs is None else {best: of_epochs, "final": value}
+    return found
+
+
+def best_key(name: str) -> str:
+    return "min" if lower_is_better(name) else "max"
+
+
+def images(folder: Path) -> dict[str, wandb.Image]:
+    return {f"figures/{name}": wandb.Image(str(path)) for name, path in figures_of(folder).items()}
+
+
+def predictions(folder: Path, n_shown: int) -> dict[str, Any]:
+    """Held-out rows as a table, a fixed sample if there are more, and how many there are; empty if there are none."""
+    path = folder / "predictions.parquet"
+    if not n_shown or not path.exists():
+        return {}
+    rows = pl.read_parquet(path)
+    n_rows = len(rows)
+    if n_rows > n_shown:
+        rows = rows.with_row_index("row").sample(n_shown, seed=0).sort("row").drop("row")
+    table = wandb.Table(columns=list[str | int](rows.columns), data=[list(row) for row in rows.iter_rows()])
+    return {"predictions": table, "predictions_shown": len(rows), "predictions_of": n_rows}
+
+
+def checkpoint(folder: Path, which: str) -> Path:
+    """`best` or `last`; without an objective there is no best, and the last is kept."""
+    path = folder / "checkpoints" / f"{which}.ckpt"
+    return path if path.exists() else path.with_name("last.ckpt")
+
+
+def model(folder: Path, which: str, *, name: str) -> wandb.Artifact:
+    """A checkpoint, with what it is and how good. W&B takes the file from where it lies: no copy is made."""
+    provenance, metrics = read(folder / "provenance.json"), read(folder / "metrics.json")
+    facts = {key: provenance.get(key) for key in ("dataset", "model", "seed", "objective", "config_hash", "git")}
+    facts["fingerprints"] = {part: provenance.get(part, {}).get("fingerprint") for part in ("data", "split")}
+    facts["metrics"] = {key: value for key, value in metrics.items() if key.count("/") == 1}  # without segments
+    artifact = wandb.Artifact(name, type="model", metadata=facts)
+    artifact.add_file(str(checkpoint(folder, which)), policy="immutable", skip_cache=True)
+    return artifact
+
+
+def aliases(folder: Path, which: str) -> list[str]:
+    """What this checkpoint is: best, last, or both."""
+    kept = checkpoint(folder, which)
+    both = {name: folder / "checkpoints" / f"{name}.ckpt" for name in ("best", "last")}
+    return [name for name, path in both.items() if path.exists() and path.samefile(kept)]
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A JSON file of the run folder; empty where it is not there yet."""
+    return json.loads(path.read_text()) if path.exists() else {}
