@@ -18,6 +18,7 @@ from anirec.errors import UserError
 from anirec.metrics.names import MetricName, misplaced, problem_with
 from anirec.signature import Signature, attribute, signature
 
+SELECT = ("best", "refit")
 # What the run itself hands to a node's target, beside what its YAML says.
 SUPPLIED = {"dataset": frozenset({"split", "cache"}), "trainer": frozenset({"logger", "callbacks"})}
 
@@ -30,7 +31,8 @@ def check(config: DictConfig) -> list[str]:
         return [f"{getattr(error, 'full_key', None) or 'config'}: {first_line(error)}"]
     if problems := list(groups(content)):
         return problems
-    problems = [problem for part in (keys, targets, columns, splitting, measures) for problem in part(content)]
+    parts = (keys, targets, columns, splitting, measures, selecting)
+    problems = [problem for part in parts for problem in part(content)]
     return list(dict.fromkeys(problems))
 
 
@@ -207,3 +209,16 @@ def measures(content: dict[str, Any]) -> Iterator[str]:
         yield f"objective={objective}: this run does not measure it{close} It measures: {', '.join(allowed)}"
     elif content["split"].get("val") == 0:
         yield f"objective={objective}: split.val=0 leaves nothing to validate on; set objective=null, or split.val > 0"
+
+
+def selecting(content: dict[str, Any]) -> Iterator[str]:
+    """How the best job of a sweep is chosen, and that there is something to choose it by."""
+    select = content.get("select")
+    if select is None:
+        return
+    if select not in SELECT:
+        yield f"select={select}: there is no such way{nearest(str(select), SELECT)} There are: best, refit, null"
+    elif content["objective"] is None:
+        yield f"select={select}: without an objective there is nothing to choose by; set objective=val/…"
+    elif select == "refit" and "val" not in content["split"]:
+        yield f"select=refit: split {short(content['split'])} has no share for validation (val) to train on"

@@ -101,6 +101,7 @@ def select(
     sweep: Annotated[Path, typer.Argument(help="A sweep's folder, or any folder of runs.")],
     metric: Annotated[str | None, typer.Option(help="A validation metric; default: the runs' own objective.")] = None,
     refit: Annotated[bool, typer.Option("--refit", help="Train it anew on training and validation rows.")] = False,
+    trust: Annotated[bool, typer.Option("--trust", help="Let configs name code that is no part of anirec.")] = False,
 ) -> None:
     """Choose by validation, then measure on the test set what was chosen, and nothing else.
 
@@ -109,7 +110,7 @@ def select(
     """
     from anirec.select import select as choose
 
-    choose(sweep, metric=metric, refit=refit)
+    choose(sweep, metric=metric, refit=refit, trust=trust)
 
 
 @app.command(short_help="A finished run once more: which metrics are equal, and what differs.")

@@ -4,16 +4,19 @@ import difflib
 import hashlib
 import json
 import os
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import platformdirs
 from hydra.core.global_hydra import GlobalHydra
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from anirec.report.settings import deciding
 
+# conf/hydra/launcher/ray.yaml fills in the plugin's choice of that name, on purpose.
+warnings.filterwarnings("ignore", "(?s).*hydra/launcher/ray' is validated against ConfigStore schema")
 OmegaConf.register_new_resolver("user_cache", lambda: platformdirs.user_cache_dir("anirec"), replace=True)
 OmegaConf.register_new_resolver("process_id", os.getpid, replace=True)
 
@@ -44,6 +47,14 @@ def options(group: str) -> list[str]:
     """The choices of a config group, the user's own included; empty if there is no such group."""
     loader = GlobalHydra.instance().config_loader()
     return sorted(loader.get_group_options(group)) if group in loader.list_groups("") else []
+
+
+def pin(config: DictConfig, key: str, value: object) -> None:
+    """Set a key of Hydra's in a multirun's config and in that of each of its jobs, which is composed anew elsewhere."""
+    quoted = str(value).replace("'", "\\'")
+    with open_dict(config):
+        OmegaConf.update(config, key, str(value), force_add=True)
+    config.hydra.overrides.hydra.append(f"++{key}='{quoted}'")
 
 
 def nearest(name: str, names: Sequence[str]) -> str:

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 from hydra import compose, initialize_config_dir
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -14,13 +13,14 @@ from omegaconf.errors import OmegaConfBaseException
 from anirec.checks import check
 from anirec.composition import conf_folder, first_line, nearest, options
 from anirec.errors import UserError
+from anirec.space import fixed, lacking, parsed, space, trials, undrawn, unsuited
 
 # Hydra lets some of Python's own through: `model=null` is a ValueError.
 COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, ValueError, KeyError, TypeError)
 
 
 def validate(overrides: Sequence[str], *, config_dir: str | None = None) -> int:
-    """Compose and check every job that the overrides describe; return how many there are.
+    """Compose and check every job that the overrides describe; return how many there are: of a search, one.
 
     Raises:
         UserError: With all problems of all jobs.
@@ -29,14 +29,31 @@ def validate(overrides: Sequence[str], *, config_dir: str | None = None) -> int:
     if config_dir and not Path(config_dir).is_dir():
         raise UserError(f"--config-dir {config_dir}: there is no such folder")
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        problems: dict[str, list[str]] = {}
-        jobs = expand(overrides)
+        if wrong := lacking(overrides):
+            raise UserError(report({problem: [] for problem in wrong}, 0))
+        params = space_of_search([*search_path, *fixed(overrides)])
+        varied = None if params is None else space(params, overrides)
+        wrong = undrawn(overrides) if varied is None else unsuited(varied)
+        jobs = expand(overrides) if varied is None else trials(varied, overrides)
+        problems = {problem: [" ".join(job) for job in jobs] for problem in wrong}
         for job in jobs:
+            key = job[-1].partition("=")[0] if varied else ""
+            if varied and any(told.startswith((f"{key}=", f"{key}:")) for told in problems):
+                continue  # of a setting, one value that does not fit is enough
             for problem in problems_of_job([*search_path, *job]):
                 problems.setdefault(problem, []).append(" ".join(job))
     if problems:
         raise UserError(report(problems, len(jobs)))
-    return len(jobs)
+    return len(jobs) if varied is None else 1
+
+
+def space_of_search(overrides: list[str]) -> dict[str, Any] | None:
+    """What the search's YAML varies; None where there is no search, or nothing that composes."""
+    try:
+        sweeper = compose("config", overrides, return_hydra_config=True).hydra.sweeper
+    except COMPOSITION_ERRORS:
+        return None
+    return dict(sweeper.params or {}) if "Optuna" in sweeper._target_ else None
 
 
 def report(problems: dict[str, list[str]], n_jobs: int) -> str:
@@ -82,13 +99,6 @@ def left_to_jobs(overrides: Sequence[str]) -> list[str]:
         is_plain = "." in override.key_or_group and line[0] not in "+~" and not override.is_sweep_override()
         left.append(f"++{line}" if sweeps_groups and is_plain else line)
     return left
-
-
-def parsed(overrides: Sequence[str]) -> list[Override]:
-    try:
-        return OverridesParser.create().parse_overrides(list(overrides))
-    except HydraException as error:
-        raise UserError(f"{first_line(error)}\nAn override is written key=value, such as model.damping=1") from None
 
 
 def problems_of_job(overrides: list[str]) -> list[str]:

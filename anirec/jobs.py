@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from math import isfinite, nan
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +17,19 @@ from anirec.composition import config_hash
 from anirec.errors import UserError
 from anirec.run import perform
 from anirec.tracking.console import CONSOLE, announce, quiet, show_failure, show_result, show_sweep
-from anirec.tracking.loggers import close_loggers
 from anirec.tracking.run_folder import Pruned, finished, join, new_folder, unfinished
 from anirec.worker import end_with_sweep
 
 FOLDER = "ANIREC_RUN_FOLDER"  # tells the other processes of a run its folder
+FIRST_JOB = "ANIREC_FIRST_JOB"  # tells a job of a search how many trials there were before the command's first
+AGENT = "WANDB_SWEEP_ID"  # this is a job of W&B's sweep: `anirec select` chooses when it is over
 INTERRUPTED = 130
 
 
 def job(config: DictConfig) -> float | None:
     """One job of Hydra's. A failure is recorded and shown; in a multirun the other jobs go on.
 
-    Returns the objective, for searches: NaN if the job failed.
+    Returns the objective, for searches: None if the job failed, or what it measured is no number.
     """
     quiet()
     end_with_sweep()
@@ -36,24 +38,24 @@ def job(config: DictConfig) -> float | None:
     # Lightning starts its other processes with this process's command line: they must do this job, not the sweep.
     sys.argv = [sys.argv[0], "run", *config_dirs(chosen), *chosen.overrides.task]
     told = f"job {chosen.job.num}: {' '.join(typed(chosen))}" if sweep else "run"
-    status, path = 1, None
+    path = None
     try:
+        if config.select and not (sweep or other_process() or AGENT in os.environ):
+            raise UserError(f"select={config.select} chooses among the jobs of a sweep: add -m, or leave it out.")
         folder = place(config, chosen)
         done = finished(folder, config_hash(config)) if config.sweep.skip_done else None
         path = done or run_path(config, folder)
         if sweep:
-            join(path, sweep, chosen.job.num)
+            join(path, sweep, chosen.job.num + int(os.environ.get(FIRST_JOB, "0")))
         if done:
-            announce(done, f"done before {told}")
+            announce(done, f"done before, {told}")
             metrics = json.loads((done / "metrics.json").read_text())
         else:
             run = perform(config, path, identity=identity(config, chosen), told=told)
             metrics = run.metrics
             show_result(metrics, objective=config.objective, in_full=not sweep, findings=run.findings)
-        status = 0
     except Pruned as pruned:
         CONSOLE.print(f"  {pruned}")
-        status = 0
         return pruned.value
     except (KeyboardInterrupt, SystemExit):  # Lightning turns the first into the second
         CONSOLE.print("stopped by hand; the same command with resume=true goes on from the last checkpoint")
@@ -65,11 +67,10 @@ def job(config: DictConfig) -> float | None:
         if other_process():
             os._exit(1)  # the first process waits for this one: it must see it end, whatever is still open
         if sweep:
-            return float("nan")
+            return None
         sys.exit(1)
-    finally:
-        close_loggers(failed=status > 0)
-    return metrics.get(config.objective) if config.objective else None
+    value = metrics.get(config.objective, nan) if config.objective else nan
+    return value if isfinite(value) else None
 
 
 def other_process() -> bool:
@@ -116,6 +117,7 @@ def identity(config: DictConfig, chosen: HydraConf) -> dict[str, Any]:
         "objective": config.objective,
         "overrides": typed(chosen),
         "config_hash": config_hash(config),
+        "choices": {name: choice for name, choice in chosen.runtime.choices.items() if not name.startswith("hydra/")},
     }
 
 

@@ -67,8 +67,7 @@ def groups(runs: Iterable[Run]) -> list[Group]:
     """The groups of one family, labelled so that no two look alike."""
     by_settings: dict[str, tuple[Settings, list[Run]]] = {}
     for run in runs:
-        settings = identity(run)
-        by_settings.setdefault(f"{run.model} {sorted(settings.items())}", (settings, []))[1].append(run)
+        by_settings.setdefault(configuration(run), (identity(run), []))[1].append(run)
     found = [group_of(settings, members) for settings, members in by_settings.values()]
     judged = sorted(JUDGED.intersection(differing([group.settings for group in found])))
     for model in dict.fromkeys(group.model for group in found):
@@ -98,6 +97,11 @@ def group_of(settings: Settings, runs: list[Run]) -> Group:
     newest = {run.replicate: run for run in sorted(runs, key=lambda run: run.folder.name)}
     members = sorted(newest.values(), key=lambda run: str(run.replicate))
     return Group(members, settings, repeats=[run for run in runs if run not in members])
+
+
+def configuration(run: Run) -> str:
+    """The same text for the members of a group, and for no others of their family."""
+    return f"{run.model} {sorted(identity(run).items())}"
 
 
 def identity(run: Run) -> Settings:

@@ -29,10 +29,10 @@ class Run:
 
     Attributes:
         folder: Where it lies, resolved.
-        state: `finished`, `failed`, `running` or `unreadable`.
+        state: `finished`, `failed`, `running`, `interrupted`, `pruned` or `unreadable`.
         error: Why it is not in the table; empty for a finished run.
-        config: The resolved configuration.
-        provenance: Dataset, model, seed, split and costs.
+        config: The resolved configuration, of finished and pruned runs.
+        provenance: Dataset, model, seed, split and costs; of a pruned run only what was known when it began.
         metrics: Names to values.
     """
 
@@ -114,10 +114,13 @@ def read_run(folder: Path) -> Run:
     """Whatever state the run is in."""
     try:
         status = json.loads((folder / "status.json").read_text())
-        if status["state"] != "finished":
+        if status["state"] not in ("finished", "pruned"):
             return Run(folder, status["state"], status.get("error") or "has not finished; still at work, or killed")
         config = yaml.load((folder / "config.yaml").read_text(), Loader=LOADER)  # noqa: S506  (a safe loader, either way)
-        provenance, metrics = (json.loads((folder / f"{name}.json").read_text()) for name in ("provenance", "metrics"))
+        provenance = json.loads((folder / "provenance.json").read_text())
+        if status["state"] == "pruned":
+            return Run(folder, "pruned", status["error"], config, provenance)
+        metrics = json.loads((folder / "metrics.json").read_text())
         check_metrics(metrics)
         if lacking := [key for key in NEEDED if nested(provenance, key) is None]:
             return Run(folder, "unreadable", f"provenance.json lacks {', '.join(lacking)}")

@@ -13,7 +13,7 @@ from anirec.config import validate
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 YAML = [path.read_text() for path in sorted(conf_folder().rglob("*.yaml"))]
-COMMAND = re.compile(r"anirec (?:run|validate) ([^`#\n(]+)")
+COMMAND = re.compile(r"anirec (?:run|validate) ((?:[^`#\n(]|(?<=\w)\()+)")
 COMMANDS = sorted({found.strip() for text in (README, *YAML) for found in COMMAND.findall(text)})
 # What the reader is about to write, for which see end_to_end/test_newcomer.py; what needs no config.
 OWN = ("--config-dir mine", "--help")

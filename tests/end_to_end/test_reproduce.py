@@ -1,0 +1,43 @@
+from pathlib import Path
+
+import pytest
+
+from .conftest import SMALL, Anirec, content, runs
+
+
+@pytest.fixture
+def run(anirec: Anirec, tmp_path: Path) -> Path:
+    anirec("run", *SMALL, "model=svd", "metrics=ratings_only", "tags=[mine]", "logger=tensorboard")
+    return runs(tmp_path)[0]
+
+
+def test_a_run_is_reproduced_to_the_last_digit_from_any_folder(anirec: Anirec, run: Path, tmp_path: Path) -> None:
+    moved = run.rename(tmp_path / "mailed")
+    told = anirec("reproduce", str(moved)).stdout
+    n = len(content(moved, "metrics.json"))
+    assert f"{n} of {n} metrics are equal" in told
+    assert "What differs" not in told
+    (again,) = runs(tmp_path, "svd")
+    assert (again / "metrics.json").read_text() == (moved / "metrics.json").read_text()
+    provenance = content(again, "provenance.json")
+    assert provenance["reproduces"] == str(moved)
+    assert (provenance["seed"], provenance["tags"]) == (42, ["mine"])
+    assert str(again / "checkpoints") in (again / "config.yaml").read_text()
+
+
+def test_what_differs_is_named_and_decides_the_exit_status(anirec: Anirec, run: Path) -> None:
+    told = anirec("reproduce", str(run), "model.n_factors=3", "dataset.source.seed=1", expect=1).stdout
+    assert told.startswith("other data: fingerprint")
+    assert "config: model.n_factors 80 then, 3 now" in told
+    assert "test/rmse" in told
+
+
+def test_what_cannot_be_reproduced_is_refused(anirec: Anirec, run: Path, tmp_path: Path) -> None:
+    assert "did you mean model.n_factors?" in anirec("reproduce", str(run), "model.n_factor=3", expect=2).stderr
+    assert "unreadable: status.json is missing" in anirec("reproduce", str(tmp_path), expect=2).stderr
+    config = run / "config.yaml"
+    config.write_text(config.read_text().replace("anirec.data.splits.Random", "os.system"))
+    told = anirec("reproduce", str(run), expect=2).stderr
+    assert "split names os.system" in told
+    assert "--trust" in told
+    assert len(runs(tmp_path)) == 1

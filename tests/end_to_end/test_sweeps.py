@@ -1,0 +1,139 @@
+"""Sweeps in other processes, searches, and what is left of either when it is killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from .conftest import SMALL, Anirec, content, runs
+
+LAUNCHERS = {
+    "local": ("joblib", ["hydra.launcher.n_jobs=2"]),
+    "ray": ("ray", ["hydra.launcher.ray.init.num_cpus=2"]),
+    "slurm_local": ("submitit", []),
+}
+FRAIL = """
+import os, time
+from anirec.models.popularity import Popularity
+
+class Frail(Popularity):
+    def __init__(self, *, damping, fate):
+        super().__init__(damping=damping)
+        self.fate = fate
+
+    def on_fit_start(self):
+        if self.fate == "fail":
+            raise RuntimeError("it was to be")
+        if self.fate == "die":
+            os._exit(9)
+        if self.fate == "sleep":
+            time.sleep(600)
+"""
+MARK = "ANIREC_TEST_MARK"
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> list[str]:
+    """`run -m` of a model whose fate can be told, as a user's own."""
+    (tmp_path / "mine" / "model").mkdir(parents=True)
+    (tmp_path / "mine" / "frail.py").write_text(FRAIL)
+    (tmp_path / "mine" / "model" / "frail.yaml").write_text("_target_: frail.Frail\ndamping: 5.0\nfate: null\n")
+    return ["run", "-m", "--config-dir", "mine", *SMALL, "model=frail"]
+
+
+def left_behind(mark: str) -> list[psutil.Process]:
+    """Processes that a command with this mark in its environment has started and not ended."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(MARK) == mark and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def wait_until(condition: Callable[[], object], *, seconds: float) -> bool:
+    until = time.monotonic() + seconds
+    while not condition() and time.monotonic() < until:
+        time.sleep(0.2)
+    return bool(condition())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_jobs_elsewhere(launcher: str, anirec: Anirec, sweep: list[str], tmp_path: Path) -> None:
+    package, settings = LAUNCHERS[launcher]
+    pytest.importorskip(package)
+    told = anirec(
+        *sweep, f"hydra/launcher={launcher}", *settings, "model.fate=null,fail", expect=1, **{MARK: str(tmp_path)}
+    ).stderr
+    assert "1 of 2 jobs finished" in told
+    assert "RuntimeError: it was to be" in told.partition("1 of 2 jobs finished")[2]
+    assert sorted(content(run, "status.json")["state"] for run in runs(tmp_path)) == ["failed", "finished"]
+    (folder,) = (tmp_path / "outputs" / "sweeps").iterdir()
+    assert [content(folder / f"000{job}", "provenance.json")["sweep"] for job in (0, 1)] == [folder.name] * 2
+    assert wait_until(lambda: not left_behind(str(tmp_path)), seconds=20)
+
+
+@pytest.mark.slow
+def test_a_killed_worker_is_told(anirec: Anirec, sweep: list[str]) -> None:
+    launcher = ["hydra/launcher=local", "hydra.launcher.n_jobs=2"]
+    told = anirec(*sweep, *launcher, "model.fate=die,sleep", expect=1).stderr
+    assert "Traceback" not in told
+    assert "UserWarning" not in told
+    assert "sweep.skip_done=true" in told
+    assert "model.fate=die" in told.partition("0 of 2 jobs finished")[2]
+
+
+@pytest.mark.slow
+def test_a_killed_sweep_leaves_nobody_at_work(sweep: list[str], tmp_path: Path) -> None:
+    launcher = ["hydra/launcher=local", "hydra.launcher.n_jobs=2"]
+    command = [sys.executable, "-m", "anirec", *sweep, *launcher, "model.fate=sleep", "seed=1,2"]
+    with subprocess.Popen(command, cwd=tmp_path, env={**os.environ, MARK: str(tmp_path)}) as process:
+        assert wait_until(lambda: len(runs(tmp_path)) == 2, seconds=120)
+        process.kill()
+    assert wait_until(lambda: not left_behind(str(tmp_path)), seconds=20)
+
+
+@pytest.mark.slow
+def test_done_jobs_are_left_out(anirec: Anirec, sweep: list[str], tmp_path: Path) -> None:
+    anirec(*sweep, "model.fate=null,fail", expect=1)
+    told = anirec(*sweep, "model.fate=null,fail", "sweep.skip_done=true", expect=1).stderr
+    assert "done before job 0" in told
+    assert len(runs(tmp_path)) == 3
+
+
+@pytest.mark.slow
+def test_a_killed_search_goes_on(anirec: Anirec, tmp_path: Path) -> None:
+    optuna = pytest.importorskip("optuna")
+    search = ["run", "search=svd", *SMALL, "search.n_trials=3", "model.n_factors=8", "metrics.names=[rmse]"]
+    folder = tmp_path / "outputs" / "studies" / "demo_ratings_svd"
+    with subprocess.Popen([sys.executable, "-m", "anirec", *search, "model.epochs=3"], cwd=tmp_path) as process:
+        assert wait_until((folder / "0001").exists, seconds=120)
+        process.send_signal(signal.SIGKILL)
+    assert "of 3 trials done" in anirec(*search, "model.epochs=3").stderr
+    study = optuna.load_study(study_name=folder.name, storage=f"sqlite:///{folder}/study.db")
+    states = [trial.state.name for trial in study.trials]
+    assert states.count("COMPLETE") == 3
+    assert "RUNNING" not in states
+    best = content(folder, "best.json")
+    assert best["value"] == min(trial.value for trial in study.trials if trial.value is not None)
+    assert "test/rmse" in content(folder / best["run"], "metrics.json")
+    others = [folder / f"{trial.number:04d}" for trial in study.trials if trial.number != best["trial"]]
+    assert not any("test/rmse" in content(run, "metrics.json") for run in others if run.exists())
+    told = anirec(*search, "model.epochs=4", expect=2).stderr
+    assert "model.epochs: 3 then, 4 now" in told
+
+
+def test_a_space_is_checked_before_any_work(anirec: Anirec) -> None:
+    pytest.importorskip("optuna")
+    anirec("validate", "search=svdpp", "model.lr=tag(log, interval(0.001, 0.1))")
+    assert "there is no key lrr in model" in anirec("validate", "search=svdpp", "model.lrr=1,2", expect=2).stderr
+    assert "add search=NAME" in anirec("validate", "-m", "model.damping=interval(1,2)", expect=2).stderr

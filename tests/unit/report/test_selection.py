@@ -1,0 +1,94 @@
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from anirec.errors import UserError
+from anirec.report.runs import read_runs
+from anirec.report.selection import Choice, choice, show_choice
+
+WriteRun = Callable[..., Path]
+
+
+@pytest.fixture
+def chosen(tmp_path: Path) -> Callable[..., Choice]:
+    return lambda metric=None: choice(read_runs([tmp_path]), metric)
+
+
+def shown(choice: Choice) -> str:
+    text = io.StringIO()
+    show_choice(Console(file=text, width=80), choice)
+    return text.getvalue()
+
+
+def judged(val: float, test: float = 1.0) -> dict[str, float]:
+    return {"val/rmse": val, "val/ndcg@10": val / 10, "val/bias": 0.0, "test/rmse": test}
+
+
+def test_the_best_mean_over_seeds_is_chosen_whatever_the_test_set_says(
+    write_run: WriteRun, chosen: Callable[..., Choice]
+) -> None:
+    for factors, vals in ((20, (1.00, 1.30)), (80, (1.10, 1.11))):
+        for seed, val in enumerate(vals):
+            write_run(config={"model.n_factors": factors}, seed=seed, metrics=judged(val, test=2.0 - factors / 80))
+    found = chosen()
+    assert found.metric == "val/rmse"
+    assert found.chosen.label == "svdpp n_factors=80"
+    assert (found.n_configurations, found.n_runs, found.n_pruned) == (2, 4, 0)
+    assert "1.1050 ±0.0071" in shown(found)
+    assert chosen("val/ndcg@10").chosen.label == "svdpp n_factors=20"
+
+
+def test_a_configuration_with_fewer_seeds_is_told_and_not_chosen(
+    write_run: WriteRun, chosen: Callable[..., Choice]
+) -> None:
+    for seed in (1, 2):
+        write_run("svd", seed=seed, metrics=judged(1.2))
+    write_run("als", seed=1, metrics=judged(0.9))
+    found = chosen()
+    assert found.chosen.model == "svd"
+    assert "fewer than 2 runs" in shown(found)
+    assert "als: 0.9000, 1 runs" in shown(found)
+
+
+def test_pruned_trials_count_among_what_was_tried(write_run: WriteRun, chosen: Callable[..., Choice]) -> None:
+    write_run(metrics=judged(1.2))
+    for factors in (20, 40):
+        folder = write_run(state="pruned", error="worse", config={"model.n_factors": factors})
+        (folder / "provenance.json").write_text('{"dataset": "mal_2016", "model": "svdpp", "seed": 1}')
+    found = chosen()
+    assert (found.n_configurations, found.n_runs, found.n_pruned) == (3, 3, 2)
+    assert len(found.rows) == 1
+
+
+def test_what_cannot_be_ranked_together_is_refused(write_run: WriteRun, chosen: Callable[..., Choice]) -> None:
+    write_run(metrics=judged(1.2))
+    with pytest.raises(UserError, match=r"test/rmse: choosing by the test set would spoil it"):
+        chosen("test/rmse")
+    with pytest.raises(UserError, match=r"val/mae: no run can be chosen by it; there are val/rmse, val/ndcg@10\."):
+        chosen("val/mae")
+    with pytest.raises(UserError, match="no run can be chosen"):
+        chosen("val/bias")
+    write_run(family="other", split="per_user", metrics=judged(1.1))
+    with pytest.raises(
+        UserError, match=r"(?s)different data or splits.*random split.*: 1 runs\n.*per_user split: 1 runs"
+    ):
+        chosen()
+
+
+def test_runs_of_different_objectives_need_a_metric(write_run: WriteRun, chosen: Callable[..., Choice]) -> None:
+    folder = write_run("svd", metrics=judged(1.2))
+    write_run("als", metrics=judged(1.1))
+    config = folder / "config.yaml"
+    config.write_text(config.read_text().replace("objective: val/rmse", "objective: val/ndcg@10"))
+    with pytest.raises(UserError, match=r"different objectives \(val/rmse, val/ndcg@10\)|\(val/ndcg@10, val/rmse\)"):
+        chosen()
+    assert chosen("val/rmse").chosen.model == "als"
+
+
+def test_nothing_finished_is_said(write_run: WriteRun, chosen: Callable[..., Choice]) -> None:
+    write_run(state="failed", error="out of memory")
+    with pytest.raises(UserError, match="None of 1 runs has finished"):
+        chosen()
