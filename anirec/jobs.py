@@ -95,8 +95,10 @@ def run_path(config: DictConfig, parent: Path) -> Path:
         return Path(os.environ[FOLDER])
     name = config_hash(config)
     path = unfinished(parent, name) if config.resume else None
-    if config.resume:
-        CONSOLE.print("goes on from the last checkpoint" if path else "nothing of this config to go on with: a new run")
+    if path:
+        CONSOLE.print("goes on from the last checkpoint")
+    elif config.resume and not config.sweep.skip_done:
+        CONSOLE.print("nothing of this config to go on with: a new run")
     try:
         path = path or new_folder(parent, name)
     except OSError as error:

@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 
 from anirec.atomic import write_text
 from anirec.composition import conf_folder, pin
-from anirec.worker import begin_sweep
+from anirec.worker import begin_sweep, end_with_sweep
 
 PLACES = ("ANIREC_DATA", "ANIREC_CACHE")
 
@@ -64,6 +64,7 @@ class SweepEnd(Callback):
 def main(arguments: list[str]) -> None:
     """Run the command line `anirec run …`."""
     sys.argv[1:] = arguments
+    end_with_sweep()  # a study's, say
     begin_sweep()
     try:
         hydra.main(config_path=str(conf_folder()), config_name="config", version_base="1.3")(job)()

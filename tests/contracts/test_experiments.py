@@ -1,0 +1,46 @@
+"""Every published study reads well, and each of its commands composes, whatever data is there."""
+
+import re
+import shlex
+
+import polars as pl
+import pytest
+
+from anirec.cli import split_arguments
+from anirec.composition import conf_folder
+from anirec.config import validate
+from anirec.report.published import published_figures
+from anirec.studies import Study, read_study, studies_folder, study_names
+
+MODELS = {path.stem for path in (conf_folder() / "model").glob("*.yaml")}
+REPEATS = re.compile(r"\b(seed|fold)=(\d+)(,\d+)+")  # one of them composes like the others
+WRITTEN = [
+    (name, shlex.split(command))
+    for name in study_names()
+    for command in re.findall(r"^anirec run (.+)$", (studies_folder() / name / "README.md").read_text(), re.MULTILINE)
+]
+RUN = [
+    (name, ["-m", *command])
+    for name in study_names()
+    for part in read_study(name).parts
+    for choice in part.data
+    for command in part.typed(choice)
+]
+COMMANDS = {f"{name}: {shlex.join(command)}": command for name, command in WRITTEN + RUN}
+
+
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+def test_commands_compose(command: list[str]) -> None:
+    overrides, config_dir, _ = split_arguments([REPEATS.sub(r"\1=\2", argument) for argument in command])
+    assert validate(overrides, config_dir=config_dir) > 0
+
+
+@pytest.mark.parametrize("study", [read_study(name) for name in study_names()], ids=lambda study: study.name)
+def test_a_study_runs_without_dumps_and_keeps_its_results(study: Study) -> None:
+    assert all(part.data[-1].dataset.startswith("demo_") for part in study.parts)
+    published = published_figures(study.folder / "published.csv")
+    assert any(model in MODELS for model in published["model"])
+    assert len(pl.read_csv(study.folder / "results.csv", infer_schema_length=None))
+    readme = (study.folder / "README.md").read_text()
+    assert f"anirec study {study.name}" in readme
+    assert "**Question" in readme
