@@ -17,7 +17,7 @@ from anirec.composition import config_hash
 from anirec.errors import UserError
 from anirec.run import perform
 from anirec.tracking.console import CONSOLE, announce, quiet, show_failure, show_result, show_sweep
-from anirec.tracking.run_folder import Pruned, finished, join, new_folder, unfinished
+from anirec.tracking.folders import Pruned, finished, join, new_folder, unfinished
 from anirec.worker import end_with_sweep
 
 FOLDER = "ANIREC_RUN_FOLDER"  # tells the other processes of a run its folder

@@ -27,8 +27,8 @@ from anirec.metrics.names import lower_is_better
 from anirec.report.settings import brief, deciding, differing, flat, told
 from anirec.space import space
 from anirec.tracking.console import CONSOLE, shown
+from anirec.tracking.folders import is_alive
 from anirec.tracking.pruning import storage
-from anirec.tracking.run_folder import is_alive
 
 EXIT_USAGE = 2
 optuna.logging.set_verbosity(optuna.logging.ERROR)

@@ -28,7 +28,7 @@ from anirec.report.intervals import intervals
 from anirec.report.runs import Run, read_run, read_runs
 from anirec.report.selection import Choice, choice, show_choice
 from anirec.rerun import CHECKPOINTS, config_of, epochs_of, perform_again
-from anirec.tracking.run_folder import new_folder
+from anirec.tracking.folders import new_folder
 
 ASIDE = ".testing"  # in a run's folder, until the test figures are there
 NOT_MOVED = frozenset({"checkpoints", "config.yaml", "history.csv", "provenance.json", "status.json"})

@@ -8,13 +8,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pytorch_lightning.utilities import rank_zero_only
+from lightning_utilities.core.rank_zero import rank_zero_only
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from anirec.errors import UserError
-from anirec.tracking.run_folder import status_of
+from anirec.tracking.folders import status_of
 
 CONSOLE = Console(stderr=True, highlight=False, soft_wrap=True)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from anirec.tracking.run_folder import Pruned
+from anirec.tracking.folders import Pruned
 
 if TYPE_CHECKING:
     from optuna import Trial

@@ -19,6 +19,7 @@ from rich.console import Console
 JOBS = ["model=popularity,bias,item_knn,svd,svdpp", "split.seed=1,2,3,4", "seed=1,2", "trainer=cpu"]
 N_JOBS = 40
 TWO = ["hydra/launcher=local", "hydra.launcher.n_jobs=2"]
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}  # as the processes of a sweep have on two cores
 GO_ON = ["sweep.skip_done=true", "resume=true"]
 COSTS = ("wall_seconds", "fit_seconds", "peak_memory_mb")
 
@@ -29,12 +30,14 @@ def main() -> None:
     chance = random.Random(seed)
     dataset = "mal_2016" if os.environ.get("ANIREC_DATA") else "demo_ratings"
     with tempfile.TemporaryDirectory() as name:
-        whole, two, killed = (Path(name) / part for part in ("one process", "two processes", "killed twice"))
+        parts = ("one process", "one thread", "two processes", "killed twice")
+        whole, one_core, two, killed = (Path(name) / part for part in parts)
         command = ["run", "-m", f"dataset={dataset}", *JOBS]
-        alone = finish(whole, command)
+        alone, alone_on_one_core = finish(whole, command), finish(one_core, command, **ONE_THREAD)
         together = finish(two, [*command, *TWO])
-        console.print(f"{N_JOBS} jobs on {dataset}: one process {alone:.0f} s, two {together:.0f} s: ", end="")
-        console.print(f"{alone / together:.2f} x")
+        console.print(f"{N_JOBS} jobs on {dataset}: two processes {together:.0f} s")
+        console.print(f"one process with as many threads as it likes {alone:.0f} s: {alone / together:.2f} x")
+        console.print(f"one process with one thread {alone_on_one_core:.0f} s: {alone_on_one_core / together:.2f} x")
         tables = [table(folder) for folder in (whole, two)]
         console.print(f"The same table, but for times and memory: {tables[0].equals(tables[1])}")
         for stop in (1, 2):
@@ -51,16 +54,17 @@ def main() -> None:
         console.print(f"The undisturbed sweep's table: {table(killed).equals(tables[1])} (chance seed {seed})")
 
 
-def start(folder: Path, command: list[str]) -> subprocess.Popen[bytes]:
+def start(folder: Path, command: list[str], **variables: str) -> subprocess.Popen[bytes]:
     folder.mkdir(exist_ok=True)
+    line, variables = [sys.executable, "-m", "anirec", *command], {**os.environ, **variables}
     with (folder / "log.txt").open("ab") as log:
-        return subprocess.Popen([sys.executable, "-m", "anirec", *command], cwd=folder, stdout=log, stderr=log)
+        return subprocess.Popen(line, cwd=folder, env=variables, stdout=log, stderr=log)
 
 
-def finish(folder: Path, command: list[str]) -> float:
+def finish(folder: Path, command: list[str], **variables: str) -> float:
     """Seconds that the whole command took."""
     began = time.perf_counter()
-    if start(folder, command).wait():
+    if start(folder, command, **variables).wait():
         sys.exit((folder / "log.txt").read_text())
     return time.perf_counter() - began
 
@@ -75,17 +79,23 @@ def kill(folder: Path, command: list[str], *, after: float) -> None:
 
 
 def states(folder: Path) -> Counter[str]:
-    from anirec.tracking.run_folder import status_of
+    from anirec.tracking.folders import status_of
 
-    return Counter(status_of(path.parent)["state"] for path in folder.glob("outputs/*/*/*/config.yaml"))
+    return Counter(status_of(run)["state"] for run in runs(folder))
+
+
+def runs(folder: Path) -> list[Path]:
+    """Run folders; not the links to them in those of sweeps."""
+    found = [path.parent for path in folder.glob("outputs/*/*/*/config.yaml")]
+    return [path for path in found if path.parts[-3] != "sweeps"]
 
 
 def finished(folder: Path) -> dict[str, float]:
     """Every finished run, and when it was measured."""
-    from anirec.tracking.run_folder import status_of
+    from anirec.tracking.folders import status_of
 
-    runs = [path.parent for path in folder.glob("outputs/*/*/*/metrics.json")]
-    return {run.name: (run / "metrics.json").stat().st_mtime for run in runs if status_of(run)["state"] == "finished"}
+    done = [run for run in runs(folder) if status_of(run)["state"] == "finished"]
+    return {run.name: (run / "metrics.json").stat().st_mtime for run in done}
 
 
 def table(folder: Path) -> pl.DataFrame:

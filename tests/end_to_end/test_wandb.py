@@ -17,8 +17,9 @@ from omegaconf import OmegaConf
 from wandb.proto.wandb_internal_pb2 import Record
 
 from anirec.composition import conf_folder
+from anirec.tracking.folders import Pruned
 from anirec.tracking.loggers import ending
-from anirec.tracking.run_folder import Pruned, RunFolder
+from anirec.tracking.run_folder import RunFolder
 
 from .conftest import SMALL, Anirec, content, runs
 

@@ -9,7 +9,7 @@ import pytest
 
 from anirec.errors import UserError
 from anirec.space import lacking, space, trials, undrawn, unsuited
-from anirec.tracking.run_folder import Pruned
+from anirec.tracking.folders import Pruned
 
 optuna = pytest.importorskip("optuna")
 

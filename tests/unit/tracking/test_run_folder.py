@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from anirec.errors import UserError
-from anirec.tracking.run_folder import RunFolder, new_folder, unfinished
+from anirec.tracking.folders import new_folder, unfinished
+from anirec.tracking.run_folder import RunFolder
 
 
 def folder(path: Path) -> RunFolder:
