@@ -30,11 +30,11 @@ def run(context: typer.Context) -> None:
         if n_jobs > 1 and not is_sweep:
             raise UserError(f"These overrides make {n_jobs} jobs; add -m to run them all.")
         if is_sweep:
-            from anirec.config import left_to_jobs
+            from anirec.composing.config import left_to_jobs
 
             written = dict(zip(overrides, left_to_jobs(overrides), strict=True))
             arguments = [written.get(argument, argument) for argument in arguments]
-    from anirec import launch
+    from anirec.sweeps import launch
 
     launch.main(arguments)
 
@@ -68,7 +68,7 @@ def split_arguments(arguments: list[str]) -> tuple[list[str], str | None, bool]:
 
 def check(overrides: list[str], config_dir: str | None) -> int:
     """How many jobs there are, all without a problem. The user's folder brings YAML, and modules of their own."""
-    from anirec import config
+    from anirec.composing import config
 
     if config_dir:
         folder = str(Path(config_dir).absolute())
@@ -108,7 +108,7 @@ def select(
     Seeds and splits of one configuration are averaged before the choice. What was chosen, of how many, stands in
     SWEEP/selection.json.
     """
-    from anirec.select import select as choose
+    from anirec.sweeps.select import select as choose
 
     choose(sweep, metric=metric, refit=refit, trust=trust)
 
@@ -123,7 +123,7 @@ def reproduce(
 ) -> None:
     """Run a finished run's config again, and say which metrics are equal; if not, what differs: code, data, versions,
     device."""
-    from anirec.reproduce import reproduce as again
+    from anirec.finished.reproduce import reproduce as again
 
     again(run, overrides=overrides or [], trust=trust)
 
@@ -137,7 +137,7 @@ def study(
     dry: Annotated[bool, typer.Option("--dry", help="Only print the commands.")] = False,
 ) -> None:
     """Run a published study on the full dump, on a sample of it, or else on generated data; says which."""
-    from anirec.study import study as run_study
+    from anirec.studies.study import study as run_study
 
     run_study(name, overrides=overrides or [], dry=dry)
 
@@ -149,7 +149,7 @@ def predict(
     output: Annotated[Path, typer.Option(help="The same rows with a prediction: .csv, .jsonl or .parquet.")],
 ) -> None:
     """New rows through a finished run's best model."""
-    from anirec.predict import predict as predict_rows
+    from anirec.finished.predict import predict as predict_rows
 
     counts = predict_rows(run, input=input, output=output)
     lacking = ", ".join(f"{what}: {count}" for what, count in counts.items() if what != "rows")
@@ -180,7 +180,7 @@ def recommend(
     Titles are found whatever their capitals and punctuation, in any language that the data know; #1535 is a title's id.
     """
     from anirec.data.wanted import Wanted, listed, years
-    from anirec.recommend import recommend as show
+    from anirec.finished.recommend import recommend as show
 
     wanted = Wanted(
         types=listed(types or []),
@@ -219,7 +219,7 @@ def fanbase(
     A title is an object such as {"title": "Paper Kingdom", "type": "TV", "genres": ["Comedy", "School"]}. Users count
     as often as they rate. Lift: how much more a taste would give it than others, were all equally generous.
     """
-    from anirec.fanbase import fanbase as show
+    from anirec.finished.fanbase import fanbase as show
 
     show(run, input=input, tastes=tastes, threshold=threshold, nearest=nearest, json=json)
 
@@ -231,7 +231,7 @@ app.add_typer(data, name="data")
 @data.command("list")
 def list_datasets() -> None:
     """Every dataset, and whether its files are here."""
-    from anirec import inventory
+    from anirec.describing import inventory
 
     inventory.show_list()
 
@@ -239,7 +239,7 @@ def list_datasets() -> None:
 @data.command("prepare")
 def prepare_dataset(name: str) -> None:
     """Read a dump into the cache now; a run does it by itself."""
-    from anirec import inventory
+    from anirec.describing import inventory
 
     inventory.show_prepared(name)
 
@@ -255,7 +255,7 @@ def describe_dataset(
     """Counts and histogram of ratings; of titles with synopsis and score, what cleaning drops, and by score the length
     of synopses and the number of main characters, which ought to say nothing of it; of posts, their scores, what tags
     do to them, and which tags go together."""
-    from anirec import description
+    from anirec.describing import description
 
     description.show_description(name, overrides or [], figure)
 
@@ -263,7 +263,7 @@ def describe_dataset(
 @data.command("get")
 def get_dataset(name: str) -> None:
     """Where a dump comes from and where its files belong."""
-    from anirec import inventory
+    from anirec.describing import inventory
 
     inventory.show_origin(name)
 

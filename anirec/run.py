@@ -1,20 +1,25 @@
 """One experiment: composed by Hydra, trained and evaluated by Lightning, kept in a run folder."""
 
+import os
 import time
 from pathlib import Path
 from typing import Any
 
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
+from lightning_utilities.core.rank_zero import rank_zero_only
 from omegaconf import DictConfig, OmegaConf, open_dict
 from pytorch_lightning import seed_everything
 from pytorch_lightning.loggers import Logger
 
-from anirec.composition import plain
+from anirec.composing.composition import config_hash, plain
 from anirec.errors import UserError
-from anirec.tracking.console import announce
+from anirec.tracking.console import CONSOLE, announce
+from anirec.tracking.folders import new_folder, unfinished
 from anirec.tracking.loggers import ending
 from anirec.tracking.run_folder import RunFolder
+
+FOLDER = "ANIREC_RUN_FOLDER"  # tells the other processes of a run its folder
 
 
 def perform(config: DictConfig, path: Path, *, identity: dict[str, Any], told: str) -> RunFolder:
@@ -78,3 +83,34 @@ def build(node: DictConfig, **supplied: Any) -> Any:
         return instantiate(node, **supplied, _convert_="all")
     except InstantiationException as error:
         raise error.__cause__ or error from None
+
+
+def other_process() -> bool:
+    """Whether this process was started to help the first one."""
+    return getattr(rank_zero_only, "rank", 0) > 0
+
+
+def run_path(config: DictConfig, parent: Path) -> Path:
+    """The folder of this run: a new one, or that of the run to go on with. The first process decides for all.
+
+    Raises:
+        UserError: The folder cannot be made; or processes were not started by Lightning, and do not know the folder.
+    """
+    if other_process():
+        if FOLDER not in os.environ:
+            raise UserError(f"Start the processes by trainer=ddp, or set {FOLDER} to the same folder for all of them.")
+        return Path(os.environ[FOLDER])
+    name = config_hash(config)
+    path = unfinished(parent, name) if config.resume else None
+    if path:
+        CONSOLE.print("goes on from the last checkpoint")
+    elif config.resume and not config.sweep.skip_done:
+        CONSOLE.print("nothing of this config to go on with: a new run")
+    try:
+        path = path or new_folder(parent, name)
+    except OSError as error:
+        raise UserError(
+            f"paths.outputs={config.paths.outputs}: no folder can be made there: {error.strerror}"
+        ) from None
+    os.environ[FOLDER] = str(path)
+    return path

@@ -8,7 +8,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from pytorch_lightning import LightningDataModule
 
-from anirec.composition import conf_folder
+from anirec.composing.composition import conf_folder
 from anirec.data.datamodule import RatingData
 from anirec.data.interactions import Interactions
 

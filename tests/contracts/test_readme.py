@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from anirec.cli import split_arguments
-from anirec.composition import conf_folder
-from anirec.config import validate
+from anirec.composing.composition import conf_folder
+from anirec.composing.config import validate
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()

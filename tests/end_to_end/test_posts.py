@@ -11,9 +11,9 @@ import pytest
 import torch
 import yaml
 
-from anirec.config import validate
+from anirec.composing.config import validate
 from anirec.errors import UserError
-from anirec.predict import predict
+from anirec.finished.predict import predict
 
 from .conftest import Anirec, content
 

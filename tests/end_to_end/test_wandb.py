@@ -16,7 +16,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from wandb.proto.wandb_internal_pb2 import Record
 
-from anirec.composition import conf_folder
+from anirec.composing.composition import conf_folder
 from anirec.tracking.folders import Pruned
 from anirec.tracking.loggers import ending
 from anirec.tracking.run_folder import RunFolder
@@ -202,5 +202,5 @@ def test_without_a_login_or_a_server_nothing_is_trained_and_nobody_is_asked(anir
 
 
 def test_wandb_is_imported_for_nobody_else() -> None:
-    check = "import sys, anirec.jobs, anirec.tracking.loggers; sys.exit('wandb' in sys.modules)"
+    check = "import sys, anirec.sweeps.jobs, anirec.tracking.loggers; sys.exit('wandb' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0

@@ -12,7 +12,7 @@ from hydra.utils import instantiate
 from pytorch_lightning import Callback
 from torch import Tensor, nn
 
-from anirec.composition import conf_folder
+from anirec.composing.composition import conf_folder
 from anirec.data.datamodule import RatingData
 from anirec.data.interactions import RatingBatch
 from anirec.data.shuffled import Shuffled

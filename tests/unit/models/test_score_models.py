@@ -15,7 +15,7 @@ from sklearn.kernel_ridge import KernelRidge as SklearnKernelRidge
 from sklearn.linear_model import Ridge as SklearnRidge
 from sklearn.metrics.pairwise import rbf_kernel
 
-from anirec.composition import conf_folder
+from anirec.composing.composition import conf_folder
 from anirec.data.titles import TitleBatch
 from anirec.errors import UserError
 from anirec.features.counts import Counts

@@ -1,0 +1,1 @@
+"""From a command line to configs that are checked: nothing is loaded before."""

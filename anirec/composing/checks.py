@@ -1,0 +1,224 @@
+"""What can be known to be wrong with a composed config before any data is loaded."""
+
+from collections.abc import Callable, Iterator
+from functools import lru_cache, partial
+from math import isfinite
+from typing import Any
+
+from hydra import compose
+from hydra.errors import HydraException, InstantiationException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from anirec.composing.annotation import fits
+from anirec.composing.composition import conf_folder, first_line, nearest, not_yet_run, options, plain
+from anirec.composing.definitions import UnknownTargetError
+from anirec.composing.signature import Signature, attribute, signature
+from anirec.errors import UserError
+from anirec.metrics.names import MetricName, misplaced, problem_with
+
+SELECT = ("best", "refit")
+# What the run itself hands to a node's target, beside what its YAML says.
+SUPPLIED = {"dataset": frozenset({"split", "cache"}), "trainer": frozenset({"logger", "callbacks"})}
+
+
+def check(config: DictConfig) -> list[str]:
+    """Every problem of one composed config."""
+    try:
+        content = plain(not_yet_run(config))
+    except OmegaConfBaseException as error:
+        return [f"{getattr(error, 'full_key', None) or 'config'}: {first_line(error)}"]
+    if problems := list(groups(content)):
+        return problems
+    parts = (keys, targets, columns, splitting, measures, selecting)
+    problems = [problem for part in parts for problem in part(content)]
+    return list(dict.fromkeys(problems))
+
+
+@lru_cache(maxsize=1)
+def top_level() -> dict[str, Any]:
+    """The keys at the top of a config, with their defaults; None for a group."""
+    raw = plain(OmegaConf.load(conf_folder() / "config.yaml"), resolve=False)
+    groups = [next(iter(entry)) for entry in raw.pop("defaults") if not isinstance(entry, str)]
+    raw.pop("hydra")
+    return {**raw, **{group: None for group in groups if " " not in group and "@" not in group}}
+
+
+def groups(content: dict[str, Any]) -> Iterator[str]:
+    """Parts of an experiment that are not there."""
+    for group in ("dataset", "split", "model", "trainer", "metrics", "callbacks", "logger"):
+        if not isinstance(content.get(group), dict):
+            yield f"{group}={content.get(group)}: expected one of {', '.join(options(group))}"
+
+
+def keys(content: dict[str, Any]) -> Iterator[str]:
+    """Keys at the top that nothing reads, and values of another type than the default."""
+    for key, value in content.items():
+        default = top_level().get(key)
+        if key not in top_level():
+            yield f"{key}: nothing reads this key{nearest(key, list(top_level()))} There are: {', '.join(top_level())}"
+        elif default is not None and value is not None and type(value) is not type(default):
+            yield f"{key}={value!r}: expected {type(default).__name__}, not {type(value).__name__}"
+
+
+def targets(content: dict[str, Any]) -> Iterator[str]:
+    """Arguments that a target does not take, lacks, or wants of another type."""
+    for path, node in nodes(content):
+        target = node.get("_target_")
+        if not isinstance(target, str):
+            continue
+        try:
+            found = signature(target)
+        except UnknownTargetError as error:
+            yield f"{path}._target_: {target}: {error}"
+            continue
+        yield from arguments(path, node, found)
+
+
+def nodes(node: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every mapping in the config, with its dotted path."""
+    if isinstance(node, dict):
+        if path:
+            yield path, node
+        for key, value in node.items():
+            yield from nodes(value, f"{path}.{key}" if path else str(key))
+    elif isinstance(node, list):
+        for index, value in enumerate(node):
+            yield from nodes(value, f"{path}[{index}]")
+
+
+def arguments(path: str, node: dict[str, Any], found: Signature) -> Iterator[str]:
+    target = node["_target_"].rpartition(".")[2]
+    given = {key: value for key, value in node.items() if not (key.startswith("_") and key.endswith("_"))}
+    known = [parameter.name for parameter in found.parameters]
+    supplied = SUPPLIED.get(path, frozenset())
+    for key in given:
+        if key not in known and not found.open:
+            takes = f"It takes: {', '.join(name for name in known if name not in supplied)}" if known else ""
+            yield f"{path}.{key}: {target} takes no such argument{nearest(key, known)} {takes}".strip()
+    for parameter in found.parameters:
+        if parameter.name not in given:
+            if (
+                parameter.required
+                and parameter.name not in supplied
+                and not (node.get("_partial_") or "_args_" in node)
+            ):
+                yield f"{path}.{parameter.name}: missing; {target} needs it ({parameter.annotation})"
+        elif isinstance(given[parameter.name], float) and not isfinite(given[parameter.name]):
+            yield f"{path}.{parameter.name}={given[parameter.name]}: expected a finite number"
+        elif (low := found.low.get(parameter.name)) is not None and below(given[parameter.name], low):
+            yield f"{path}.{parameter.name}={given[parameter.name]}: expected a number >= {low:g}"
+        elif not isinstance(given[parameter.name], dict) and not fits(given[parameter.name], parameter.annotation):
+            value = given[parameter.name]
+            yield f"{path}.{parameter.name}={value!r}: expected {parameter.annotation}, not {type(value).__name__}"
+
+
+def columns(content: dict[str, Any]) -> Iterator[str]:
+    """Columns that the model or the split needs and the dataset lacks."""
+    offered = offered_columns(content["dataset"])
+    if offered is None:
+        return
+    for part in ("model", "split"):
+        needed = required_columns(content[part])
+        if missing := sorted(needed - offered):
+            datasets = fitting("dataset", partial(offers, needed=needed))
+            choices = fitting(part, partial(needs_only, offered=offered))
+            yield (
+                f"{part} {short(content[part])} needs {', '.join(missing)}, which the dataset does not have. "
+                f"Datasets that have it: {datasets}. Choices of {part} for this dataset: {choices}."
+            )
+
+
+def offers(dataset: dict[str, Any], *, needed: frozenset[str]) -> bool:
+    return needed <= (offered_columns(dataset) or frozenset())
+
+
+def needs_only(node: dict[str, Any], *, offered: frozenset[str]) -> bool:
+    return required_columns(node) <= offered
+
+
+def required_columns(node: dict[str, Any]) -> frozenset[str]:
+    """What the YAML says it requires, or else what its target declares."""
+    return frozenset(node.get("requires") or declared(node, "requires") or ())
+
+
+def below(value: Any, low: float) -> bool:
+    return isinstance(value, int | float) and value < low
+
+
+def offered_columns(dataset: dict[str, Any]) -> frozenset[str] | None:
+    """What the sources that the dataset reads, or else the dataset itself, declare; None if none does."""
+    sources = [node for key in dataset for _, node in nodes(dataset[key], key)]
+    found = [columns for node in sources if (columns := declared(node, "columns")) is not None]
+    return frozenset().union(*found) if found else declared(dataset, "columns")
+
+
+def declared(node: Any, name: str) -> frozenset[str] | None:
+    """A class attribute of the node's target; None if there is no target, or none that can be found."""
+    try:
+        return attribute(node["_target_"], name)
+    except (KeyError, TypeError, UnknownTargetError):
+        return None
+
+
+def short(node: dict[str, Any]) -> str:
+    return str(node.get("_target_", "?")).rpartition(".")[2]
+
+
+def fitting(group: str, condition: Callable[[Any], bool]) -> str:
+    """The choices of a group whose node satisfies a condition."""
+    found = []
+    for option in options(group):
+        try:
+            content = plain(compose("config", [f"{group}={option}"])[group], resolve=False)
+        except (HydraException, OmegaConfBaseException):
+            continue
+        if condition(content):
+            found.append(option)
+    return ", ".join(found) or "none"
+
+
+def splitting(content: dict[str, Any]) -> Iterator[str]:
+    """Settings that a split refuses; to make one costs nothing."""
+    try:
+        instantiate(content["split"])
+    except InstantiationException as error:
+        if isinstance(error.__cause__, UserError):
+            yield str(error.__cause__)
+
+
+def measures(content: dict[str, Any]) -> Iterator[str]:
+    """Metrics that do not exist, and an objective that is no validation metric of this run."""
+    names = content["metrics"].get("names", [])
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        yield f"metrics.names={names!r}: expected a list of metrics, such as [rmse, ndcg@10]"
+        return
+    kinds = declared(content["metrics"], "kinds")
+    for name in names:
+        if problem := problem_with(name) or (misplaced(name, kinds) if kinds else ""):
+            yield f"metrics.names: {name}: {problem}"
+    objective = content["objective"]
+    if not isinstance(objective, str):
+        return  # null: nothing is chosen by; another type is told elsewhere
+    allowed = [f"val/{name}" for name in names]
+    if MetricName.parse(objective).split == "test":
+        yield f"objective={objective}: choosing by the test set would spoil it; choose one of {', '.join(allowed)}"
+    elif objective not in allowed:
+        close = nearest(objective, allowed)
+        yield f"objective={objective}: this run does not measure it{close} It measures: {', '.join(allowed)}"
+    elif content["split"].get("val") == 0:
+        yield f"objective={objective}: split.val=0 leaves nothing to validate on; set objective=null, or split.val > 0"
+
+
+def selecting(content: dict[str, Any]) -> Iterator[str]:
+    """How the best job of a sweep is chosen, and that there is something to choose it by."""
+    select = content.get("select")
+    if select is None:
+        return
+    if select not in SELECT:
+        yield f"select={select}: there is no such way{nearest(str(select), SELECT)} There are: best, refit, null"
+    elif content["objective"] is None:
+        yield f"select={select}: without an objective there is nothing to choose by; set objective=val/…"
+    elif select == "refit" and "val" not in content["split"]:
+        yield f"select=refit: split {short(content['split'])} has no share for validation (val) to train on"

@@ -1,0 +1,154 @@
+"""`anirec validate`: every job that a command line describes, composed and checked, all problems at once."""
+
+from collections.abc import Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from anirec.composing.checks import check
+from anirec.composing.composition import conf_folder, first_line, nearest, options
+from anirec.composing.space import fixed, lacking, parsed, space, trials, undrawn, unsuited
+from anirec.errors import UserError
+
+# Hydra lets some of Python's own through: `model=null` is a ValueError.
+COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, ValueError, KeyError, TypeError)
+
+
+def validate(overrides: Sequence[str], *, config_dir: str | None = None) -> int:
+    """Compose and check every job that the overrides describe; return how many there are: of a search, one.
+
+    Raises:
+        UserError: With all problems of all jobs.
+    """
+    search_path = [f"hydra.searchpath=['file://{Path(config_dir).resolve()}']"] if config_dir else []
+    if config_dir and not Path(config_dir).is_dir():
+        raise UserError(f"--config-dir {config_dir}: there is no such folder")
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        if wrong := lacking(overrides):
+            raise UserError(report({problem: [] for problem in wrong}, 0))
+        params = space_of_search([*search_path, *fixed(overrides)])
+        varied = None if params is None else space(params, overrides)
+        wrong = undrawn(overrides) if varied is None else unsuited(varied)
+        jobs = expand(overrides) if varied is None else trials(varied, overrides)
+        problems = {problem: [" ".join(job) for job in jobs] for problem in wrong}
+        for job in jobs:
+            key = job[-1].partition("=")[0] if varied else ""
+            if varied and any(told.startswith((f"{key}=", f"{key}:")) for told in problems):
+                continue  # of a setting, one value that does not fit is enough
+            for problem in problems_of_job([*search_path, *job]):
+                problems.setdefault(problem, []).append(" ".join(job))
+    if problems:
+        raise UserError(report(problems, len(jobs)))
+    return len(jobs) if varied is None else 1
+
+
+def space_of_search(overrides: list[str]) -> dict[str, Any] | None:
+    """What the search's YAML varies; None where there is no search, or nothing that composes."""
+    try:
+        sweeper = compose("config", overrides, return_hydra_config=True).hydra.sweeper
+    except COMPOSITION_ERRORS:
+        return None
+    return dict(sweeper.params or {}) if "Optuna" in sweeper._target_ else None
+
+
+def report(problems: dict[str, list[str]], n_jobs: int) -> str:
+    """Every problem once, with the jobs it spoils where not all have it."""
+    lines = []
+    for problem, jobs in problems.items():
+        lines.append(f"- {problem}")
+        if len(jobs) < n_jobs:
+            lines.append(f"    in {len(jobs)} of {n_jobs} jobs: {jobs[0]}{' …' if len(jobs) > 1 else ''}")
+    return "\n".join([f"The config has {len(problems)} problem{'s' if len(problems) > 1 else ''}:", *lines])
+
+
+def expand(overrides: Sequence[str]) -> list[list[str]]:
+    """The jobs of a multirun: every combination of the values that a sweep lists.
+
+    >>> expand(["model=bias,svd", "seed=1"])
+    [['model=bias', 'seed=1'], ['model=svd', 'seed=1']]
+    """
+    axes = []
+    for override in parsed(overrides):
+        if override.is_sweep_override() and override.is_discrete_sweep():
+            key = override.get_key_element()
+            axes.append([f"{key}={value}" for value in override.sweep_string_iterator()])
+        elif not override.is_sweep_override():
+            axes.append([override.input_line or ""])
+    return [list(job) for job in product(*axes)]
+
+
+def left_to_jobs(overrides: Sequence[str]) -> list[str]:
+    """Overrides of keys, as ones that add the key where it is not, if a group is swept over.
+
+    Hydra composes a multirun once without what it sweeps over, and would look for n_factors in the default model, or,
+    as a model brings its task, for dataset.sampling in the default task.
+
+    >>> left_to_jobs(["model=svd,svdpp", "model.n_factors=80", "seed=1"])
+    ['model=svd,svdpp', '++model.n_factors=80', 'seed=1']
+    """
+    read = parsed(overrides)
+    sweeps_groups = any(override.is_sweep_override() and "." not in override.key_or_group for override in read)
+    left = []
+    for override in read:
+        line = override.input_line or ""
+        is_plain = "." in override.key_or_group and line[0] not in "+~" and not override.is_sweep_override()
+        left.append(f"++{line}" if sweeps_groups and is_plain else line)
+    return left
+
+
+def problems_of_job(overrides: list[str]) -> list[str]:
+    """Compose one job. Overrides that cannot be applied are reported and left out, to find the other problems too."""
+    problems: list[str] = []
+    while True:
+        try:
+            return problems + check(compose("config", overrides))
+        except COMPOSITION_ERRORS as error:
+            culprit = next((o for o in overrides if blames(error, o)), None) or suspect(overrides)
+            others = [o for o in overrides if o != culprit]
+            problems.append(explained(error, culprit, others))
+            if culprit is None:
+                return problems
+            overrides = others
+
+
+def suspect(overrides: list[str]) -> str | None:
+    """The override without which the others compose."""
+    for override in overrides:
+        try:
+            compose("config", [o for o in overrides if o != override])
+        except COMPOSITION_ERRORS:
+            continue
+        return override
+    return None
+
+
+def blames(error: Exception, override: str) -> bool:
+    key, _, value = override.lstrip("+~").partition("=")
+    text = str(error)
+    return f"'{key}'" in text or f"'{key}/{value}'" in text or f"{key}={value}" in text
+
+
+def explained(error: Exception, override: str | None, others: list[str]) -> str:
+    """What Hydra says of an override, and the nearest right name."""
+    if override is None:
+        return first_line(error)
+    key, _, value = override.lstrip("+~").partition("=")
+    choices = options(key)
+    if choices and value not in choices:
+        return f"{key}={value}: no such choice{nearest(value, choices)} There are: {', '.join(choices)}"
+    try:
+        base = compose("config", others)
+    except COMPOSITION_ERRORS:
+        base = compose("config")
+    parent, _, leaf = key.rpartition(".")
+    node = OmegaConf.select(base, parent) if parent else base
+    known = [str(name) for name in node] if isinstance(node, DictConfig) else []
+    if leaf in known:
+        return f"{override}: {first_line(error)}"
+    place = f"in {parent}" if parent else "at the top"
+    return f"{override}: there is no key {leaf} {place}{nearest(leaf, known)} There are: {', '.join(known)}"

@@ -1,0 +1,1 @@
+"""Published studies, run on whatever data is here."""

@@ -1,0 +1,1 @@
+"""Many runs: launched, searched, gone on with, chosen from."""

@@ -1,0 +1,89 @@
+"""Hands a command line to Hydra. Light: a job imports what it needs when it runs, perhaps in another process."""
+
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import ClassVar
+
+import hydra
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+from anirec.atomic import write_text
+from anirec.composing.composition import conf_folder, pin
+from anirec.sweeps.worker import begin_sweep, end_with_sweep
+
+PLACES = ("ANIREC_DATA", "ANIREC_CACHE")
+
+
+def job(config: DictConfig) -> float | None:
+    """What Hydra and its launchers call for each job."""
+    from anirec.sweeps import jobs
+
+    return jobs.job(config)
+
+
+class SweepEnd(Callback):
+    """What Hydra calls when the last job of a multirun is over: failures are told again, and decide the exit status.
+
+    With select=best or refit, one configuration is chosen and meets the test set.
+    """
+
+    config: ClassVar[DictConfig | None] = None
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: object) -> None:
+        """What jobs in other processes, perhaps on other machines, must know."""
+        SweepEnd.config = config
+        folder = Path(config.hydra.sweep.dir).resolve()
+        pin(config, "hydra.sweep.dir", folder)
+        for name in PLACES:
+            if name in os.environ:
+                pin(config, f"hydra.job.env_set.{name}", os.environ[name])
+        if config.hydra.runtime.choices["hydra/launcher"] not in (None, "basic") and "search" not in config:
+            print(f"sweep {os.path.relpath(folder)}", file=sys.stderr)  # jobs elsewhere may be silent for long
+        os.environ["HYDRA_FULL_ERROR"] = "1"  # errors of sweeper and launcher come out as themselves
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: object) -> None:
+        from anirec.tracking.console import show_failure, show_sweep
+
+        sweep = Path(config.hydra.sweep.dir)
+        failed = show_sweep(sweep) > 0
+        if config.select:
+            from anirec.sweeps.select import select
+
+            try:
+                select(sweep, refit=config.select == "refit", trust=True)
+            except Exception as error:  # Hydra would make a warning of it
+                show_failure(None, error)
+                failed = True
+        if failed:
+            sys.exit(1)
+
+
+def main(arguments: list[str]) -> None:
+    """Run the command line `anirec run …`."""
+    sys.argv[1:] = arguments
+    end_with_sweep()  # a study's, say
+    begin_sweep()
+    try:
+        hydra.main(config_path=str(conf_folder()), config_name="config", version_base="1.3")(job)()
+    except Exception as error:
+        if SweepEnd.config is None:
+            raise
+        broken_off(Path(SweepEnd.config.hydra.sweep.dir), error)
+        sys.exit(1)
+
+
+def broken_off(sweep: Path, error: Exception) -> None:
+    """Say how far a sweep came whose launcher or sweeper gave up, as when the process of a job was killed."""
+    from anirec.tracking.console import CONSOLE, show_failure, show_sweep
+
+    if "ray" in sys.modules:
+        sys.modules["ray"].shutdown()  # ends the jobs: they are told as killed
+    write_text(sweep / "error.txt", "".join(traceback.format_exception(error)))
+    show_failure(sweep, error)
+    CONSOLE.print(
+        "The sweep ends here. The same command goes on with a search; with sweep.skip_done=true, with any sweep."
+    )
+    show_sweep(sweep)

@@ -1,0 +1,178 @@
+"""Reading a study, choosing its data, and what is published beside what came out."""
+
+from pathlib import Path
+
+import pytest
+
+from anirec.errors import UserError
+from anirec.report.published import beside, our_figures, published_figures
+from anirec.studies import study
+from anirec.studies.data import choose
+from anirec.studies.definition import Part, read_study
+
+YAML = """
+question: Who will love it?
+source: A. Author, 2025
+parts:
+  ratings:
+    question: How well?
+    metric: test/rmse
+    size: {ratings: 3}
+    least: 2
+    data:
+      mal_2016: {overrides: trainer=cpu, commands: [model=svdpp]}
+      demo_ratings:
+    overrides: split=per_user
+    commands: [model=bias, model=svd split=random]
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Of a study, in a place without data."""
+    monkeypatch.setenv("ANIREC_DATA", str(tmp_path / "data"))
+    return write(tmp_path / "mine", YAML)
+
+
+def write(folder: Path, text: str) -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / "study.yaml").write_text(text)
+    return folder
+
+
+def ratings(data: Path, n: int) -> None:
+    """A dump of that many ratings."""
+    dump = data / "mal-2016"
+    dump.mkdir(parents=True)
+    rows = "".join(f"{user},1,8\n" for user in range(1, n + 1))
+    (dump / "rating.csv").write_text(f"user_id,anime_id,rating\n{rows}")
+    title = '1,Cowboy Bebop,"Action, Sci-Fi",TV,26,8.8,1000\n'
+    (dump / "anime.csv").write_text(f"anime_id,name,genre,type,episodes,rating,members\n{title}")
+
+
+def only_part(folder: Path) -> Part:
+    return read_study(str(folder)).parts[0]
+
+
+def test_the_dataset_adds_to_the_commands_and_the_last_word_counts(folder: Path) -> None:
+    part = only_part(folder)
+    assert part.typed(part.data[0]) == [
+        ["dataset=mal_2016", "split=per_user", "trainer=cpu", "model=bias"],
+        ["dataset=mal_2016", "split=random", "trainer=cpu", "model=svd"],
+        ["dataset=mal_2016", "split=per_user", "trainer=cpu", "model=svdpp"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        (("metric:", "metrics:"), "there is no key metrics; did you mean metric?"),
+        (("question: Who", "quest: Who"), "there is no key quest"),
+        (("    metric: test/rmse\n", ""), "lacks metric"),
+        (("ratings: 3", "users: 3"), "expected the number of one of ratings, titles, posts"),
+        (("data:", "data: mal_2016\n    least: 1\n    x:"), "there is no key x"),
+        (("question: Who", "{"), "is no YAML"),
+    ],
+)
+def test_a_wrong_study_is_told(folder: Path, wrong: tuple[str, str], told: str) -> None:
+    write(folder, YAML.replace(*wrong, 1))
+    with pytest.raises(UserError, match=told.replace("?", r"\?")):
+        read_study(str(folder))
+
+
+def test_unknown_study_names_the_nearest() -> None:
+    with pytest.raises(UserError, match="did you mean malsugoi"):
+        read_study("malsugio")
+
+
+def test_without_dumps_generated_data(folder: Path) -> None:
+    chosen = choose(only_part(folder), [])
+    assert chosen is not None
+    assert chosen.choice.dataset == "demo_ratings"
+    assert not chosen.own
+    assert "cannot be compared" in chosen.told
+    assert chosen.passed_over == ["mal_2016: 2 of 2 files are missing in " + missing(folder)]
+
+
+def missing(folder: Path) -> str:
+    return f"{folder.parent / 'data' / 'mal-2016'} (there is no such folder)"
+
+
+@pytest.mark.parametrize(
+    ("n", "told"),
+    [
+        (3, "mal_2016: 3 ratings, the study's own data (3 published)"),
+        (2, "mal_2016: 2 ratings, a sample of the study's 3"),
+        (1, "demo_ratings: generated data; its figures cannot be compared with published ones"),
+    ],
+)
+def test_real_data_count_if_there_is_enough_of_them(folder: Path, n: int, told: str) -> None:
+    ratings(folder.parent / "data", n)
+    chosen = choose(only_part(folder), [])
+    assert chosen is not None
+    assert chosen.told == told
+    assert chosen.passed_over == (["mal_2016: only 1 ratings here"] if n == 1 else [])
+
+
+def test_another_dump_is_told_apart_from_the_studys_own(folder: Path) -> None:
+    write(folder, YAML.replace("      mal_2016:", "      mal_2018:\n      mal_2016:"))
+    ratings(folder.parent / "data", 3)
+    chosen = choose(only_part(folder), [])
+    assert chosen is not None
+    assert chosen.told == "mal_2016: 3 ratings, not the study's own data (mal_2018: 3)"
+
+
+def test_a_dataset_can_be_asked_for_and_found_elsewhere(folder: Path, tmp_path: Path) -> None:
+    ratings(tmp_path / "elsewhere", 1)
+    chosen = choose(only_part(folder), [f"paths.data={tmp_path / 'elsewhere'}", "dataset=mal_2016"])
+    assert chosen is not None
+    assert chosen.choice.dataset == "mal_2016"
+    assert choose(only_part(folder), ["dataset=mal_2018"]) is None
+
+
+def test_no_data_at_all_is_an_error_that_says_why(folder: Path) -> None:
+    write(folder, YAML.replace("      demo_ratings:\n", ""))
+    with pytest.raises(UserError, match=r"ratings: none of its data is here:\n  mal_2016: 2 of 2 files are missing"):
+        study.study(str(folder), overrides=[], dry=True)
+
+
+def test_dry_prints_the_commands(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study.study(str(folder), overrides=["seed=7"], dry=True)
+    printed = capsys.readouterr().out
+    assert "Who will love it?" in printed
+    assert "  anirec run -m dataset=demo_ratings split=random model=svd seed=7\n" in printed
+    assert not (folder.parent / "outputs").exists()
+
+
+def test_a_wrong_override_is_refused_before_anything_runs(folder: Path) -> None:
+    with pytest.raises(UserError, match="there is no key sed"):
+        study.study(str(folder), overrides=["sed=7"], dry=False)
+
+
+def test_a_dataset_that_the_study_does_not_know(folder: Path) -> None:
+    with pytest.raises(UserError, match="It does on: demo_ratings, mal_2016"):
+        study.study(str(folder), overrides=["dataset=malsugoi"], dry=True)
+
+
+def test_published_figures_stand_beside_ours(tmp_path: Path) -> None:
+    file = tmp_path / "published.csv"
+    file.write_text("model,source,test/rmse,test/mae,note\nsvd,paper,1.1805,,by Surprise\nbert,paper,,0.5,\n")
+    ours = tmp_path / "part.csv"
+    ours.write_text(
+        "dataset,split,model,settings,test/rmse:mean,test/rmse:std,test/mae:mean,test/mae:std\n"
+        "mal_2016,random,svd,reg=0.02,1.19,,,\n"
+        "mal_2016,random,svd,,1.17,,,\n"
+    )
+    assert beside(published_figures(file), our_figures(ours)) == [
+        ("svd", "reg=0.02", "mal_2016, random split", "test/rmse", "1.1805", "1.1900", "+0.0095", "paper"),
+        ("svd", "", "mal_2016, random split", "test/rmse", "1.1805", "1.1700", "-0.0105", "paper"),
+        ("bert", "", "", "test/mae", "0.5", "not run", "", "paper"),
+    ]
+
+
+def test_published_figures_need_a_model_and_a_source(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"published\.csv is missing"):
+        published_figures(tmp_path / "published.csv")
+    (tmp_path / "published.csv").write_text("model,test/rmse\nsvd,1\n")
+    with pytest.raises(UserError, match="lacks the columns source"):
+        published_figures(tmp_path / "published.csv")
