@@ -1,7 +1,8 @@
 """`anirec validate`: every job that a command line describes, composed and checked, all problems at once."""
 
 from collections.abc import Sequence
-from itertools import product
+from itertools import islice, product
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from anirec.composing.composition import conf_folder, first_line, nearest, optio
 from anirec.composing.space import fixed, lacking, parsed, space, trials, undrawn, unsuited
 from anirec.errors import UserError
 
+FEW = 24  # jobs that are all looked at; each takes a fifth of a second
 # Hydra lets some of Python's own through: `model=null` is a ValueError.
 COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, ValueError, KeyError, TypeError)
 
@@ -34,7 +36,9 @@ def validate(overrides: Sequence[str], *, config_dir: str | None = None) -> int:
         params = space_of_search([*search_path, *fixed(overrides)])
         varied = None if params is None else space(params, overrides)
         wrong = undrawn(overrides) if varied is None else unsuited(varied)
-        jobs = expand(overrides) if varied is None else trials(varied, overrides)
+        axes = [] if varied else axes_of(overrides)
+        n_jobs = prod(map(len, axes)) if varied is None else 1
+        jobs = telling(axes) if varied is None else trials(varied, overrides)
         problems = {problem: [" ".join(job) for job in jobs] for problem in wrong}
         for job in jobs:
             key = job[-1].partition("=")[0] if varied else ""
@@ -43,8 +47,8 @@ def validate(overrides: Sequence[str], *, config_dir: str | None = None) -> int:
             for problem in problems_of_job([*search_path, *job]):
                 problems.setdefault(problem, []).append(" ".join(job))
     if problems:
-        raise UserError(report(problems, len(jobs)))
-    return len(jobs) if varied is None else 1
+        raise UserError(report(problems, len(jobs), looked_at=" looked at" if len(jobs) < n_jobs else ""))
+    return n_jobs
 
 
 def space_of_search(overrides: list[str]) -> dict[str, Any] | None:
@@ -56,21 +60,21 @@ def space_of_search(overrides: list[str]) -> dict[str, Any] | None:
     return dict(sweeper.params or {}) if "Optuna" in sweeper._target_ else None
 
 
-def report(problems: dict[str, list[str]], n_jobs: int) -> str:
+def report(problems: dict[str, list[str]], n_jobs: int, looked_at: str = "") -> str:
     """Every problem once, with the jobs it spoils where not all have it."""
     lines = []
     for problem, jobs in problems.items():
         lines.append(f"- {problem}")
         if len(jobs) < n_jobs:
-            lines.append(f"    in {len(jobs)} of {n_jobs} jobs: {jobs[0]}{' …' if len(jobs) > 1 else ''}")
+            lines.append(f"    in {len(jobs)} of {n_jobs} jobs{looked_at}: {jobs[0]}{' …' if len(jobs) > 1 else ''}")
     return "\n".join([f"The config has {len(problems)} problem{'s' if len(problems) > 1 else ''}:", *lines])
 
 
-def expand(overrides: Sequence[str]) -> list[list[str]]:
-    """The jobs of a multirun: every combination of the values that a sweep lists.
+def axes_of(overrides: Sequence[str]) -> list[list[str]]:
+    """The values of each override; a multirun is every combination of them.
 
-    >>> expand(["model=bias,svd", "seed=1"])
-    [['model=bias', 'seed=1'], ['model=svd', 'seed=1']]
+    >>> axes_of(["model=bias,svd", "seed=1"])
+    [['model=bias', 'model=svd'], ['seed=1']]
     """
     axes = []
     for override in parsed(overrides):
@@ -79,7 +83,25 @@ def expand(overrides: Sequence[str]) -> list[list[str]]:
             axes.append([f"{key}={value}" for value in override.sweep_string_iterator()])
         elif not override.is_sweep_override():
             axes.append([override.input_line or ""])
-    return [list(job) for job in product(*axes)]
+    return axes
+
+
+def telling(axes: list[list[str]]) -> list[list[str]]:
+    """The jobs to look at: all of a small multirun; of a large one every combination of choices, each with every value.
+
+    Which settings there are follows from the choices, and whether a value fits seldom from another value.
+    """
+    jobs = [list(job) for job in islice(product(*axes), FEW + 1)]
+    if len(jobs) <= FEW:
+        return jobs
+    is_choice = [bool(options(axis[0].lstrip("+~").partition("=")[0].partition("@")[0])) for axis in axes]
+    n_values = max((len(axis) for axis, choice in zip(axes, is_choice, strict=True) if not choice), default=1)
+    combinations = product(*(axis if choice else [None] for axis, choice in zip(axes, is_choice, strict=True)))
+    return [
+        [chosen or axis[row % len(axis)] for chosen, axis in zip(combination, axes, strict=True)]
+        for combination in combinations
+        for row in range(n_values)
+    ]
 
 
 def left_to_jobs(overrides: Sequence[str]) -> list[str]:

@@ -1,0 +1,27 @@
+"""Which jobs of a multirun are looked at before it begins."""
+
+from hydra import initialize_config_dir
+
+from anirec.composing.composition import conf_folder
+from anirec.composing.config import axes_of, telling, validate
+
+
+def test_of_a_large_multirun_every_value_is_looked_at_with_every_combination_of_choices() -> None:
+    overrides = ["model=bias,svd,ease", "split=random,k_fold", "seed=1,2,3,4,5,6,7", "split.seed=1,2,3,4,5", "tags=[x]"]
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        jobs = telling(axes_of(overrides))
+    assert len(jobs) == 3 * 2 * 7
+    assert {(job[0], job[1], job[2]) for job in jobs} == {
+        (f"model={model}", f"split={split}", f"seed={seed}")
+        for model in ("bias", "svd", "ease")
+        for split in ("random", "k_fold")
+        for seed in range(1, 8)
+    }
+    assert len({(job[0], job[1], job[3]) for job in jobs}) == 3 * 2 * 5
+    assert all(job[4] == "tags=[x]" for job in jobs)
+
+
+def test_all_of_a_small_one_are() -> None:
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        assert len(telling(axes_of(["model=bias,svd", "seed=1,2,3", "split.seed=1,2"]))) == 12
+    assert validate(["model=bias,svd", "seed=1,2,3", "split.seed=1,2"]) == 12
