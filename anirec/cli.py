@@ -47,7 +47,7 @@ def validate(context: typer.Context) -> None:
         typer.echo(context.get_help())
         return
     n_jobs = check(overrides, config_dir)
-    typer.echo(f"{n_jobs} jobs, no problems" if is_sweep else "no problems")
+    typer.echo(f"{n_jobs} job{'s' * (n_jobs != 1)}, no problems" if is_sweep else "no problems")
 
 
 def split_arguments(arguments: list[str]) -> tuple[list[str], str | None, bool]:

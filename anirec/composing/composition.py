@@ -46,7 +46,8 @@ def plain(config: Any, *, resolve: bool = True) -> dict[str, Any]:
 def options(group: str) -> list[str]:
     """The choices of a config group, the user's own included; empty if there is no such group."""
     loader = GlobalHydra.instance().config_loader()
-    return sorted(loader.get_group_options(group)) if group in loader.list_groups("") else []
+    parent, _, leaf = group.rpartition("/")
+    return sorted(loader.get_group_options(group)) if leaf in loader.list_groups(parent) else []
 
 
 def pin(config: DictConfig, key: str, value: object) -> None:

@@ -13,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from anirec.composing.checks import check
 from anirec.composing.composition import conf_folder, first_line, nearest, options
-from anirec.composing.space import fixed, lacking, parsed, space, trials, undrawn, unsuited
+from anirec.composing.space import LUCK, fixed, lacking, parsed, space, trials, undrawn, unsuited
 from anirec.errors import UserError
 
 FEW = 24  # jobs that are all looked at; each takes a fifth of a second
@@ -35,7 +35,7 @@ def validate(overrides: Sequence[str], *, config_dir: str | None = None) -> int:
             raise UserError(report({problem: [] for problem in wrong}, 0))
         params = space_of_search([*search_path, *fixed(overrides)])
         varied = None if params is None else space(params, overrides)
-        wrong = undrawn(overrides) if varied is None else unsuited(varied)
+        wrong = [*undrawn(overrides), *unchoosable(overrides)] if varied is None else unsuited(varied)
         axes = [] if varied else axes_of(overrides)
         n_jobs = prod(map(len, axes)) if varied is None else 1
         jobs = telling(axes) if varied is None else trials(varied, overrides)
@@ -58,6 +58,22 @@ def space_of_search(overrides: list[str]) -> dict[str, Any] | None:
     except COMPOSITION_ERRORS:
         return None
     return dict(sweeper.params or {}) if "Optuna" in sweeper._target_ else None
+
+
+def unchoosable(overrides: Sequence[str]) -> list[str]:
+    """What a sweep that chooses must not vary: figures on different data are not to be chosen from.
+
+    >>> unchoosable(["select=best", "dataset=mal_2016,mal_2020", "split.seed=1,2"])
+    ['select chooses among runs on the same data and split: vary dataset in sweeps of their own']
+    """
+    read = {override.key_or_group: override for override in parsed(overrides)}
+    if "select" not in read or read["select"].value() is None:
+        return []
+    return [
+        f"select chooses among runs on the same data and split: vary {key} in sweeps of their own"
+        for key, override in read.items()
+        if key.partition(".")[0] in ("dataset", "joined", "split") and key not in LUCK and override.is_sweep_override()
+    ]
 
 
 def report(problems: dict[str, list[str]], n_jobs: int, looked_at: str = "") -> str:

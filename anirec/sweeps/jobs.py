@@ -43,7 +43,7 @@ def job(config: DictConfig) -> float | None:
         folder = place(config, chosen)
         done = finished(folder, config_hash(config)) if config.sweep.skip_done else None
         path = done or run_path(config, folder)
-        if sweep:
+        if sweep and not other_process():
             join(path, sweep, chosen.job.num + int(os.environ.get(FIRST_JOB, "0")))
         if done:
             announce(done, f"done before, {told}")

@@ -7,13 +7,20 @@ import json
 import os
 import platform
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import psutil
-from lightning_utilities.core.rank_zero import rank_zero_only
 
+from anirec.atomic import write_text
 from anirec.errors import UserError
+
+try:
+    import fcntl
+except ImportError:  # Windows has other locks
+    fcntl = None  # type: ignore[assignment]
 
 
 class Pruned(Exception):  # noqa: N818 (no error: a search has seen enough)
@@ -41,7 +48,6 @@ def new_folder(parent: Path, config_hash: str) -> Path:
     raise UserError(f"{parent}: ten thousand runs of this config began within this second")
 
 
-@rank_zero_only
 def join(path: Path, sweep: Path, number: int) -> None:
     """Link the run into the folder of its sweep, so that the sweep can be compared as a whole."""
     sweep.mkdir(parents=True, exist_ok=True)
@@ -78,8 +84,29 @@ def finished(parent: Path, config_hash: str) -> Path | None:
 
 
 def unfinished(parent: Path, config_hash: str) -> Path | None:
-    """The latest folder of this config that has a checkpoint, did not finish, and is not at work; or None."""
+    """The latest folder of this config that has a checkpoint, did not finish, and is not at work; or None.
+
+    It is this process's from now on: of several that ask at once, one gets it.
+    """
     for path in sorted(parent.glob(f"*_{config_hash}*"), reverse=True):
-        if (path / "checkpoints" / "last.ckpt").exists() and status_of(path)["state"] not in ("finished", "running"):
-            return path
+        if (path / "checkpoints" / "last.ckpt").exists():
+            with alone(path):
+                if status_of(path)["state"] not in ("finished", "running"):
+                    write_status(path, "running")
+                    return path
     return None
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """No two processes of this machine are in this block at once; across machines that is up to the disk."""
+    with (folder / ".lock").open("w") as file:
+        if fcntl:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def write_status(path: Path, state: str, error: str | None = None) -> None:
+    """The process tells a running run from a killed one: its id alone may be another's by now."""
+    process = {"pid": os.getpid(), "began": psutil.Process().create_time(), "host": platform.node()}
+    write_text(path / "status.json", json.dumps({"state": state, "error": error, **process}, indent=2) + "\n")

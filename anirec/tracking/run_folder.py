@@ -6,8 +6,6 @@ not there.
 """
 
 import json
-import os
-import platform
 import time
 import traceback
 from pathlib import Path
@@ -15,12 +13,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import polars as pl
-import psutil
-from lightning_utilities.core.rank_zero import rank_zero_only
+from pytorch_lightning.utilities import rank_zero_only
 
 from anirec.atomic import replacing, write_text
 from anirec.errors import UserError
-from anirec.tracking.folders import Pruned
+from anirec.tracking.folders import Pruned, write_status
 from anirec.tracking.provenance import Memory, code, device, versions
 
 if TYPE_CHECKING:
@@ -68,11 +65,10 @@ class RunFolder:
                 "failed", f"{type(error).__name__}: {error}" if not isinstance(error, UserError) else str(error)
             )
 
+    @rank_zero_only
     def status(self, state: str, error: str | None = None) -> None:
-        """`running`, `finished`, `failed`, `interrupted` or `pruned`; the process tells a running run from a killed
-        one: its id alone may be another's by now."""
-        process = {"pid": os.getpid(), "began": psutil.Process().create_time(), "host": platform.node()}
-        self.write_json("status.json", {"state": state, "error": error, **process})
+        """`running`, `finished`, `failed`, `interrupted` or `pruned`."""
+        write_status(self.path, state, error)
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
         self.write(name, json.dumps(content, indent=2, default=str) + "\n")

@@ -62,5 +62,6 @@ def test_only_an_unfinished_run_with_a_checkpoint_is_gone_on_with(tmp_path: Path
     process = subprocess.Popen(["true"])
     process.wait()
     (killed / "status.json").write_text(json.dumps({**status, "pid": process.pid}))
-    assert unfinished(tmp_path, "abc") == killed
     assert unfinished(tmp_path, "other") is None
+    assert unfinished(tmp_path, "abc") == killed
+    assert unfinished(tmp_path, "abc") is None  # taken: another sweep that asks now must not train in it, too
