@@ -12,7 +12,7 @@ from anirec.errors import UserError
 from anirec.report import cells
 
 MEAN, STD = ":mean", ":std"
-COLUMNS = ("model", "settings", "data", "metric", "published", "ours", "difference", "source")
+COLUMNS = ("model", "settings", "data", "metric", "published", "ours", "difference", "source", "note")
 Line = tuple[str, ...]
 
 
@@ -49,7 +49,7 @@ def beside(published: pl.DataFrame, ours: pl.DataFrame) -> list[Line]:
             there = ours.filter(pl.col("model") == row["model"])
             there = there.drop_nulls(metric + MEAN) if metric + MEAN in ours.columns else there.clear()
             lines += [line(row, metric, one) for one in there.iter_rows(named=True)] or [
-                (row["model"], "", "", metric, f"{row[metric]:g}", "not run", "", row["source"])
+                (row["model"], "", "", metric, f"{row[metric]:g}", "not run", "", row["source"], note_of(row))
             ]
     return lines
 
@@ -58,7 +58,12 @@ def line(published: dict[str, Any], metric: str, ours: dict[str, Any]) -> Line:
     """One published figure beside one group of runs."""
     about = (published["model"], ours["settings"] or "", f"{ours['dataset']}, {ours['split']} split")
     numbers = figures(published[metric], ours[metric + MEAN], ours[metric + STD])
-    return *about, metric, *numbers, published["source"]
+    return *about, metric, *numbers, published["source"], note_of(published)
+
+
+def note_of(published: dict[str, Any]) -> str:
+    """What keeps a figure from being compared, above all."""
+    return str(published.get("note") or "")
 
 
 def figures(published: float, mean: float, std: float | None) -> tuple[str, str, str]:
@@ -79,6 +84,6 @@ def terminal_table(lines: Sequence[Line], *, title: str) -> Table:
 
 
 def markdown_table(lines: Sequence[Line], *, title: str) -> str:
-    rows = [COLUMNS, ("---", "---", "---", "---:", "---:", "---:", "---"), *lines]
+    rows = [COLUMNS, ("---", "---", "---", "---", "---:", "---:", "---:", "---", "---"), *lines]
     escaped = (" | ".join(cell.replace("|", "\\|") for cell in row) for row in rows)
     return "\n".join([f"### {title}", "", *(f"| {row} |" for row in escaped), ""])

@@ -22,7 +22,7 @@ class Chosen:
     Args:
         choice: The dataset, with what is for it alone.
         told: What it is, and how it compares.
-        own: Whether it is the study's own data, or a part of them: only then can figures be compared.
+        own: Whether it is the study's own data, all of them: only then can figures be compared.
         passed_over: Why not the datasets before it.
     """
 
@@ -61,7 +61,8 @@ def choose(part: Part, overrides: Sequence[str]) -> Chosen | None:
             continue
         else:
             told = f"{choice.dataset}: {count:,} {part.unit}, {beside(part, choice, count)}"
-        return Chosen(choice=choice, told=told, own=choice is part.data[0], passed_over=passed_over)
+        own = choice is part.data[0] and count is not None and count >= ALL * part.published
+        return Chosen(choice=choice, told=told, own=own, passed_over=passed_over)
     raise UserError("\n".join([f"{part.name}: none of its data is here:", *(f"  {why}" for why in passed_over)]))
 
 

@@ -164,9 +164,19 @@ def test_published_figures_stand_beside_ours(tmp_path: Path) -> None:
         "mal_2016,random,svd,,1.17,,,\n"
     )
     assert beside(published_figures(file), our_figures(ours)) == [
-        ("svd", "reg=0.02", "mal_2016, random split", "test/rmse", "1.1805", "1.1900", "+0.0095", "paper"),
-        ("svd", "", "mal_2016, random split", "test/rmse", "1.1805", "1.1700", "-0.0105", "paper"),
-        ("bert", "", "", "test/mae", "0.5", "not run", "", "paper"),
+        (
+            "svd",
+            "reg=0.02",
+            "mal_2016, random split",
+            "test/rmse",
+            "1.1805",
+            "1.1900",
+            "+0.0095",
+            "paper",
+            "by Surprise",
+        ),
+        ("svd", "", "mal_2016, random split", "test/rmse", "1.1805", "1.1700", "-0.0105", "paper", "by Surprise"),
+        ("bert", "", "", "test/mae", "0.5", "not run", "", "paper", ""),
     ]
 
 
