@@ -45,6 +45,10 @@ class Asked:
     metric: Metric
     k: int
 
+    def can_use(self, table: pl.DataFrame) -> bool:
+        """Whether the table has all that the metric takes; `span` came with the metrics that need it."""
+        return self.metric.kind == "ranking" or set(self.metric.function.columns) <= set(table.columns)
+
     def statistics(self, units: Units) -> NDArray[np.float64]:
         """(n_units, s): what `value` needs the sums of; first how many rows, or users, each unit has."""
         if self.metric.kind == "ranking":
@@ -76,8 +80,9 @@ def intervals(members: Sequence[Run], names: Iterable[str]) -> dict[str, Interva
         tables = [rows for member in members if (rows := member.table(table, split)) is not None]
         if len(tables) == len(members):
             units = shared_units(tables)
-            by_order = {name: one for name, one in of_table.items() if isinstance(one.metric.function, OrderMetric)}
-            of_sums = {name: one for name, one in of_table.items() if name not in by_order}
+            asked_of = {name: one for name, one in of_table.items() if all(one.can_use(rows) for rows in tables)}
+            by_order = {name: one for name, one in asked_of.items() if isinstance(one.metric.function, OrderMetric)}
+            of_sums = {name: one for name, one in asked_of.items() if name not in by_order}
             found |= intervals_of(units, of_sums) if of_sums else {}
             found |= {name: interval_of_order(units, one.metric) for name, one in by_order.items()}
     return {name: interval for name, interval in found.items() if np.isfinite(interval).all()}
@@ -121,6 +126,8 @@ def shared_units(tables: list[pl.DataFrame]) -> list[Units]:
     """Number the units of all tables alike."""
     column = next((name for name in UNITS if all(name in table.columns for table in tables)), None)
     ids = [table[column] if column else pl.Series(np.arange(len(table))) for table in tables]
+    if len({one.dtype for one in ids}) > 1:
+        ids = [one.cast(pl.String) for one in ids]
     # Ranks begin at 1; rows of unknown users have no id, and share a unit.
     number = pl.concat(ids).rank("dense").cast(pl.Int64).fill_null(0).to_numpy()
     number = number - number.min()

@@ -4,23 +4,44 @@ A run folder holds `status.json` and, in time, `config.yaml`, `provenance.json`,
 and `recommendations.parquet`.
 """
 
-import json
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-import yaml
 
 from anirec.errors import UserError
+from anirec.report.run_files import (
+    NEEDED,
+    DamagedError,
+    nested,
+    read_config,
+    read_mapping,
+    read_metrics,
+    read_provenance,
+)
 
 MARKS = ("status.json", "provenance.json")
-NEEDED = ("model", "dataset", "seed", "split.family")
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+# What the reports compute with, of the tables that they know.
+COLUMNS = {
+    "predictions": {"target": "a number", "prediction": "a number"},
+    "recommendations": {
+        "user_id": "an id",
+        "rank": "a whole number",
+        "relevant": "true or false",
+        "n_relevant": "a whole number",
+    },
+}
+OPTIONAL = {"user_id": "an id", "item_id": "an id", "cluster": "an id", "span": "a number"}
+IS_KIND: dict[str, Callable[[pl.DataType], bool]] = {
+    "a number": lambda dtype: dtype.is_numeric(),
+    "a whole number": lambda dtype: dtype.is_integer(),
+    "true or false": lambda dtype: dtype == pl.Boolean,
+    "an id": lambda dtype: dtype.is_integer() or dtype == pl.String,
+}
 
 
 @dataclass(frozen=True)
@@ -67,16 +88,21 @@ class Run:
         return self.provenance["seed"], self.split.get("fold")
 
     def table(self, name: str, split: str) -> pl.DataFrame | None:
-        """The rows of `predictions` or `recommendations` of that split; None if the run left none."""
+        """The rows of `predictions` or `recommendations` of that split; None if the run left none.
+
+        Raises:
+            UserError: The file is damaged, or its columns are not those that a run writes.
+        """
         path = self.folder / f"{name}.parquet"
         if not path.is_file():
             return None
         try:
             rows = pl.scan_parquet(path).filter(pl.col("split") == split).drop("title", strict=False).collect()
+            wrong = "; ".join(wrong_columns(name, rows))
         except pl.exceptions.PolarsError as error:
-            raise UserError(
-                f"{path}: damaged ({str(error).splitlines()[0]}). Make the run again, or move it away."
-            ) from None
+            wrong = next(iter(str(error).splitlines()), type(error).__name__)
+        if wrong:
+            raise UserError(f"{path}: damaged ({wrong}). Make the run again, or move it away.")
         return rows if len(rows) else None
 
 
@@ -111,36 +137,47 @@ def run_folders(root: Path) -> Iterator[Path]:
 
 
 def read_run(folder: Path) -> Run:
-    """Whatever state the run is in."""
+    """Whatever state the run is in, and its files."""
     try:
-        status = json.loads((folder / "status.json").read_text())
-        if status["state"] not in ("finished", "pruned"):
-            return Run(folder, status["state"], status.get("error") or "has not finished; still at work, or killed")
-        config = yaml.load((folder / "config.yaml").read_text(), Loader=LOADER)  # noqa: S506  (a safe loader, either way)
-        provenance = json.loads((folder / "provenance.json").read_text())
-        if status["state"] == "pruned":
-            return Run(folder, "pruned", status["error"], config, provenance)
-        metrics = json.loads((folder / "metrics.json").read_text())
-        check_metrics(metrics)
-        if lacking := [key for key in NEEDED if nested(provenance, key) is None]:
-            return Run(folder, "unreadable", f"provenance.json lacks {', '.join(lacking)}")
-        return Run(folder, "finished", "", config, provenance, metrics)
-    except FileNotFoundError as error:
-        return Run(folder, "unreadable", f"{Path(error.filename).name} is missing")
-    except (ValueError, KeyError, TypeError, yaml.YAMLError) as error:
-        return Run(folder, "unreadable", f"a file of this run is damaged: {type(error).__name__}: {error}")
+        status = read_mapping(folder / "status.json")
+        state = status.get("state")
+        if not isinstance(state, str) or not state.isalpha():
+            return Run(folder, "unreadable", "status.json is damaged: expected a state")
+        if state not in {"finished", "pruned"}:
+            return Run(folder, state, reason(status))
+        config = read_config(folder / "config.yaml")
+        provenance = read_provenance(folder / "provenance.json")
+        if state == "pruned":
+            return Run(folder, state, reason(status), config, provenance)
+        metrics = read_metrics(folder / "metrics.json")
+    except DamagedError as error:
+        return Run(folder, "unreadable", str(error))
+    if lacking := [key for key in NEEDED if nested(provenance, key) is None]:
+        return Run(folder, "unreadable", f"provenance.json lacks {', '.join(lacking)}")
+    return Run(folder, "finished", "", config, provenance, metrics)
 
 
-def check_metrics(metrics: Any) -> None:
-    """Raise ValueError unless these are names and finite numbers."""
-    if not isinstance(metrics, dict) or not metrics:
-        raise ValueError("metrics.json holds no metrics")
-    if wrong := [name for name, value in metrics.items() if not isinstance(value, int | float) or not isfinite(value)]:
-        raise ValueError(f"metrics.json: no finite number for {', '.join(wrong)}")
+def reason(status: dict[str, Any]) -> str:
+    """In one line, why a run has not finished.
+
+    >>> reason({"state": "failed", "error": " \\nValueError: lr=-1\\n  at line 3"}), reason({"state": "failed"})
+    ('ValueError: lr=-1', 'no reason given')
+    """
+    lines = [line.strip() for line in str(status.get("error") or "").splitlines() if line.strip()]
+    silent = "has not finished; still at work, or killed" if status["state"] == "running" else "no reason given"
+    return lines[0] if lines else silent
 
 
-def nested(values: Any, key: str) -> Any:
-    """The value of a dotted key; None without it."""
-    for part in key.split("."):
-        values = values.get(part) if isinstance(values, dict) else None
-    return values
+def wrong_columns(name: str, rows: pl.DataFrame) -> Iterator[str]:
+    """What the rows of that table lack, or hold instead of what a run writes."""
+    needed = COLUMNS.get(name, {})
+    for column, kind in (OPTIONAL | needed).items():
+        if column not in rows.columns:
+            if column in needed:
+                yield f"no column {column}: expected {kind}"
+        elif not IS_KIND[kind](rows[column].dtype):
+            yield f"{column} is {rows[column].dtype}: expected {kind}"
+        elif kind in {"a whole number", "true or false"} and rows[column].null_count():
+            yield f"{column} has gaps: expected {kind}"
+        elif column == "rank" and (rows["rank"] < 1).any():
+            yield "a rank below 1: expected 1 for the first of a list"

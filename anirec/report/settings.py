@@ -67,5 +67,5 @@ def brief(value: Any) -> str:
     value = f"{value:g}" if isinstance(value, float) else value
     if isinstance(value, str) and value.startswith("anirec."):
         value = value.rpartition(".")[2]
-    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    text = value if isinstance(value, str) else json.dumps(value, default=str, skipkeys=True)
     return text if len(text) <= MAX_VALUE else text[: MAX_VALUE - 1] + "…"

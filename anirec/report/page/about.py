@@ -57,7 +57,7 @@ def account(group: Group, best: Group) -> Account:
 
 def commands(members: list[Run]) -> list[str]:
     """One that makes them all, where they set the same keys and one key alone differs; else one for each."""
-    set_by = [dict(override.split("=", 1) for override in overrides(member)) for member in members]
+    set_by = [dict(map(key_and_value, overrides(member))) for member in members]
     keys = list(set_by[0])
     differ = [key for key in keys if len({str(one.get(key)) for one in set_by}) > 1]
     if all(list(one) == keys for one in set_by) and len(differ) <= 1:
@@ -68,16 +68,26 @@ def commands(members: list[Run]) -> list[str]:
 
 def overrides(run: Run) -> list[str]:
     """As they were given; runs that were not started by `anirec run` have none."""
-    given = run.provenance.get("overrides") or []
-    return [str(one) for one in given if "=" in str(one)]
+    given = run.provenance.get("overrides")
+    return [one for one in given if isinstance(one, str)] if isinstance(given, list) else []
+
+
+def key_and_value(override: str) -> tuple[str, str]:
+    """The key with its sign; what takes a key away has none, and no value.
+
+    >>> key_and_value("model=svd"), key_and_value("~callbacks.progress_bar")
+    (('model=', 'svd'), ('~callbacks.progress_bar', ''))
+    """
+    key, sign, value = override.partition("=")
+    return key + sign, value
 
 
 def command(values: dict[str, str], *, is_sweep: bool) -> str:
     """
-    >>> command({"model": "svd", "model.layers": "[8, 4]"}, is_sweep=False)
-    "anirec run model=svd 'model.layers=[8, 4]'"
+    >>> command({"model=": "svd", "model.layers=": "[8, 4]", "~callbacks.swa": ""}, is_sweep=False)
+    "anirec run model=svd 'model.layers=[8, 4]' '~callbacks.swa'"
     """
-    given = (shlex.quote(f"{key}={value}") for key, value in values.items())
+    given = (shlex.quote(key + value) for key, value in values.items())
     return " ".join(["anirec run", *(["-m"] if is_sweep else []), *given])
 
 

@@ -98,3 +98,15 @@ def test_seeds_share_the_draws_of_an_order_metric(write_score_run: WriteRun) -> 
     one_low, one_high = intervals(runs[:1], ["test/kendall"])["test/kendall"]
     assert low < np.mean([run.metrics["test/kendall"] for run in runs]) < high
     assert high - low < one_high - one_low
+
+
+def test_members_may_write_their_ids_otherwise(write_run: WriteRun) -> None:
+    folders = [write_run("svd", seed=seed) for seed in (1, 2)]
+    expected = intervals(read_runs(folders), ["test/rmse"])["test/rmse"]
+    path = folders[1] / "predictions.parquet"
+    pl.read_parquet(path).with_columns(pl.col("user_id").cast(pl.String)).write_parquet(path)
+    assert intervals(read_runs(folders), ["test/rmse"])["test/rmse"] == pytest.approx(expected, rel=0.01)
+
+
+def test_a_metric_whose_columns_are_not_there_has_no_interval(write_run: WriteRun) -> None:
+    assert list(intervals(read_runs([write_run("svd")]), ["test/unit_mse", "test/rmse"])) == ["test/rmse"]

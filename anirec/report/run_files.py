@@ -1,0 +1,120 @@
+"""A run's JSON and YAML, read and checked: all that the reports rely on, so that no damaged file can stop them."""
+
+import json
+from collections.abc import Callable
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from anirec.report.settings import flat
+
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+MAX_DEPTH = 50
+NEEDED = ("model", "dataset", "seed", "split.family")
+PLAIN = (
+    *("model", "dataset", "seed", "data.fingerprint", "git.commit"),
+    *(f"split.{key}" for key in ("name", "family", "fingerprint", "fold", "replicate")),
+)
+NUMBERS = ("wall_seconds", "fit_seconds", "peak_memory_mb")
+MAPPINGS = ("split", "versions", "data", "git")
+
+
+class DamagedError(Exception):
+    """Says which file, and what is wrong with it."""
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """The content of a .json or .yaml file.
+
+    Raises:
+        DamagedError: It is missing, cannot be read, or holds no mapping.
+    """
+    parse: Callable[[str], Any] = parsed_yaml if path.suffix == ".yaml" else parsed_json
+    try:
+        if not path.is_file():
+            raise DamagedError(f"{path.name} is {'no file' if path.exists() else 'missing'}")
+        found = parse(path.read_text(encoding="utf-8"))
+    except DamagedError:
+        raise
+    except Exception as error:  # a damaged file makes PyYAML raise nearly anything
+        raise DamagedError(f"{path.name} is damaged: {type(error).__name__}: {' '.join(str(error).split())}") from None
+    if not isinstance(found, dict):
+        raise DamagedError(f"{path.name} is damaged: expected names and values")
+    return found
+
+
+def parsed_json(text: str) -> Any:
+    found = json.loads(text)
+    if "\\u" in text:
+        json.dumps(found, ensure_ascii=False).encode()  # half a character could be read, and never printed
+    return found
+
+
+def parsed_yaml(text: str) -> Any:
+    """Without aliases, with which a short file holds more than any memory; runs never write them."""
+    depth = 0
+    for event in yaml.parse(text, Loader=LOADER):
+        if isinstance(event, yaml.AliasEvent):
+            raise ValueError(f"line {event.start_mark.line + 1}: an alias (*), which no run writes")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise ValueError(f"line {event.start_mark.line + 1}: nested more than {MAX_DEPTH} deep")
+    return yaml.load(text, Loader=LOADER)  # noqa: S506  (a safe loader, either way)
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    config = read_mapping(path)
+    if not isinstance(config.get("callbacks"), dict | None):
+        raise DamagedError("config.yaml is damaged: callbacks: expected names and values")
+    if wrong := [key for key, value in flat(config) if type(value) is int and not is_number(value)]:
+        raise DamagedError(f"config.yaml is damaged: no finite number for {', '.join(wrong)}")
+    return config
+
+
+def read_provenance(path: Path) -> dict[str, Any]:
+    """Of any run; one that has not finished may lack anything."""
+    found = read_mapping(path)
+    mappings = {key: nested(found, key) for key in MAPPINGS}
+    split, versions = (mappings[key] if isinstance(mappings[key], dict) else {} for key in ("split", "versions"))
+    plain = {key: nested(found, key) for key in PLAIN} | {f"versions.{key}": one for key, one in versions.items()}
+    numbers = {key: found.get(key) for key in NUMBERS}
+    numbers |= {f"split.{key}": value for key, value in split.items() if key.startswith("n_")}
+    wrong = [
+        *(f"{key}: expected names and values" for key, value in mappings.items() if not isinstance(value, dict | None)),
+        *(f"{key}: expected text or a whole number" for key, value in plain.items()
+          if not isinstance(value, str | int | None)),
+        *(f"{key}: expected a finite number" for key, value in numbers.items()
+          if value is not None and not is_number(value)),
+    ]  # fmt: skip
+    if wrong:
+        raise DamagedError(f"{path.name} is damaged: {'; '.join(wrong)}")
+    return found
+
+
+def read_metrics(path: Path) -> dict[str, float]:
+    metrics = read_mapping(path)
+    if not metrics:
+        raise DamagedError(f"{path.name} holds no metrics")
+    if wrong := [name for name, value in metrics.items() if not is_number(value)]:
+        raise DamagedError(f"{path.name} is damaged: no finite number for {', '.join(wrong)}")
+    return metrics
+
+
+def is_number(value: Any) -> bool:
+    """
+    >>> is_number(0.5), is_number(float("nan")), is_number(10**400), is_number("1")
+    (True, False, False, False)
+    """
+    try:
+        return isinstance(value, int | float) and isfinite(value)
+    except OverflowError:
+        return False
+
+
+def nested(values: Any, key: str) -> Any:
+    """The value of a dotted key; None without it."""
+    for part in key.split("."):
+        values = values.get(part) if isinstance(values, dict) else None
+    return values
