@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from itertools import islice, product
 from math import prod
 from pathlib import Path
-from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
@@ -13,7 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from anirec.composing.checks import check
 from anirec.composing.composition import conf_folder, first_line, nearest, options
-from anirec.composing.space import LUCK, fixed, lacking, parsed, space, trials, undrawn, unsuited
+from anirec.composing.space import LUCK, fixed, lacking, parsed, space, trials, undrawn, unsearchable, unsuited
 from anirec.errors import UserError
 
 FEW = 24  # jobs that are all looked at; each takes a fifth of a second
@@ -33,9 +32,12 @@ def validate(overrides: Sequence[str], *, config_dir: str | None = None) -> int:
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         if wrong := lacking(overrides):
             raise UserError(report({problem: [] for problem in wrong}, 0))
-        params = space_of_search([*search_path, *fixed(overrides)])
-        varied = None if params is None else space(params, overrides)
-        wrong = [*undrawn(overrides), *unchoosable(overrides)] if varied is None else unsuited(varied)
+        search = search_of([*search_path, *fixed(overrides)])
+        varied = None if search is None else space(search.hydra.sweeper.params or {}, overrides)
+        if search is None or varied is None:
+            wrong = [*undrawn(overrides), *unchoosable(overrides)]
+        else:
+            wrong = [*unsuited(varied), *unsearchable(search, varied)]
         axes = [] if varied else axes_of(overrides)
         n_jobs = prod(map(len, axes)) if varied is None else 1
         jobs = telling(axes) if varied is None else trials(varied, overrides)
@@ -51,13 +53,13 @@ def validate(overrides: Sequence[str], *, config_dir: str | None = None) -> int:
     return n_jobs
 
 
-def space_of_search(overrides: list[str]) -> dict[str, Any] | None:
-    """What the search's YAML varies; None where there is no search, or nothing that composes."""
+def search_of(overrides: list[str]) -> DictConfig | None:
+    """The config of a search, Hydra's part included; None where there is no search, or nothing that composes."""
     try:
-        sweeper = compose("config", overrides, return_hydra_config=True).hydra.sweeper
+        config = compose("config", overrides, return_hydra_config=True)
     except COMPOSITION_ERRORS:
         return None
-    return dict(sweeper.params or {}) if "Optuna" in sweeper._target_ else None
+    return config if "Optuna" in config.hydra.sweeper._target_ else None
 
 
 def unchoosable(overrides: Sequence[str]) -> list[str]:

@@ -1,5 +1,6 @@
 """What a search varies: the space that its YAML brings and the command line changes. What needs an extra package."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
 
 from anirec.composing.composition import first_line
 from anirec.errors import UserError
@@ -73,6 +75,31 @@ def unsuited(varied: Mapping[str, str]) -> list[str]:
         for key in LUCK
         if key in varied
     ]
+
+
+def unsearchable(config: DictConfig, varied: Mapping[str, str]) -> list[str]:
+    """Settings that no search can work with.
+
+    Args:
+        config: As composed, with Hydra's part.
+        varied: Of `space`.
+    """
+    problems = []
+    for key in ("search.n_trials", "search.at_once"):
+        value = OmegaConf.select(config, key, default=1)
+        if type(value) is not int or value < 1:
+            problems.append(f"{key}={value}: expected a whole number >= 1")
+    study = OmegaConf.select(config, "search.study")
+    if study is not None and not re.fullmatch(r"\w[\w.-]*", str(study)):
+        problems.append(f"search.study={study}: a name, no path: letters, digits, and after the first . _ -")
+    if str(OmegaConf.select(config, "hydra.sweeper.sampler._target_")).endswith(".GridSampler"):
+        read = parsed([f"{key}={text}" for key, text in varied.items()])
+        problems += [
+            f"{override.input_line}: grid needs lists of values: {override.key_or_group}=0.01,0.03"
+            for override in read
+            if override.is_interval_sweep()
+        ]
+    return problems
 
 
 def undrawn(overrides: Sequence[str]) -> list[str]:

@@ -9,8 +9,8 @@ from rich.text import Text
 
 from anirec.errors import UserError
 from anirec.metrics.names import MetricName, has_direction, lower_is_better
-from anirec.report.groups import Family, families
-from anirec.report.leaderboard import Leaderboard, Row, frame, leaderboard, metric_names
+from anirec.report.groups import Family, families, unlike_splits
+from anirec.report.leaderboard import Leaderboard, frame, leaderboard, metric_names
 from anirec.report.pairs_table import print_pairs, quick_verdict
 from anirec.report.runs import Run, read_runs
 from anirec.report.tables import markdown_table, terminal_table
@@ -99,17 +99,11 @@ def print_boards(console: Console, boards: list[Leaderboard], verdicts: list[str
         notes.append("Several runs: mean ± standard deviation over seeds and splits.")
     console.print(Text("\n".join(["", *notes]), style="dim"))
     for board in boards:
-        if len({splits_of(row) for row in board.rows}) > 1:
-            told = f"{board.title}: not all rows average the same splits (split seeds or folds): rank them with care."
-            console.print(Text(told, style="yellow"))
+        if told := unlike_splits(row.group for row in board.rows):
+            console.print(Text(f"{board.title}: {told}", style="yellow"))
     if len(boards) > 1:
         warning = f"{len(boards)} tables: figures on different data or splits cannot be ranked together."
         console.print(Text(warning, style="yellow"))
-
-
-def splits_of(row: Row) -> frozenset[str]:
-    """The splits that a row's runs were measured on."""
-    return frozenset(str(run.split.get("fold")) for run in row.group.members)
 
 
 def print_repeats(console: Console, found: list[Family]) -> None:

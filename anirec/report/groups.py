@@ -72,6 +72,7 @@ def groups(runs: Iterable[Run]) -> list[Group]:
     judged = sorted(JUDGED.intersection(differing([group.settings for group in found])))
     for model in dict.fromkeys(group.model for group in found):
         label([group for group in found if group.model == model], judged)
+    number_namesakes(found)
     return found
 
 
@@ -84,6 +85,28 @@ def label(alike: list[Group], judged: Iterable[str]) -> None:
         keys = telling
     for group in alike:
         group.differences = described(group.settings, keys)
+
+
+def number_namesakes(found: list[Group]) -> None:
+    """Long values are cut: number the groups that differ only in what is not shown, by their oldest run."""
+    by_label: dict[str, list[Group]] = defaultdict(list)
+    for group in found:
+        by_label[group.label].append(group)
+    for namesakes in by_label.values():
+        for number, group in enumerate(sorted(namesakes, key=oldest), start=1):
+            if len(namesakes) > 1:
+                group.differences = [*group.differences, f"#{number}"]
+
+
+def oldest(group: Group) -> tuple[str, str]:
+    return min((run.folder.name, str(run.folder)) for run in [*group.members, *group.repeats])
+
+
+def unlike_splits(groups: Iterable[Group]) -> str:
+    """A warning where means are of other splits than those beside them; else empty."""
+    if len({frozenset(str(run.split.get("fold")) for run in group.members) for group in groups}) < 2:
+        return ""
+    return "not all rows average the same splits (split seeds or folds): rank them with care."
 
 
 def without_echoes(keys: list[str], alike: list[Group]) -> list[str]:

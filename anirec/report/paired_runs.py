@@ -1,5 +1,7 @@
 """The runs of several groups, all measured in the same resamples of the same units: what pairs are made of."""
 
+import hashlib
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -65,32 +67,48 @@ class PairedRuns:
 def paired_runs(groups: Sequence[Group], metric: str) -> PairedRuns | None:
     """Measure the runs that left a table with the rows of their split; None if there are none.
 
-    A split's rows are those of the first group that has it: runs that were asked anything else are left out. Every
-    table is read once, and only those first ones are kept.
+    A split's rows are those that most groups have, of equally many the first: runs that were asked anything else are
+    left out. Tables are read twice, so that no more than one of each split is kept.
+
+    Args:
+        groups: Best first.
+        metric: As logged.
     """
     parsed = MetricName.parse(metric)
     if parsed.declared is None:
         raise ValueError(f"{metric} is no metric of rows")
     asked = Asked(parsed.declared, parsed.k or 0)
-    runs = [(group, run) for group in groups for run in group.members]
-    first: dict[str, tuple[Run, pl.DataFrame]] = {}
+    runs = asked_alike(groups, asked, parsed.split)
+    if not runs:
+        return None
+    sources: dict[str, Run] = {}
     for _, run in runs:
-        if split_of(run) not in first and (rows := rows_of(run, asked, parsed.split)) is not None:
-            first[split_of(run)] = run, rows
-    references = [rows for _, rows in first.values()]
+        sources.setdefault(split_of(run), run)
+    read = {split: rows_of(run, asked, parsed.split) for split, run in sources.items()}
+    references = {split: rows for split, rows in read.items() if rows is not None}
     measured = []
     for group, run in runs:
-        if (split := split_of(run)) in first:
-            source, expected = first[split]
-            found = expected if source is run else rows_of(run, asked, parsed.split)
-            if found is not None and question(found).equals(question(expected)):
-                units = shared_units([*references, found])[-1]
-                measured.append((group, split, summary(asked, units), losses(asked, units)))
-    if not measured:
-        return None
+        split = split_of(run)
+        found = references[split] if sources[split] is run else rows_of(run, asked, parsed.split)
+        if found is not None:
+            units = shared_units([*references.values(), found])[-1]
+            measured.append((group, split, summary(asked, units), losses(asked, units)))
     of_groups, splits, summaries, loss = (list(column) for column in zip(*measured, strict=True))
-    column = next((name for name in UNITS if all(name in rows.columns for rows in references)), "")
+    column = next((name for name in UNITS if all(name in rows.columns for rows in references.values())), "")
     return PairedRuns(of_groups, splits, *resampled(asked, summaries), np.stack(loss), CALLED.get(column, "rows"))
+
+
+def asked_alike(groups: Sequence[Group], asked: Asked, split: str) -> list[tuple[Group, Run]]:
+    """The runs with the rows that most groups have of their split."""
+    runs, groups_with = [], defaultdict[str, dict[str, set[int]]](dict)
+    for group in groups:
+        for run in group.members:
+            if (rows := rows_of(run, asked, split)) is not None:
+                runs.append((group, run, digest := digested(question(rows))))
+                groups_with[split_of(run)].setdefault(digest, set()).add(id(group))
+    # The first one of equally many: that of the better group.
+    usual = {split: max(found, key=lambda one: len(found[one])) for split, found in groups_with.items()}
+    return [(group, run) for group, run, digest in runs if digest == usual[split_of(run)]]
 
 
 def split_of(run: Run) -> str:
@@ -111,6 +129,11 @@ def question(rows: pl.DataFrame) -> pl.DataFrame:
     if "n_relevant" in rows.columns:
         return rows.select("user_id", "n_relevant").unique(maintain_order=True)
     return rows.select(name for name in (*IDS, "target") if name in rows.columns)
+
+
+def digested(rows: pl.DataFrame) -> str:
+    """Equal, within a process, for equal columns and rows."""
+    return hashlib.sha256(f"{rows.columns}".encode() + rows.hash_rows().to_numpy().tobytes()).hexdigest()
 
 
 def summary(asked: Asked, units: Units) -> NDArray[np.float64]:

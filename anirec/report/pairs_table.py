@@ -1,6 +1,6 @@
 """Pairs as a table on the terminal, and what they say in sentences."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rich import box
 from rich.console import Console
@@ -18,6 +18,7 @@ CHEAP_BYTES = 16_000_000  # of Parquet: read and resampled in a second
 FEW_UNITS = 30  # below, a bootstrap is too sure of itself
 LEAST = 0.001
 HOW = "paired bootstrap, Holm's correction, 5%"
+Naming = Callable[[list[str]], str]
 
 
 def print_pairs(console: Console, family: Family, metric: str) -> None:
@@ -33,11 +34,7 @@ def print_pairs(console: Console, family: Family, metric: str) -> None:
     n_apart = sum(pair.differs for pair in pairs)
     console.print(Text(f"\n{n_apart} of {len(pairs)} pairs can be told apart. {verdict(family, pairs)}"))
     console.print(Text(how_to_read(pairs), style="dim"))
-    if left_out := unpaired_groups(family, pairs):
-        why = f"without the metric or the same rows, or not among the {BEST} best"
-        console.print(Text(f"Not paired ({why}): {', '.join(left_out)}.", style="yellow"))
-    if min(pair.n_units for pair in pairs) < FEW_UNITS:
-        told = f"Fewer than {FEW_UNITS} {pairs[0].unit}: these p-values and intervals are too small."
+    for told in cautions(family, pairs):
         console.print(Text(told, style="yellow"))
 
 
@@ -84,15 +81,21 @@ def ahead(pair: Pair) -> str:
     return f"{pair.n_better / n:.0%}" if n else cells.MISSING
 
 
-def verdict(family: Family, pairs: Sequence[Pair]) -> str:
-    """Which groups cannot be told apart from the best one, in a sentence; empty if that is in no pair."""
+def verdict(family: Family, pairs: Sequence[Pair], named: Naming = ", ".join) -> str:
+    """What the tests say of the best group, in a sentence or two; empty if that is in no pair."""
     if not pairs:
         return ""
     best = best_groups(family, pairs[0].metric)[0]
-    beside = [(pair, other(pair, best)) for pair in pairs if other(pair, best)]
-    rivals = [group.label for pair, group in beside if group and not pair.differs]
-    if rivals:
-        return f"Cannot be told apart from {best.label} ({HOW}): {', '.join(rivals)}."
+    beside = [(pair, group) for pair in pairs if (group := other(pair, best))]
+    told = []
+    # The best mean may be that of easier splits.
+    if stronger := [group.label for pair, group in beside if pair.differs and pair.first is group]:
+        worse = f"On the splits that they share, {best.label} is worse than {named(stronger)} ({HOW})"
+        told.append(f"{worse}: the table's means do not weigh all splits alike.")
+    if rivals := [group.label for pair, group in beside if not pair.differs]:
+        told.append(f"Cannot be told apart from {best.label} ({HOW}): {named(rivals)}.")
+    if told:
+        return " ".join(told)
     against = "the other one" if len(beside) == 1 else f"each of the {len(beside)} others it was paired with"
     return f"The best, {best.label}, is better than {against} ({HOW})." if beside else ""
 
@@ -114,17 +117,29 @@ def other(pair: Pair, group: Group) -> Group | None:
     return {id(pair.first): pair.second, id(pair.second): pair.first}.get(id(group))
 
 
-def unpaired_groups(family: Family, pairs: Sequence[Pair]) -> list[str]:
-    return [group.label for group in family.groups if not any(other(pair, group) for pair in pairs)]
+def cautions(family: Family, pairs: Sequence[Pair], named: Naming = ", ".join) -> list[str]:
+    """Which groups are in no pair, and whether the tests had too little to go by."""
+    told = []
+    if left_out := [group.label for group in family.groups if not any(other(pair, group) for pair in pairs)]:
+        why = f"without the metric or the same rows, undefined in some resamples, or not among the {BEST} best"
+        told.append(f"Not paired ({why}): {named(left_out)}.")
+    if min(pair.n_units for pair in pairs) < FEW_UNITS:
+        told.append(f"Fewer than {FEW_UNITS} {pairs[0].unit}: these p-values and intervals are too small.")
+    return told
+
+
+def drawn(pairs: Sequence[Pair]) -> str:
+    """What was drawn, and how many there are: `300 users`, or `120 to 300 users`."""
+    sizes = sorted({pair.n_units for pair in pairs})
+    return " to ".join(f"{size:,}" for size in dict.fromkeys([sizes[0], sizes[-1]])) + f" {pairs[0].unit}"
 
 
 def how_to_read(pairs: Sequence[Pair]) -> str:
     """What the columns are."""
-    unit, sizes = pairs[0].unit, sorted({pair.n_units for pair in pairs})
-    n = " to ".join(f"{size:,}" for size in dict.fromkeys([sizes[0], sizes[-1]]))
+    unit = pairs[0].unit
     return (
-        f"p: how likely equally good models differ so much on the same {n} {unit}, by a {pairs[0].test}; with Holm's "
-        f"correction for {len(pairs)} pairs, unlike the intervals; ≈: 5% or more. effect: {pairs[0].effect_name} of "
-        f"what single {unit} gain, from -1 to 1. ahead: the share of {unit} that do better with the first, where the "
-        f"two differ. Drawn anew are {unit}, not seeds or splits."
+        f"p: how likely equally good models differ so much on the same {drawn(pairs)}, by a {pairs[0].test}; with "
+        f"Holm's correction for {len(pairs)} pairs, unlike the intervals; ≈: 5% or more. "
+        f"effect: {pairs[0].effect_name} of what single {unit} gain, from -1 to 1. ahead: the share of {unit} that do "
+        f"better with the first, where the two differ. Drawn anew are {unit}, not seeds or splits."
     )

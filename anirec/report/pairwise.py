@@ -139,7 +139,8 @@ def misplaced(metric: str) -> str:
 
 
 def best_groups(family: Family, metric: str) -> list[Group]:
-    """The groups whose runs all have the metric, best mean first."""
+    """The groups whose runs all have the metric, best mean first, as in the leaderboard."""
     having = [group for group in family.groups if all(metric in run.metrics for run in group.members)]
     sign = 1 if lower_is_better(metric) else -1
-    return sorted(having, key=lambda group: sign * np.mean([run.metrics[metric] for run in group.members]))
+    means = {id(group): sign * float(np.mean([run.metrics[metric] for run in group.members])) for group in having}
+    return sorted(having, key=lambda group: (means[id(group)], group.label))

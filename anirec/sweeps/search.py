@@ -10,10 +10,9 @@ import os
 import platform
 import sys
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, TextIO, cast
 
 import optuna
-import psutil
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict
 from optuna.trial import FrozenTrial, TrialState
@@ -21,14 +20,18 @@ from rich.markup import escape
 
 from anirec.atomic import write_text
 from anirec.composing.composition import not_yet_run, pin, plain
-from anirec.composing.space import space
+from anirec.composing.space import space, unsearchable
 from anirec.errors import UserError
 from anirec.metrics.names import lower_is_better
 from anirec.report.settings import brief, deciding, differing, flat, told
 from anirec.sweeps.jobs import FIRST_JOB
-from anirec.tracking.console import CONSOLE, shown
-from anirec.tracking.folders import is_alive
+from anirec.tracking.console import CONSOLE, show_failure, shown
 from anirec.tracking.pruning import storage
+
+try:
+    import fcntl
+except ImportError:  # Windows has other locks
+    fcntl = None  # type: ignore[assignment]
 
 EXIT_USAGE = 2
 optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -38,31 +41,44 @@ logging.getLogger("hydra_plugins.hydra_optuna_sweeper").setLevel(
 
 
 class Search(Callback):
-    """What Hydra calls before the first trial, and after the last."""
+    """What Hydra calls before the first trial, and after the last.
+
+    Hydra makes a warning of an error here; a search would then go on without its study.
+    """
+
+    lock: ClassVar[TextIO | None] = None  # not the instance's, which goes to jobs in other processes
 
     def on_multirun_start(self, config: DictConfig, **kwargs: object) -> None:
         try:
             prepare(config)
-        except UserError as error:  # Hydra would make a warning of it
-            CONSOLE.print(f"anirec: {escape(str(error))}")
+        except Exception as error:
+            show_failure(None, error)
             sys.exit(EXIT_USAGE)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: object) -> None:
-        show_best(Path(config.hydra.sweep.dir), objective=config.objective)
+        try:
+            show_best(Path(config.hydra.sweep.dir), objective=config.objective)
+        except Exception as error:
+            show_failure(None, error)
+            sys.exit(1)
 
 
 def prepare(config: DictConfig) -> None:
     """Begin the study, or go on with it, and tell the sweeper what is left to do.
 
     Raises:
-        UserError: There is no objective; or the study is another's, or at work.
+        UserError: There is no objective, or a setting that no search can work with; or the study is another's, or at
+            work.
     """
     if config.objective is None:
         raise UserError("objective=null: a search needs a validation metric to choose by")
+    if problems := unsearchable(config, varied(config)):
+        raise UserError("\n".join(problems))
     choices = config.hydra.runtime.choices
     folder = Path(config.paths.outputs).resolve() / "studies"
-    folder /= config.search.study or f"{choices['dataset']}_{choices['model']}"
+    folder /= str(config.search.study or f"{choices['dataset']}_{choices['model']}")
     folder.mkdir(parents=True, exist_ok=True)
+    Search.lock = hold(folder)  # before there is a database: two that make it at once spoil it
     study = optuna.create_study(
         storage=storage(folder),
         study_name=folder.name,
@@ -92,15 +108,38 @@ def prepare(config: DictConfig) -> None:
 def identity(config: DictConfig) -> dict[str, Any]:
     """What all trials share, and what they vary: `{"model.epochs": 20, "model.lr": "interval(0.01,0.1)"}`."""
     ours = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-    varied = space(config.hydra.sweeper.params or {}, config.hydra.overrides.task)
-    return {**dict(flat(deciding(plain(not_yet_run(ours))))), **varied}
+    return {**dict(flat(deciding(plain(not_yet_run(ours))))), **varied(config)}
+
+
+def varied(config: DictConfig) -> dict[str, str]:
+    return space(config.hydra.sweeper.params or {}, config.hydra.overrides.task)
+
+
+def hold(folder: Path) -> TextIO:
+    """Keep other processes from a study until the file is closed, or this process is gone.
+
+    Raises:
+        UserError: Another process is at work on it.
+    """
+    file = (folder / ".lock").open("a+")
+    try:
+        if fcntl:  # across machines it is up to the disk: those of networks may not lock
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        with file:
+            file.seek(0)
+            raise UserError(f"{file.read() or 'Another process'} is at work on the study {folder.name}.") from None
+    file.truncate(0)
+    file.write(f"Process {os.getpid()} on {platform.node()}")
+    file.flush()
+    return file
 
 
 def take_over(study: optuna.Study, wanted: dict[str, Any]) -> None:
-    """Make the study this process's.
+    """Make the study one for this search.
 
     Raises:
-        UserError: It searched something else, or another process is at work on it.
+        UserError: It searched something else.
     """
     begun = study.user_attrs.get("identity")
     wanted = json.loads(json.dumps(wanted, default=str))
@@ -108,12 +147,7 @@ def take_over(study: optuna.Study, wanted: dict[str, Any]) -> None:
         lines = [f"  {key}: {begun.get(key, 'not there')} then, {wanted.get(key, 'not there')} now" for key in keys]
         told = "\n".join([f"The study {study.study_name} searched something else:", *lines])
         raise UserError(f"{told}\nGive this one another name, search.study=NAME, or move that one's folder away.")
-    other = study.user_attrs.get("process")
-    process = {"pid": os.getpid(), "began": psutil.Process().create_time(), "host": platform.node()}
-    if other and other["pid"] != process["pid"] and is_alive(other):
-        raise UserError(f"Process {other['pid']} on {other['host']} is at work on the study {study.study_name}.")
     study.set_user_attr("identity", wanted)
-    study.set_user_attr("process", process)
 
 
 def close_killed(study: optuna.Study, folder: Path) -> None:

@@ -1,9 +1,11 @@
 """The leaderboard as the page shows it: the cells of the terminal's table, keys to sort by, and intervals drawn."""
 
 from dataclasses import dataclass
+from math import isfinite
 
 from anirec.metrics.names import has_direction
 from anirec.report import cells
+from anirec.report.groups import unlike_splits
 from anirec.report.leaderboard import Leaderboard, Row
 from anirec.report.page.pairs import Duels
 from anirec.report.page.plots import frame, spoken
@@ -55,9 +57,12 @@ def table(board: Leaderboard) -> Table:
     places = places_of(board, board.metric)
 
     def mark(mean: float | None, ends: tuple[float, ...] = ()) -> Mark:
-        if mean is None or not low <= mean <= high:
-            return Mark(None, is_outside="" if mean is None else "low" if mean < low else "high")
-        at = [round(100 * (min(max(value, low), high) - low) / (high - low), 2) for value in (mean, *ends)]
+        if mean is None or not isfinite(mean) or not isfinite(high - low):
+            return Mark(None)
+        if not low <= mean <= high:
+            return Mark(None, is_outside="low" if mean < low else "high")
+        ends = ends if all(map(isfinite, ends)) else ()
+        at = [round(100 * ((min(max(value, low), high) - low) / (high - low)), 2) for value in (mean, *ends)]
         return Mark(at[0], at[1], at[2]) if ends else Mark(at[0])
 
     return Table(
@@ -94,4 +99,5 @@ def summary(board: Leaderboard, found: Duels | None) -> list[str]:
     if not has_direction(board.metric):
         return [f"{best.group.label} has the highest {figure}; neither direction is better."]
     told = [f"{best.group.label} is best of {len(measured)}: {figure}."]
-    return told + ([found.verdict] if found and found.verdict else [])
+    told += [found.verdict] if found and found.verdict else []
+    return told + list(filter(None, [unlike_splits(row.group for row in board.rows).capitalize()]))

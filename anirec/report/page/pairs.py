@@ -6,9 +6,10 @@ from anirec.report import cells
 from anirec.report.groups import Family
 from anirec.report.leaderboard import Leaderboard
 from anirec.report.page.plots import listed
+from anirec.report.pairs_table import cautions, drawn, verdict
+from anirec.report.pairwise import pairwise, unpaired
 from anirec.report.tables import places_of
 
-ALPHA = 0.05
 MINUS = "−"  # noqa: RUF001
 
 
@@ -30,7 +31,7 @@ class Duels:
         matrix: A cell for each two of them; None on the diagonal and where there was no test.
         headings, rows: All tests in full.
         verdict: Who cannot be told apart from the best.
-        note: How the tests were made, or why there are none.
+        note: How the tests were made and of whom there are none, or why there are none at all.
     """
 
     labels: list[str]
@@ -46,21 +47,17 @@ HEADINGS = ["better", "than", "difference", "95% interval", "p", "p (Holm)", "ef
 
 def duels(family: Family, board: Leaderboard) -> Duels | None:
     """None where there is one group; where groups cannot be tested, the note alone, which says why."""
-    from anirec.report.pairwise import pairwise, unpaired
-
     if len(board.rows) < 2:
         return None
-    if reason := unpaired(family, board.metric):
-        return Duels([], [], [], [], "", reason)
     pairs = pairwise(family, board.metric)
     if not pairs:
-        return None
+        return Duels([], [], [], [], "", f"No tests, as {unpaired(family, board.metric)}.")
     places = places_of(board, board.metric)
     tested = {group.label for pair in pairs for group in (pair.first, pair.second)}
     labels = [row.group.label for row in board.rows if row.group.label in tested]
     cell_of: dict[tuple[str, str], Duel] = {}
     for pair in pairs:
-        first, second, is_open = pair.first.label, pair.second.label, pair.p_holm >= ALPHA
+        first, second, is_open = pair.first.label, pair.second.label, not pair.differs
         p = probability(pair.p_holm)
         cell_of[first, second] = Duel("open" if is_open else "better", signed(pair.difference, places), p)
         cell_of[second, first] = Duel("open" if is_open else "worse", signed(-pair.difference, places), p)
@@ -80,25 +77,13 @@ def duels(family: Family, board: Leaderboard) -> Duels | None:
     ]
     one = pairs[0]
     note = (
-        f"{' and '.join(sorted({pair.test for pair in pairs}))} over {one.n_units:,} {one.unit}, two-sided; p-values "
+        f"{' and '.join(sorted({pair.test for pair in pairs}))} over {drawn(pairs)}, two-sided; p-values "
         f"corrected after Holm for {len(pairs)} tests. Effect: {one.effect_name}. For and against: {one.unit} that the "
         "better one serves better and worse."
     )
     matrix = [[cell_of.get((row, column)) for column in labels] for row in labels]
-    return Duels(labels, matrix, HEADINGS, rows, verdict(board, cell_of), note)
-
-
-def verdict(board: Leaderboard, cell_of: dict[tuple[str, str], Duel]) -> str:
-    """About the best group alone."""
-    best = board.rows[0].group.label
-    against = {other: duel for (one, other), duel in cell_of.items() if one == best}
-    alike = [other for other, duel in against.items() if duel.outcome == "open"]
-    if not against:
-        return ""
-    if not alike:
-        others = "the other one" if len(against) == 1 else f"each of {len(against)} others"
-        return f"{best} beats {others}, at 5 % after Holm's correction."
-    return f"{best} cannot be told apart from {listed(alike)}, at 5 % after Holm's correction."
+    notes = [note, *cautions(family, pairs, listed)]
+    return Duels(labels, matrix, HEADINGS, rows, verdict(family, pairs, listed), " ".join(notes))
 
 
 def signed(value: float, places: int) -> str:

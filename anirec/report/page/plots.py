@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -59,12 +60,13 @@ def figure(traces: list[Any], *, x: dict[str, Any], y: dict[str, Any], **layout:
 def frame(board: Leaderboard) -> tuple[float, float]:
     """Ends that hold all intervals, but of groups that are more than four times as far behind as most: they would hide
     what the others differ in."""
-    means = [row.mean[board.metric] for row in board.rows if board.metric in row.mean] or [0.0]
+    rows = [row for row in board.rows if isfinite(row.mean.get(board.metric, float("nan")))]
+    means = [row.mean[board.metric] for row in rows] or [0.0]
     reach = FAR * abs(float(np.median(means)) - means[0]) or float("inf")
     ends = []
-    for row in board.rows:
-        if board.metric in row.mean and abs(row.mean[board.metric] - means[0]) <= reach:
-            ends += [row.mean[board.metric], *row.interval.get(board.metric, ())]
+    for row in rows:
+        if abs(row.mean[board.metric] - means[0]) <= reach:
+            ends += [row.mean[board.metric], *filter(isfinite, row.interval.get(board.metric, ()))]
     room = HEADROOM * (max(ends, default=0.0) - min(ends, default=0.0)) or HEADROOM * abs(means[0]) or 1.0
     return min(ends, default=0.0) - room, max(ends, default=0.0) + room
 

@@ -72,3 +72,14 @@ def test_a_run_made_again_counts_once_and_the_newest_counts(write_run: WriteRun,
     ((group,),) = (family.groups for family in families(read_runs([tmp_path])))
     assert {run.folder for run in group.members} == {newer.resolve(), other.resolve()}
     assert [run.folder for run in group.repeats] == [older.resolve()]
+
+
+def test_groups_that_differ_in_what_is_cut_off_are_numbered_by_age(write_run: WriteRun, tmp_path: Path) -> None:
+    older, newer = (
+        write_run("svd", config={"model.layers": [256, 128, 64, 32, 16, 8, last], "model.a": 1}) for last in (4, 2)
+    )
+    for paths in ([older, newer], [newer, older]):
+        (family,) = families(read_runs(paths))
+        found = {group.members[0].folder.name: group.label for group in family.groups}
+        assert found[older.name].endswith("#1")
+        assert found[newer.name].endswith("#2")

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
 from anirec.report.groups import families
 from anirec.report.leaderboard import leaderboard
-from anirec.report.page import write_page
+from anirec.report.page import pairs, write_page
 from anirec.report.page.curves import curves, history
 from anirec.report.page.importance import importance
 from anirec.report.page.tradeoffs import front
@@ -157,10 +158,10 @@ def test_each_group_tells_its_config_and_command(write_run: WriteRun, tmp_path: 
     for seed in (1, 2):
         folder = write_run("svdpp", quality=0.5, seed=seed, config={"model.n_factors": 5})
         provenance = json.loads((folder / "provenance.json").read_text())
-        given = ["model=svdpp", "model.layers=[8, 4]", f"seed={seed}"]
+        given = ["model=svdpp", "model.layers=[8, 4]", "~callbacks.swa", f"seed={seed}"]
         (folder / "provenance.json").write_text(json.dumps({**provenance, "overrides": given}))
     html = unescape(page(tmp_path))
-    assert "anirec run -m model=svdpp 'model.layers=[8, 4]' seed=1,2</code>" in html
+    assert "anirec run -m model=svdpp 'model.layers=[8, 4]' '~callbacks.swa' seed=1,2</code>" in html
     assert '<th scope="row">model.n_factors</th><td>80</td><td>5</td>' in html
     assert str(folder.resolve()) in html
     assert "<code>d00d</code>" in html
@@ -189,3 +190,42 @@ def test_the_page_asks_nobody_for_anything(write_run: WriteRun, tmp_path: Path) 
     before_scripts = html.partition("<script>")[0]
     assert set(re.findall(r'(?:src|href)="(.*?)"', before_scripts)) == {"data:,"}
     assert page(tmp_path) == html, "equal runs give an equal page"
+
+
+def test_the_page_warns_as_the_terminal_does(write_run: WriteRun, tmp_path: Path) -> None:
+    for model, quality, fold in (("svd", 0.8, 0), ("svd", 0.4, 1), ("bias", 0.6, 0), ("svdpp", 0.5, 0)):
+        path = write_run(model, quality=quality, fold=fold, tables=model != "svdpp") / "predictions.parquet"
+        if path.is_file():
+            pl.read_parquet(path).head(60).write_parquet(path)
+    html = unescape(page(tmp_path))
+    assert "On the splits that they share, bias is worse than svd" in html
+    assert "Not all rows average the same splits" in html
+    assert re.search(r"Not paired \(.*\): svdpp\.", html)
+    assert "over 10 users" in html
+    assert "Fewer than 30 users" in html
+
+
+def test_groups_that_look_alike_keep_tests_of_their_own(write_run: WriteRun, tmp_path: Path) -> None:
+    for last, quality in ((4, 0.9), (2, 0.5)):
+        layers = [256, 128, 64, 32, 16, 8, last]
+        write_run("svd", quality=quality, config={"model.layers": layers})
+    html = page(tmp_path)
+    assert html.count('<td class="better">') == html.count('<td class="worse">') == 1
+
+
+@pytest.mark.filterwarnings("ignore:overflow")
+@pytest.mark.parametrize("huge", [[1e308], [1e308, 1.7e308], [-1.7e308, 1.7e308]])
+def test_huge_figures_draw_nothing_that_is_no_number(write_run: WriteRun, tmp_path: Path, huge: list[float]) -> None:
+    write_run("svd")
+    for seed, value in enumerate(huge):
+        write_run("broken", seed=seed, metrics={"test/rmse": value})
+    drawings = re.findall(r"<svg class=\"mark\".*?</svg>", page(tmp_path), re.DOTALL)
+    assert len(drawings) == 2
+    assert not re.search(r'="-?(inf|nan)', "".join(drawings))
+
+
+def test_groups_are_tested_once(write_run: WriteRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_run("svd")
+    write_run("bias", quality=0.5)
+    monkeypatch.setattr(pairs, "unpaired", lambda *_: pytest.fail("costs as much as the tests"))
+    assert "better" in page(tmp_path)

@@ -2,6 +2,7 @@ import io
 from collections.abc import Callable
 from pathlib import Path
 
+import polars as pl
 import pytest
 from rich.console import Console
 
@@ -75,3 +76,19 @@ def test_says_what_is_not_paired_and_why(outputs: Path, write_run: WriteRun) -> 
     assert "≈ ease" not in printed(outputs, pairs=True)
     told = in_words(printed(outputs, pairs=True, metric="test/coverage@10"))
     assert "no pairs, as test/coverage@10 is no function of single users" in told
+
+
+def test_a_best_mean_of_easier_splits_is_not_called_better(write_run: WriteRun, tmp_path: Path) -> None:
+    write_run("svd", quality=0.8, fold=0)
+    write_run("svd", quality=0.4, fold=1)
+    write_run("bias", quality=0.6, fold=0)
+    for text in (printed(tmp_path), printed(tmp_path, pairs=True)):
+        assert "On the splits that they share, bias is worse than svd (paired" in in_words(text)
+        assert "better than" not in in_words(text)
+
+
+def test_few_units_are_told(write_run: WriteRun, tmp_path: Path) -> None:
+    for model, quality in (("svd", 0.8), ("bias", 0.6)):
+        path = write_run(model, quality=quality) / "predictions.parquet"
+        pl.read_parquet(path).head(60).write_parquet(path)
+    assert "Fewer than 30 users" in printed(tmp_path, pairs=True)

@@ -171,3 +171,13 @@ def test_runs_without_tables_are_not_paired(write_run: WriteRun, tmp_path: Path)
     write_run("bias", tables=False)
     assert pairs_of(tmp_path, "test/rmse") == []
     assert "left predictions.parquet" in (unpaired(family_of(tmp_path), "test/rmse") or "")
+
+
+def test_the_rows_that_most_groups_have_are_compared(write_run: WriteRun, tmp_path: Path) -> None:
+    best = write_run("svdpp", quality=0.9)
+    predictions(best).head(100).write_parquet(best / "predictions.parquet")
+    write_run("svd", quality=0.8)
+    assert pairs_of(tmp_path, "test/rmse") == [], "no two have the same rows"
+    write_run("bias", quality=0.7)
+    (pair,) = pairs_of(tmp_path, "test/rmse")
+    assert (pair.first.label, pair.second.label, pair.n_units) == ("svd", "bias", 300)

@@ -1,19 +1,21 @@
 """Studies: what is gone on with, what is refused, which trials are ended early, which is best."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from omegaconf import DictConfig, OmegaConf
 
-from anirec.composing.space import lacking, space, trials, undrawn, unsuited
+from anirec.composing.space import lacking, space, trials, undrawn, unsearchable, unsuited
 from anirec.errors import UserError
 from anirec.tracking.folders import Pruned
 
 optuna = pytest.importorskip("optuna")
 
-from anirec.sweeps.search import best_of, close_killed, take_over  # noqa: E402
+from anirec.sweeps.search import Search, best_of, close_killed, hold, take_over  # noqa: E402
 from anirec.tracking.pruning import Prune, storage  # noqa: E402
 
 Study = Any
@@ -102,11 +104,72 @@ def test_a_study_searches_one_thing(study: Study) -> None:
         take_over(study, {"model": "svd", "model.lr": "interval(0,9)"})
 
 
-def test_a_study_at_work_is_not_taken(study: Study, monkeypatch: pytest.MonkeyPatch) -> None:
-    take_over(study, {})
-    monkeypatch.setattr("os.getpid", lambda: 1)
-    with pytest.raises(UserError, match="is at work on the study"):
-        take_over(study, {})
+def composed(tmp_path: Path, sampler: str = "TPESampler", **search: Any) -> DictConfig:
+    """What a search reads of its config."""
+    content = {
+        "objective": "val/rmse",
+        "paths": {"outputs": str(tmp_path)},
+        "search": {"study": "mine", "n_trials": 1, "at_once": 1, "seed": 0, **search},
+        "hydra": {
+            "runtime": {"choices": {"dataset": "demo_ratings", "model": "svd"}},
+            "sweep": {"dir": str(tmp_path / "studies" / "mine")},
+            "sweeper": {"params": {}, "sampler": {"_target_": f"optuna.samplers.{sampler}"}},
+            "overrides": {"task": [], "hydra": []},
+        },
+    }
+    return OmegaConf.create(content)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other locks")
+def test_a_study_at_work_is_not_taken(tmp_path: Path) -> None:
+    with hold(tmp_path):
+        for _ in range(2):
+            with pytest.raises(UserError, match=f"^Process {os.getpid()} on .* is at work on the study"):
+                hold(tmp_path)
+    hold(tmp_path).close()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other locks")
+def test_a_study_at_work_has_no_database_made(tmp_path: Path) -> None:
+    folder = tmp_path / "studies" / "mine"
+    folder.mkdir(parents=True)
+    with hold(folder), pytest.raises(SystemExit):
+        Search().on_multirun_start(composed(tmp_path))
+    assert [path.name for path in folder.iterdir()] == [".lock"]
+
+
+def test_a_search_without_its_study_ends(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "studies" / "mine"
+    folder.mkdir(parents=True)
+    (folder / "study.db").write_text("no database, but something else of some length\n" * 100)
+    for event in (Search().on_multirun_start, Search().on_multirun_end):
+        with pytest.raises(SystemExit) as ended:
+            event(composed(tmp_path))
+        assert ended.value.code
+        assert "failed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("study", ["../../esc", "..", "/esc", "a/b", ".hidden", "what?"])
+def test_a_study_stays_in_its_folder(tmp_path: Path, study: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        Search().on_multirun_start(composed(tmp_path, study=study))
+    assert "a name, no path" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_settings_that_no_search_can_work_with(tmp_path: Path) -> None:
+    space = {"model.lr": "tag(log, interval(0.1, 1))", "model.n_factors": "int(interval(3,5))", "model.reg": "1,2"}
+    assert not unsearchable(composed(tmp_path, study=2024), space)
+    assert not unsearchable(composed(tmp_path, "GridSampler"), {"model.reg": "1,2"})
+    assert not unsearchable(OmegaConf.create({}), {})
+    told = unsearchable(composed(tmp_path, "GridSampler", n_trials=0, at_once=1.5), space)
+    assert [line.partition(":")[0].partition("=")[0] for line in told] == [
+        "search.n_trials",
+        "search.at_once",
+        "model.lr",
+        "model.n_factors",
+    ]
+    assert "model.lr=0.01,0.03" in told[2]
 
 
 def test_killed_trials_are_given_up(study: Study, run: Callable[..., Prune], tmp_path: Path) -> None:
