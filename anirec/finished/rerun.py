@@ -5,16 +5,16 @@ from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning import Callback, LightningModule, Trainer
 
 from anirec.composing.composition import conf_folder, config_hash, plain
 from anirec.errors import UserError
-from anirec.finished.trust import check_run
+from anirec.finished.trust import CHECKPOINTS, check_run
 from anirec.report.runs import Run
 from anirec.run import perform
 from anirec.tracking.console import quiet, show_failure
 from anirec.tracking.run_folder import RunFolder
 
-CHECKPOINTS = "anirec.tracking.callbacks.LastAndBest"
 HISTORY = {"_target_": "anirec.tracking.loggers.HistoryLogger", "folder": "${run.folder}"}
 KEPT = ("dataset", "model", "trainer", "seed", "choices", "overrides")  # of provenance, as known before a run
 
@@ -114,3 +114,10 @@ def perform_again(config: DictConfig, path: Path, run: Run, *, told: str, **said
     except Exception as error:
         show_failure(path, error)
         raise UserError(f"{run.folder.name} could not be run again") from None
+
+
+class Untrained(Callback):
+    """Let nothing be trained: a checkpoint can say that less was learned than it counts epochs."""
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        raise UserError("checkpoints/last.ckpt is not the end of its training; it is not trained on, and not tested.")

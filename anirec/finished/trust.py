@@ -2,10 +2,15 @@
 
 from typing import Any
 
+from omegaconf import OmegaConf
+
+from anirec.composing.composition import conf_folder, plain
 from anirec.composing.definitions import descends
 from anirec.errors import UserError
 from anirec.finished.predict import check_trusted
 
+CHECKPOINTS = "anirec.tracking.callbacks.LastAndBest"
+DATA_PARALLEL = "anirec.models.distributed.DataParallel"
 # By part of a config: the kinds of anirec's own classes that it may name.
 KINDS = {
     "dataset": ("anirec.data.base.Data", "anirec.data.sources.source.Source"),
@@ -17,9 +22,10 @@ KINDS = {
 # These are of no such kind, and only compute, or write into the run's folder.
 NAMED = {
     "dataset": ("anirec.data.cleaning.Cleaning", "anirec.data.sampling.Sampling", "anirec.data.sampling.TagChoice"),
-    "trainer": ("pytorch_lightning.Trainer", "anirec.models.distributed.DataParallel"),
+    "trainer": ("pytorch_lightning.Trainer", DATA_PARALLEL),
     "callbacks": (
-        *(f"anirec.tracking.callbacks.{name}" for name in ("LastAndBest", "Patience", "ProgressBar")),
+        CHECKPOINTS,
+        *(f"anirec.tracking.callbacks.{name}" for name in ("Patience", "ProgressBar")),
         "anirec.tracking.epochs.Until",
     ),
 }
@@ -38,6 +44,9 @@ def check_run(config: dict[str, Any]) -> None:
         check_trusted(config["model"])
         for part in KINDS:
             check_part(part, config[part])
+        check_trainer(config["trainer"])
+        if CHECKPOINTS not in [node["_target_"] for node in config["callbacks"].values()]:
+            raise UserError(f"config.yaml: without {CHECKPOINTS} Lightning saves where it likes; not run.")
     except UserError as error:
         raise UserError(f"{error}\nIf you know what that does: --trust") from None
 
@@ -51,6 +60,25 @@ def check_part(part: str, node: Any) -> None:
     elif isinstance(node, list):
         for value in node:
             check_part(part, value)
+
+
+def check_trainer(node: dict[str, Any]) -> None:
+    """Refuse settings that conf/trainer has not: some write files anywhere. A number or a yes or no cannot."""
+    files = sorted((conf_folder() / "trainer").glob("*.yaml"))
+    known = {key for file in files for key in plain(OmegaConf.load(file), resolve=False)}
+    strategy = node.get("strategy")
+    for key, value in node.items():
+        if not is_number(value) and (key not in known or (isinstance(value, dict) and key != "strategy")):
+            raise UserError(f"config.yaml: trainer.{key}={value} is no setting of conf/trainer; not run.")
+    if isinstance(strategy, dict):
+        for key, value in strategy.items():
+            if value != DATA_PARALLEL if key == "_target_" else not is_number(value):
+                raise UserError(f"config.yaml: trainer.strategy.{key}={value}: a number was expected; not run.")
+
+
+def is_number(value: Any) -> bool:
+    """Also true, false and null."""
+    return value is None or isinstance(value, int | float)
 
 
 def is_known(part: str, target: str) -> bool:

@@ -1,4 +1,4 @@
-"""`anirec select`: the configuration that validates best, and what it does on the test set, which chose nothing.
+"""`anirec select`: the configuration that validates best, and what it does on the test set.
 
 `selection.json` in the sweep's folder says what was chosen, of how many, and every look at the test set so far:
 
@@ -23,16 +23,19 @@ from rich.text import Text
 from anirec.atomic import write_text
 from anirec.composing.composition import config_hash
 from anirec.errors import UserError
-from anirec.finished.rerun import CHECKPOINTS, config_of, epochs_of, perform_again
+from anirec.finished.rerun import config_of, epochs_of, perform_again
+from anirec.finished.trust import CHECKPOINTS
 from anirec.report import cells
 from anirec.report.intervals import intervals
 from anirec.report.runs import Run, read_run, read_runs
 from anirec.report.selection import Choice, choice, show_choice
+from anirec.tracking.callbacks import LastAndBest
 from anirec.tracking.folders import new_folder
 
 ASIDE = ".testing"  # in a run's folder, until the test figures are there
 NOT_MOVED = frozenset({"checkpoints", "config.yaml", "history.csv", "provenance.json", "status.json"})
 METRICS = "metrics.json"
+NOT_TOUCHED = "wandb"  # keeps links in there itself
 
 
 def select(
@@ -93,15 +96,21 @@ def measured(run: Run, *, trust: bool, console: Console) -> Run:
     """The run, with test metrics: its last checkpoint is taken up, and nothing is trained.
 
     The results are made aside and then put in the place of the old ones; config, history and costs stay what they were.
+
+    Raises:
+        UserError: Its folder holds links, its checkpoint is not the last, or its data are not what they were.
     """
+    check_links(run.folder)
     config = config_of(run, trust=trust)
     config.resume = True
     config.trainer.max_epochs = epochs_of(run.folder / "checkpoints" / "last.ckpt")  # also if it stopped early
+    config.callbacks.untrained = {"_target_": "anirec.finished.rerun.Untrained"}
     config.trainer.devices, config.trainer.strategy, config.trainer.num_nodes = 1, "auto", 1
     aside = run.folder / ASIDE
     shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir()
-    (aside / "checkpoints").symlink_to("../checkpoints", target_is_directory=True)
+    (aside / "checkpoints").mkdir(parents=True)
+    for checkpoint in (run.folder / "checkpoints").glob("*.ckpt"):
+        LastAndBest.link(checkpoint, aside / "checkpoints" / checkpoint.name)
     done = perform_again(config, aside, run, told="test")
     if done.provenance["split"]["fingerprint"] != run.split["fingerprint"]:
         raise UserError(f"{run.folder}: the data, or how they are split, are not what it was trained on; not tested.")
@@ -120,6 +129,13 @@ def measured(run: Run, *, trust: bool, console: Console) -> Run:
     write_text(run.folder / "provenance.json", json.dumps({**run.provenance, "tested": told_of_test}, indent=2) + "\n")
     shutil.rmtree(aside)
     return read_run(run.folder)
+
+
+def check_links(folder: Path) -> None:
+    """Refuse a run that links to elsewhere: what is written into it would land there."""
+    links = [path for path in folder.rglob("*") if path.is_symlink()]
+    if links := [path for path in links if path.relative_to(folder).parts[0] != NOT_TOUCHED]:
+        raise UserError(f"{links[0]}: a symbolic link, and a run's folder holds files only; not tested.")
 
 
 def refitted(run: Run, *, trust: bool) -> Run:
@@ -208,8 +224,9 @@ def show_cautions(console: Console, choice: Choice, runs: Sequence[Run], tested:
 
     members = choice.chosen.members
     if choice.n_configurations > 1:
-        best = f"the best of {choice.n_configurations}"
-        say(f"The validation figure is optimistic, as {best}; the test figure chose nothing.", "dim")
+        say(f"The validation figure is optimistic, as the best of {choice.n_configurations}.", "dim")
+        if len({run.split["fingerprint"] for run in members}) > 1:
+            say("Rows that one split tests validated in another: the test figure is slightly optimistic, too.", "dim")
     if others := [run for run in runs if is_tested(run) and run.folder not in {one.folder for one in members}]:
         say(f"{len(others)} other runs were tested, too: the sweep ran without select=best. None was looked at.", "dim")
     if unfinished := [run for run in runs if run.state not in ("finished", "pruned")]:

@@ -71,6 +71,16 @@ def test_a_refit_takes_as_many_epochs_as_the_best_model_had_seen(anirec: Anirec,
     epochs = torch.load(refit / "checkpoints" / "last.ckpt", weights_only=True)["epoch"] + 1
     assert epochs == errors.arg_min() + 1 < len(errors)  # type: ignore[operator]
 
+    # A checkpoint that claims to have an epoch to go is not trained on.
+    last = first / "checkpoints" / "last.ckpt"
+    doctored = torch.load(last, weights_only=True)
+    doctored["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"] -= 1
+    torch.save(doctored, last)
+    before = last.read_bytes()
+    assert "not the end of its training" in anirec("select", str(sweep_of(tmp_path)), expect=2).stderr
+    assert last.read_bytes() == before
+    assert not met_test(first)
+
 
 def test_select_is_checked_before_anything_runs(anirec: Anirec, tmp_path: Path) -> None:
     told = anirec("validate", "-m", "seed=1,2", "select=bset", expect=2).stderr

@@ -86,6 +86,39 @@ def test_a_strangers_config_may_name_only_parts_of_anirec(stored: Stored, key: s
     config_of(run, trust=True)
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("default_root_dir", "/victim"),
+        ("profiler", "simple"),
+        ("plugins", ["anything"]),
+        ("precision", {"more": 1}),
+        ("strategy", {"_target_": "pytorch_lightning.Trainer", "max_epochs": 1}),
+        ("strategy", {"_target_": "anirec.models.distributed.DataParallel", "process_group_backend": "gloo"}),
+    ],
+)
+def test_a_strangers_trainer_has_only_settings_that_write_nothing(stored: Stored, key: str, value: Any) -> None:
+    run = stored(**{f"trainer__{key}": value})
+    with pytest.raises(UserError, match=rf"(?s)trainer\.{key}.*not run\..*--trust"):
+        config_of(run, trust=False)
+    config_of(run, trust=True)
+
+
+def test_a_strangers_trainer_may_be_parallel_and_have_other_numbers(stored: Stored) -> None:
+    strategy = {"_target_": "anirec.models.distributed.DataParallel", "find_unused_parameters": True}
+    run = stored(trainer__strategy=strategy, trainer__devices=[0, 1], trainer__limit_train_batches=0.5)
+    assert config_of(run, trust=False).trainer.limit_train_batches == 0.5
+
+
+def test_a_strangers_run_saves_checkpoints_where_ours_do(stored: Stored) -> None:
+    run = stored()
+    path = run.folder / "config.yaml"
+    content = yaml.safe_load(path.read_text())
+    path.write_text(yaml.safe_dump({**content, "callbacks": {}}))
+    with pytest.raises(UserError, match=r"without anirec\.tracking\.callbacks\.LastAndBest"):
+        config_of(run, trust=False)
+
+
 def test_a_strangers_config_cannot_resolve_or_write_elsewhere(stored: Stored, tmp_path: Path) -> None:
     run = stored(callbacks__checkpoint__folder=str(tmp_path / "secret"), run__folder="/")
     config = config_of(run, trust=False)

@@ -1,4 +1,5 @@
 import io
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from rich.console import Console
 from anirec.errors import UserError
 from anirec.report.runs import read_runs
 from anirec.report.selection import Choice, choice, show_choice
+from anirec.sweeps.select import check_links, show_cautions
 
 WriteRun = Callable[..., Path]
 
@@ -92,3 +94,31 @@ def test_nothing_finished_is_said(write_run: WriteRun, chosen: Callable[..., Cho
     write_run(state="failed", error="out of memory")
     with pytest.raises(UserError, match="None of 1 runs has finished"):
         chosen()
+
+
+@pytest.mark.parametrize("n_splits", [1, 2])
+def test_several_splits_make_the_test_figure_optimistic_too(
+    write_run: WriteRun, chosen: Callable[..., Choice], n_splits: int
+) -> None:
+    write_run("als", seed=0, metrics=judged(1.2))
+    for seed in (0, 1):
+        provenance = write_run("svd", seed=seed, metrics=judged(1.1)) / "provenance.json"
+        content = json.loads(provenance.read_text())
+        content["split"]["fingerprint"] = f"split {seed % n_splits}"
+        provenance.write_text(json.dumps(content))
+    found, text = chosen(), io.StringIO()
+    show_cautions(Console(file=text, width=80), found, [], found.chosen.members, 1)
+    assert ("the test figure is slightly optimistic, too" in text.getvalue()) == (n_splits == 2)
+
+
+def test_a_run_that_links_elsewhere_is_not_written_into(write_run: WriteRun, tmp_path: Path) -> None:
+    folder, victim = write_run(), tmp_path / "victim"
+    victim.mkdir()
+    (folder / "wandb").mkdir()
+    (folder / "wandb" / "latest-run").symlink_to("nowhere")
+    check_links(folder)
+    for name in ("figures", "checkpoints"):
+        (folder / name).symlink_to(victim, target_is_directory=True)
+        with pytest.raises(UserError, match=f"{name}: a symbolic link"):
+            check_links(folder)
+        (folder / name).unlink()
