@@ -106,7 +106,7 @@ def test_a_killed_sweep_leaves_nobody_at_work(sweep: list[str], tmp_path: Path) 
 def test_done_jobs_are_left_out(anirec: Anirec, sweep: list[str], tmp_path: Path) -> None:
     anirec(*sweep, "model.fate=null,fail", expect=1)
     told = anirec(*sweep, "model.fate=null,fail", "sweep.skip_done=true", expect=1).stderr
-    assert "done before job 0" in told
+    assert "done before, job 0" in told
     assert len(runs(tmp_path)) == 3
 
 

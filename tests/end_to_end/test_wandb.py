@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import wandb
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from wandb.proto.wandb_internal_pb2 import Record
@@ -182,6 +183,7 @@ def test_a_pruned_trial_is_tagged_and_is_no_failure(tmp_path: Path) -> None:
         loggers.append(instantiate(settings, offline=True, _convert_="all"))
         loggers[0].log_metrics({"val/rmse": 1.5, "epoch": 0}, step=0)
         raise Pruned("worse than others", 1.5)
+    wandb.teardown()  # W&B's own process writes the file: it must have ended
     (path,) = files(tmp_path)
     assert list(of_kind(path, "run")[-1].tags) == ["mine", "pruned"]
     assert of_kind(path, "exit")[0].exit_code == 0
