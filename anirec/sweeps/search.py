@@ -10,9 +10,10 @@ import os
 import platform
 import sys
 from pathlib import Path
-from typing import Any, ClassVar, TextIO, cast
+from typing import Any, ClassVar, cast
 
 import optuna
+from filelock import BaseFileLock, FileLock, Timeout
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, open_dict
 from optuna.trial import FrozenTrial, TrialState
@@ -28,11 +29,6 @@ from anirec.sweeps.jobs import FIRST_JOB
 from anirec.tracking.console import CONSOLE, show_failure, shown
 from anirec.tracking.pruning import storage
 
-try:
-    import fcntl
-except ImportError:  # Windows has other locks
-    fcntl = None  # type: ignore[assignment]
-
 EXIT_USAGE = 2
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 logging.getLogger("hydra_plugins.hydra_optuna_sweeper").setLevel(
@@ -46,7 +42,7 @@ class Search(Callback):
     Hydra makes a warning of an error here; a search would then go on without its study.
     """
 
-    lock: ClassVar[TextIO | None] = None  # not the instance's, which goes to jobs in other processes
+    lock: ClassVar[BaseFileLock | None] = None  # not the instance's, which goes to jobs in other processes
 
     def on_multirun_start(self, config: DictConfig, **kwargs: object) -> None:
         try:
@@ -115,24 +111,20 @@ def varied(config: DictConfig) -> dict[str, str]:
     return space(config.hydra.sweeper.params or {}, config.hydra.overrides.task)
 
 
-def hold(folder: Path) -> TextIO:
-    """Keep other processes from a study until the file is closed, or this process is gone.
+def hold(folder: Path) -> BaseFileLock:
+    """Keep other processes from a study until the lock is released, or this process is gone.
 
     Raises:
         UserError: Another process is at work on it.
     """
-    file = (folder / ".lock").open("a+")
+    lock, holder = FileLock(folder / ".lock", blocking=False), folder / ".process"
     try:
-        if fcntl:  # across machines it is up to the disk: those of networks may not lock
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        with file:
-            file.seek(0)
-            raise UserError(f"{file.read() or 'Another process'} is at work on the study {folder.name}.") from None
-    file.truncate(0)
-    file.write(f"Process {os.getpid()} on {platform.node()}")
-    file.flush()
-    return file
+        lock.acquire()
+    except Timeout:
+        who = holder.read_text() if holder.exists() else "Another process"
+        raise UserError(f"{who} is at work on the study {folder.name}.") from None
+    write_text(holder, f"Process {os.getpid()} on {platform.node()}")
+    return lock
 
 
 def take_over(study: optuna.Study, wanted: dict[str, Any]) -> None:

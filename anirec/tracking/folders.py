@@ -7,20 +7,14 @@ import json
 import os
 import platform
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import psutil
+from filelock import FileLock
 
 from anirec.atomic import write_text
 from anirec.errors import UserError
-
-try:
-    import fcntl
-except ImportError:  # Windows has other locks
-    fcntl = None  # type: ignore[assignment]
 
 
 class Pruned(Exception):  # noqa: N818 (no error: a search has seen enough)
@@ -90,20 +84,11 @@ def unfinished(parent: Path, config_hash: str) -> Path | None:
     """
     for path in sorted(parent.glob(f"*_{config_hash}*"), reverse=True):
         if (path / "checkpoints" / "last.ckpt").exists():
-            with alone(path):
+            with FileLock(path / ".lock"):  # across machines it is up to the disk: those of networks may not lock
                 if status_of(path)["state"] not in ("finished", "running"):
                     write_status(path, "running")
                     return path
     return None
-
-
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """No two processes of this machine are in this block at once; across machines that is up to the disk."""
-    with (folder / ".lock").open("w") as file:
-        if fcntl:
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def write_status(path: Path, state: str, error: str | None = None) -> None:
