@@ -29,11 +29,10 @@ def run(context: typer.Context) -> None:
         n_jobs = check(overrides, config_dir)
         if n_jobs > 1 and not is_sweep:
             raise UserError(f"These overrides make {n_jobs} jobs; add -m to run them all.")
-        if is_sweep:
-            from anirec.composing.config import left_to_jobs
+        from anirec.composing.config import for_hydra
 
-            written = dict(zip(overrides, left_to_jobs(overrides), strict=True))
-            arguments = [written.get(argument, argument) for argument in arguments]
+        written = dict(zip(overrides, for_hydra(overrides, is_sweep=is_sweep), strict=True))
+        arguments = [written.get(argument, argument) for argument in arguments]
     from anirec.sweeps import launch
 
     launch.main(arguments)

@@ -14,6 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 from anirec.composing.annotation import fits
 from anirec.composing.composition import conf_folder, first_line, nearest, not_yet_run, options, plain
 from anirec.composing.definitions import UnknownTargetError
+from anirec.composing.identity import nodes
 from anirec.composing.signature import Signature, attribute, signature
 from anirec.errors import UserError
 from anirec.metrics.names import MetricName, misplaced, problem_with
@@ -74,18 +75,6 @@ def targets(content: dict[str, Any]) -> Iterator[str]:
             yield f"{path}._target_: {target}: {error}"
             continue
         yield from arguments(path, node, found)
-
-
-def nodes(node: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every mapping in the config, with its dotted path."""
-    if isinstance(node, dict):
-        if path:
-            yield path, node
-        for key, value in node.items():
-            yield from nodes(value, f"{path}.{key}" if path else str(key))
-    elif isinstance(node, list):
-        for index, value in enumerate(node):
-            yield from nodes(value, f"{path}[{index}]")
 
 
 def arguments(path: str, node: dict[str, Any], found: Signature) -> Iterator[str]:

@@ -1,8 +1,6 @@
 """Composed configs: where the YAML lies, which choices there are, what a config comes down to."""
 
 import difflib
-import hashlib
-import json
 import os
 import warnings
 from collections.abc import Sequence
@@ -12,8 +10,6 @@ from typing import Any, cast
 import platformdirs
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf, open_dict
-
-from anirec.report.settings import deciding
 
 # conf/hydra/launcher/ray.yaml fills in the plugin's choice of that name, on purpose.
 warnings.filterwarnings("ignore", "(?s).*hydra/launcher/ray' is validated against ConfigStore schema")
@@ -25,12 +21,6 @@ def conf_folder() -> Path:
     """The folder of YAML files: inside the installed package, or beside it in a checkout."""
     inside = Path(__file__).parents[1] / "conf"
     return inside if inside.is_dir() else Path(__file__).parents[2] / "conf"
-
-
-def config_hash(config: DictConfig) -> str:
-    """Eight hex digits of everything that can change a result."""
-    kept = deciding(plain(not_yet_run(config)))
-    return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()[:8]
 
 
 def not_yet_run(config: DictConfig) -> DictConfig:

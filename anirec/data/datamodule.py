@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import polars as pl
@@ -38,6 +38,8 @@ class RatingData(Data):
     After `setup`: `n_users`, `n_items`; `users` (n_users,) raw ids; `items`, one row per item index with its metadata;
     `train`, `val`, `test`, `given` (see `history_splits`), `unrated`, `train_and_unrated`: Interactions.
     """
+
+    same_rows: ClassVar[frozenset[str]] = frozenset({"joined"})  # settings that leave the ratings the same
 
     def __init__(
         self,

@@ -24,7 +24,7 @@ class Cluster(Split):
     """
 
     requires = frozenset({"character_id"})
-    replicate = "seed"
+    replicates = frozenset({"seed"})
 
     def __init__(self, *, test: float, val: float, seed: int) -> None:
         check_shares(test=test, val=val)
@@ -52,6 +52,7 @@ class Published(Split):
     """
 
     requires = frozenset({"character_id", "published_part"})
+    replicates = frozenset({"seed"})
 
     def __init__(self, *, val: float, seed: int) -> None:
         if not 0 <= val < 1:

@@ -24,7 +24,7 @@ class Masked(Split):
     Source: the MALSugoi project, whose network saw 15,000 masked ratings, 80:20.
     """
 
-    replicate = "seed"
+    replicates = frozenset({"seed"})
 
     def __init__(self, *, samples: int, test: float, val: float, seed: int) -> None:
         check_shares(test=test, val=val)
@@ -52,7 +52,7 @@ class WholeUsers(Split):
     """
 
     requires = frozenset({"user_id"})
-    replicate = "seed"
+    replicates = frozenset({"seed"})
 
     def __init__(self, *, test: float, val: float, given: float, seed: int) -> None:
         check_shares(test=test, val=val)

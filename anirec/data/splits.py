@@ -21,12 +21,12 @@ Parts = NDArray[np.uint8]
 class Split(ABC):
     """Assigns every row of a table to TRAIN, VAL or TEST.
 
-    `requires` names the columns that the dataset must offer; `replicate` names the setting that makes several splits
-    out of one protocol (the fold of a k-fold), so that their results may be averaged.
+    `requires` names the columns that the dataset must offer; `replicates` names the settings that make several splits
+    out of one protocol (its seed, the fold of a k-fold), so that their results may be averaged.
     """
 
     requires: ClassVar[frozenset[str]] = frozenset()
-    replicate: ClassVar[str | None] = None
+    replicates: ClassVar[frozenset[str]] = frozenset()
 
     @abstractmethod
     def assign(self, rows: pl.DataFrame) -> Parts:
@@ -44,14 +44,11 @@ class Split(ABC):
 
     def provenance(self, parts: Parts, data: str) -> dict[str, Any]:
         """Which split this is of the data with that fingerprint; those of one `family` may be averaged."""
-        settings = {"split": type(self).__name__, **vars(self)}
-        fold = settings.pop(self.replicate) if self.replicate else None
+        shared = {key: value for key, value in vars(self).items() if key not in self.replicates}
         counts = np.bincount(parts, minlength=3)
         return {
-            "family": digest(data, settings),
+            "family": digest(data, {"split": type(self).__name__, **shared}),
             "fingerprint": digest(data, hashlib.sha256(parts.tobytes()).hexdigest()),
-            "replicate": self.replicate,
-            "fold": fold,
             **{f"n_{name}": int(counts[part]) for name, part in (("train", TRAIN), ("val", VAL), ("test", TEST))},
         }
 
@@ -65,7 +62,7 @@ class Random(Split):
         seed: Of the split alone, so that runs with other seeds stay comparable. Results over several are averaged.
     """
 
-    replicate = "seed"
+    replicates = frozenset({"seed"})
 
     def __init__(self, *, test: float, val: float, seed: int) -> None:
         check_shares(test=test, val=val)
@@ -115,7 +112,7 @@ class KFold(Split):
         seed: Of the split alone.
     """
 
-    replicate = "fold"
+    replicates = frozenset({"fold", "seed"})
 
     def __init__(self, *, folds: int, fold: int, val: float, seed: int) -> None:
         if not 0 <= fold < folds or folds < 2:
@@ -141,6 +138,7 @@ class PerUser(Split):
     """
 
     requires = frozenset({"user_id"})
+    replicates = frozenset({"seed"})
 
     def __init__(self, *, test: int, val: int, seed: int) -> None:
         if test < 1 or val < 0:
@@ -170,7 +168,7 @@ class WholeItems(Split):
     """
 
     requires = frozenset({"user_id", "item_id"})
-    replicate = "seed"
+    replicates = frozenset({"seed"})
 
     def __init__(self, *, test: float, val: float, seed: int) -> None:
         check_shares(test=test, val=val)

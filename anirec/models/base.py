@@ -42,10 +42,12 @@ def at_least(low: float, **values: float) -> Any:
 class Model(LightningModule, Shown, ABC):
     """A LightningModule whose `forward(batch)` gives one prediction per row, in the data's unit.
 
-    `requires` names the dataset columns it reads; a dataset without them is refused before any work.
+    `requires` names the dataset columns it reads; a dataset without them is refused before any work. `replicates` names
+    the settings of its YAML, at any depth, that are seeds: runs that differ in them are averaged.
     """
 
     requires: ClassVar[frozenset[str]] = frozenset()
+    replicates: ClassVar[frozenset[str]] = frozenset()
     is_allocated = False
 
     @abstractmethod

@@ -1,6 +1,6 @@
 """Any regressor of scikit-learn's kind on the tags of posts, named in YAML."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import polars as pl
@@ -34,6 +34,7 @@ class SklearnModel(OnePass, PostModel):
         regressor: Unfitted; where it, or a part of it, has no `random_state` of its own, it gets the run's seed.
     """
 
+    replicates: ClassVar[frozenset[str]] = frozenset({"random_state"})
     seed: Tensor
 
     def __init__(self, *, regressor: RegressorMixin) -> None:

@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ class SurpriseModel(MemoryBased, RatingModel):
         algorithm: An unfitted algorithm of the library. One without a `random_state` of its own gets the run's seed.
     """
 
+    replicates: ClassVar[frozenset[str]] = frozenset({"random_state"})
     seed: Tensor
 
     def __init__(self, *, algorithm: AlgoBase) -> None:

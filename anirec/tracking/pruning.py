@@ -2,7 +2,7 @@
 
 from math import isfinite, nan
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
@@ -32,6 +32,8 @@ class Prune(Callback):
         trials: So many must have ended before one is ended early; >= 0.
         epochs: So many each may have at least; >= 1.
     """
+
+    only_watches: ClassVar[bool] = True  # it ends what would not be kept
 
     def __init__(
         self, *, folder: str, study: str, objective: str | None, enabled: bool, trials: int, epochs: int

@@ -13,7 +13,7 @@ from anirec.atomic import write_text
 from anirec.errors import UserError
 from anirec.models.base import at_least
 from anirec.tracking import wandb_results as results
-from anirec.tracking.folders import status_of
+from anirec.tracking.status import status_of
 
 EXIT_CODES = {"finished": 0, "pruned": 0, "interrupted": 130}  # any other way to end: 1
 OFFLINE = "or keep the run on this disk: logger.wandb.offline=true"
@@ -112,7 +112,7 @@ class RunWandbLogger(WandbLogger):
 
     def log_provenance(self, run: Any) -> None:
         """Where the run comes from: commit, versions, device; at its end also fingerprints of data and split."""
-        run.config.update({"provenance": results.read(self.folder / "provenance.json")}, allow_val_change=True)
+        run.config.update({"provenance": results.provenance_of(self.folder)}, allow_val_change=True)
 
     @rank_zero_only
     def end(self) -> None:
