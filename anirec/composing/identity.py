@@ -103,6 +103,7 @@ def identify(config: Mapping[str, Any], sources: Mapping[str, str], replicates: 
         key: sources.get(key, value)
         for key, value in values.items()
         if key not in varying
+        and value != {}
         and key.partition(".")[0] not in INCIDENTAL
         and not any(is_within(key, part) for part in (*DEVICES, *OUTPUT, *watching))
     }

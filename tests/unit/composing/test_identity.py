@@ -120,6 +120,7 @@ def test_a_source_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_generated_data_is_told_by_its_settings(tmp_path: Path) -> None:
     small = identity(tmp_path, "dataset=demo_ratings", "dataset.source.n_users=100")
     assert small.experiment != identity(tmp_path, "dataset=demo_ratings").experiment
+    assert not any(key.startswith("dataset.joined") for key in small.settings)
     assert small.settings["dataset.source"].startswith("demo_ratings-")
 
 
