@@ -11,7 +11,7 @@ import polars as pl
 
 from anirec.data import cells, dump, records, time_cells
 from anirec.data.layout import Layout
-from anirec.data.sources.mal_columns import mal_cells
+from anirec.data.sources.mal_columns import MAL_TITLES, mal_cells
 from anirec.data.sources.source import Dump, Need
 
 ENTRIES = Layout(
@@ -51,34 +51,7 @@ class Mal2018(Dump):
         folder: The folder of animelists_cleaned.csv (or animelists_filtered.csv) and AnimeList.csv.
     """
 
-    columns = frozenset(
-        {
-            "user_id",
-            "item_id",
-            "rating",
-            "status",
-            "timestamp",
-            "title",
-            "title_english",
-            "title_japanese",
-            "synonyms",
-            "type",
-            "source",
-            "episodes",
-            "aired_from",
-            "duration",
-            "age_rating",
-            "score",
-            "scored_by",
-            "rank",
-            "popularity",
-            "members",
-            "favorites",
-            "producers",
-            "studios",
-            "genres",
-        }
-    )
+    columns = MAL_TITLES | {"user_id", "item_id", "rating", "status", "timestamp", "synonyms"}
     version = 1
     origin = "https://www.kaggle.com/datasets/azathoth42/myanimelist"
     needs = (

@@ -14,7 +14,7 @@ import polars as pl
 
 from anirec.data import cells, dump, records
 from anirec.data.layout import Layout
-from anirec.data.sources.mal_columns import mal_cells
+from anirec.data.sources.mal_columns import MAL_TITLES, mal_cells
 from anirec.data.sources.source import Dump, Need
 
 ENTRIES = Layout(
@@ -66,33 +66,7 @@ class Mal2020(Dump):
             parquet sample. Without any of them: titles alone.
     """
 
-    columns = frozenset(
-        {
-            "user_id",
-            "item_id",
-            "rating",
-            "status",
-            "title",
-            "title_english",
-            "title_japanese",
-            "type",
-            "source",
-            "episodes",
-            "aired_from",
-            "duration",
-            "age_rating",
-            "score",
-            "scored_by",
-            "rank",
-            "popularity",
-            "members",
-            "favorites",
-            "producers",
-            "studios",
-            "genres",
-            "synopsis",
-        }
-    )
+    columns = MAL_TITLES | {"user_id", "item_id", "rating", "status", "synopsis"}
     version = 2
     origin = "https://www.kaggle.com/datasets/hernan4444/anime-recommendation-database-2020"
 
@@ -141,7 +115,7 @@ def is_sample(path: Path) -> bool:
 
 def tidy_titles(rows: pl.LazyFrame) -> pl.LazyFrame:
     optional = mal_cells(
-        Mal2020.columns - {"synopsis"},
+        MAL_TITLES,
         title="name",
         title_english="english name",
         title_japanese="japanese name",

@@ -14,7 +14,7 @@ import polars as pl
 
 from anirec.data import cells, dump, records
 from anirec.data.layout import Layout
-from anirec.data.sources.mal_columns import mal_cells
+from anirec.data.sources.mal_columns import MAL_TITLES, mal_cells
 from anirec.data.sources.source import Dump, Need
 
 SCORES = Layout(
@@ -54,32 +54,7 @@ class Mal2023(Dump):
             alone.
     """
 
-    columns = frozenset(
-        {
-            "user_id",
-            "item_id",
-            "rating",
-            "title",
-            "title_english",
-            "title_japanese",
-            "type",
-            "source",
-            "episodes",
-            "aired_from",
-            "duration",
-            "age_rating",
-            "score",
-            "scored_by",
-            "rank",
-            "popularity",
-            "members",
-            "favorites",
-            "producers",
-            "studios",
-            "genres",
-            "synopsis",
-        }
-    )
+    columns = MAL_TITLES | {"user_id", "item_id", "rating", "synopsis"}
     version = 1
     origin = "https://www.kaggle.com/datasets/dbdmobile/myanimelist-dataset"
 

@@ -30,6 +30,7 @@ READING: Mapping[str, Callable[[str], Cell]] = {
     "genres": list_cells.names,
     "synopsis": cells.synopsis,
 }
+MAL_TITLES = frozenset(READING) - {"synonyms", "synopsis"}  # what every dump since 2018 says of a title
 
 
 def mal_cells(columns: Set[str], **headers: str) -> dict[str, Cell]:

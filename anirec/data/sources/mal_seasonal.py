@@ -8,7 +8,7 @@ MyAnimeList keeps genres, themes and demographics apart since 2021; here, as in 
 import polars as pl
 
 from anirec.data import cells, objects
-from anirec.data.sources.mal_columns import mal_cells
+from anirec.data.sources.mal_columns import MAL_TITLES, mal_cells
 from anirec.data.sources.source import Dump, Need
 
 KEYS = (
@@ -26,31 +26,7 @@ class MalSeasonal(Dump):
         folder: The folder of all_seasons.jsonl.
     """
 
-    columns = frozenset(
-        {
-            "item_id",
-            "title",
-            "title_english",
-            "title_japanese",
-            "synonyms",
-            "type",
-            "source",
-            "episodes",
-            "aired_from",
-            "duration",
-            "age_rating",
-            "score",
-            "scored_by",
-            "rank",
-            "popularity",
-            "members",
-            "favorites",
-            "producers",
-            "studios",
-            "genres",
-            "synopsis",
-        }
-    )
+    columns = MAL_TITLES | {"item_id", "synonyms", "synopsis"}
     version = 1
     origin = "a scrape of MyAnimeList's seasons (all_seasons.jsonl)"
     needs = (Need(("all_seasons.jsonl",)),)

@@ -35,18 +35,7 @@ class Malsugoi(Dump):
     """
 
     columns = frozenset(
-        {
-            "user_id",
-            "item_id",
-            "rating",
-            "title",
-            "genres",
-            "score",
-            "rank",
-            "popularity",
-            "members",
-            "favorites",
-        }
+        {"user_id", "item_id", "rating", "title", "genres", "score", "rank", "popularity", "members", "favorites"}
     )
     version = 1
     origin = "the MALSugoi project's repository (anime_info.csv and anime_data.csv)"
