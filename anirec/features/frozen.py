@@ -28,6 +28,7 @@ DAMAGE = (
     lmdb.CorruptedError,
     lmdb.InvalidError,
     lmdb.MapResizedError,  # a file does not grow beyond MOST_BYTES
+    lmdb.PageFullError,
     lmdb.PageNotFoundError,
     lmdb.PanicError,
     lmdb.VersionMismatchError,
@@ -85,6 +86,8 @@ class Store:
                 waiting.step(f"{start:,} of {len(missing):,}")
                 inputs = missing[start : start + batch]
                 self.write([keys[i] for i in inputs], *compute(inputs))
+        if self.missing(keys):
+            raise lmdb.CorruptedError("arrays that were just written cannot be read")
 
     def missing(self, keys: Sequence[bytes]) -> list[int]:
         """Positions of the keys without a value that matches its checksum."""
@@ -123,13 +126,15 @@ class Selection:
         taken = np.empty((len(inputs), *shape), dtype)
         with opened(self.store.folder).begin(buffers=True) as found:
             for row, i in enumerate(inputs):
-                taken[row] = np.frombuffer(found.get(self.keys[i])[CHECKSUM : self.store.note], dtype).reshape(shape)
+                taken[row] = np.frombuffer(found.get(self.keys[i], b"")[CHECKSUM : self.store.note], dtype).reshape(
+                    shape
+                )
         return taken
 
     def notes(self) -> list[str]:
         """(n,)."""
         with opened(self.store.folder).begin(buffers=True) as found:
-            return [bytes(found.get(key)[self.store.note :]).decode() for key in self.keys]
+            return [bytes(found.get(key, b"")[self.store.note :]).decode() for key in self.keys]
 
 
 def checksum(key: bytes, value: bytes | memoryview) -> bytes:
