@@ -7,9 +7,8 @@ may read and write at once. What does not match its checksum is computed again. 
 """
 
 import hashlib
-import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -44,11 +43,6 @@ def key_of(*parts: bytes) -> bytes:
     for part in parts:
         digest.update(len(part).to_bytes(8, "little") + part)
     return digest.digest()[:16]
-
-
-def store_name(identity: Mapping[str, Any]) -> str:
-    """The folder's name for what computes the arrays: its weights, preprocessing and pooling."""
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
 
 
 class Store:
