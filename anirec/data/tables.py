@@ -17,6 +17,7 @@ import polars as pl
 
 ID = (pl.Int64(), pl.String())
 NAMES = (pl.List(pl.String()),)
+ROLES = ("Main", "Supporting")  # of a character in a title; weightiest first
 
 
 @dataclass(frozen=True)
