@@ -95,7 +95,7 @@ class RatingEvaluation(Evaluation):
     def ranked(self, model: LightningModule, data: Any, rows: Rows, split: str) -> Ranked | None:
         """The top lists of the users who have something to find; None if nobody has."""
         user, item = rows.relevant(self.relevant_from)
-        among = cold_items(data) if self.candidates == "cold" else None
+        among = self.among(data)
         if among is not None:
             is_candidate = np.isin(item, among)
             user, item = user[is_candidate], item[is_candidate]
@@ -118,12 +118,16 @@ class RatingEvaluation(Evaluation):
         check_finite(model, split, "users' rankings", ~np.isnan(top.scores_uk).any(axis=1))
         return Ranked(top, *hits(top, user, item, data.n_items))
 
+    def among(self, data: Any) -> NDArray[np.int64] | None:
+        """The items that are ranked; None for all."""
+        return cold_items(data) if self.candidates == "cold" else None
+
     def values(self, data: Any, rows: Rows, ranked: Ranked | None) -> dict[str, float]:
         """What was asked for, in that order; NaN where there was nobody to rank for."""
         found = dict(row_values(self.names, rows))
         if ranked:
             found |= ranking_values(self.names, ranked)
-            found |= list_values(self.names, ranked, catalogue(data))
+            found |= list_values(self.names, ranked, catalogue(data, self.among(data)))
         return {name.short: found.get(name.short, np.nan) for name in self.names}
 
     def details(self, data: Any, rows: Rows, ranked: Ranked | None) -> dict[str, float]:
