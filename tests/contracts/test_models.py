@@ -119,16 +119,7 @@ def test_the_same_seed_gives_the_same_model(
 
 # One YAML of each class of models that can be blended: those that learn by counting or by a kernel of their own.
 BLENDABLE = [
-    "als",
-    "bias",
-    "blend",
-    "ease",
-    "genre_popularity",
-    "item_knn",
-    "popularity",
-    "surprise_svd",
-    "svd",
-    "svdpp",
+    *("als", "bias", "blend", "ease", "genre_popularity", "item_knn", "popularity", "surprise_svd", "svd", "svdpp"),
     "transitions",
 ]
 
