@@ -27,6 +27,11 @@ def conf_folder() -> Path:
     return inside if inside.is_dir() else Path(__file__).parents[2] / "conf"
 
 
+def own_paths() -> dict[str, Path]:
+    """The folders `data`, `cache` and `outputs` of this user, as conf/config.yaml and the environment set them."""
+    return {name: Path(path) for name, path in plain(OmegaConf.load(conf_folder() / "config.yaml")["paths"]).items()}
+
+
 def config_hash(config: DictConfig) -> str:
     """Eight hex digits of everything that can change a result."""
     kept = deciding(plain(not_yet_run(config)))

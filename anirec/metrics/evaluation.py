@@ -25,7 +25,8 @@ class RatingEvaluation(Evaluation):
     """Rating metrics of the predictions, and ranking metrics over the whole catalogue or its new titles.
 
     Every user with a relevant held-out item gets the k best items of all but those seen: the training set's, the
-    given and the unrated ones, at test the validation set's too. Only held-out items of known users count as relevant.
+    given, the unrated and the excluded ones, at test the validation set's too. Only held-out items of known users count
+    as relevant.
 
     `trainer.validate` and `trainer.test` fill the tables `predictions` and `recommendations` (of the test users), and
     add `unknown_users` and `unknown_items`: the number of rows whose user (item) has no training rating.
@@ -104,7 +105,7 @@ class RatingEvaluation(Evaluation):
             return None
         if self.max_users is not None and len(users) > self.max_users:
             users = np.sort(np.random.default_rng(SAMPLE_SEED).choice(users, self.max_users, replace=False))
-        seen = [data.train, data.given, data.unrated, *([data.val] if split == "test" else [])]
+        seen = [data.train, data.given, data.unrated, data.excluded, *([data.val] if split == "test" else [])]
         top = top_items(
             model.score_items,  # type: ignore[arg-type]
             users,

@@ -141,6 +141,7 @@ def partly_rated(cache: Path) -> RatingData:
         joined=None,
         min_user_ratings=1,
         min_item_ratings=1,
+        statuses=None,
         unrated="keep",
         split=Random(test=0.2, val=0, seed=0),
         cache=str(cache),
