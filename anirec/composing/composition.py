@@ -29,7 +29,7 @@ def conf_folder() -> Path:
 
 def own_paths() -> dict[str, Path]:
     """The folders `data`, `cache` and `outputs` of this user, as conf/config.yaml and the environment set them."""
-    return {name: Path(path) for name, path in plain(OmegaConf.load(conf_folder() / "config.yaml")["paths"]).items()}
+    return {name: Path(path) for name, path in plain(OmegaConf.load(conf_folder() / "config.yaml").paths).items()}
 
 
 def config_hash(config: DictConfig) -> str:

@@ -65,8 +65,8 @@ class Blend(SelfTaught, RatingModel):
         """The rows of the model that learns from most."""
         return max((part.training_rows(data) for part in self.parts()), key=len)
 
-    def batches(self, data: "RatingData", rank: int, world_size: int) -> "SideBySide":
-        return SideBySide({name: part.batches(data, rank, world_size) for name, part in self.models.items()})
+    def batches(self, data: "RatingData", rank: int, world_size: int) -> Iterable[Any]:
+        return SideBySide({name: part.batches(data, rank, world_size) for name, part in self.models.items()})  # type: ignore[operator]
 
     def on_train_start(self) -> None:
         for part in self.parts():

@@ -78,8 +78,8 @@ def user_of(model: RatingModel, histories: pl.LazyFrame, user: str) -> Person:
     index = torch.tensor(users.encode(asked), dtype=torch.int64)
     if index[0] < 0:
         raise UserError(f"--user {user}: not among the {len(users):,} users of this run; for anybody else, use --likes")
-    rows = histories.with_columns(planned=is_planned(histories)).filter(pl.col("user_id") == asked[0])
-    rows = rows.sort("item_id").collect()
+    own = histories.with_columns(planned=is_planned(histories)).filter(pl.col("user_id") == asked[0])
+    rows = own.sort("item_id").collect()
     item = torch.tensor(items.encode(rows["item_id"]), dtype=torch.int64)
     rating = torch.tensor(rows["rating"].fill_null(float("nan")).to_numpy())
     planned = torch.tensor(rows["planned"].to_numpy())
