@@ -223,6 +223,17 @@ def fanbase(
     show(run, input=input, tastes=tastes, threshold=threshold, nearest=nearest, json=json)
 
 
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="A finished run's folder, of a model that ranks titles for users.")],
+) -> None:
+    """Copy the lists of a run's users into its folder: recommend and fanbase then need neither cache nor dump."""
+    from anirec.finished.histories import export as copy
+
+    path, n_rows = copy(run)
+    typer.echo(f"{path}: {n_rows:,} list entries, {path.stat().st_size / 1e6:.1f} MB")
+
+
 data = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="What datasets there are, and what is in them.")
 app.add_typer(data, name="data")
 

@@ -128,8 +128,12 @@ def needs_only(node: dict[str, Any], *, offered: frozenset[str]) -> bool:
 
 
 def required_columns(node: dict[str, Any]) -> frozenset[str]:
-    """What the YAML says it requires, or else what its target declares."""
-    return frozenset(node.get("requires") or declared(node, "requires") or ())
+    """What the YAML says it requires, or else what its target and the models that it blends declare."""
+    if "requires" in node:
+        return frozenset(node["requires"])
+    blended = node.get("models")
+    parts = [node, *(blended.values() if isinstance(blended, dict) else ())]
+    return frozenset().union(*(declared(part, "requires") or () for part in parts))
 
 
 def below(value: Any, low: float) -> bool:

@@ -23,6 +23,11 @@ def conf_folder() -> Path:
     return inside if inside.is_dir() else Path(__file__).parents[2] / "conf"
 
 
+def own_paths() -> dict[str, Path]:
+    """The folders `data`, `cache` and `outputs` of this user, as conf/config.yaml and the environment set them."""
+    return {name: Path(path) for name, path in plain(OmegaConf.load(conf_folder() / "config.yaml").paths).items()}
+
+
 def not_yet_run(config: DictConfig) -> DictConfig:
     """A copy with something in the places that the start of a run fills in."""
     return OmegaConf.merge(config, {"run": {"folder": "run", "name": "run"}})  # type: ignore[return-value]

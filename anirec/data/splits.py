@@ -76,6 +76,8 @@ class Random(Split):
 class Temporal(Split):
     """The latest rows test, those before them validate. Rows without a time train.
 
+    Rows of one time are in one part, the later one: shares can be a little larger than asked for.
+
     Args:
         test: Share of the rows that have a time; 0 < test < 1.
         val: Likewise; 0 validates nothing.
@@ -92,9 +94,12 @@ class Temporal(Split):
         timed = rows["timestamp"].is_not_null().to_numpy().nonzero()[0]
         if not len(timed):
             raise UserError("split=temporal: no row of this dataset has a timestamp. Choose split=random or per_user.")
-        latest_first = rows["timestamp"].gather(timed).arg_sort(descending=True).to_numpy()
+        time = rows["timestamp"].to_physical().gather(timed).to_numpy()
+        latest_first = np.sort(time)[::-1]
         n_test, n_val = round(self.test * len(timed)), round(self.val * len(timed))
-        parts[timed] = parts_in_order(latest_first, n_test, n_val)
+        for part, n in ((VAL, n_test + n_val), (TEST, n_test)):
+            if n:
+                parts[timed[time >= latest_first[n - 1]]] = part
         return parts
 
     def may_train(self, unrated: pl.DataFrame, rated: pl.DataFrame, parts: Parts) -> NDArray[np.bool_]:

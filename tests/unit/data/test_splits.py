@@ -71,6 +71,14 @@ def test_temporal_tests_the_latest() -> None:
     assert time[parts == VAL].max() < time[parts == TEST].min()
 
 
+def test_rows_of_one_time_are_in_one_part_whatever_their_order() -> None:
+    days = [1, 2, 2, 3, 3, 3, 4, 4, 4, 4]
+    for order in (np.arange(10), np.arange(10)[::-1]):
+        rows = pl.DataFrame({"timestamp": np.datetime64("2020-01-01") + np.array(days)[order]})
+        parts = Temporal(test=0.2, val=0.3).assign(rows)
+        assert parts[np.argsort(order)].tolist() == [TRAIN] * 3 + [VAL] * 3 + [TEST] * 4
+
+
 def test_whole_titles_are_held_out_in_exact_shares() -> None:
     rows = table([0] * 50)
     parts = WholeItems(test=0.3, val=0.2, seed=3).assign(rows)
