@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
-from math import isfinite
 from typing import Any
 
 from hydra import compose
@@ -11,12 +10,12 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from anirec.composing.annotation import fits
 from anirec.composing.composition import conf_folder, first_line, nearest, not_yet_run, options, plain
 from anirec.composing.definitions import UnknownTargetError
 from anirec.composing.signature import Signature, attribute, signature
 from anirec.errors import UserError
 from anirec.metrics.names import MetricName, misplaced, problem_with
+from anirec.settings import problems, text
 
 SELECT = ("best", "refit")
 # What the run itself hands to a node's target, beside what its YAML says.
@@ -29,11 +28,10 @@ def check(config: DictConfig) -> list[str]:
         content = plain(not_yet_run(config))
     except OmegaConfBaseException as error:
         return [f"{getattr(error, 'full_key', None) or 'config'}: {first_line(error)}"]
-    if problems := list(groups(content)):
-        return problems
+    if absent := list(groups(content)):
+        return absent
     parts = (keys, targets, columns, splitting, measures, selecting)
-    problems = [problem for part in parts for problem in part(content)]
-    return list(dict.fromkeys(problems))
+    return list(dict.fromkeys(problem for part in parts for problem in part(content)))
 
 
 @lru_cache(maxsize=1)
@@ -104,14 +102,9 @@ def arguments(path: str, node: dict[str, Any], found: Signature) -> Iterator[str
                 and parameter.name not in supplied
                 and not (node.get("_partial_") or "_args_" in node)
             ):
-                yield f"{path}.{parameter.name}: missing; {target} needs it ({parameter.annotation})"
-        elif isinstance(given[parameter.name], float) and not isfinite(given[parameter.name]):
-            yield f"{path}.{parameter.name}={given[parameter.name]}: expected a finite number"
-        elif (low := found.low.get(parameter.name)) is not None and below(given[parameter.name], low):
-            yield f"{path}.{parameter.name}={given[parameter.name]}: expected a number >= {low:g}"
-        elif not isinstance(given[parameter.name], dict) and not fits(given[parameter.name], parameter.annotation):
-            value = given[parameter.name]
-            yield f"{path}.{parameter.name}={value!r}: expected {parameter.annotation}, not {type(value).__name__}"
+                yield f"{path}.{parameter.name}: missing; {target} needs it ({text(parameter.hint)})"
+        else:
+            yield from problems(f"{path}.{parameter.name}", given[parameter.name], parameter.hint)
 
 
 def columns(content: dict[str, Any]) -> Iterator[str]:
@@ -141,10 +134,6 @@ def needs_only(node: dict[str, Any], *, offered: frozenset[str]) -> bool:
 def required_columns(node: dict[str, Any]) -> frozenset[str]:
     """What the YAML says it requires, or else what its target declares."""
     return frozenset(node.get("requires") or declared(node, "requires") or ())
-
-
-def below(value: Any, low: float) -> bool:
-    return isinstance(value, int | float) and value < low
 
 
 def offered_columns(dataset: dict[str, Any]) -> frozenset[str] | None:

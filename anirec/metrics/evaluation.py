@@ -11,12 +11,12 @@ import polars as pl
 from numpy.typing import NDArray
 from pytorch_lightning import LightningModule, Trainer
 
-from anirec.errors import UserError
 from anirec.metrics.base import Evaluation, check_finite
 from anirec.metrics.evaluated import Ranked, Rows
 from anirec.metrics.top_items import hits, top_items
 from anirec.metrics.training import catalogue, training_counts
 from anirec.metrics.values import list_values, ranking_values, row_values, segment_values
+from anirec.settings import PositiveInt
 
 SAMPLE_SEED = 0
 
@@ -50,15 +50,12 @@ class RatingEvaluation(Evaluation):
         *,
         names: Sequence[str],
         segments: bool,
-        block: int,
+        block: PositiveInt,
         relevant_from: float | None,
-        max_users: int | None,
+        max_users: PositiveInt | None,
         candidates: Literal["all", "cold"],
     ) -> None:
         super().__init__(names=names)
-        for setting, value in {"block": block, "max_users": max_users}.items():
-            if value is not None and value < 1:
-                raise UserError(f"metrics.{setting}={value}: expected a number of users, at least 1.")
         self.segments = segments
         self.block = block
         self.relevant_from = relevant_from

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from anirec.data.interactions import RatingBatch
 from anirec.errors import UserError
 from anirec.models.base import RatingModel, SelfTaught
+from anirec.settings import PositiveInt
 
 
 class Blend(SelfTaught, RatingModel):
@@ -25,7 +26,7 @@ class Blend(SelfTaught, RatingModel):
         UserError: A model learns by gradients, or the weights do not fit.
     """
 
-    def __init__(self, *, models: Mapping[str, RatingModel], weights: Mapping[str, float], epochs: int) -> None:
+    def __init__(self, *, models: Mapping[str, RatingModel], weights: Mapping[str, float], epochs: PositiveInt) -> None:
         super().__init__()
         if by_gradient := [name for name, model in models.items() if not isinstance(model, SelfTaught)]:
             raise UserError(f"model.models.{by_gradient[0]} learns by gradients; blend those that do not, such as svd")

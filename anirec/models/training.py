@@ -10,10 +10,10 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
 from anirec.errors import UserError
-from anirec.models.base import at_least
+from anirec.settings import NonNegative, Positive, PositiveInt, Settings, Share
 
 
-class Training:
+class Training(Settings):
     """AdamW (Loshchilov & Hutter 2019) with a rate for encoders and one for what is new.
 
     Args:
@@ -33,28 +33,23 @@ class Training:
     def __init__(
         self,
         *,
-        epochs: int,
-        batch_size: int,
-        lr: float,
-        lr_head: float,
-        weight_decay: float,
-        eps: float,
+        epochs: PositiveInt,
+        batch_size: PositiveInt,
+        lr: NonNegative,
+        lr_head: NonNegative,
+        weight_decay: NonNegative,
+        eps: Positive,
         schedule: Literal["linear", "cosine", "constant"],
-        warmup: float,
-        clip: float | None,
-        accumulate: int,
+        warmup: Share,
+        clip: Positive | None,
+        accumulate: PositiveInt,
         shuffle: bool,
     ) -> None:
-        self.epochs = at_least(1, epochs=epochs)
-        self.batch_size = at_least(1, batch_size=batch_size)
-        self.lr, self.lr_head = at_least(0, lr=lr), at_least(0, lr_head=lr_head)
-        self.weight_decay = at_least(0, weight_decay=weight_decay)
-        self.eps, self.clip, self.accumulate, self.shuffle = eps, clip, at_least(1, accumulate=accumulate), shuffle
-        if schedule not in ("linear", "cosine", "constant") or not 0 <= warmup < 1:
-            raise UserError(
-                f"training.schedule={schedule}, training.warmup={warmup}: expected linear, cosine or constant, "
-                "and a share of the steps, 0 <= warmup < 1"
-            )
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.lr, self.lr_head = lr, lr_head
+        self.weight_decay = weight_decay
+        self.eps, self.clip, self.accumulate, self.shuffle = eps, clip, accumulate, shuffle
         self.schedule, self.warmup = schedule, warmup
 
     def optimizer(self, encoders: nn.Module, model: nn.Module, *, fused: bool) -> AdamW:

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from anirec.data.datamodule import RatingData
 from anirec.data.interactions import Interactions, RatingBatch
-from anirec.models.base import POPULARITY, RatingModel, at_least
+from anirec.models.base import POPULARITY, RatingModel
 from anirec.models.bias import Baseline
 from anirec.models.one_pass import MemoryBased
+from anirec.settings import NonNegative, PositiveInt
 
 
 class Transitions(MemoryBased, RatingModel):
@@ -45,20 +46,20 @@ class Transitions(MemoryBased, RatingModel):
     def __init__(
         self,
         *,
-        window: int,
-        gap_decay: float,
-        shrinkage: float,
-        last: int,
-        decay: float,
-        damping_user: float,
-        damping_item: float,
+        window: PositiveInt,
+        gap_decay: NonNegative,
+        shrinkage: NonNegative,
+        last: PositiveInt,
+        decay: NonNegative,
+        damping_user: NonNegative,
+        damping_item: NonNegative,
     ) -> None:
         super().__init__()
-        self.window, self.last = at_least(1, window=window), at_least(1, last=last)
-        self.gap_decay, self.decay = at_least(0, gap_decay=gap_decay), at_least(0, decay=decay)
-        self.shrinkage = at_least(0, shrinkage=shrinkage)
-        self.damping_user = at_least(0, damping_user=damping_user)
-        self.damping_item = at_least(0, damping_item=damping_item)
+        self.window, self.last = window, last
+        self.gap_decay, self.decay = gap_decay, decay
+        self.shrinkage = shrinkage
+        self.damping_user = damping_user
+        self.damping_item = damping_item
 
     def training_rows(self, data: RatingData) -> Interactions:
         return super().training_rows(data).in_order_of_time()
@@ -99,7 +100,7 @@ class Transitions(MemoryBased, RatingModel):
 
 
 def transition_counts(
-    user: NDArray[np.int64], item: NDArray[np.int32], n_items: int, *, window: int, decay: float
+    user: NDArray[np.int64], item: NDArray[np.int32], n_items: int, *, window: PositiveInt, decay: float
 ) -> csr_array:
     """(n_items, n_items) float64: how often the column's item came after the row's, by one user, decayed by the gap.
 

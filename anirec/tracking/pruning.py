@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
+from anirec.settings import Count, PositiveInt, Settings
 from anirec.tracking.folders import Pruned
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ def storage(study: Path) -> str:
     return f"sqlite:///{study / DATABASE}?timeout=60"
 
 
-class Prune(Callback):
+class Prune(Callback, Settings):
     """Tell the study the objective after each epoch; end the run where the median of other trials was better by then.
 
     A run that is no trial of that study, such as a repetition, is left alone.
@@ -34,7 +35,7 @@ class Prune(Callback):
     """
 
     def __init__(
-        self, *, folder: str, study: str, objective: str | None, enabled: bool, trials: int, epochs: int
+        self, *, folder: str, study: str, objective: str | None, enabled: bool, trials: Count, epochs: PositiveInt
     ) -> None:
         self.folder, self.study, self.objective = Path(folder), Path(study), objective
         self.enabled, self.trials, self.epochs = enabled, trials, epochs
