@@ -1,6 +1,6 @@
 """Settings: what a constructor takes, declared in its annotations and checked where it is called.
 
-    class Ridge(Settings):
+    class Ridge(Configurable):
         def __init__(self, *, alpha: Positive) -> None: ...
 
     Ridge(alpha=0)    # SettingsError: alpha=0: expected a number > 0
@@ -56,7 +56,7 @@ class SettingsError(UserError):
         self.problems = list(problems)
 
 
-class Settings:
+class Configurable:
     """Base of the classes that a config makes: keyword arguments of the constructor are checked by its annotations.
 
     Values that are not plain, such as a branch or a tensor, are not judged, nor are annotations of other classes.
@@ -143,14 +143,14 @@ def expected(value: Any, marks: Sequence[Any]) -> str:
     """What the ranges of an annotation ask for, in words; empty if the value is inside all of them.
 
     >>> expected(1, [Interval(ge=0, lt=1)]), expected([], [Len(1)]), expected(1, [Gt(0)])
-    ('a number >= 0 and < 1', 'a length >= 1', '')
+    ('a number >= 0 and < 1', 'a list of length >= 1', '')
     """
     single = [m for mark in marks for m in (mark if isinstance(mark, GroupedMetadata) else [mark])]
     ranges = [(*RANGES[type(m)], getattr(m, fields(m)[0].name)) for m in single if type(m) in RANGES]
     size = len(value) if isinstance(value, list | tuple | dict) else value
     if all(holds(size, limit) for holds, _, limit in ranges):
         return ""
-    what = "a number" if size is value else "a length"
+    what = "a number" if size is value else "a list of length"
     return f"{what} {' and '.join(f'{sign} {limit}' for _, sign, limit in ranges)}"
 
 

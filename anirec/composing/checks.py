@@ -1,6 +1,6 @@
 """What can be known to be wrong with a composed config before any data is loaded."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache, partial
 from typing import Any
 
@@ -15,9 +15,19 @@ from anirec.composing.definitions import UnknownTargetError
 from anirec.composing.signature import Signature, attribute, signature
 from anirec.errors import UserError
 from anirec.metrics.names import MetricName, misplaced, problem_with
-from anirec.settings import problems, text
+from anirec.settings import Seed, SettingsError, problems, text
 
 SELECT = ("best", "refit")
+# Keys at the top that are no groups; what the others hold is checked with its target.
+TOP: dict[str, Any] = {
+    "seed": Seed,
+    "objective": str | None,
+    "resume": bool,
+    "tags": list[str | float],
+    "select": str | None,
+    "sweep": Mapping[str, bool],
+    "paths": Mapping[str, str],
+}
 # What the run itself hands to a node's target, beside what its YAML says.
 SUPPLIED = {"dataset": frozenset({"split", "cache"}), "trainer": frozenset({"logger", "callbacks"})}
 
@@ -35,12 +45,12 @@ def check(config: DictConfig) -> list[str]:
 
 
 @lru_cache(maxsize=1)
-def top_level() -> dict[str, Any]:
-    """The keys at the top of a config, with their defaults; None for a group."""
+def top_level() -> list[str]:
+    """The keys at the top of a config."""
     raw = plain(OmegaConf.load(conf_folder() / "config.yaml"), resolve=False)
     groups = [next(iter(entry)) for entry in raw.pop("defaults") if not isinstance(entry, str)]
     raw.pop("hydra")
-    return {**raw, **{group: None for group in groups if " " not in group and "@" not in group}}
+    return [*raw, *(group for group in groups if " " not in group and "@" not in group)]
 
 
 def groups(content: dict[str, Any]) -> Iterator[str]:
@@ -51,13 +61,12 @@ def groups(content: dict[str, Any]) -> Iterator[str]:
 
 
 def keys(content: dict[str, Any]) -> Iterator[str]:
-    """Keys at the top that nothing reads, and values of another type than the default."""
+    """Keys at the top that nothing reads, and values that do not fit."""
+    known = top_level()
     for key, value in content.items():
-        default = top_level().get(key)
-        if key not in top_level():
-            yield f"{key}: nothing reads this key{nearest(key, list(top_level()))} There are: {', '.join(top_level())}"
-        elif default is not None and value is not None and type(value) is not type(default):
-            yield f"{key}={value!r}: expected {type(default).__name__}, not {type(value).__name__}"
+        if key not in known:
+            yield f"{key}: nothing reads this key{nearest(key, known)} There are: {', '.join(known)}"
+        yield from problems(key, value, TOP.get(key, Any))
 
 
 def targets(content: dict[str, Any]) -> Iterator[str]:
@@ -173,7 +182,7 @@ def splitting(content: dict[str, Any]) -> Iterator[str]:
     try:
         instantiate(content["split"])
     except InstantiationException as error:
-        if isinstance(error.__cause__, UserError):
+        if isinstance(error.__cause__, UserError) and not isinstance(error.__cause__, SettingsError):
             yield str(error.__cause__)
 
 

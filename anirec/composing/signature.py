@@ -14,7 +14,7 @@ from griffe import Attribute, Class, Function, ParameterKind
 from anirec.composing.annotation import hint
 from anirec.composing.definitions import UnknownTargetError, UnreadableError, is_whole, lineage, locate
 
-SETTINGS = "anirec.settings.Settings"
+CONFIGURABLE = "anirec.settings.Configurable"
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def read_signature(target: str) -> Signature:
     if not isinstance(found, Class) or any("dataclass" in str(decorator.value) for decorator in found.decorators):
         raise UnreadableError(target)
     bases = lineage(found)
-    hands_on = any(base.path == SETTINGS for base in bases)
+    hands_on = any(base.path == CONFIGURABLE for base in bases)
     constructors = [init for base in bases if isinstance(init := base.members.get("__init__"), Function)]
     if not constructors and not is_whole(found):
         raise UnreadableError(target)

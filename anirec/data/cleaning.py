@@ -9,12 +9,12 @@ from scipy.stats import pearsonr, spearmanr
 
 from anirec.data.cells import none_if_empty
 from anirec.errors import UserError
-from anirec.settings import Count, PositiveShare, Settings
+from anirec.settings import Configurable, Count, PositiveShare
 
 Removed = dict[str, int]
 
 
-class Cleaning(Settings):
+class Cleaning(Configurable):
     """Which characters and titles are kept. Source: Armenta-Segura & Sidorov, PeerJ CS 11:e2715, 2025.
 
     Args:

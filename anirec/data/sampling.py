@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from anirec.data.tag_rows import ABSENT
 from anirec.errors import UserError
-from anirec.settings import Count, PositiveInt, Seed, Settings
+from anirec.settings import Configurable, Count, PositiveInt, Seed
 
 
-class Sampling(Settings):
+class Sampling(Configurable):
     """Keep every post, but of those with score 0 and 1 as many as are wanted, each with the same probability.
 
     Args:
@@ -39,7 +39,7 @@ class Sampling(Settings):
         return np.random.default_rng(self.seed).random(len(score)) < probability
 
 
-class TagChoice(Settings):
+class TagChoice(Configurable):
     """The tags that posts are described by: the most frequent ones of all posts, sampled or not.
 
     Args:

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 
 from anirec.data.fingerprint import digest
 from anirec.errors import UserError
-from anirec.settings import Count, PositiveInt, PositiveShare, Seed, Settings, Share
+from anirec.settings import Configurable, Count, PositiveInt, PositiveShare, Seed, Share
 
 TRAIN, VAL, TEST = 0, 1, 2
 Parts = NDArray[np.uint8]
 
 
-class Split(Settings, ABC):
+class Split(Configurable, ABC):
     """Assigns every row of a table to TRAIN, VAL or TEST.
 
     `requires` names the columns that the dataset must offer; `replicate` names the setting that makes several splits

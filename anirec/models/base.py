@@ -15,7 +15,7 @@ from torch import Tensor
 from anirec.data.interactions import Interactions, RatingBatch, UserBlocks
 from anirec.data.vocabulary import Vocabulary
 from anirec.errors import UserError
-from anirec.settings import Settings
+from anirec.settings import Configurable
 from anirec.shown import Shown
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ PREDICTED_AT_ONCE = 1 << 17  # rows
 POPULARITY = 1e-6  # what an item's popularity may add to a ranking score: an order where nothing else gives one
 
 
-class Model(LightningModule, Shown, Settings, ABC):
+class Model(LightningModule, Shown, Configurable, ABC):
     """A LightningModule whose `forward(batch)` gives one prediction per row, in the data's unit.
 
     `requires` names the dataset columns it reads; a dataset without them is refused before any work.

@@ -10,10 +10,10 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
 from anirec.errors import UserError
-from anirec.settings import NonNegative, Positive, PositiveInt, Settings, Share
+from anirec.settings import Configurable, NonNegative, Positive, PositiveInt, Share
 
 
-class Training(Settings):
+class Training(Configurable):
     """AdamW (Loshchilov & Hutter 2019) with a rate for encoders and one for what is new.
 
     Args:

@@ -12,10 +12,10 @@ from pytorch_lightning.callbacks import Checkpoint, EarlyStopping, RichProgressB
 from anirec.atomic import replacing
 from anirec.errors import UserError
 from anirec.metrics.names import lower_is_better
-from anirec.settings import NonNegative, PositiveInt, Settings
+from anirec.settings import Configurable, NonNegative, PositiveInt
 
 
-class LastAndBest(Checkpoint, Settings):
+class LastAndBest(Checkpoint, Configurable):
     """Save `last.ckpt` after every epoch, and keep as `best.ckpt` the one that is best by the objective: of
     equal ones the last, as some learn what the objective does not measure.
 
@@ -70,7 +70,7 @@ class LastAndBest(Checkpoint, Settings):
         return float(value) if lower_is_better(self.objective) else -float(value)
 
 
-class Patience(EarlyStopping, Settings):
+class Patience(EarlyStopping, Configurable):
     """Stop when the objective has not improved for some epochs.
 
     Args:

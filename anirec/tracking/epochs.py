@@ -2,10 +2,10 @@
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from anirec.settings import PositiveInt, Settings
+from anirec.settings import Configurable, PositiveInt
 
 
-class Until(Callback, Settings):
+class Until(Callback, Configurable):
     """Stop after so many epochs. Schedules still stretch over trainer.max_epochs, as when the epoch was chosen.
 
     Args:

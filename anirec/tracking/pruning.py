@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from anirec.settings import Count, PositiveInt, Settings
+from anirec.settings import Configurable, Count, PositiveInt
 from anirec.tracking.folders import Pruned
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def storage(study: Path) -> str:
     return f"sqlite:///{study / DATABASE}?timeout=60"
 
 
-class Prune(Callback, Settings):
+class Prune(Callback, Configurable):
     """Tell the study the objective after each epoch; end the run where the median of other trials was better by then.
 
     A run that is no trial of that study, such as a repetition, is left alone.

@@ -11,7 +11,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from anirec.atomic import write_text
 from anirec.errors import UserError
-from anirec.settings import Count, NonNegative, Positive, Settings
+from anirec.settings import Configurable, Count, NonNegative, Positive
 from anirec.tracking import wandb_results as results
 from anirec.tracking.folders import status_of
 
@@ -19,7 +19,7 @@ EXIT_CODES = {"finished": 0, "pruned": 0, "interrupted": 130}  # any other way t
 OFFLINE = "or keep the run on this disk: logger.wandb.offline=true"
 
 
-class RunWandbLogger(WandbLogger, Settings):
+class RunWandbLogger(WandbLogger, Configurable):
     """A run in W&B: its config and provenance, curves over epochs, and at its end all that the run folder holds.
 
     A resumed run goes on in the same W&B run. In a sweep of W&B's own the agent says which run and project it is.

@@ -6,16 +6,16 @@ from typing import Annotated, Any, Literal
 import pytest
 from annotated_types import Len, MultipleOf
 
-from anirec.settings import Count, Positive, PositiveInt, Seed, Settings, SettingsError, Share, problems
+from anirec.settings import Configurable, Count, Positive, PositiveInt, Seed, SettingsError, Share, problems
 
 
-class Half(Settings):
+class Half(Configurable):
     def __init__(self, *, share: Share, **settings: Any) -> None:
         super().__init__(**settings)
         self.share = share
 
 
-class Other(Settings):
+class Other(Configurable):
     def __init__(self, *, hidden: "list[PositiveInt]", weights: Mapping[str, Positive] | None = None) -> None:
         self.hidden, self.weights = hidden, weights
 
@@ -50,7 +50,7 @@ class Both(Half, Other):
         (0, PositiveInt | None, "expected a number >= 1"),
         (2**32, Seed, "expected a number >= 0 and <= 4294967295"),
         (None, Seed, "expected int, not NoneType"),
-        ([], Annotated[list[int], Len(1)], "expected a length >= 1"),
+        ([], Annotated[list[int], Len(1)], "expected a list of length >= 1"),
         (8, Annotated[int, MultipleOf(16)], "expected a number divisible by 16"),
     ],
 )

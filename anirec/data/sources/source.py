@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import polars as pl
 
 from anirec.errors import UserError
-from anirec.settings import Settings
+from anirec.settings import Configurable
 
 if TYPE_CHECKING:
     from anirec.data.prepare import Prepared
 
 
-class Source(Settings):
+class Source(Configurable):
     """Yields the tidy tables of `anirec.data.tables` that it has; `anirec.data.prepare` checks, caches, reports them.
 
     `columns` are the columns of all its tables, as a literal that can be read without running the module; `version`

@@ -55,8 +55,8 @@ def test_annotations_of_a_module_of_ones_own(tmp_path: Path, monkeypatch: pytest
         "import typing as t\n"
         "from annotated_types import Interval, Len\n"
         "from their_types import Rate as Speed\n"
-        "from anirec.settings import Settings\n"
-        "class Base(Settings):\n"
+        "from anirec.settings import Configurable\n"
+        "class Base(Configurable):\n"
         "    def __init__(self, *, lr: Speed | None, shape: t.Annotated[list[int], Len(2, 2)]) -> None: ...\n"
         "class Model(Base):\n"
         "    kinds = frozenset({'own'})\n"
@@ -73,5 +73,5 @@ def test_annotations_of_a_module_of_ones_own(tmp_path: Path, monkeypatch: pytest
         "lr": Positive | None,
         "shape": Annotated[list[int], Len(2, 2)],
     }
-    assert descends("their_model.Model", "anirec.settings.Settings")
-    assert not descends("their_model.Speed", "anirec.settings.Settings")
+    assert descends("their_model.Model", "anirec.settings.Configurable")
+    assert not descends("their_model.Speed", "anirec.settings.Configurable")
