@@ -135,6 +135,20 @@ class RatingEvaluation(Evaluation):
         return values
 
 
+class RatingErrors(RatingEvaluation):
+    """Rating metrics alone: for models that would take long to rank the whole catalogue.
+
+    Args:
+        names: Metrics of ratings, such as rmse; the first is shown in the progress bar.
+        segments: Whether to add the cold, middle and heavy thirds of users and items.
+    """
+
+    kinds = frozenset({"rating"})
+
+    def __init__(self, *, names: Sequence[str], segments: bool) -> None:
+        super().__init__(names=names, segments=segments, block=1, relevant_from=None, max_users=None, candidates="all")
+
+
 def cold_items(data: Any) -> NDArray[np.int64]:
     """Indices of the items without a training rating, in a random order.
 

@@ -12,7 +12,7 @@ from anirec.data.corpus import Corpus
 from anirec.data.titles import ShuffledTitles, TitleBatch
 from anirec.features.branch import Branch
 from anirec.models.score import ScoreModel
-from anirec.models.training import Training
+from anirec.models.training import HeadTraining
 from anirec.settings import PositiveInt
 
 Activation = Literal["tanh", "relu", "gelu", "linear"]
@@ -31,7 +31,7 @@ class Network(ScoreModel):
     The loss is the squared error on that scale, as published; predictions are on the site's.
     """
 
-    def __init__(self, *, branches: Mapping[str, Branch], training: Training) -> None:
+    def __init__(self, *, branches: Mapping[str, Branch], training: HeadTraining) -> None:
         super().__init__(branches=branches)
         self.training_settings = training
 

@@ -16,7 +16,7 @@ from anirec.models.base import RatingModel
 from anirec.models.bias import Baseline
 from anirec.models.one_pass import History
 from anirec.models.towers import Head
-from anirec.models.training import Training
+from anirec.models.training import HeadTraining
 from anirec.settings import Count, NonNegative
 
 Objective = Literal["mse", "mae", "bpr", "softmax"]
@@ -55,7 +55,7 @@ class RatingNetwork(RatingModel):
         reg: NonNegative,
         damping_user: NonNegative,
         damping_item: NonNegative,
-        training: Training,
+        training: HeadTraining,
         **settings: Any,
     ) -> None:
         super().__init__(**settings)
@@ -89,6 +89,7 @@ class RatingNetwork(RatingModel):
             seed=self.seed,
             epoch=lambda: self.current_epoch,
             whole_users=self.whole_users,
+            shuffled=self.training_settings.shuffle,
             rank=rank,
             world_size=world_size,
         )

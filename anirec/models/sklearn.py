@@ -8,7 +8,7 @@ import psutil
 import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, issparse
-from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.base import RegressorMixin
 from sklearn.utils import get_tags
 from torch import Tensor, nn
 
@@ -138,7 +138,7 @@ def check_parameters(regressor: Any) -> None:
         UserError: Naming the part and what scikit-learn expects.
     """
     for name, part in {"": regressor, **regressor.get_params()}.items():
-        if isinstance(part, BaseEstimator):
+        if hasattr(part, "_parameter_constraints"):  # an estimator that declares them
             try:
                 part._validate_params()
             except ValueError as error:
