@@ -145,7 +145,7 @@ def expected(value: Any, marks: Sequence[Any]) -> str:
     >>> expected(1, [Interval(ge=0, lt=1)]), expected([], [Len(1)]), expected(1, [Gt(0)])
     ('a number >= 0 and < 1', 'a list of length >= 1', '')
     """
-    single = [m for mark in marks for m in (mark if isinstance(mark, GroupedMetadata) else [mark])]
+    single: list[Any] = [m for mark in marks for m in (mark if isinstance(mark, GroupedMetadata) else [mark])]
     ranges = [(*RANGES[type(m)], getattr(m, fields(m)[0].name)) for m in single if type(m) in RANGES]
     size = len(value) if isinstance(value, list | tuple | dict) else value
     if all(holds(size, limit) for holds, _, limit in ranges):

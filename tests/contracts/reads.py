@@ -40,7 +40,8 @@ def unread(reads: Reads, kinds: tuple[type, ...] = PARTS) -> set[str]:
         for found, names in reads.values()
         if isinstance(found, kinds)
         for setting, attributes in kept(type(found)).items()
-        if not attributes & names and setting not in read_by_trainer()
+        if not attributes & names and setting not in {*read_by_trainer(), "requires"}  # `validate` reads this one
+        if any(getattr(found, attribute, None) is not None for attribute in attributes)  # null: switched off
     }
 
 
