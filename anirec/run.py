@@ -11,8 +11,9 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from pytorch_lightning import seed_everything
 from pytorch_lightning.loggers import Logger
 
-from anirec.composing.composition import plain
+from anirec.composing.composition import first_line, plain
 from anirec.errors import UserError
+from anirec.settings import SettingsError
 from anirec.tracking.callbacks import Stopwatch
 from anirec.tracking.console import CONSOLE, announce
 from anirec.tracking.folders import new_folder, unfinished
@@ -45,7 +46,7 @@ def perform(config: DictConfig, path: Path, *, about: dict[str, Any], told: str)
 def experiment(config: DictConfig, folder: RunFolder, loggers: list[Logger]) -> dict[str, float]:
     """Train, choose the best checkpoint, and measure it; the same for every model. Returns all metrics."""
     seed_everything(config.seed, workers=True, verbose=False)
-    data = build(config.dataset, split=config.split, cache=config.paths.cache)
+    data = build(config.dataset, split=build(config.split), cache=config.paths.cache)
     model = build(config.model)
     evaluation = build(config.metrics)
     stopwatch = Stopwatch()
@@ -78,11 +79,20 @@ def experiment(config: DictConfig, folder: RunFolder, loggers: list[Logger]) -> 
 
 
 def build(node: DictConfig, **supplied: Any) -> Any:
-    """What the node's `_target_` makes of it; an error in there comes out as itself, not wrapped in Hydra's."""
+    """Make what the node's `_target_` names.
+
+    Raises:
+        UserError: A value is out of its range, or another library refuses its arguments; it names the key.
+    """
     try:
         return instantiate(node, **supplied, _convert_="all")
     except InstantiationException as error:
-        raise error.__cause__ or error from None
+        cause, (_, _, key) = error.__cause__ or error, str(error).rpartition("full_key: ")
+        if isinstance(cause, SettingsError):
+            raise UserError("\n".join(f"{key}.{problem}" for problem in cause.problems)) from None
+        if isinstance(cause, UserError) or "call to target 'anirec." in str(error):
+            raise cause from None
+        raise UserError(f"{key}: {first_line(cause)}") from None
 
 
 def other_process() -> bool:

@@ -19,6 +19,7 @@ from anirec.data.sources.source import Source
 from anirec.data.splits import TEST, TRAIN, VAL, Split, check_parts
 from anirec.data.vocabulary import Vocabulary
 from anirec.errors import UserError
+from anirec.settings import Count
 
 
 class RatingData(Data):
@@ -50,8 +51,8 @@ class RatingData(Data):
         *,
         source: Source,
         joined: Mapping[str, Source | None] | None,
-        min_user_ratings: int,
-        min_item_ratings: int,
+        min_user_ratings: Count,
+        min_item_ratings: Count,
         statuses: list[str] | None,
         unrated: Literal["drop", "keep"],
         split: Split,

@@ -5,20 +5,22 @@ A split sees the dataset's row table, sorted by the dataset, and answers with on
 
 import hashlib
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import polars as pl
+from annotated_types import Ge
 from numpy.typing import NDArray
 
 from anirec.data.fingerprint import digest
 from anirec.errors import UserError
+from anirec.settings import Configurable, Count, PositiveInt, PositiveShare, Seed, Share
 
 TRAIN, VAL, TEST = 0, 1, 2
 Parts = NDArray[np.uint8]
 
 
-class Split(ABC):
+class Split(Configurable, ABC):
     """Assigns every row of a table to TRAIN, VAL or TEST.
 
     `requires` names the columns that the dataset must offer; `replicates` names the settings that make several splits
@@ -64,7 +66,7 @@ class Random(Split):
 
     replicates = frozenset({"seed"})
 
-    def __init__(self, *, test: float, val: float, seed: int) -> None:
+    def __init__(self, *, test: PositiveShare, val: Share, seed: Seed) -> None:
         check_shares(test=test, val=val)
         self.test, self.val, self.seed = test, val, seed
 
@@ -85,7 +87,7 @@ class Temporal(Split):
 
     requires = frozenset({"timestamp"})
 
-    def __init__(self, *, test: float, val: float) -> None:
+    def __init__(self, *, test: PositiveShare, val: Share) -> None:
         check_shares(test=test, val=val)
         self.test, self.val = test, val
 
@@ -119,9 +121,9 @@ class KFold(Split):
 
     replicates = frozenset({"fold", "seed"})
 
-    def __init__(self, *, folds: int, fold: int, val: float, seed: int) -> None:
-        if not 0 <= fold < folds or folds < 2:
-            raise UserError(f"split.fold={fold}, split.folds={folds}: expected 0 <= fold < folds and folds >= 2")
+    def __init__(self, *, folds: Annotated[int, Ge(2)], fold: Count, val: Share, seed: Seed) -> None:
+        if fold >= folds:
+            raise UserError(f"split.fold={fold}, split.folds={folds}: expected 0 <= fold < folds")
         check_shares(test=1 / folds, val=val)
         self.folds, self.fold, self.val, self.seed = folds, fold, val, seed
 
@@ -145,9 +147,7 @@ class PerUser(Split):
     requires = frozenset({"user_id"})
     replicates = frozenset({"seed"})
 
-    def __init__(self, *, test: int, val: int, seed: int) -> None:
-        if test < 1 or val < 0:
-            raise UserError(f"split.test={test}, split.val={val}: expected rows per user, test >= 1 and val >= 0")
+    def __init__(self, *, test: PositiveInt, val: Count, seed: Seed) -> None:
         self.test, self.val, self.seed = test, val, seed
 
     def assign(self, rows: pl.DataFrame) -> Parts:
@@ -175,7 +175,7 @@ class WholeItems(Split):
     requires = frozenset({"user_id", "item_id"})
     replicates = frozenset({"seed"})
 
-    def __init__(self, *, test: float, val: float, seed: int) -> None:
+    def __init__(self, *, test: PositiveShare, val: Share, seed: Seed) -> None:
         check_shares(test=test, val=val)
         self.test, self.val, self.seed = test, val, seed
 
@@ -208,5 +208,5 @@ def check_parts(split: Split, sizes: dict[str, int], what: str) -> None:
 
 
 def check_shares(*, test: float, val: float) -> None:
-    if not (0 < test < 1 and 0 <= val < 1 and test + val < 1):
-        raise UserError(f"split.test={test}, split.val={val}: expected shares with 0 < test, 0 <= val, test + val < 1")
+    if test + val >= 1:
+        raise UserError(f"split.test={test}, split.val={val}: expected shares with test + val < 1")

@@ -21,6 +21,7 @@ from anirec.features.images import RULES
 from anirec.features.picture_encoders import PictureRecipe
 from anirec.features.places import Places
 from anirec.features.preprocessing import Preprocessing
+from anirec.settings import PositiveInt
 
 LOG = logging.getLogger(__name__)
 BATCH = 64  # pictures
@@ -51,7 +52,7 @@ class Pictures(Encoded):
         layout: Literal["pasted", "each"],
         output: Literal["pooled", "first_channel", "all"],
         frozen: bool,
-        trained_layers: int | None,
+        trained_layers: PositiveInt | None,
         compile: bool,  # noqa: A002
     ) -> None:
         super().__init__()

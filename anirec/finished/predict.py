@@ -24,7 +24,11 @@ WRITERS = {".csv": pl.DataFrame.write_csv, ".jsonl": pl.DataFrame.write_ndjson, 
 MODEL_CLASS = "anirec.models.base.Model"
 KNN = ("KNNBasic", "KNNWithMeans", "KNNWithZScore", "KNNBaseline")
 ALGORITHMS = ("SVD", "SVDpp", "NMF", "SlopeOne", "CoClustering", "BaselineOnly", "NormalPredictor", *KNN)
-OURS = ("anirec.models.training.Training", "anirec.models.two_part.TwoPart")
+OURS = (
+    "anirec.models.training.HeadTraining",
+    "anirec.models.training.Training",
+    "anirec.models.two_part.TwoPart",
+)
 PARTS = frozenset([*(f"surprise.{name}" for name in ALGORITHMS), *OURS])
 BRANCH = "anirec.features.branch.Branch"
 # Estimators of scikit-learn compute only, too, but for one argument: a folder from which some of them unpickle.

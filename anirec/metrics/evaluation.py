@@ -11,12 +11,12 @@ import polars as pl
 from numpy.typing import NDArray
 from pytorch_lightning import LightningModule, Trainer
 
-from anirec.errors import UserError
 from anirec.metrics.base import Evaluation, check_finite
 from anirec.metrics.evaluated import Ranked, Rows
 from anirec.metrics.top_items import hits, top_items
 from anirec.metrics.training import catalogue, training_counts
 from anirec.metrics.values import list_values, ranking_values, row_values, segment_values
+from anirec.settings import PositiveInt
 
 SAMPLE_SEED = 0
 
@@ -51,15 +51,12 @@ class RatingEvaluation(Evaluation):
         *,
         names: Sequence[str],
         segments: bool,
-        block: int,
+        block: PositiveInt,
         relevant_from: float | None,
-        max_users: int | None,
+        max_users: PositiveInt | None,
         candidates: Literal["all", "cold"],
     ) -> None:
         super().__init__(names=names)
-        for setting, value in {"block": block, "max_users": max_users}.items():
-            if value is not None and value < 1:
-                raise UserError(f"metrics.{setting}={value}: expected a number of users, at least 1.")
         self.segments = segments
         self.block = block
         self.relevant_from = relevant_from
@@ -141,6 +138,20 @@ class RatingEvaluation(Evaluation):
         if self.segments:
             values |= segment_values(self.names, rows, ranked, count_u, count_i)
         return values
+
+
+class RatingErrors(RatingEvaluation):
+    """Rating metrics alone: for models that would take long to rank the whole catalogue.
+
+    Args:
+        names: Metrics of ratings, such as rmse; the first is shown in the progress bar.
+        segments: Whether to add the cold, middle and heavy thirds of users and items.
+    """
+
+    kinds = frozenset({"rating"})
+
+    def __init__(self, *, names: Sequence[str], segments: bool) -> None:
+        super().__init__(names=names, segments=segments, block=1, relevant_from=None, max_users=None, candidates="all")
 
 
 def cold_items(data: Any) -> NDArray[np.int64]:

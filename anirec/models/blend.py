@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from anirec.data.interactions import Interactions, RatingBatch
 from anirec.errors import UserError
 from anirec.models.base import FoldsIn, RatingModel, SelfTaught
+from anirec.settings import PositiveInt
 
 if TYPE_CHECKING:
     from anirec.data.datamodule import RatingData
@@ -31,7 +32,7 @@ class Blend(SelfTaught, RatingModel):
         UserError: A model learns by gradients, or the weights do not fit.
     """
 
-    def __init__(self, *, models: Mapping[str, RatingModel], weights: Mapping[str, float], epochs: int) -> None:
+    def __init__(self, *, models: Mapping[str, RatingModel], weights: Mapping[str, float], epochs: PositiveInt) -> None:
         super().__init__()
         if by_gradient := [name for name, model in models.items() if not isinstance(model, SelfTaught)]:
             raise UserError(f"model.models.{by_gradient[0]} learns by gradients; blend those that do not, such as svd")

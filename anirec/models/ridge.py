@@ -11,9 +11,9 @@ from torch import Tensor
 from anirec.data.titles import TitleBatch
 from anirec.errors import UserError
 from anirec.features.branch import Branch
-from anirec.models.base import at_least
 from anirec.models.closed_form import ClosedForm
 from anirec.models.seen import check_frozen, n_columns, seen
+from anirec.settings import NonNegative, Positive
 
 TOLERANCE = 1e-10  # of the iterative solver; scikit-learn's exact one agrees to 1e-6
 
@@ -35,12 +35,14 @@ class Ridge(ClosedForm):
     scale: Tensor
     intercept: Tensor
 
-    def __init__(self, *, branches: Mapping[str, Branch], alpha: float, weights: Mapping[str, float] | None) -> None:
+    def __init__(
+        self, *, branches: Mapping[str, Branch], alpha: Positive, weights: Mapping[str, NonNegative] | None
+    ) -> None:
         super().__init__(branches=branches)
         check_frozen(branches)
         if unknown := sorted(set(weights or {}) - set(branches)):
             raise UserError(f"model.weights names {', '.join(unknown)}; the branches are {', '.join(branches)}")
-        self.alpha = at_least(1e-12, alpha=alpha)
+        self.alpha = alpha
         self.weights = {name: float((weights or {}).get(name, 1.0)) for name in branches}
 
     def allocate(self) -> None:

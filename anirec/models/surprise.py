@@ -10,6 +10,7 @@ from surprise import AlgoBase, PredictionImpossible, Trainset
 from torch import Tensor
 
 from anirec.data.interactions import RatingBatch
+from anirec.errors import UserError
 from anirec.models.base import RatingModel
 from anirec.models.one_pass import MemoryBased
 
@@ -50,7 +51,10 @@ class SurpriseModel(MemoryBased, RatingModel):
             return
         if not self.has_own_seed:
             self.algorithm.random_state = int(self.seed)
-        self.algorithm.fit(self.trainset())
+        try:
+            self.algorithm.fit(self.trainset())
+        except ValueError as error:
+            raise UserError(f"model.algorithm: {error}") from error
         self.fitted_to = (history.item.clone(), history.rating.clone())
 
     def trainset(self) -> Trainset:

@@ -10,9 +10,10 @@ from scipy.sparse import coo_array, csr_array
 from torch import Tensor
 
 from anirec.data.interactions import Interactions, RatingBatch
-from anirec.models.base import POPULARITY, RatingModel, at_least
+from anirec.models.base import POPULARITY, RatingModel
 from anirec.models.bias import Baseline
 from anirec.models.one_pass import History, MemoryBased
+from anirec.settings import NonNegative, PositiveInt
 
 # Two sparse matrices in buffers: what comes next, by item; and the newest items, by user.
 PARTS = [f"{matrix}_{part}" for matrix in ("next", "newest") for part in ("start", "item", "weight")]
@@ -49,20 +50,20 @@ class Transitions(MemoryBased, RatingModel):
     def __init__(
         self,
         *,
-        window: int,
-        gap_decay: float,
-        shrinkage: float,
-        last: int,
-        decay: float,
-        damping_user: float,
-        damping_item: float,
+        window: PositiveInt,
+        gap_decay: NonNegative,
+        shrinkage: NonNegative,
+        last: PositiveInt,
+        decay: NonNegative,
+        damping_user: NonNegative,
+        damping_item: NonNegative,
     ) -> None:
         super().__init__()
-        self.window, self.last = at_least(1, window=window), at_least(1, last=last)
-        self.gap_decay, self.decay = at_least(0, gap_decay=gap_decay), at_least(0, decay=decay)
-        self.shrinkage = at_least(0, shrinkage=shrinkage)
-        self.damping_user = at_least(0, damping_user=damping_user)
-        self.damping_item = at_least(0, damping_item=damping_item)
+        self.window, self.last = window, last
+        self.gap_decay, self.decay = gap_decay, decay
+        self.shrinkage = shrinkage
+        self.damping_user = damping_user
+        self.damping_item = damping_item
 
     def allocate(self) -> None:
         super().allocate()

@@ -13,9 +13,10 @@ from pytorch_lightning.callbacks import Checkpoint, EarlyStopping, RichProgressB
 from anirec.atomic import replacing
 from anirec.errors import UserError
 from anirec.metrics.names import lower_is_better
+from anirec.settings import Configurable, NonNegative, PositiveInt
 
 
-class LastAndBest(Checkpoint):
+class LastAndBest(Checkpoint, Configurable):
     """Save `last.ckpt` after every epoch, and keep as `best.ckpt` the one that is best by the objective: of
     equal ones the last, as some learn what the objective does not measure.
 
@@ -88,7 +89,7 @@ class LastAndBest(Checkpoint):
         return float(value) if lower_is_better(self.objective) else -float(value)
 
 
-class Patience(EarlyStopping):
+class Patience(EarlyStopping, Configurable):
     """Stop when the objective has not improved for some epochs.
 
     Args:
@@ -97,7 +98,7 @@ class Patience(EarlyStopping):
         min_delta: What counts as an improvement, in the metric's unit.
     """
 
-    def __init__(self, *, objective: str, epochs: int, min_delta: float) -> None:
+    def __init__(self, *, objective: str, epochs: PositiveInt, min_delta: NonNegative) -> None:
         mode = "min" if lower_is_better(objective) else "max"
         super().__init__(monitor=objective, patience=epochs, min_delta=min_delta, mode=mode, verbose=False)
 

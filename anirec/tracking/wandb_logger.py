@@ -11,7 +11,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from anirec.atomic import write_text
 from anirec.errors import UserError
-from anirec.models.base import at_least
+from anirec.settings import Configurable, Count, NonNegative, Positive
 from anirec.tracking import wandb_results as results
 from anirec.tracking.status import status_of
 
@@ -19,7 +19,7 @@ EXIT_CODES = {"finished": 0, "pruned": 0, "interrupted": 130}  # any other way t
 OFFLINE = "or keep the run on this disk: logger.wandb.offline=true"
 
 
-class RunWandbLogger(WandbLogger):
+class RunWandbLogger(WandbLogger, Configurable):
     """A run in W&B: its config and provenance, curves over epochs, and at its end all that the run folder holds.
 
     A resumed run goes on in the same W&B run. In a sweep of W&B's own the agent says which run and project it is.
@@ -49,13 +49,13 @@ class RunWandbLogger(WandbLogger):
         job_type: str,
         tags: list[str],
         figures: bool,
-        log_predictions: int,
+        log_predictions: Count,
         log_model: Literal[False, "best", "last"],
-        init_timeout: float,
-        finish_timeout: float,
+        init_timeout: Positive,
+        finish_timeout: NonNegative,
     ) -> None:
         self.folder, self.metrics, self.figures = Path(folder), metrics, figures
-        self.log_predictions = at_least(0, log_predictions=log_predictions)
+        self.log_predictions = log_predictions
         self.log_model = log_model
         self.init_timeout, self.finish_timeout = init_timeout, finish_timeout
         self.id_file = self.folder / "wandb" / "id.txt"

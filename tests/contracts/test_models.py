@@ -20,6 +20,8 @@ from anirec.data.splits import Random
 from anirec.models.base import FoldsIn, RatingModel, SelfTaught
 from anirec.models.blend import Blend
 
+from .reads import recorded, unread
+
 TASK = "ratings"
 ANY = "popularity"
 SMALL = ["dataset.source.n_users=150", "dataset.source.n_items=60", "dataset.source.ratings_per_user=20"]
@@ -54,6 +56,13 @@ def test_ranks_the_whole_catalogue(model: RatingModel, data: RatingData) -> None
     with torch.no_grad():
         alone = torch.cat([model.score_items(user[None]) for user in users])
     torch.testing.assert_close(scores, alone, rtol=1e-4, atol=1e-4)
+
+
+def test_every_setting_of_the_yaml_is_read(model: RatingModel, data: RatingData) -> None:
+    with torch.no_grad(), recorded(model.reads):
+        model(test_rows(data))
+        model.score_items(torch.tensor([0]))
+    assert unread(model.reads) == set()
 
 
 def test_unknown_ids_get_a_sensible_rating(model: RatingModel, data: RatingData) -> None:

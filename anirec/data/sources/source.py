@@ -8,9 +8,10 @@ from typing import Any, ClassVar
 import polars as pl
 
 from anirec.errors import UserError
+from anirec.settings import Configurable
 
 
-class Source:
+class Source(Configurable):
     """Yields the tidy tables of `anirec.data.tables` that it has; `anirec.data.prepare` checks, caches, reports them.
 
     `columns` are the columns of all its tables, as a literal that can be read without running the module; `version`
