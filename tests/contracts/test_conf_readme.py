@@ -1,4 +1,4 @@
-"""conf/README.md lists every choice with the first comment line of its YAML, and every top-level key with its default."""
+"""conf/README.md lists every choice with the first comment line of its YAML, and every top-level key."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Every `anirec run` and `anirec validate` that a reader is shown composes."""
+"""Every `anirec run` and `anirec validate` in the documents and in the comments of the YAML files composes."""
 
 import re
 import shlex
@@ -11,11 +11,14 @@ from anirec.composing.composition import conf_folder
 from anirec.composing.config import validate
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text()
+DOCUMENTS = [(ROOT / folder / "README.md").read_text() for folder in ("", "conf", "experiments")]
 YAML = [path.read_text() for path in sorted(conf_folder().rglob("*.yaml"))]
 COMMAND = re.compile(r"anirec (?:run|validate) ((?:[^`#\n(]|(?<=\w)\()+)")
-COMMANDS = sorted({found.strip() for text in (README, *YAML) for found in COMMAND.findall(text)})
-# What the reader is about to write, for which see end_to_end/test_newcomer.py; what needs no config.
+REPEATS = re.compile(r"\b(seed|fold)=(\d+)(,\d+)+")  # one of them composes like the others
+COMMANDS = sorted(
+    {REPEATS.sub(r"\1=\2", found.strip()) for text in (*DOCUMENTS, *YAML) for found in COMMAND.findall(text)}
+)
+# end_to_end/test_newcomer.py runs the commands with files of the reader's own; --help needs no config.
 OWN = ("--config-dir mine", "--help")
 
 
