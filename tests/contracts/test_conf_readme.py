@@ -25,8 +25,8 @@ def test_every_group_has_a_section() -> None:
 
 @pytest.mark.parametrize("group", sorted(GROUPS))
 def test_choices_are_listed_with_their_first_line(group: str) -> None:
-    listed = dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", SECTIONS[group], re.MULTILINE))
-    assert listed == {path.stem: first_comment(path) for path in (CONF / group).glob("*.yaml")}
+    rows = [f"| `{path.stem}` | {first_comment(path)} |" for path in sorted((CONF / group).glob("*.yaml"))]
+    assert re.findall(r"^\| `.*$", SECTIONS[group], re.MULTILINE) == rows
 
 
 def test_first_lines_are_sentences() -> None:
