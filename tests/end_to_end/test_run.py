@@ -34,7 +34,7 @@ def test_a_run_leaves_its_folder(anirec: Anirec, tmp_path: Path) -> None:
 def test_the_same_command_gives_the_same_metrics_on_any_number_of_threads(anirec: Anirec, tmp_path: Path) -> None:
     command = ["run", *SMALL, "model=svdpp", "trainer.deterministic=true"]
     for threads in ("1", "2"):
-        anirec(*command, OMP_NUM_THREADS=threads, NUMBA_NUM_THREADS=threads)
+        anirec(*command, cold=True, OMP_NUM_THREADS=threads, NUMBA_NUM_THREADS=threads)
     first, second = runs(tmp_path)
     assert (first / "metrics.json").read_text() == (second / "metrics.json").read_text()
 

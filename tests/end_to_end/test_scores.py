@@ -55,8 +55,8 @@ def run(whole: tuple[Path, str], place: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def variables(place: Path) -> dict[str, str]:
-    """Where things lie; no encoder was ever downloaded."""
-    return {f"ANIREC_{name.upper()}": str(place / name) for name in ("cache", "data")} | {"HF_HOME": str(place / "hub")}
+    """Where things lie."""
+    return {f"ANIREC_{name.upper()}": str(place / name) for name in ("cache", "data")}
 
 
 def runs(place: Path, model: str, dataset: str = "demo_corpus") -> list[Path]:

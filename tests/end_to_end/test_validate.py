@@ -41,6 +41,6 @@ def test_a_sweep_is_checked_as_a_whole(anirec: Anirec) -> None:
 
 
 def test_nothing_heavy_is_imported(anirec: Anirec) -> None:
-    imported = anirec("validate", PYTHONVERBOSE="1").stderr
+    imported = anirec("validate", cold=True, PYTHONVERBOSE="1").stderr
     for package in ("torch", "pytorch_lightning", "sklearn", "pandas", "numba"):
         assert f"import '{package}'" not in imported

@@ -7,11 +7,13 @@ import struct
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 import wandb
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
@@ -27,6 +29,12 @@ from .conftest import SMALL, Anirec, content, runs
 OFFLINE = ["logger=wandb", "logger.wandb.offline=true"]
 HEADER, BLOCK = struct.Struct("<IHB"), 1 << 15  # checksum, length, kind; kinds 2 and 3 begin and continue a record
 FULL, LAST = 1, 4
+
+
+@pytest.fixture
+def anirec(anirec_in: Callable[..., Anirec], tmp_path: Path) -> Anirec:
+    """In processes of their own: W&B starts others, and ends them when Python ends."""
+    return anirec_in(tmp_path, cold=True)
 
 
 def files(run: Path) -> list[Path]:

@@ -105,4 +105,6 @@ def box_of(axes, text):
 
 @pytest.mark.parametrize("n_nodes", [0, 1])
 def test_tiny_trees_are_drawn(n_nodes, saved):
-    saved(tree(full(0).head(n_nodes)))
+    figure = tree(full(0).head(n_nodes))
+    saved(figure)
+    assert [len(axes.patches) for axes in figure.axes] == [n_nodes]
