@@ -26,11 +26,11 @@ demo: setup  ## twelve models on generated ratings, titles and posts, then their
 experiments: setup  ## the published studies, on whatever data is there
 	for study in peerj2025_popularity cs4120_recommendation safebooru_tags anime_alchemy_svd malsugoi; do $(BIN)/anirec study $$study || exit 1; done
 
-test: setup  ## all tests, two at a time
+test: setup  ## all tests, on two cores
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
-test-fast: setup  ## unit tests and doctests that start no other process and take no ten seconds, two at a time
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not slow' tests/unit anirec
+test-fast: setup  ## unit tests and doctests, without those that are slow or read real dumps
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not slow and not real_data' tests/unit anirec
 
 check: setup  ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .

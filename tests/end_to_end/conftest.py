@@ -26,8 +26,8 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def anirec_in(hub: Path) -> Callable[..., Anirec]:
     """`anirec_in(folder, **variables)` gives `anirec(verb, *arguments)`, called there as a user would.
 
-    Commands are forked from one process that has imported the heavy libraries; see processes.py. `cold=True` starts
-    Python anew, for what depends on it: variables that libraries read at import, and which modules are imported at all.
+    Commands are forked from a process that has imported the heavy libraries; see processes.py. `cold=True` starts a new
+    Python, for tests of what is imported, of variables that libraries read at import, or of processes that it starts.
     """
 
     def there(folder: Path, *, cold: bool = False, **always: str) -> Anirec:

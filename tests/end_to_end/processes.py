@@ -1,4 +1,4 @@
-"""Commands as forks of one process that has imported the heavy libraries: each starts at once, as if called anew."""
+"""The command line in a process of its own: forked from one that has imported the heavy libraries, or a new Python."""
 
 import os
 import runpy
@@ -9,15 +9,22 @@ import tempfile
 from multiprocessing import get_context
 from pathlib import Path
 
-# Neither anirec nor polars: its threads would not survive the fork.
+# Imported by multiprocessing's fork server. Neither polars nor anirec, which imports it: polars starts threads, which a
+# fork does not inherit.
 HEAVY = ["torch", "torchvision", "pytorch_lightning", "transformers", "timm", "numba", "matplotlib.pyplot"]
 FORKS = get_context("forkserver")
 FORKS.set_forkserver_preload(HEAVY)
 SECONDS = 300
 
 
+def started(arguments: list[str], folder: Path, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run `python -m anirec` in a folder, with these environment variables and no others."""
+    line = [sys.executable, "-m", "anirec", *arguments]
+    return subprocess.run(line, cwd=folder, env=variables, capture_output=True, text=True, timeout=SECONDS, check=False)
+
+
 def forked(arguments: list[str], folder: Path, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """What `python -m anirec` with these arguments did in that folder, with these environment variables alone."""
+    """Do the same in a fork, in seconds less. Variables that the heavy libraries read at import have no effect."""
     with tempfile.TemporaryDirectory() as place:
         files = [Path(place) / name for name in ("stdout", "stderr")]
         process = FORKS.Process(target=command, args=(arguments, folder, variables, files))
@@ -25,21 +32,12 @@ def forked(arguments: list[str], folder: Path, variables: dict[str, str]) -> sub
         process.join(SECONDS)
         if process.is_alive():
             os.killpg(process.pid, signal.SIGKILL)
-            process.join()
             raise subprocess.TimeoutExpired(arguments, SECONDS, *(path.read_bytes() for path in files))
         return subprocess.CompletedProcess(arguments, process.exitcode, *(path.read_text() for path in files))
 
 
-def started(arguments: list[str], folder: Path, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """The same by a new Python, which imports everything."""
-    line = [sys.executable, "-m", "anirec", *arguments]
-    return subprocess.run(
-        line, cwd=folder, env=variables, capture_output=True, text=True, timeout=SECONDS, check=False
-    )
-
-
 def command(arguments: list[str], folder: Path, variables: dict[str, str], files: list[Path]) -> None:
-    """The command, in a process and a process group of its own."""
+    """What the fork does; it leads a process group of its own."""
     os.setsid()
     for descriptor, path in enumerate(files, start=1):
         with path.open("wb") as file:
