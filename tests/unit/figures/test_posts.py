@@ -5,6 +5,8 @@ import pytest
 
 from anirec.figures.posts import error_by_band, score_histogram
 
+pytestmark = pytest.mark.slow
+
 COUNTS = pl.DataFrame(
     {
         "score": [-13, -8, 0, 1, 15, 16, 17, 40, 250],

@@ -5,6 +5,8 @@ import pytest
 
 from anirec.figures.tags import explained_variance, tag_effects, tag_pairs, ties
 
+pytestmark = pytest.mark.slow
+
 EFFECTS = pl.DataFrame(
     {
         "tag": [f"tag_{i}" for i in range(-20, 21)] + ["unknown"],

@@ -9,6 +9,8 @@ from matplotlib.transforms import Bbox
 
 from anirec.figures.tree import tree
 
+pytestmark = pytest.mark.slow
+
 COLUMNS = {
     "node": pl.Int64,
     "left": pl.Int64,
