@@ -4,10 +4,10 @@ BIN := .venv/bin
 CONSTRAINTS := .ci/constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo experiments test check bench clean
+.PHONY: help setup demo experiments test test-fast check bench clean
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/ready  ## a virtual environment with everything, in .venv (once; downloads about 3 GB)
 
@@ -26,8 +26,11 @@ demo: setup  ## twelve models on generated ratings, titles and posts, then their
 experiments: setup  ## the published studies, on whatever data is there
 	for study in peerj2025_popularity cs4120_recommendation safebooru_tags anime_alchemy_svd malsugoi; do $(BIN)/anirec study $$study || exit 1; done
 
-test: setup  ## all tests, two at a time
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+test: setup  ## all tests, on two cores
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+test-fast: setup  ## unit tests and doctests, without those that are slow or read real dumps
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not slow and not real_data' tests/unit anirec
 
 check: setup  ## format, lint, types, import contracts
 	$(BIN)/ruff format --check .

@@ -4,10 +4,17 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 # One place for the suite's caches, and no network: nothing here may reach for W&B or a model hub.
 os.environ["WANDB_MODE"] = "offline"
 os.environ["HF_HUB_OFFLINE"] = "1"
+# One thread for each worker of pytest-xdist, so that workers do not compete for cores; libraries read this at import.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+settings.register_profile("anirec", max_examples=50, deadline=None)
+settings.load_profile("anirec")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -3,32 +3,39 @@
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from .processes import forked, started
+
 SMALL = ["dataset.source.n_users=200", "dataset.source.n_items=80", "dataset.source.ratings_per_user=20", "trainer=cpu"]
 Anirec = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="session")
-def anirec_in() -> Callable[..., Anirec]:
-    """`anirec_in(folder, **variables)` gives `anirec(verb, *arguments)`, called there as a user would."""
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Hugging Face cache of all commands, in which no encoder was ever downloaded."""
+    os.environ["HF_HUB_CACHE"] = str(tmp_path_factory.mktemp("hub"))
+    return Path(os.environ["HF_HUB_CACHE"])
 
-    def there(folder: Path, **always: str) -> Anirec:
-        def call(*arguments: str, expect: int = 0, **variables: str) -> subprocess.CompletedProcess[str]:
-            done = subprocess.run(
-                [sys.executable, "-m", "anirec", *arguments],
-                cwd=folder,
-                env={**os.environ, **always, **variables},
-                capture_output=True,
-                text=True,
-                timeout=300,
-                check=False,
-            )
+
+@pytest.fixture(scope="session")
+def anirec_in(hub: Path) -> Callable[..., Anirec]:
+    """`anirec_in(folder, **variables)` gives `anirec(verb, *arguments)`, called there as a user would.
+
+    Commands are forked from a process that has imported the heavy libraries; see processes.py. `cold=True` starts a new
+    Python, for tests of what is imported, of variables that libraries read at import, or of processes that it starts.
+    """
+
+    def there(folder: Path, *, cold: bool = False, **always: str) -> Anirec:
+        def call(
+            *arguments: str, expect: int = 0, cold: bool = cold, **variables: str
+        ) -> subprocess.CompletedProcess[str]:
+            start = started if cold else forked
+            done = start([*arguments], folder, {**os.environ, **always, **variables})
             assert done.returncode == expect, done.stderr + done.stdout
             return done
 

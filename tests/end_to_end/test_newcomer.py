@@ -25,7 +25,9 @@ LITTLE = ["trainer=cpu", "dataset.source.n_users=200", "dataset.source.n_items=8
 
 
 @pytest.fixture(scope="module")
-def newcomer(anirec_in: Callable[..., Anirec], tmp_path_factory: pytest.TempPathFactory) -> tuple[Anirec, Path]:
+def newcomer(
+    anirec_in: Callable[..., Anirec], hub: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Anirec, Path]:
     """A folder with the files of the section, a club's ratings, and untrained weights where `hf download` puts them."""
     folder = tmp_path_factory.mktemp("newcomer ü")
     for block in BLOCK.findall(SECTION):
@@ -37,12 +39,12 @@ def newcomer(anirec_in: Callable[..., Anirec], tmp_path_factory: pytest.TempPath
     for file, rows in CLUB.items():
         (folder / "club" / file).write_text(rows)
     (name,) = re.findall(r"hf download (\S+?)`", SECTION)
-    cache = folder / "hub" / f"models--{name.replace('/', '--')}"
+    cache = hub / f"models--{name.replace('/', '--')}"
     (cache / "refs").mkdir(parents=True)
     (cache / "refs" / "main").write_text("0" * 40)
     network = timm.create_model(name.removeprefix("timm/"), pretrained=False)
     timm.models.save_for_hf(network, str(cache / "snapshots" / ("0" * 40)), safe_serialization=True)
-    return anirec_in(folder, HF_HUB_CACHE=str(folder / "hub"), HF_HUB_OFFLINE="1"), folder
+    return anirec_in(folder), folder
 
 
 def test_section_has_all_commands_and_files() -> None:

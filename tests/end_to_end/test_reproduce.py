@@ -1,3 +1,5 @@
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -5,9 +7,17 @@ import pytest
 from .conftest import SMALL, Anirec, content, runs
 
 
+@pytest.fixture(scope="module")
+def trained(anirec_in: Callable[..., Anirec], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one run, to be copied."""
+    folder = tmp_path_factory.mktemp("reproduce")
+    anirec_in(folder)("run", *SMALL, "model=svd", "metrics=ratings_only", "tags=[mine]", "logger=tensorboard")
+    return folder
+
+
 @pytest.fixture
-def run(anirec: Anirec, tmp_path: Path) -> Path:
-    anirec("run", *SMALL, "model=svd", "metrics=ratings_only", "tags=[mine]", "logger=tensorboard")
+def run(trained: Path, tmp_path: Path) -> Path:
+    shutil.copytree(trained / "outputs", tmp_path / "outputs")
     return runs(tmp_path)[0]
 
 

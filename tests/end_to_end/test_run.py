@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import polars as pl
+import pytest
 
 from .conftest import SMALL, Anirec, content, runs
 
@@ -31,10 +32,11 @@ def test_a_run_leaves_its_folder(anirec: Anirec, tmp_path: Path) -> None:
     assert history["epoch"].to_list() == [0]
 
 
+@pytest.mark.slow
 def test_the_same_command_gives_the_same_metrics_on_any_number_of_threads(anirec: Anirec, tmp_path: Path) -> None:
     command = ["run", *SMALL, "model=svdpp", "trainer.deterministic=true"]
     for threads in ("1", "2"):
-        anirec(*command, OMP_NUM_THREADS=threads, NUMBA_NUM_THREADS=threads)
+        anirec(*command, cold=True, OMP_NUM_THREADS=threads, NUMBA_NUM_THREADS=threads)
     first, second = runs(tmp_path)
     assert (first / "metrics.json").read_text() == (second / "metrics.json").read_text()
 
@@ -63,6 +65,7 @@ def test_a_failing_job_spoils_no_other(anirec: Anirec, tmp_path: Path) -> None:
     assert "on purpose" in table
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_numbers_of_one(anirec: Anirec, tmp_path: Path) -> None:
     models = ("popularity", "item_knn")
     for model in models:
@@ -74,6 +77,7 @@ def test_two_processes_give_the_numbers_of_one(anirec: Anirec, tmp_path: Path) -
         assert all(abs(one[name] - two[name]) < 1e-9 for name in one), model
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_where_it_was(anirec: Anirec, tmp_path: Path) -> None:
     command = ["run", *SMALL, "model=svd", "model.epochs=60"]
     anirec(*command)

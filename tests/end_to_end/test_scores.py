@@ -55,8 +55,8 @@ def run(whole: tuple[Path, str], place: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def variables(place: Path) -> dict[str, str]:
-    """Where things lie; no encoder was ever downloaded."""
-    return {f"ANIREC_{name.upper()}": str(place / name) for name in ("cache", "data")} | {"HF_HOME": str(place / "hub")}
+    """Where things lie."""
+    return {f"ANIREC_{name.upper()}": str(place / name) for name in ("cache", "data")}
 
 
 def runs(place: Path, model: str, dataset: str = "demo_corpus") -> list[Path]:
@@ -99,6 +99,7 @@ def test_a_run_leaves_its_folder(whole: tuple[Path, str]) -> None:
     assert "best reachable rmse on this data" in told
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_as_if_nothing_had_been(anirec: Anirec, whole: tuple[Path, str], place: Path) -> None:
     """Dropout included: the same chances are drawn."""
     undisturbed, _ = whole
@@ -117,6 +118,7 @@ def test_a_killed_run_goes_on_as_if_nothing_had_been(anirec: Anirec, whole: tupl
     assert content(killed, "metrics.json") == content(undisturbed, "metrics.json")
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_numbers_of_one(anirec: Anirec, place: Path) -> None:
     """And beside it in the multirun, a model whose encoder is not there, which says what fetches it."""
     told = anirec("run", "-m", *SMALL, "encoders=own", "model=tfidf_ridge,bert", expect=1).stderr

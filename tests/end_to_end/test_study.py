@@ -30,6 +30,7 @@ def mine(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_study_leaves_its_figures_beside_the_published(anirec: Anirec, tmp_path: Path, mine: Path) -> None:
     done = anirec("study", "mine", ANIREC_DATA=str(tmp_path))
     assert "generated data" in done.stdout
@@ -45,6 +46,7 @@ def test_a_study_leaves_its_figures_beside_the_published(anirec: Anirec, tmp_pat
     assert len(list(tmp_path.glob("outputs/demo_ratings/*/*"))) == 2
 
 
+@pytest.mark.slow
 def test_a_command_that_fails_does_not_end_the_others(anirec: Anirec, tmp_path: Path, mine: Path) -> None:
     failing = "commands: [model=surprise_svd model.algorithm.n_factors=-1, "
     (mine / "study.yaml").write_text(YAML.replace("commands: [", failing))

@@ -72,7 +72,8 @@ def test_jobs_elsewhere(launcher: str, anirec: Anirec, sweep: list[str], tmp_pat
     package, settings = LAUNCHERS[launcher]
     pytest.importorskip(package)
     told = anirec(
-        *sweep, f"hydra/launcher={launcher}", *settings, "model.fate=null,fail", expect=1, **{MARK: str(tmp_path)}
+        *(*sweep, f"hydra/launcher={launcher}", *settings, "model.fate=null,fail"),
+        **{"cold": True, "expect": 1, MARK: str(tmp_path)},
     ).stderr
     assert "1 of 2 jobs finished" in told
     assert "RuntimeError: it was to be" in told.partition("1 of 2 jobs finished")[2]
@@ -85,7 +86,7 @@ def test_jobs_elsewhere(launcher: str, anirec: Anirec, sweep: list[str], tmp_pat
 @pytest.mark.slow
 def test_a_killed_worker_is_told(anirec: Anirec, sweep: list[str]) -> None:
     launcher = ["hydra/launcher=local", "hydra.launcher.n_jobs=2"]
-    told = anirec(*sweep, *launcher, "model.fate=die,sleep", expect=1).stderr
+    told = anirec(*sweep, *launcher, "model.fate=die,sleep", cold=True, expect=1).stderr
     assert "Traceback" not in told
     assert "UserWarning" not in told
     assert "sweep.skip_done=true" in told

@@ -1,6 +1,19 @@
 """Mistakes are told before any work, all at once, with the nearest right name."""
 
+import subprocess
+import sysconfig
+from pathlib import Path
+
 from .conftest import Anirec
+
+
+def test_the_installed_script(tmp_path: Path) -> None:
+    """`anirec` itself, in the environment's folder of scripts, as the shell finds it."""
+    line = [Path(sysconfig.get_path("scripts")) / "anirec", "validate", "model=popularty"]
+    done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "did you mean popularity?" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_every_problem_at_once(anirec: Anirec) -> None:
@@ -66,6 +79,6 @@ def test_a_sweep_is_checked_as_a_whole(anirec: Anirec) -> None:
 
 
 def test_nothing_heavy_is_imported(anirec: Anirec) -> None:
-    imported = anirec("validate", PYTHONVERBOSE="1").stderr
+    imported = anirec("validate", cold=True, PYTHONVERBOSE="1").stderr
     for package in ("torch", "pytorch_lightning", "sklearn", "pandas", "numba"):
         assert f"import '{package}'" not in imported

@@ -7,11 +7,13 @@ import struct
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 import wandb
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
@@ -27,6 +29,12 @@ from .conftest import SMALL, Anirec, content, runs
 OFFLINE = ["logger=wandb", "logger.wandb.offline=true"]
 HEADER, BLOCK = struct.Struct("<IHB"), 1 << 15  # checksum, length, kind; kinds 2 and 3 begin and continue a record
 FULL, LAST = 1, 4
+
+
+@pytest.fixture
+def anirec(anirec_in: Callable[..., Anirec], tmp_path: Path) -> Anirec:
+    """In processes of their own: W&B starts others, and ends them when Python ends."""
+    return anirec_in(tmp_path, cold=True)
 
 
 def files(run: Path) -> list[Path]:
@@ -146,6 +154,7 @@ def test_the_jobs_of_a_sweep_are_a_group_of_runs_with_figures(anirec: Anirec, tm
     assert "tfidf_ridge" in begun[1].tags
 
 
+@pytest.mark.slow
 def test_a_killed_run_leaves_nobody_and_goes_on_as_the_same_run(anirec: Anirec, tmp_path: Path) -> None:
     command = ["run", *SMALL, "model=svd", "model.epochs=300", "metrics=ratings_only", *OFFLINE]
     process = subprocess.Popen([sys.executable, "-m", "anirec", *command], cwd=tmp_path, stderr=subprocess.DEVNULL)
@@ -189,6 +198,7 @@ def test_a_pruned_trial_is_tagged_and_is_no_failure(tmp_path: Path) -> None:
     assert of_kind(path, "exit")[0].exit_code == 0
 
 
+@pytest.mark.slow
 def test_without_a_login_or_a_server_nothing_is_trained_and_nobody_is_asked(anirec: Anirec, tmp_path: Path) -> None:
     online = {"HOME": str(tmp_path), "WANDB_MODE": "online", "WANDB_HTTP_TIMEOUT": "2"}
     nobody = {"WANDB_API_KEY": "0" * 40, "WANDB_BASE_URL": "http://127.0.0.1:9"}

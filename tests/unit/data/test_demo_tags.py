@@ -15,6 +15,8 @@ from anirec.data.sources.demo_tags import DemoTags
 from anirec.data.tag_rows import TagRows
 from anirec.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 SETTINGS: dict[str, Any] = {"n_posts": 100_000, "n_tags": 1500, "n_groups": 40, "signal": 0.15, "seed": 0}
 SMALL = SETTINGS | {"n_posts": 30_000}
 

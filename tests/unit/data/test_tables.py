@@ -12,6 +12,7 @@ def test_a_table_that_keeps_the_declaration_passes() -> None:
     )
     check(rows, INTERACTIONS, "interactions")
     check_values(rows.lazy(), INTERACTIONS, "interactions")
+    assert ordered(rows, INTERACTIONS).equals(rows)
 
 
 def test_all_breaches_are_reported_at_once() -> None:

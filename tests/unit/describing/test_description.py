@@ -14,6 +14,8 @@ from anirec.data.sources.mal_2020 import ITEMS
 from anirec.describing.description import show_description
 from anirec.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 N = 60
 NAME = "mal_2020"
 LOOSE = "dataset.cleaning.min_synopsis_words=2"

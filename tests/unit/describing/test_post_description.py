@@ -11,6 +11,8 @@ from anirec.composing.config import validate
 from anirec.describing.description import show_description
 from anirec.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 SMALL = [
     *("dataset.source.n_posts=3000", "dataset.source.n_tags=80", "dataset.source.n_groups=3"),
     *("dataset.sampling.zeros=800", "dataset.tags.min_posts=40"),

@@ -13,6 +13,8 @@ from anirec.features.counts import Counts
 from anirec.features.tabular import Tabular
 from tests.unit.features.conftest import CPU, pictures, text, tfidf
 
+pytestmark = pytest.mark.slow
+
 BRANCHES: dict[str, Callable[[], Branch]] = {
     "tiny": text,
     "tiny, each description": lambda: text(column="descriptions", join=False),

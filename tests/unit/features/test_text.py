@@ -12,6 +12,8 @@ from anirec.errors import UserError
 from anirec.features.encoders import packaged
 from tests.unit.features.conftest import CPU
 
+pytestmark = pytest.mark.slow
+
 MINILM: dict[str, Any] = {"encoder": "minilm", "frozen": True, "max_tokens": 64}
 
 

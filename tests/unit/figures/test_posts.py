@@ -5,6 +5,8 @@ import pytest
 
 from anirec.figures.posts import error_by_band, score_histogram
 
+pytestmark = pytest.mark.slow
+
 COUNTS = pl.DataFrame(
     {
         "score": [-13, -8, 0, 1, 15, 16, 17, 40, 250],
@@ -62,7 +64,10 @@ def test_each_predictor_is_a_line_over_the_bands():
 
 @pytest.mark.parametrize("n", [0, 1, 2])
 def test_tiny_tables_are_drawn(n, saved):
-    saved(score_histogram(COUNTS.head(n)))
+    histogram, errors = score_histogram(COUNTS.head(n)), error_by_band(ERRORS.head(n))
+    saved(histogram)
     saved(score_histogram(COUNTS.head(n).select("score")))
-    saved(error_by_band(ERRORS.head(n)))
+    saved(errors)
     saved(error_by_band(ERRORS.head(n).select("band", "n", "median")))
+    assert sum(bars(histogram.axes[0])["population"].values()) == COUNTS.head(n)["population"].sum()
+    assert list(errors.axes[0].get_lines()[0].get_ydata()) == ERRORS.head(n)["model"].to_list()

@@ -9,6 +9,8 @@ from matplotlib.transforms import Bbox
 
 from anirec.figures.tree import tree
 
+pytestmark = pytest.mark.slow
+
 COLUMNS = {
     "node": pl.Int64,
     "left": pl.Int64,
@@ -105,4 +107,6 @@ def box_of(axes, text):
 
 @pytest.mark.parametrize("n_nodes", [0, 1])
 def test_tiny_trees_are_drawn(n_nodes, saved):
-    saved(tree(full(0).head(n_nodes)))
+    figure = tree(full(0).head(n_nodes))
+    saved(figure)
+    assert [len(axes.patches) for axes in figure.axes] == [n_nodes]

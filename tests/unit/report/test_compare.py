@@ -156,4 +156,4 @@ def test_markdown_has_the_tables_with_the_best_in_bold(write_run: WriteRun, tmp_
 
 def test_starts_without_torch() -> None:
     code = "import sys, anirec.report.compare; sys.exit('torch' in sys.modules or 'pytorch_lightning' in sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True)
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

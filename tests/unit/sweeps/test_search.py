@@ -81,12 +81,14 @@ def test_a_run_before_the_median_goes_on(study: Study, run: Callable[..., Prune]
 
 
 @pytest.mark.parametrize("settings", [{"enabled": False}, {"trials": 3}, {"epochs": 2}])
-def test_a_run_is_given_time(run: Callable[..., Prune], settings: dict[str, Any]) -> None:
+def test_a_run_is_given_time(study: Study, run: Callable[..., Prune], settings: dict[str, Any]) -> None:
     epoch(run(**settings), 0, 0.9)
+    assert again(study).trials[2].user_attrs == {"run": "data/model/third"}
 
 
-def test_the_last_epoch_ends_nothing(run: Callable[..., Prune]) -> None:
+def test_the_last_epoch_ends_nothing(study: Study, run: Callable[..., Prune]) -> None:
     epoch(run(), 4, 0.9)
+    assert again(study).trials[2].user_attrs == {"run": "data/model/third"}
 
 
 def test_a_run_of_no_study_is_left_alone(tmp_path: Path) -> None:
