@@ -16,7 +16,7 @@ from anirec.composing.composition import conf_folder, first_line, nearest, not_y
 from anirec.composing.definitions import UnknownTargetError
 from anirec.composing.signature import Signature, attribute, signature
 from anirec.errors import UserError
-from anirec.metrics.names import MetricName, misplaced, problem_with
+from anirec.metrics.names import MetricName, has_direction, misplaced, objectives, problem_with
 
 SELECT = ("best", "refit")
 # What the run itself hands to a node's target, beside what its YAML says.
@@ -58,8 +58,17 @@ def keys(content: dict[str, Any]) -> Iterator[str]:
         default = top_level().get(key)
         if key not in top_level():
             yield f"{key}: nothing reads this key{nearest(key, list(top_level()))} There are: {', '.join(top_level())}"
+        elif key == "objective":
+            if not (value is None or isinstance(value, str) or is_names(value)):
+                yield f"objective={value!r}: expected a metric, a list of different metrics, or null"
         elif default is not None and value is not None and type(value) is not type(default):
             yield f"{key}={value!r}: expected {type(default).__name__}, not {type(value).__name__}"
+
+
+def is_names(value: Any) -> bool:
+    """Whether the value is a list of different names."""
+    is_list = isinstance(value, list) and all(isinstance(name, str) for name in value)
+    return is_list and 0 < len(value) == len(set(value))
 
 
 def targets(content: dict[str, Any]) -> Iterator[str]:
@@ -189,7 +198,7 @@ def splitting(content: dict[str, Any]) -> Iterator[str]:
 
 
 def measures(content: dict[str, Any]) -> Iterator[str]:
-    """Metrics that do not exist, and an objective that is no validation metric of this run."""
+    """Metrics that do not exist, and objectives that are no validation metrics of this run."""
     names = content["metrics"].get("names", [])
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         yield f"metrics.names={names!r}: expected a list of metrics, such as [rmse, ndcg@10]"
@@ -199,16 +208,19 @@ def measures(content: dict[str, Any]) -> Iterator[str]:
         if problem := problem_with(name) or (misplaced(name, kinds) if kinds else ""):
             yield f"metrics.names: {name}: {problem}"
     objective = content["objective"]
-    if not isinstance(objective, str):
-        return  # null: nothing is chosen by; another type is told elsewhere
+    if not (isinstance(objective, str) or is_names(objective)):
+        return  # null: nothing is chosen by; `keys` reports other types
     allowed = [f"val/{name}" for name in names]
-    if MetricName.parse(objective).split == "test":
-        yield f"objective={objective}: choosing by the test set would spoil it; choose one of {', '.join(allowed)}"
-    elif objective not in allowed:
-        close = nearest(objective, allowed)
-        yield f"objective={objective}: this run does not measure it{close} It measures: {', '.join(allowed)}"
-    elif content["split"].get("val") == 0:
-        yield f"objective={objective}: split.val=0 leaves nothing to validate on; set objective=null, or split.val > 0"
+    for name in objectives(objective):
+        if MetricName.parse(name).split == "test":
+            yield f"objective={name}: choosing by the test set would spoil it; choose one of {', '.join(allowed)}"
+        elif name not in allowed:
+            close = nearest(name, allowed)
+            yield f"objective={name}: this run does not measure it{close} It measures: {', '.join(allowed)}"
+        elif not has_direction(name):
+            yield f"objective={name}: neither direction is better, so that nothing can be chosen by it"
+        elif content["split"].get("val") == 0:
+            yield f"objective={name}: split.val=0 leaves nothing to validate on; set objective=null, or split.val > 0"
 
 
 def selecting(content: dict[str, Any]) -> Iterator[str]:
@@ -220,5 +232,7 @@ def selecting(content: dict[str, Any]) -> Iterator[str]:
         yield f"select={select}: there is no such way{nearest(str(select), SELECT)} There are: best, refit, null"
     elif content["objective"] is None:
         yield f"select={select}: without an objective there is nothing to choose by; set objective=val/…"
+    elif len(objectives(content["objective"])) > 1 and "search" not in content:  # a search shows its Pareto front
+        yield f"select={select}: several objectives may disagree; set select=null, then anirec select SWEEP --metric val/…"
     elif select == "refit" and "val" not in content["split"]:
         yield f"select=refit: split {short(content['split'])} has no share for validation (val) to train on"

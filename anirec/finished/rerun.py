@@ -103,7 +103,7 @@ def perform_again(config: DictConfig, path: Path, run: Run, *, told: str, **said
         **{key: run.provenance.get(key) for key in KEPT},
         "sweep": None,
         "tags": list(config.get("tags") or []),
-        "objective": config.objective,
+        "objective": plain(config, resolve=False)["objective"],
         "config_hash": config_hash(config),
         **said,
     }
