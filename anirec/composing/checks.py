@@ -233,6 +233,6 @@ def selecting(content: dict[str, Any]) -> Iterator[str]:
     elif content["objective"] is None:
         yield f"select={select}: without an objective there is nothing to choose by; set objective=val/…"
     elif len(objectives(content["objective"])) > 1 and "search" not in content:  # a search shows its Pareto front
-        yield f"select={select}: several objectives may disagree; set select=null, then anirec select SWEEP --metric val/…"
+        yield f"select={select}: several objectives have no common best; set select=null, then select --metric val/…"
     elif select == "refit" and "val" not in content["split"]:
         yield f"select=refit: split {short(content['split'])} has no share for validation (val) to train on"

@@ -1,12 +1,13 @@
 """Searches: Optuna proposes trials, Hydra's launcher runs each as a job, and the study keeps what came of it.
 
-A search has a folder: `study.db`, which is Optuna's, a link to the run of each finished or pruned trial, and `best.json`:
+A search has a folder: `study.db`, which is Optuna's, a link to the run of each finished or pruned trial, and
+`best.json`:
 
-    {"objective": "val/rmse", "of": 20, "trial": 7, "value": 1.13, "params": {"model.lr": 0.02}, "run": "../../mal_2016/…"}
+    {"objective": "val/rmse", "of": 20, "trial": 7, "value": 1.13, "params": {"model.lr": 0.02}, "run": "../../…"}
 
 With several objectives, it lists the trials of the Pareto front:
 
-    {"objective": ["val/rmse", "val/coverage@10"], "of": 20, "front": [{"trial": 7, "values": {"val/rmse": 1.13, …}, …}]}
+    {"objective": ["val/rmse", "val/coverage@10"], "of": 20, "front": [{"trial": 7, "values": {…}, …}, …]}
 """
 
 import json
@@ -92,6 +93,7 @@ def begin(config: DictConfig, folder: Path, drawn: Space) -> optuna.Study:
         load_if_exists=True,
     )
     take_over(study, identity(config))
+    study.set_metric_names(objectives(config.objective))  # what the dashboard calls them
     begun = study.get_trials(deepcopy=False)
     sampler = config.search.sampler
     if "seed" in sampler:
@@ -156,7 +158,7 @@ def close_killed(study: optuna.Study, folder: Path) -> None:
         if trial.state == TrialState.RUNNING:
             study.tell(trial.number, state=TrialState.FAIL)
             study.enqueue_trial(
-                trial.params, user_attrs={key: trial.user_attrs[key] for key in trial.user_attrs if key == DEFAULTS}
+                trial.params, {key: trial.user_attrs[key] for key in trial.user_attrs if key == DEFAULTS}
             )
         if trial.state not in ENDED:
             link(folder, trial).unlink(missing_ok=True)
