@@ -100,8 +100,10 @@ def distribution(key: str, text: str) -> "BaseDistribution":
 
 def ends_of_range(swept: Any) -> tuple[Any, Any, dict[str, Any]]:
     """Lowest and highest value of Hydra's `range(…)`, which leaves its end out, and the step between them."""
-    values = sorted(swept.range())
-    return (values[0], values[-1], {"step": abs(swept.step)}) if values else (swept.start, swept.stop, {})
+    values, step = sorted(swept.range()), abs(swept.step)
+    if not values:
+        return swept.start, swept.stop, {}
+    return values[0], round(values[0] + (len(values) - 1) * step, 12), {"step": step}  # without the error of a sum
 
 
 def defaults(config: DictConfig, space: Mapping[str, "BaseDistribution"]) -> tuple[dict[str, Any], list[str]]:
