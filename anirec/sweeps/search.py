@@ -1,19 +1,12 @@
 """Searches: Optuna proposes trials, Hydra's launcher runs each as a job, and the study keeps what came of it.
 
 A search has a folder: `study.db`, which is Optuna's, a link to the run of each finished or pruned trial, and
-`best.json`:
-
-    {"objective": "val/rmse", "of": 20, "trial": 7, "value": 1.13, "params": {"model.lr": 0.02}, "run": "../../…"}
-
-With several objectives, it lists the trials of the Pareto front:
-
-    {"objective": ["val/rmse", "val/coverage@10"], "of": 20, "front": [{"trial": 7, "values": {…}, …}, …]}
+`best.json` (see `anirec.sweeps.found`).
 """
 
 import json
 import os
 import platform
-import threading
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -24,25 +17,19 @@ from filelock import BaseFileLock, FileLock, Timeout
 from hydra.plugins.launcher import Launcher
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from optuna.distributions import BaseDistribution
-from optuna.trial import FrozenTrial, Trial, TrialState
+from optuna.trial import TrialState
 from rich.markup import escape
-from rich.table import Table
 
 from anirec.atomic import write_text
 from anirec.composing.composition import not_yet_run, pin, plain
 from anirec.composing.space import defaults, distribution, fixed, space, unsearchable
 from anirec.errors import UserError
 from anirec.metrics.names import lower_is_better, objectives
-from anirec.report.settings import brief, deciding, differing, flat, told
-from anirec.tracking.console import CONSOLE, show_failure, shown
-from anirec.tracking.folders import status_of
+from anirec.report.settings import deciding, differing, flat
+from anirec.sweeps.found import show_found
+from anirec.sweeps.trials import DEFAULTS, ENDED, EXHAUSTED, Space, Workers, link
+from anirec.tracking.console import CONSOLE, shown
 from anirec.tracking.pruning import storage
-
-EXHAUSTED = "exhausted"  # an attribute of the study: its sampler has tried every combination
-DEFAULTS = "defaults"  # an attribute of the trial that has the config's own values
-ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
-Space = dict[str, BaseDistribution]
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
@@ -162,163 +149,3 @@ def close_killed(study: optuna.Study, folder: Path) -> None:
             )
         if trial.state not in ENDED:
             link(folder, trial).unlink(missing_ok=True)
-
-
-def link(folder: Path, trial: Trial | FrozenTrial) -> Path:
-    """Where a job of that number links its run."""
-    return folder / f"{trial.number:04d}"
-
-
-class Workers:
-    """Threads that each ask the study for a trial, launch it as one job, and tell the study what came of it.
-
-    A thread asks again as soon as its own job has ended, so that its next trial is drawn from all that ended so far.
-
-    Args:
-        study: Asked and told by one thread at a time.
-        space: What it draws from, by key.
-        folder: Of the search.
-        launcher: Starts a process for each job; with one worker, any launcher.
-        overrides: What all trials share.
-    """
-
-    def __init__(
-        self, study: optuna.Study, space: Space, folder: Path, launcher: Launcher, overrides: list[str]
-    ) -> None:
-        self.study, self.space, self.folder, self.launcher = study, space, folder, launcher
-        self.overrides = overrides
-        self.lock, self.n_left = threading.Lock(), 0
-        self.error: BaseException | None = None
-
-    def run(self, n_trials: int, *, at_once: int) -> None:
-        """Run so many trials, failed ones included.
-
-        Raises:
-            Exception: The launcher could not start a job.
-        """
-        self.n_left = n_trials
-        if at_once == 1:  # in this thread: a job in this process may need signals
-            self.work()
-            return
-        if hasattr(self.launcher, "ray_cfg") and n_trials:  # its own check is not for threads
-            from hydra_plugins.hydra_ray_launcher._launcher_util import start_ray
-
-            start_ray(self.launcher.ray_cfg.init)
-        threads = [threading.Thread(target=self.guarded, daemon=True) for _ in range(at_once)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        if self.error:
-            raise self.error
-
-    def guarded(self) -> None:
-        """Work; an error ends the search when the other threads' jobs have ended."""
-        try:
-            self.work()
-        except BaseException as error:
-            self.error, self.n_left = error, 0
-
-    def work(self) -> None:
-        """Run trials until none is left."""
-        while trial := self.ask():
-            values = self.launch(trial)
-            with self.lock:
-                self.tell(trial, values)
-
-    def ask(self) -> Trial | None:
-        """The next trial; None if there have been enough."""
-        with self.lock:
-            if self.n_left <= 0:
-                return None
-            self.n_left -= 1
-            return self.study.ask(self.space)
-
-    def launch(self, trial: Trial) -> list[float] | None:
-        """The objectives of the trial's run; None if it failed or was pruned."""
-        overrides = [*self.overrides, *(f"{key}={value}" for key, value in trial.params.items())]
-        try:
-            (job,) = self.launcher.launch([overrides], initial_job_idx=trial.number)
-        except Exception as error:
-            if not link(self.folder, trial).exists():  # the job did not begin: no other will
-                self.study.tell(trial, state=TrialState.FAIL)
-                raise
-            show_failure(None, error)
-            return None
-        return job.return_value
-
-    def tell(self, trial: Trial, values: list[float] | None) -> None:
-        """Record the trial as complete, pruned or failed."""
-        is_pruned = values is None and status_of(link(self.folder, trial))["state"] == "pruned"
-        state = TrialState.PRUNED if is_pruned else TrialState.FAIL if values is None else TrialState.COMPLETE
-        try:
-            self.study.tell(trial, values, state)
-        except RuntimeError:  # of a grid sampler that has no combination left; the trial is recorded
-            self.study.set_user_attr(EXHAUSTED, True)
-            self.n_left = 0
-
-
-def show_found(study: optuna.Study, folder: Path, names: list[str]) -> None:
-    """Print the best trial, or the Pareto front, against the defaults, and write `best.json`."""
-    trials = study.get_trials(deepcopy=False)
-    n = {state: sum(trial.state == state for trial in trials) for state in (*ENDED, TrialState.FAIL)}
-    if not n[TrialState.COMPLETE]:
-        CONSOLE.print("No trial finished.")
-        return
-    others = "".join(f", {n[state]} {word}" for state, word in OTHERS.items() if n[state])
-    best = study.best_trials
-    content: dict[str, Any] = {"objective": names if len(names) > 1 else names[0], "of": n[TrialState.COMPLETE]}
-    records = [record(trial, folder, names) for trial in best]
-    content |= {"front": records} if len(names) > 1 else records[0]
-    write_text(folder / "best.json", json.dumps(content, indent=2) + "\n")
-    counted = f"of {n[TrialState.COMPLETE]} trials{others}"
-    if len(names) > 1:
-        CONSOLE.print(
-            f"[bold]Pareto front[/] {counted}: {len(best)} that no other beats in one without losing in another"
-        )
-        CONSOLE.print(front_table(best, names))
-    else:
-        CONSOLE.print(f"[bold]best[/] {counted}: trial {best[0].number}, {escape(settings_of(best[0]))}")
-        CONSOLE.print(f"  {escape(shown(link(folder, best[0]).resolve()))}")
-    CONSOLE.print(against_defaults(trials, best, names))
-
-
-OTHERS = {TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
-
-
-def record(trial: FrozenTrial, folder: Path, names: list[str]) -> dict[str, Any]:
-    """What `best.json` says of a trial."""
-    run = os.path.relpath(link(folder, trial).resolve(), folder)
-    values = {"value": trial.values[0]} if len(names) == 1 else {"values": dict(zip(names, trial.values, strict=True))}
-    return {"trial": trial.number, **values, "params": trial.params, "run": run}
-
-
-def settings_of(trial: FrozenTrial) -> str:
-    return " ".join(f"{told(key)}={brief(value)}" for key, value in trial.params.items())
-
-
-def front_table(trials: list[FrozenTrial], names: list[str]) -> Table:
-    """Sorted by the first objective, best first."""
-    arrows = ["↓" if lower_is_better(name) else "↑" for name in names]
-    table = Table(
-        "trial", *(f"{name} {arrow}" for name, arrow in zip(names, arrows, strict=True)), "settings", box=None
-    )
-    sign = 1 if lower_is_better(names[0]) else -1
-    for trial in sorted(trials, key=lambda trial: sign * trial.values[0]):
-        label = f"{trial.number}{' (defaults)' if trial.user_attrs.get(DEFAULTS) else ''}"
-        table.add_row(label, *(f"{value:.4f}" for value in trial.values), escape(settings_of(trial)))
-    return table
-
-
-def against_defaults(trials: list[FrozenTrial], best: list[FrozenTrial], names: list[str]) -> str:
-    """One line: what the search gained over the trial with the config's own values."""
-    first = next((t for t in reversed(trials) if t.user_attrs.get(DEFAULTS) and t.state == TrialState.COMPLETE), None)
-    if first is None:
-        return "The trial with the defaults did not finish: there is nothing to compare the search with."
-    measured = ", ".join(f"{name} {value:.4f}" for name, value in zip(names, first.values, strict=True))
-    of_defaults = f"The defaults (trial {first.number}): {measured}"
-    if len(names) > 1:
-        return f"{of_defaults}; {'on the front' if first in best else 'not on the front'}."
-    if first.values == best[0].values:
-        return f"{of_defaults}; no trial was better."
-    return f"{of_defaults}; the best, trial {best[0].number}: {best[0].values[0]:.4f}."

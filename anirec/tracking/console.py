@@ -50,9 +50,9 @@ def show_result(
 ) -> None:
     """Validation and test side by side; one line for a job of many. Segments are in metrics.json."""
     if not in_full:
-        names = [name.partition("/")[2] for name in objectives or ["test/rmse"]]
-        shown_first = [f"{split}/{name}" for name in names for split in ("val", "test")]
-        CONSOLE.print("  " + "  ".join(f"{name} {metrics[name]:.4f}" for name in shown_first if name in metrics))
+        shorts = [name.partition("/")[2] for name in objectives or ["test/rmse"]]
+        both = [f"{split}/{short}" for short in shorts for split in ("val", "test")]
+        CONSOLE.print("  " + "  ".join(f"{name} {metrics[name]:.4f}" for name in both if name in metrics))
         return
     table = Table("metric", "val", "test", box=None, pad_edge=False)
     names = dict.fromkeys(name.partition("/")[2] for name in metrics if name.count("/") == 1)
