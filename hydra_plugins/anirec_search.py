@@ -22,10 +22,9 @@ class SearchSweeper(Sweeper):
         self.params = params
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        self.config = config
         self.parts: dict[str, Any] = {"hydra_context": hydra_context, "task_function": task_function, "config": config}
 
     def sweep(self, arguments: list[str]) -> None:
         from anirec.sweeps.search import search
 
-        search(self.config, launcher=lambda: Plugins.instance().instantiate_launcher(**self.parts))
+        search(self.parts["config"], launcher=lambda: Plugins.instance().instantiate_launcher(**self.parts))

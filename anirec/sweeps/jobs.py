@@ -12,7 +12,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from anirec.composing.composition import config_hash, plain
+from anirec.composing.composition import plain
+from anirec.composing.identity import Identity, identity_of
 from anirec.errors import UserError
 from anirec.metrics.names import objectives
 from anirec.run import other_process, perform, run_path
@@ -41,15 +42,16 @@ def job(config: DictConfig) -> list[float] | None:
         if config.select and not (sweep or other_process() or AGENT in os.environ):
             raise UserError(f"select={config.select} chooses among the jobs of a sweep: add -m, or leave it out.")
         folder = place(config, chosen)
-        done = finished(folder, config_hash(config)) if config.sweep.skip_done else None
-        path = done or run_path(config, folder)
+        identity = identity_of(config)
+        done = finished(folder, identity.run, tested=not config.select) if config.sweep.skip_done else None
+        path = done or run_path(config, folder, identity.run)
         if sweep and not other_process():
             join(path, sweep, chosen.job.num)
         if done:
             announce(done, f"done before, {told}")
             metrics = json.loads((done / "metrics.json").read_text())
         else:
-            run = perform(config, path, identity=identity(config, chosen), told=told)
+            run = perform(config, path, about=about(config, chosen, identity), told=told)
             metrics = run.metrics
             show_result(metrics, objectives=objectives(config.objective), in_full=not sweep, findings=run.findings)
     except Pruned as pruned:
@@ -76,8 +78,8 @@ def place(config: DictConfig, chosen: HydraConf) -> Path:
     return Path(config.paths.outputs).resolve() / chosen.runtime.choices["dataset"] / chosen.runtime.choices["model"]
 
 
-def identity(config: DictConfig, chosen: HydraConf) -> dict[str, Any]:
-    """What provenance says of a run before it has begun."""
+def about(config: DictConfig, chosen: HydraConf, identity: Identity) -> dict[str, Any]:
+    """What provenance says of a run before it begins."""
     return {
         **{group: chosen.runtime.choices[group] for group in ("dataset", "model", "trainer")},
         "seed": config.seed,
@@ -85,7 +87,7 @@ def identity(config: DictConfig, chosen: HydraConf) -> dict[str, Any]:
         "tags": list(config.tags),
         "objective": plain(config, resolve=False)["objective"],
         "overrides": typed(chosen),
-        "config_hash": config_hash(config),
+        "identity": identity.record(),
         "choices": {name: choice for name, choice in chosen.runtime.choices.items() if not name.startswith("hydra/")},
     }
 

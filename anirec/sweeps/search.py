@@ -21,11 +21,12 @@ from optuna.trial import TrialState
 from rich.markup import escape
 
 from anirec.atomic import write_text
-from anirec.composing.composition import not_yet_run, pin, plain
+from anirec.composing.composition import pin, plain
+from anirec.composing.identity import identity_of
 from anirec.composing.space import defaults, distribution, fixed, space, unsearchable
 from anirec.errors import UserError
 from anirec.metrics.names import lower_is_better, objectives
-from anirec.report.settings import deciding, differing, flat
+from anirec.report.settings import differing
 from anirec.sweeps.found import show_found
 from anirec.sweeps.trials import DEFAULTS, ENDED, EXHAUSTED, Space, Workers, link
 from anirec.tracking.console import CONSOLE, shown
@@ -102,7 +103,8 @@ def varied(config: DictConfig) -> dict[str, str]:
 def identity(config: DictConfig) -> dict[str, Any]:
     """What all trials share, and what they vary: `{"model.epochs": 20, "model.lr": "interval(0.01,0.1)"}`."""
     ours = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-    return {**dict(flat(deciding(plain(not_yet_run(ours))))), **varied(config)}
+    found = identity_of(ours)
+    return {**found.settings, **found.replicate, **varied(config)}
 
 
 def take_over(study: optuna.Study, wanted: dict[str, Any]) -> None:
