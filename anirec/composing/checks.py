@@ -15,14 +15,14 @@ from anirec.composing.definitions import UnknownTargetError
 from anirec.composing.identity import nodes
 from anirec.composing.signature import Signature, attribute, signature
 from anirec.errors import UserError
-from anirec.metrics.names import MetricName, misplaced, problem_with
+from anirec.metrics.names import MetricName, has_direction, misplaced, objectives, problem_with
 from anirec.settings import Seed, SettingsError, problems, text
 
 SELECT = ("best", "refit")
 # Keys at the top that are no groups; what the others hold is checked with its target.
 TOP: dict[str, Any] = {
     "seed": Seed,
-    "objective": str | None,
+    "objective": str | list[str] | None,
     "resume": bool,
     "tags": list[str | float],
     "select": str | None,
@@ -180,7 +180,7 @@ def splitting(content: dict[str, Any]) -> Iterator[str]:
 
 
 def measures(content: dict[str, Any]) -> Iterator[str]:
-    """Metrics that do not exist, and an objective that is no validation metric of this run."""
+    """Metrics that do not exist, and objectives that are no validation metrics of this run."""
     names = content["metrics"].get("names", [])
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         yield f"metrics.names={names!r}: expected a list of metrics, such as [rmse, ndcg@10]"
@@ -190,16 +190,21 @@ def measures(content: dict[str, Any]) -> Iterator[str]:
         if problem := problem_with(name) or (misplaced(name, kinds) if kinds else ""):
             yield f"metrics.names: {name}: {problem}"
     objective = content["objective"]
-    if not isinstance(objective, str):
-        return  # null: nothing is chosen by; another type is told elsewhere
-    allowed = [f"val/{name}" for name in names]
-    if MetricName.parse(objective).split == "test":
-        yield f"objective={objective}: choosing by the test set would spoil it; choose one of {', '.join(allowed)}"
-    elif objective not in allowed:
-        close = nearest(objective, allowed)
-        yield f"objective={objective}: this run does not measure it{close} It measures: {', '.join(allowed)}"
-    elif content["split"].get("val") == 0:
-        yield f"objective={objective}: split.val=0 leaves nothing to validate on; set objective=null, or split.val > 0"
+    if list(problems("objective", objective, TOP["objective"])):
+        return  # `keys` reports it
+    chosen_by, allowed = objectives(objective), [f"val/{name}" for name in names]
+    if objective is not None and not 0 < len(chosen_by) == len(set(chosen_by)):
+        yield f"objective={objective}: expected a metric, a list of different metrics, or null"
+    for name in chosen_by:
+        if MetricName.parse(name).split == "test":
+            yield f"objective={name}: choosing by the test set would spoil it; choose one of {', '.join(allowed)}"
+        elif name not in allowed:
+            close = nearest(name, allowed)
+            yield f"objective={name}: this run does not measure it{close} It measures: {', '.join(allowed)}"
+        elif not has_direction(name):
+            yield f"objective={name}: neither direction is better, so that nothing can be chosen by it"
+        elif content["split"].get("val") == 0:
+            yield f"objective={name}: split.val=0 leaves nothing to validate on; set objective=null, or split.val > 0"
 
 
 def selecting(content: dict[str, Any]) -> Iterator[str]:
@@ -211,5 +216,7 @@ def selecting(content: dict[str, Any]) -> Iterator[str]:
         yield f"select={select}: there is no such way{nearest(str(select), SELECT)} There are: best, refit, null"
     elif content["objective"] is None:
         yield f"select={select}: without an objective there is nothing to choose by; set objective=val/…"
+    elif isinstance(content["objective"], list) and "search" not in content:  # a search shows its Pareto front
+        yield f"select={select}: several objectives have no common best; set select=null, then select --metric val/…"
     elif select == "refit" and "val" not in content["split"]:
         yield f"select=refit: split {short(content['split'])} has no share for validation (val) to train on"

@@ -11,10 +11,13 @@ import platformdirs
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from anirec.metrics.names import objectives
+
 # conf/hydra/launcher/ray.yaml fills in the plugin's choice of that name, on purpose.
 warnings.filterwarnings("ignore", "(?s).*hydra/launcher/ray' is validated against ConfigStore schema")
 OmegaConf.register_new_resolver("user_cache", lambda: platformdirs.user_cache_dir("anirec"), replace=True)
 OmegaConf.register_new_resolver("process_id", os.getpid, replace=True)
+OmegaConf.register_new_resolver("first", lambda objective: next(iter(objectives(objective)), None), replace=True)
 
 
 def conf_folder() -> Path:

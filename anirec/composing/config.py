@@ -62,7 +62,7 @@ def search_of(overrides: list[str]) -> DictConfig | None:
         config = compose("config", overrides, return_hydra_config=True)
     except COMPOSITION_ERRORS:
         return None
-    return config if "Optuna" in config.hydra.sweeper._target_ else None
+    return config if "search" in config else None
 
 
 def unchoosable(overrides: Sequence[str], search_path: Sequence[str]) -> list[str]:

@@ -90,7 +90,7 @@ def perform_again(config: DictConfig, path: Path, run: Run, *, identity: Identit
         **{key: run.provenance.get(key) for key in KEPT},
         "sweep": None,
         "tags": list(config.get("tags") or []),
-        "objective": config.objective,
+        "objective": plain(config, resolve=False)["objective"],
         "identity": identity.record(),
         **said,
     }

@@ -51,6 +51,15 @@ class MetricName:
         return DECLARED.get(self.metric)
 
 
+def objectives(objective: str | Iterable[str] | None) -> list[str]:
+    """Return the metrics that a config's `objective` names, the one that chooses checkpoints first.
+
+    >>> objectives("val/rmse"), objectives(["val/rmse", "val/coverage@10"]), objectives(None)
+    (['val/rmse'], ['val/rmse', 'val/coverage@10'], [])
+    """
+    return [objective] if isinstance(objective, str) else list(objective or [])
+
+
 def lower_is_better(name: str) -> bool:
     """The direction of any logged name. What is not declared is better higher, unless called a loss, error or width.
 

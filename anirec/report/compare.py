@@ -9,9 +9,11 @@ from rich.text import Text
 
 from anirec.errors import UserError
 from anirec.metrics.names import MetricName, has_direction, lower_is_better
+from anirec.report import cells
 from anirec.report.groups import Family, families, unlike_splits
 from anirec.report.leaderboard import Leaderboard, frame, leaderboard, metric_names
 from anirec.report.pairs_table import print_pairs, quick_verdict
+from anirec.report.pareto import searched
 from anirec.report.runs import Run, read_runs
 from anirec.report.tables import markdown_table, terminal_table
 
@@ -32,7 +34,8 @@ def compare(
 
     Args:
         paths: Run folders, or folders of them.
-        metric: What to sort by, as logged: test/rmse, test/ndcg@10. None for test/rmse, or else the first there is.
+        metric: What to sort by, as logged: test/rmse, test/ndcg@10. None for test/rmse, or else the first of the
+            test set, or of validation where a sweep tested no run.
         csv: Gets every metric of every group in full precision, with deviations and intervals.
         markdown: Gets the tables.
         pairs: Whether to test every two groups of a table against each other, which may take a minute.
@@ -77,7 +80,8 @@ def chosen_metric(metric: str | None, runs: list[Run]) -> str:
     if metric in names:
         return metric
     if metric is None and names:
-        return DEFAULT if DEFAULT in names else next((name for name in names if name.startswith("test/")), names[0])
+        ranked = [DEFAULT, *(name for split in ("test/", "val/") for name in names if name.startswith(split)), *names]
+        return next(name for name in ranked if name in names)
     near = difflib.get_close_matches(metric or "", names, n=3)
     hint = f" Did you mean {' or '.join(near)}?" if near else ""
     parsed = [MetricName.parse(name) for name in names if not name.startswith("floor/")]
@@ -93,6 +97,12 @@ def print_boards(console: Console, boards: list[Leaderboard], verdicts: list[str
         console.print(terminal_table(board, console.width))
         if verdict:
             console.print(Text(f"\n{verdict}"))
+        names, found = searched(board)
+        if names:
+            console.print(Text(f"\nPareto front of {', '.join(names)}:"))
+        for row in found:
+            values = ", ".join(cells.number(row.mean[name], cells.decimals([row.mean[name]])) for name in names)
+            console.print(Text(f"  {row.group.label}: {values}"), soft_wrap=True)
     rows = [row for board in boards for row in board.rows]
     notes = ["Bold: best. Interval: bootstrap over users, else clusters of titles, else rows."]
     if any(row.std for row in rows):

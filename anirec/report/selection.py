@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from anirec.errors import UserError
-from anirec.metrics.names import MetricName, has_direction, lower_is_better
+from anirec.metrics.names import MetricName, has_direction, lower_is_better, objectives
 from anirec.report import cells
 from anirec.report.groups import Group, families
 from anirec.report.leaderboard import Row, leaderboard, metric_names
@@ -76,14 +76,16 @@ def choice(runs: Sequence[Run], metric: str | None = None) -> Choice:
 
 
 def shared_objective(runs: Sequence[Run]) -> str:
-    objectives = list(dict.fromkeys(run.config.get("objective") for run in runs))
-    if len(objectives) > 1:
-        raise UserError(
-            f"The runs have different objectives ({', '.join(map(str, objectives))}): choose with --metric."
-        )
-    if objectives[0] is None:
+    found = list(dict.fromkeys(tuple(objectives(run.config.get("objective"))) for run in runs))
+    if len(found) > 1:
+        names = ", ".join("+".join(names) or "None" for names in found)
+        raise UserError(f"The runs have different objectives ({names}): choose with --metric.")
+    if not found[0]:
         raise UserError("The runs have no objective: choose with --metric val/…")
-    return str(objectives[0])
+    if len(found[0]) > 1:
+        names = ", ".join(found[0])
+        raise UserError(f"The runs have several objectives ({names}): choose by one, such as --metric {found[0][0]}")
+    return found[0][0]
 
 
 def check_metric(metric: str, runs: Sequence[Run]) -> None:

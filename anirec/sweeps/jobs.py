@@ -12,22 +12,23 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from anirec.composing.composition import plain
 from anirec.composing.identity import Identity, identity_of
 from anirec.errors import UserError
+from anirec.metrics.names import objectives
 from anirec.run import other_process, perform, run_path
 from anirec.sweeps.worker import end_with_sweep
 from anirec.tracking.console import CONSOLE, announce, quiet, show_failure, show_result, show_sweep
 from anirec.tracking.folders import Pruned, finished, join
 
-FIRST_JOB = "ANIREC_FIRST_JOB"  # tells a job of a search how many trials there were before the command's first
 AGENT = "WANDB_SWEEP_ID"  # this is a job of W&B's sweep: `anirec select` chooses when it is over
 INTERRUPTED = 130
 
 
-def job(config: DictConfig) -> float | None:
+def job(config: DictConfig) -> list[float] | None:
     """One job of Hydra's. A failure is recorded and shown; in a multirun the other jobs go on.
 
-    Returns the objective, for searches: None if the job failed, or what it measured is no number.
+    Returns the objectives, for searches: None if the job failed, was pruned, or measured what is no number.
     """
     quiet()
     end_with_sweep()
@@ -45,17 +46,17 @@ def job(config: DictConfig) -> float | None:
         done = finished(folder, identity.run, tested=not config.select) if config.sweep.skip_done else None
         path = done or run_path(config, folder, identity.run)
         if sweep and not other_process():
-            join(path, sweep, chosen.job.num + int(os.environ.get(FIRST_JOB, "0")))
+            join(path, sweep, chosen.job.num)
         if done:
             announce(done, f"done before, {told}")
             metrics = json.loads((done / "metrics.json").read_text())
         else:
             run = perform(config, path, about=about(config, chosen, identity), told=told)
             metrics = run.metrics
-            show_result(metrics, objective=config.objective, in_full=not sweep, findings=run.findings)
+            show_result(metrics, objectives=objectives(config.objective), in_full=not sweep, findings=run.findings)
     except Pruned as pruned:
         CONSOLE.print(f"  {pruned}")
-        return pruned.value
+        return None
     except (KeyboardInterrupt, SystemExit):  # Lightning turns the first into the second
         CONSOLE.print("stopped by hand; the same command with resume=true goes on from the last checkpoint")
         if sweep:
@@ -68,8 +69,8 @@ def job(config: DictConfig) -> float | None:
         if sweep:
             return None
         sys.exit(1)
-    value = metrics.get(config.objective, nan) if config.objective else nan
-    return value if isfinite(value) else None
+    values = [metrics.get(name, nan) for name in objectives(config.objective)]
+    return values if values and all(map(isfinite, values)) else None
 
 
 def place(config: DictConfig, chosen: HydraConf) -> Path:
@@ -84,7 +85,7 @@ def about(config: DictConfig, chosen: HydraConf, identity: Identity) -> dict[str
         "seed": config.seed,
         "sweep": Path(chosen.sweep.dir).name if chosen.mode == RunMode.MULTIRUN else None,
         "tags": list(config.tags),
-        "objective": config.objective,
+        "objective": plain(config, resolve=False)["objective"],
         "overrides": typed(chosen),
         "identity": identity.record(),
         "choices": {name: choice for name, choice in chosen.runtime.choices.items() if not name.startswith("hydra/")},

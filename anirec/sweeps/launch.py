@@ -12,12 +12,13 @@ from omegaconf import DictConfig
 
 from anirec.atomic import write_text
 from anirec.composing.composition import conf_folder, pin
+from anirec.errors import UserError
 from anirec.sweeps.worker import begin_sweep, end_with_sweep
 
 PLACES = ("ANIREC_DATA", "ANIREC_CACHE")
 
 
-def job(config: DictConfig) -> float | None:
+def job(config: DictConfig) -> list[float] | None:
     """What Hydra and its launchers call for each job."""
     from anirec.sweeps import jobs
 
@@ -45,11 +46,17 @@ class SweepEnd(Callback):
         os.environ["HYDRA_FULL_ERROR"] = "1"  # errors of sweeper and launcher come out as themselves
 
     def on_multirun_end(self, config: DictConfig, **kwargs: object) -> None:
-        from anirec.tracking.console import show_failure, show_sweep
+        from rich.markup import escape
+
+        from anirec.metrics.names import objectives
+        from anirec.tracking.console import CONSOLE, show_failure, show_sweep, shown
 
         sweep = Path(config.hydra.sweep.dir)
         failed = show_sweep(sweep) > 0
-        if config.select:
+        several = len(objectives(config.objective)) > 1
+        if config.select and several:  # `validate` lets only a search come here: it has shown its Pareto front
+            CONSOLE.print(f"To test one of them: [bold]anirec select {escape(shown(sweep))} --metric val/…[/]")
+        elif config.select:
             from anirec.sweeps.select import select
 
             try:
@@ -69,7 +76,7 @@ def main(arguments: list[str]) -> None:
     try:
         hydra.main(config_path=str(conf_folder()), config_name="config", version_base="1.3")(job)()
     except Exception as error:
-        if SweepEnd.config is None:
+        if SweepEnd.config is None or isinstance(error, UserError):  # of a search that cannot begin
             raise
         broken_off(Path(SweepEnd.config.hydra.sweep.dir), error)
         sys.exit(1)

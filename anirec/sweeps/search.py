@@ -1,105 +1,103 @@
-"""Optuna searches: a study begun, or gone on with; in the end, what was best.
+"""Searches: Optuna proposes trials, Hydra's launcher runs each as a job, and the study keeps what came of it.
 
-A study is a folder: `study.db`, which is Optuna's, a link to the run of every trial that came to a result, and
-`best.json`. A trial that was ended early counts as one with the result that it had by then, marked `pruned`.
+A search has a folder: `study.db`, which is Optuna's, a link to the run of each finished or pruned trial, and
+`best.json` (see `anirec.sweeps.found`).
 """
 
 import json
-import logging
 import os
 import platform
-import sys
+import warnings
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any
 
 import optuna
 from filelock import BaseFileLock, FileLock, Timeout
-from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, OmegaConf, open_dict
-from optuna.trial import FrozenTrial, TrialState
+from hydra.plugins.launcher import Launcher
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from optuna.trial import TrialState
 from rich.markup import escape
 
 from anirec.atomic import write_text
-from anirec.composing.composition import pin
+from anirec.composing.composition import pin, plain
 from anirec.composing.identity import identity_of
-from anirec.composing.space import space, unsearchable
+from anirec.composing.space import defaults, distribution, fixed, space, unsearchable
 from anirec.errors import UserError
-from anirec.metrics.names import lower_is_better
-from anirec.report.settings import brief, differing, told
-from anirec.sweeps.jobs import FIRST_JOB
-from anirec.tracking.console import CONSOLE, show_failure, shown
+from anirec.metrics.names import lower_is_better, objectives
+from anirec.report.settings import differing
+from anirec.sweeps.found import show_found
+from anirec.sweeps.trials import DEFAULTS, ENDED, EXHAUSTED, Space, Workers, link
+from anirec.tracking.console import CONSOLE, shown
 from anirec.tracking.pruning import storage
 
-EXIT_USAGE = 2
-optuna.logging.set_verbosity(optuna.logging.ERROR)
-logging.getLogger("hydra_plugins.hydra_optuna_sweeper").setLevel(
-    logging.CRITICAL
-)  # the end tells of failures, in words
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
 
 
-class Search(Callback):
-    """What Hydra calls before the first trial, and after the last.
+def search(config: DictConfig, *, launcher: Callable[[], Launcher]) -> None:
+    """Start or continue the study of a config, run the trials that it still needs, and print what was found.
 
-    Hydra makes a warning of an error here; a search would then go on without its study.
-    """
-
-    lock: ClassVar[BaseFileLock | None] = None  # not the instance's, which goes to jobs in other processes
-
-    def on_multirun_start(self, config: DictConfig, **kwargs: object) -> None:
-        try:
-            prepare(config)
-        except Exception as error:
-            show_failure(None, error)
-            sys.exit(EXIT_USAGE)
-
-    def on_multirun_end(self, config: DictConfig, **kwargs: object) -> None:
-        try:
-            show_best(Path(config.hydra.sweep.dir), objective=config.objective)
-        except Exception as error:
-            show_failure(None, error)
-            sys.exit(1)
-
-
-def prepare(config: DictConfig) -> None:
-    """Begin the study, or go on with it, and tell the sweeper what is left to do.
+    Args:
+        config: Of the multirun, with Hydra's part.
+        launcher: Makes the configured launcher.
 
     Raises:
-        UserError: There is no objective, or a setting that no search can work with; or the study is another's, or at
-            work.
+        UserError: The config cannot be searched, another process works on the study, or it searched something else.
     """
-    if config.objective is None:
+    names = objectives(config.objective)
+    if not names:
         raise UserError("objective=null: a search needs a validation metric to choose by")
     if problems := unsearchable(config, varied(config)):
         raise UserError("\n".join(problems))
     choices = config.hydra.runtime.choices
-    folder = Path(config.paths.outputs).resolve() / "studies"
+    folder = Path(config.paths.outputs).resolve() / "searches"
     folder /= str(config.search.study or f"{choices['dataset']}_{choices['model']}")
     folder.mkdir(parents=True, exist_ok=True)
-    Search.lock = hold(folder)  # before there is a database: two that make it at once spoil it
+    drawn = {key: distribution(key, text) for key, text in varied(config).items()}
+    with hold(folder):  # before there is a database: two processes that create it at the same time spoil it
+        study = begin(config, folder, drawn)
+        n_ended = len(study.get_trials(deepcopy=False, states=ENDED))
+        n_left = 0 if study.user_attrs.get(EXHAUSTED) else max(0, config.search.n_trials - n_ended)
+        progress = f"{n_ended} of {config.search.n_trials} trials done, {n_left} to go"
+        CONSOLE.print(f"[bold]search[/] {escape(shown(folder))}: {progress}")
+        if len(names) > 1:
+            CONSOLE.print(f"{len(names)} objectives: no trial is pruned; {names[0]} chooses checkpoints.")
+        pin(config, "hydra.sweep.dir", folder)
+        if config.search.at_once > 1 and config.hydra.launcher.get("n_jobs") == -1:
+            config.hydra.launcher.n_jobs = config.search.at_once  # joblib: one process for each trial
+        overrides = fixed(config.hydra.overrides.task)
+        Workers(study, drawn, folder, launcher(), overrides).run(n_left, at_once=config.search.at_once)
+        show_found(study, folder, names)
+
+
+def begin(config: DictConfig, folder: Path, drawn: Space) -> optuna.Study:
+    """Create or load the study. A new one starts with the config's own values; trials of a killed search run again."""
     study = optuna.create_study(
         storage=storage(folder),
         study_name=folder.name,
-        direction="minimize" if lower_is_better(config.objective) else "maximize",
+        directions=["minimize" if lower_is_better(name) else "maximize" for name in objectives(config.objective)],
         load_if_exists=True,
     )
     take_over(study, identity(config))
+    study.set_metric_names(objectives(config.objective))  # what the dashboard calls them
+    begun = study.get_trials(deepcopy=False)
+    sampler = config.search.sampler
+    if "seed" in sampler:
+        sampler = {**plain(sampler), "seed": config.search.seed + len(begun)}  # else it repeats its first draws
+    study.sampler = instantiate(sampler)
+    if not begun:
+        values, notes = defaults(config, drawn)
+        for note in notes:
+            CONSOLE.print(escape(note))
+        study.enqueue_trial(values, user_attrs={DEFAULTS: True})
     close_killed(study, folder)
-    begun = len(study.get_trials(deepcopy=False))
-    ended = len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
-    left = max(0, config.search.n_trials - ended)
-    CONSOLE.print(
-        f"[bold]study[/] {escape(shown(folder))}: {ended} of {config.search.n_trials} trials done, {left} to go"
-    )
-    if config.search.at_once == 1 and left > 1 and choices["hydra/launcher"] not in ("basic", None):
-        CONSOLE.print("One trial at a time; search.at_once=4 keeps four processes at work.")
-    pin(config, "hydra.sweep.dir", folder)
-    pin(config, f"hydra.job.env_set.{FIRST_JOB}", begun)
-    sweeper = config.hydra.sweeper
-    with open_dict(sweeper):
-        sweeper.storage, sweeper.study_name, sweeper.n_trials = storage(folder), folder.name, left
-        sweeper.direction = study.direction.name.lower()
-        if "seed" in sweeper.sampler:
-            sweeper.sampler.seed = config.search.seed + begun  # not the proposals of the beginning again
+    return study
+
+
+def varied(config: DictConfig) -> dict[str, str]:
+    return space(config.hydra.sweeper.params or {}, config.hydra.overrides.task)
 
 
 def identity(config: DictConfig) -> dict[str, Any]:
@@ -107,26 +105,6 @@ def identity(config: DictConfig) -> dict[str, Any]:
     ours = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     found = identity_of(ours)
     return {**found.settings, **found.replicate, **varied(config)}
-
-
-def varied(config: DictConfig) -> dict[str, str]:
-    return space(config.hydra.sweeper.params or {}, config.hydra.overrides.task)
-
-
-def hold(folder: Path) -> BaseFileLock:
-    """Keep other processes from a study until the lock is released, or this process is gone.
-
-    Raises:
-        UserError: Another process is at work on it.
-    """
-    lock, holder = FileLock(folder / ".lock", blocking=False), folder / ".process"
-    try:
-        lock.acquire()
-    except Timeout:
-        who = holder.read_text() if holder.exists() else "Another process"
-        raise UserError(f"{who} is at work on the study {folder.name}.") from None
-    write_text(holder, f"Process {os.getpid()} on {platform.node()}")
-    return lock
 
 
 def take_over(study: optuna.Study, wanted: dict[str, Any]) -> None:
@@ -139,40 +117,37 @@ def take_over(study: optuna.Study, wanted: dict[str, Any]) -> None:
     wanted = json.loads(json.dumps(wanted, default=str))
     if begun is not None and (keys := differing([begun, wanted])):
         lines = [f"  {key}: {begun.get(key, 'not there')} then, {wanted.get(key, 'not there')} now" for key in keys]
-        told = "\n".join([f"The study {study.study_name} searched something else:", *lines])
-        raise UserError(f"{told}\nGive this one another name, search.study=NAME, or move that one's folder away.")
+        message = "\n".join([f"The study {study.study_name} searched something else:", *lines])
+        raise UserError(f"{message}\nGive this one another name, search.study=NAME, or move that one's folder away.")
     study.set_user_attr("identity", wanted)
 
 
+def hold(folder: Path) -> BaseFileLock:
+    """Keep other processes from a study until the lock is released, or this process ends.
+
+    Raises:
+        UserError: Another process works on it.
+    """
+    lock, holder = FileLock(folder / ".lock", blocking=False), folder / ".process"
+    try:
+        lock.acquire()
+    except Timeout:
+        who = holder.read_text() if holder.exists() else "Another process"
+        raise UserError(f"{who} is at work on the study {folder.name}.") from None
+    write_text(holder, f"Process {os.getpid()} on {platform.node()}")
+    return lock
+
+
 def close_killed(study: optuna.Study, folder: Path) -> None:
-    """Give up trials whose process was killed; they, and those that failed, no longer belong to the study's runs."""
+    """Mark trials whose process was killed as failed, and enqueue their values again; unlink the runs of failed ones.
+
+    The lock says that nobody works on the study, so that a running trial is one of a killed process.
+    """
     for trial in study.get_trials(deepcopy=False):
         if trial.state == TrialState.RUNNING:
             study.tell(trial.number, state=TrialState.FAIL)
-        if trial.state != TrialState.COMPLETE:
-            (folder / f"{trial.number:04d}").unlink(missing_ok=True)
-
-
-def show_best(folder: Path, *, objective: str) -> None:
-    """The best trial in three lines, and in `best.json`."""
-    study = optuna.load_study(study_name=folder.name, storage=storage(folder))
-    ended = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    best = best_of(ended, minimize=lower_is_better(objective))
-    if best is None:
-        CONSOLE.print("No trial came to a result.")
-        return
-    run = (folder / f"{best.number:04d}").resolve()
-    settings = " ".join(f"{told(key)}={brief(value)}" for key, value in best.params.items())
-    CONSOLE.print(f"[bold]best of {len(ended)}[/] trial {best.number}: {objective} {best.value:.4f}")
-    CONSOLE.print(f"  {escape(settings)}")
-    CONSOLE.print(f"  {escape(shown(run))}")
-    content: dict[str, Any] = {"objective": objective, "value": best.value, "of": len(ended), "trial": best.number}
-    content |= {"params": best.params, "run": os.path.relpath(run, folder)}
-    write_text(folder / "best.json", json.dumps(content, indent=2) + "\n")
-
-
-def best_of(trials: list[FrozenTrial], *, minimize: bool) -> FrozenTrial | None:
-    """Of those that ran to their end."""
-    sign = 1 if minimize else -1
-    whole = [trial for trial in trials if not trial.user_attrs.get("pruned")]
-    return min(whole, key=lambda trial: sign * cast(float, trial.value), default=None)
+            study.enqueue_trial(
+                trial.params, {key: trial.user_attrs[key] for key in trial.user_attrs if key == DEFAULTS}
+            )
+        if trial.state not in ENDED:
+            link(folder, trial).unlink(missing_ok=True)

@@ -13,6 +13,7 @@ from anirec.composing.identity import identity_of
 from anirec.errors import UserError
 from anirec.finished.rerun import config_of, epochs_of, perform_again
 from anirec.finished.trust import CHECKPOINTS
+from anirec.metrics.names import objectives
 from anirec.report.runs import Run, read_run
 from anirec.tracking.callbacks import LastAndBest
 from anirec.tracking.folders import new_folder
@@ -45,10 +46,11 @@ def measured(run: Run, *, trust: bool, console: Console) -> Run:
     done = perform_again(config, aside, run, identity=identity_of(config), told="test")
     if done.provenance["split"]["fingerprint"] != run.split["fingerprint"]:
         raise UserError(f"{run.folder}: the data, or how they are split, are not what it was trained on; not tested.")
-    before, now = (metrics[run.config["objective"]] for metrics in (run.metrics, done.metrics))
-    if not np.isclose(before, now, rtol=1e-6):
-        told = f"{run.config['objective']} was {before}, and is {now} when measured again: this device or code differs."
-        console.print(Text(told, style="yellow"))
+    for name in objectives(run.config["objective"]):
+        before, now = (metrics[name] for metrics in (run.metrics, done.metrics))
+        if not np.isclose(before, now, rtol=1e-6):
+            told = f"{name} was {before}, and is {now} when measured again: this device or code differs."
+            console.print(Text(told, style="yellow"))
     results = [
         path for path in aside.rglob("*") if path.is_file() and path.relative_to(aside).parts[0] not in NOT_MOVED
     ]

@@ -45,13 +45,14 @@ def announce(path: Path, what: str) -> None:
 
 
 @rank_zero_only
-def show_result(metrics: Mapping[str, float], *, objective: str | None, in_full: bool, findings: Sequence[str]) -> None:
+def show_result(
+    metrics: Mapping[str, float], *, objectives: Sequence[str], in_full: bool, findings: Sequence[str]
+) -> None:
     """Validation and test side by side; one line for a job of many. Segments are in metrics.json."""
     if not in_full:
-        name = (objective or "test/rmse").partition("/")[2]
-        CONSOLE.print(
-            "  " + "  ".join(f"{key} {metrics[key]:.4f}" for key in (f"val/{name}", f"test/{name}") if key in metrics)
-        )
+        shorts = [name.partition("/")[2] for name in objectives or ["test/rmse"]]
+        both = [f"{split}/{short}" for short in shorts for split in ("val", "test")]
+        CONSOLE.print("  " + "  ".join(f"{name} {metrics[name]:.4f}" for name in both if name in metrics))
         return
     table = Table("metric", "val", "test", box=None, pad_edge=False)
     names = dict.fromkeys(name.partition("/")[2] for name in metrics if name.count("/") == 1)

@@ -13,15 +13,7 @@ from anirec.tracking.status import claim, read_status, release, status_of
 
 
 class Pruned(Exception):  # noqa: N818 (no error: a search has seen enough)
-    """A search ends a run that does worse than others did by then.
-
-    Attributes:
-        value: The objective, as far as it came.
-    """
-
-    def __init__(self, message: str, value: float) -> None:
-        super().__init__(message)
-        self.value = value
+    """A search ends a run that does worse than others did by then."""
 
 
 def new_folder(parent: Path, run: str) -> Path:

@@ -23,7 +23,8 @@ def storage(study: Path) -> str:
 class Prune(Callback, Configurable):
     """Tell the study the objective after each epoch; end the run where the median of other trials was better by then.
 
-    A run that is no trial of that study, such as a repetition, is left alone.
+    A run that is no trial of that study, such as a repetition, is left alone. Of several objectives, no trial is
+    pruned: Optuna has no order of intermediate values then.
 
     Args:
         folder: The run's.
@@ -48,12 +49,12 @@ class Prune(Callback, Configurable):
             self.trial = self.find()
         if self.trial:
             self.trial.set_user_attr("run", "/".join(self.folder.parts[-3:]))
+            self.enabled = self.enabled and len(self.trial.study.directions) == 1
 
     def find(self) -> "Trial | None":
         """The trial at work whose link leads to this run."""
         import optuna
 
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
         study = optuna.load_study(
             study_name=self.study.name,
             storage=storage(self.study.resolve()),
@@ -72,7 +73,5 @@ class Prune(Callback, Configurable):
         if self.trial and self.enabled and isfinite(value) and not is_last:  # SQLite knows no NaN
             self.trial.report(value, epoch)
             too_bad = self.trial.should_prune()
-            if too_bad:
-                self.trial.set_user_attr("pruned", True)
         if trainer.strategy.broadcast(too_bad):
-            raise Pruned(f"ended after epoch {epoch + 1}: {self.objective} {value:.4f}, behind the median", value)
+            raise Pruned(f"ended after epoch {epoch + 1}: {self.objective} {value:.4f}, behind the median")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import yaml
 
 from .conftest import SMALL, Anirec, content, runs
 
@@ -115,15 +116,16 @@ def test_done_jobs_are_left_out(anirec: Anirec, sweep: list[str], tmp_path: Path
 def test_a_killed_search_goes_on(anirec: Anirec, tmp_path: Path) -> None:
     optuna = pytest.importorskip("optuna")
     search = ["run", "search=svd", *SMALL, "search.n_trials=3", "model.n_factors=8", "metrics.names=[rmse]"]
-    folder = tmp_path / "outputs" / "studies" / "demo_ratings_svd"
+    folder = tmp_path / "outputs" / "searches" / "demo_ratings_svd"
     with subprocess.Popen([sys.executable, "-m", "anirec", *search, "model.epochs=3"], cwd=tmp_path) as process:
         assert wait_until((folder / "0001").exists, seconds=120)
         process.send_signal(signal.SIGKILL)
     assert "of 3 trials done" in anirec(*search, "model.epochs=3").stderr
     study = optuna.load_study(study_name=folder.name, storage=f"sqlite:///{folder}/study.db")
     states = [trial.state.name for trial in study.trials]
-    assert states.count("COMPLETE") == 3
-    assert "RUNNING" not in states
+    assert sorted(states) == ["COMPLETE"] * 3 + ["FAIL"]
+    model = yaml.safe_load((folder / "0000" / "config.yaml").read_text())["model"]
+    assert study.trials[0].params == {key: model[key.removeprefix("model.")] for key in study.trials[0].params}
     best = content(folder, "best.json")
     assert best["value"] == min(trial.value for trial in study.trials if trial.value is not None)
     assert "test/rmse" in content(folder / best["run"], "metrics.json")
@@ -133,8 +135,32 @@ def test_a_killed_search_goes_on(anirec: Anirec, tmp_path: Path) -> None:
     assert "model.epochs: 3 then, 4 now" in told
 
 
+@pytest.mark.slow
+def test_a_search_with_several_objectives_in_several_processes(anirec: Anirec, tmp_path: Path) -> None:
+    optuna = pytest.importorskip("optuna")
+    several = ["objective=[val/rmse,val/coverage@10]", "hydra/launcher=local", "search.at_once=2", "search.n_trials=4"]
+    told = anirec("run", "search=svd", *SMALL, *several, "model.epochs=2", "search.study=both").stderr
+    assert "Pareto front of 4 trials" in told
+    folder = tmp_path / "outputs" / "searches" / "both"
+    study = optuna.load_study(study_name="both", storage=f"sqlite:///{folder}/study.db")
+    front = content(folder, "best.json")["front"]
+    assert {trial["trial"] for trial in front} == {trial.number for trial in study.best_trials}
+    for number, trial in enumerate(study.trials):
+        metrics = content(folder / f"{number:04d}", "metrics.json")
+        assert trial.values == [metrics["val/rmse"], metrics["val/coverage@10"]]
+        assert not any(name.startswith("test/") for name in metrics)
+    assert "--metric val/rmse" in anirec("select", str(folder), expect=2).stderr
+    told = anirec("compare", str(folder), "--html", "page.html").stdout
+    assert "Pareto front of val/rmse, val/coverage@10" in told
+    assert f"Pareto front: {len(front)} of 4 groups" in (tmp_path / "page.html").read_text()
+    chosen = min(trial["values"]["val/rmse"] for trial in front)
+    anirec("select", str(folder), "--metric", "val/rmse")
+    assert content(folder, "selection.json")["val"]["mean"] == chosen
+
+
 def test_a_space_is_checked_before_any_work(anirec: Anirec) -> None:
     pytest.importorskip("optuna")
     anirec("validate", "search=svdpp", "model.lr=tag(log, interval(0.001, 0.1))")
     assert "there is no key lrr in model" in anirec("validate", "search=svdpp", "model.lrr=1,2", expect=2).stderr
+    assert "must be" in anirec("validate", "search=svd", "model.lr=interval(2,1)", expect=2).stderr
     assert "add search=NAME" in anirec("validate", "-m", "model.damping=interval(1,2)", expect=2).stderr

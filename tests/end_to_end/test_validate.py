@@ -72,6 +72,17 @@ def test_an_objective_without_validation(anirec: Anirec) -> None:
     anirec("validate", "split.val=0", "objective=null")
 
 
+def test_every_objective_is_checked(anirec: Anirec) -> None:
+    anirec("validate", "objective=[val/rmse,val/coverage@10]")
+    wrong = ["objective=[val/rsme,test/mae]", "select=best"]
+    told = anirec("validate", "-m", *wrong, expect=2).stderr
+    assert "objective=val/rsme: this run does not measure it; did you mean val/rmse?" in told
+    assert "objective=test/mae: choosing by the test set would spoil it" in told
+    assert "several objectives have no common best" in told
+    told = anirec("validate", "objective=[val/rmse,val/rmse]", expect=2).stderr
+    assert "expected a metric, a list of different metrics, or null" in told
+
+
 def test_a_sweep_is_checked_as_a_whole(anirec: Anirec) -> None:
     assert "6 jobs, no problems" in anirec("validate", "-m", "model=popularity,bias", "seed=1,2,3").stdout
     told = anirec("run", "-m", "model=popularity,bias", "seed=1,b", expect=2).stderr

@@ -191,7 +191,7 @@ def test_a_pruned_trial_is_tagged_and_is_no_failure(tmp_path: Path) -> None:
     with suppress(Pruned), ending() as loggers, RunFolder(tmp_path, config="", about={}):
         loggers.append(instantiate(settings, offline=True, _convert_="all"))
         loggers[0].log_metrics({"val/rmse": 1.5, "epoch": 0}, step=0)
-        raise Pruned("worse than others", 1.5)
+        raise Pruned("worse than others")
     wandb.teardown()  # W&B's own process writes the file: it must have ended
     (path,) = files(tmp_path)
     assert list(of_kind(path, "run")[-1].tags) == ["mine", "pruned"]

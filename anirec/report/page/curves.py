@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 import polars as pl
 
-from anirec.metrics.names import MetricName, lower_is_better
+from anirec.metrics.names import MetricName, lower_is_better, objectives
 from anirec.report import cells
 from anirec.report.leaderboard import Leaderboard, Row, metric_names
 from anirec.report.page.looks import Look
@@ -33,8 +33,8 @@ def learning_curves(board: Leaderboard, looks: dict[str, Look]) -> list[Plot]:
     histories = {row.group.label: history(row) for row in board.rows}
     names = metric_names(table.columns for table in histories.values())
     of_metric = f"val/{MetricName.parse(board.metric).short}"
-    objective = str(board.rows[0].group.members[0].config.get("objective"))
-    candidates = {name: curves(histories, name) for name in (of_metric, objective)}
+    chosen_by = objectives(board.rows[0].group.members[0].config.get("objective"))
+    candidates = {name: curves(histories, name) for name in (of_metric, *chosen_by)}
     name = next((name for name, found in candidates.items() if found), None)
     if name is None:
         return []

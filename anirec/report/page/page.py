@@ -18,6 +18,7 @@ from anirec.report.page.about import Account, Facts, accounts, facts
 from anirec.report.page.board import Table, summary, table
 from anirec.report.page.curves import learning_curves
 from anirec.report.page.effects import hyper_parameters
+from anirec.report.page.front import Front, pareto_front
 from anirec.report.page.looks import SYMBOLS, THEMES, Look, looks
 from anirec.report.page.pairs import Duels, duels
 from anirec.report.page.plots import Plot
@@ -36,6 +37,7 @@ class Section:
     title: str
     summary: list[str]
     table: Table
+    front: Front | None
     plots: list[Plot]
     duels: Duels | None
     accounts: list[Account]
@@ -81,6 +83,7 @@ def section(family: Family, board: Leaderboard) -> Section:
         board.title,
         summary(board, found),
         table(board),
+        pareto_front(board, look_of),
         [
             *learning_curves(board, look_of),
             *hyper_parameters(board),

@@ -4,11 +4,12 @@ from collections.abc import Callable
 
 import plotly.graph_objects as go
 
-from anirec.metrics.names import MetricName, has_direction, lower_is_better
+from anirec.metrics.names import MetricName, has_direction
 from anirec.report import cells
 from anirec.report.leaderboard import Leaderboard, Row
 from anirec.report.page.looks import Look
 from anirec.report.page.plots import Panel, Plot, figure, frame, listed, plain, spoken
+from anirec.report.pareto import front, loss
 
 COSTS = ("fit_seconds", "wall_seconds")
 TICKS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 60, 180, 600, 1800, 3600, 36_000, 360_000)
@@ -24,14 +25,14 @@ def tradeoffs(board: Leaderboard, looks: dict[str, Look]) -> list[Plot]:
     if coverage := coverage_name(board):
         rows = [row for row in board.rows if board.metric in row.mean and coverage in row.mean]
         if len(rows) > 1:
-            found = front(rows, board.metric, lambda row: -row.mean[coverage])
+            found = front(rows, lambda row: [loss(row, board.metric), -row.mean[coverage]])
             drawing = against(board, rows, found, looks, lambda row: row.mean[coverage])
             drawing.update_xaxes(title_text=plain(cells.heading(coverage)), tickformat=".0%")
             plots.append(plot(board, rows, found, drawing, looks, what=spoken(coverage)))
     cost = next((name for name in COSTS if all(row.cost.get(name, 0) > 0 for row in board.rows)), None)
     rows = [row for row in board.rows if board.metric in row.mean]
     if cost and len(rows) > 1:
-        found = front(rows, board.metric, lambda row: row.cost[cost])
+        found = front(rows, lambda row: [loss(row, board.metric), row.cost[cost]])
         drawing = against(board, rows, found, looks, lambda row: row.cost[cost])
         ticks = time_ticks(min(row.cost[cost] for row in rows), max(row.cost[cost] for row in rows))
         drawing.update_xaxes(
@@ -58,16 +59,6 @@ def coverage_name(board: Leaderboard) -> str | None:
     parsed = {name: MetricName.parse(name) for name in board.others}
     names = [name for name, one in parsed.items() if one.metric == "coverage"]
     return next((name for name in names if parsed[name].k == wanted.k), names[0] if names else None)
-
-
-def front(rows: list[Row], metric: str, cost: Callable[[Row], float]) -> list[Row]:
-    """Those that no other beats in one without losing in the other; best metric first."""
-    sign = 1 if lower_is_better(metric) else -1
-    found: list[Row] = []
-    for row in sorted(rows, key=lambda row: (sign * row.mean[metric], cost(row))):
-        if not found or cost(row) < cost(found[-1]):
-            found.append(row)
-    return found
 
 
 def against(

@@ -117,7 +117,10 @@ def write_run(tmp_path: Path) -> WriteRun:
             resolved["split"]["fold"] = fold  # type: ignore[index]
         for key, value in (config or {}).items():
             section, _, leaf = key.partition(".")
-            resolved[section][leaf] = value  # type: ignore[index]
+            if leaf:
+                resolved[section][leaf] = value  # type: ignore[index]
+            else:
+                resolved[section] = value
         (folder / "config.yaml").write_text(yaml.safe_dump(resolved))
         found = identify(resolved, {}, ["seed", "split.seed", "split.fold", "model.random_state"])
         provenance = {"identity": found.record(), "dataset": dataset, "model": model, "seed": seed, "sweep": None}

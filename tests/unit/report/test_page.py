@@ -14,7 +14,7 @@ from anirec.report.leaderboard import leaderboard
 from anirec.report.page import pairs, write_page
 from anirec.report.page.curves import curves, history
 from anirec.report.page.importance import importance
-from anirec.report.page.tradeoffs import front
+from anirec.report.pareto import front, loss
 from anirec.report.runs import read_runs
 
 WriteRun = Callable[..., Path]
@@ -145,12 +145,26 @@ def test_the_front_holds_whom_nobody_beats_in_both(write_run: WriteRun, tmp_path
         write_run(model, quality=quality, seconds=seconds)
     (found,) = families(read_runs([tmp_path]))
     rows = leaderboard(found, "test/rmse", []).rows
-    assert [row.group.model for row in front(rows, "test/rmse", lambda row: row.cost["fit_seconds"])] == [
+    assert [row.group.model for row in front(rows, lambda row: [loss(row, "test/rmse"), row.cost["fit_seconds"]])] == [
         "svdpp",
         "svd",
         "bias",
     ]
     assert "Accuracy against training time: nobody beats svdpp, svd and bias in both" in titles(page(tmp_path))
+
+
+def test_several_objectives_have_a_pareto_front(write_run: WriteRun, tmp_path: Path) -> None:
+    several = {"objective": ["val/rmse", "val/coverage@10"]}
+    for model, rmse, coverage in (("svd", 1.1, 0.3), ("bias", 1.3, 0.6), ("ncf", 1.2, 0.2), ("svdpp", 1.2, 0.5)):
+        write_run(model, config=several, metrics={"val/rmse": rmse, "val/coverage@10": coverage})
+    html = page(tmp_path)
+    title = "Pareto front: 3 of 4 groups, by validation rmse and validation coverage@10"
+    assert title in titles(html)
+    table = html.partition(title)[2].partition("</table>")[0]
+    assert re.findall(r"</span> (\w+)</th>", table) == ["svd", "svdpp", "bias"]
+    assert "0.6000" in table
+    write_run("ease", metrics={"val/rmse": 1.0})  # of one objective: there is nothing that all were searched for
+    assert "Pareto" not in page(tmp_path)
 
 
 def test_each_group_tells_its_config_and_command(write_run: WriteRun, tmp_path: Path) -> None:

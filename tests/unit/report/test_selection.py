@@ -90,6 +90,15 @@ def test_runs_of_different_objectives_need_a_metric(write_run: WriteRun, chosen:
     assert chosen("val/rmse").chosen.model == "als"
 
 
+def test_runs_of_several_objectives_need_a_metric(write_run: WriteRun, chosen: Callable[..., Choice]) -> None:
+    several = {"objective": ["val/rmse", "val/ndcg@10"]}
+    write_run("svd", config=several, metrics={**judged(1.2), "val/ndcg@10": 0.3})
+    write_run("als", config=several, metrics={**judged(1.1), "val/ndcg@10": 0.2})
+    with pytest.raises(UserError, match=r"several objectives \(val/rmse, val/ndcg@10\).*--metric val/rmse"):
+        chosen()
+    assert chosen("val/ndcg@10").chosen.model == "svd"
+
+
 def test_nothing_finished_is_said(write_run: WriteRun, chosen: Callable[..., Choice]) -> None:
     write_run(state="failed", error="out of memory")
     with pytest.raises(UserError, match="None of 1 runs has finished"):

@@ -1,58 +1,273 @@
-"""Studies: what is gone on with, what is refused, which trials are ended early, which is best."""
+"""Searches: what a trial draws, what the study keeps of it, what is continued, refused, pruned and found."""
 
+import copy
+import json
 import os
+import threading
 from collections.abc import Callable
+from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
+from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
-from anirec.composing.space import lacking, space, trials, undrawn, unsearchable, unsuited
+from anirec.composing.composition import conf_folder
+from anirec.composing.space import (
+    defaults,
+    distribution,
+    fixed,
+    lacking,
+    space,
+    trials,
+    undrawn,
+    unsearchable,
+    unsuited,
+)
 from anirec.errors import UserError
-from anirec.tracking.folders import Pruned
+from anirec.report.pareto import front
+from anirec.tracking.folders import Pruned, join
 
 optuna = pytest.importorskip("optuna")
 
-from anirec.sweeps.search import Search, best_of, close_killed, hold, take_over  # noqa: E402
+from anirec.sweeps.search import hold, search, take_over  # noqa: E402
 from anirec.tracking.pruning import Prune, storage  # noqa: E402
 
+pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 Study = Any
+Job = Callable[[int, dict[str, str], Path], "list[float] | None"]
 
 
-@pytest.fixture
-def study(tmp_path: Path) -> Study:
-    """Where the objective was 0.5 after each of three epochs, twice."""
-    study = optuna.create_study(study_name=tmp_path.name, storage=storage(tmp_path), direction="minimize")
+class Launcher:
+    """Runs each job in the thread that launches it.
+
+    Args:
+        outputs: Where run folders go, and the search.
+        job: What a job returns, by its number, its overrides and its run folder, which it may write to.
+    """
+
+    def __init__(self, outputs: Path, job: Job) -> None:
+        self.outputs, self.job = outputs, job
+        self.jobs: dict[int, dict[str, str]] = {}
+
+    def launch(self, job_overrides: list[list[str]], initial_job_idx: int) -> list[SimpleNamespace]:
+        (overrides,) = job_overrides
+        run = self.outputs / "data" / "model" / f"run_{initial_job_idx}"
+        run.mkdir(parents=True)
+        (run / "status.json").write_text(json.dumps({"state": "finished", "error": None}))
+        join(run, self.outputs / "searches" / "mine", initial_job_idx)
+        self.jobs[initial_job_idx] = dict(override.split("=", 1) for override in overrides)
+        return [SimpleNamespace(return_value=self.job(initial_job_idx, self.jobs[initial_job_idx], run))]
+
+
+@lru_cache
+def compose_once(overrides: tuple[str, ...]) -> DictConfig:
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        return compose("config", list(overrides), return_hydra_config=True)
+
+
+def composed(tmp_path: Path, *overrides: str) -> DictConfig:
+    """The config of a small search, as Hydra hands it to a sweeper."""
+    small = ["search=svd", "search.study=mine", "search.n_trials=6", f"paths.outputs={tmp_path}"]
+    config = copy.deepcopy(compose_once((*small, *fixed(overrides))))
+    config.hydra.overrides.task = [override for override in overrides if "hydra" not in override]
+    return config
+
+
+def searched(tmp_path: Path, job: Job, *overrides: str) -> tuple[Study, Launcher]:
+    launcher = Launcher(tmp_path, job)
+    search(composed(tmp_path, *overrides), launcher=lambda: launcher)
+    return again(tmp_path / "searches" / "mine"), launcher
+
+
+def again(folder: Path) -> Study:
+    return optuna.load_study(study_name=folder.name, storage=storage(folder))
+
+
+def states(study: Study) -> list[str]:
+    return [trial.state.name for trial in study.trials]
+
+
+def by_lr(number: int, settings: dict[str, str], run: Path) -> list[float]:
+    """A loss that the learning rate alone decides; 0.03, the default, is not best."""
+    return [1 + abs(np.log(float(settings["model.lr"]) / 0.05))]
+
+
+def test_the_first_trial_has_the_defaults(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study, launcher = searched(
+        tmp_path, by_lr, "model.lr=tag(log, interval(0.04, 0.08))", "model.n_factors=choice(8,9)"
+    )
+    assert states(study) == ["COMPLETE"] * 6
+    first = launcher.jobs[0]
+    model = composed(tmp_path).model
+    assert float(first["model.reg"]) == model.reg
+    assert float(first["model.lr"]) == 0.04  # the nearest to the default that the search draws
+    assert first["model.n_factors"] in ("8", "9")
+    assert len({settings["model.lr"] for settings in launcher.jobs.values()}) == 6
+    told = capsys.readouterr().err
+    assert f"the default model.lr={model.lr} is not in the search space: 0.04 in its place" in told
+    assert f"the default model.n_factors={model.n_factors} is not in the search space: the sampler draws it" in told
+    best = json.loads((tmp_path / "searches" / "mine" / "best.json").read_text())
+    assert best["value"] == study.best_value
+    assert f"The defaults (trial 0): val/rmse {study.trials[0].value:.4f}; the best, trial {best['trial']}: " in told
+
+
+def test_what_the_study_keeps_of_each_trial(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Trial 4 is pruned after two epochs, trial 5 fails; the others finish after five."""
+
+    def job(number: int, settings: dict[str, str], run: Path) -> list[float] | None:
+        if number == 5:
+            (run / "status.json").write_text(json.dumps({"state": "failed", "error": "it was to be"}))
+            return None
+        prune = pruning(run, tmp_path / "searches" / "mine", trials=2)
+        try:
+            for number_of_epoch, value in enumerate((0.5, 0.9 if number == 4 else 0.4, 0.3, 0.3, 0.3)):
+                epoch(prune, number_of_epoch, value)
+        except Pruned as pruned:
+            (run / "status.json").write_text(json.dumps({"state": "pruned", "error": str(pruned)}))
+            return None
+        return [0.3 + number / 100]
+
+    study, _ = searched(tmp_path, job, "search.n_trials=6")
+    assert states(study) == ["COMPLETE"] * 4 + ["PRUNED", "FAIL"]
+    assert study.trials[4].intermediate_values == {0: 0.5, 1: 0.9}
+    assert study.trials[4].user_attrs == {"run": "data/model/run_4"}
+    assert study.best_trial.number == 0
+    told = capsys.readouterr().err
+    assert "of 4 trials, 1 pruned, 1 failed" in told
+    assert "no trial was better" in told
+    # Trials that failed do not count: the same command runs one more.
+    study, launcher = searched(tmp_path, by_lr)
+    assert list(launcher.jobs) == [6]
+    assert "5 of 6 trials done, 1 to go" in capsys.readouterr().err
+
+
+def test_a_killed_search_is_continued(tmp_path: Path) -> None:
+    def killed(number: int, settings: dict[str, str], run: Path) -> list[float]:
+        if number in (0, 3):
+            raise SystemExit
+        return by_lr(number, settings, run)
+
     for _ in range(2):
-        trial = study.ask()
-        for epoch in range(3):
-            trial.report(0.5, epoch)
-        study.tell(trial, 0.5)
-    return study
+        with pytest.raises(SystemExit):
+            searched(tmp_path, killed)
+    study, launcher = searched(tmp_path, by_lr)
+    assert states(study) == ["FAIL", "COMPLETE", "COMPLETE", "FAIL"] + ["COMPLETE"] * 4
+    assert study.trials[1].params == study.trials[0].params  # the defaults run again, and so does trial 3
+    assert study.trials[4].params == study.trials[3].params
+    assert not (tmp_path / "searches" / "mine" / "0003").is_symlink()
+    assert len({tuple(trial.params.values()) for trial in study.trials}) == 6
+    study, launcher = searched(tmp_path, by_lr)
+    assert not launcher.jobs
 
 
-@pytest.fixture
-def run(study: Study, tmp_path: Path) -> Callable[..., Prune]:
-    """A run that is the study's third trial."""
+def test_a_launcher_that_starts_no_job_ends_the_search(tmp_path: Path) -> None:
+    def launch(*_: Any, **__: Any) -> None:
+        raise OSError("no such command: sbatch")
 
-    def begun(**settings: Any) -> Prune:
-        number = study.ask().number
-        folder = tmp_path / "runs" / "data" / "model" / "third"
-        folder.mkdir(parents=True)
-        (tmp_path / f"{number:04d}").symlink_to(folder)
-        given = {"objective": "val/rmse", "enabled": True, "trials": 2, "epochs": 1, **settings}
-        prune = Prune(folder=str(folder), study=str(tmp_path), **given)
-        prune.on_fit_start(SimpleNamespace(is_global_zero=True), None)
-        return prune
-
-    return begun
+    for more in ([], ["search.at_once=2", "hydra/launcher=local"]):
+        with pytest.raises(OSError, match="sbatch"):
+            search(composed(tmp_path, *more), launcher=lambda: SimpleNamespace(launch=launch))
+        assert "RUNNING" not in states(again(tmp_path / "searches" / "mine"))
 
 
-def again(study: Study) -> Study:
-    """Read anew: a study does not ask what others wrote of the trials that it has begun."""
-    return optuna.load_study(study_name=study.study_name, storage=study._storage._backend.url)
+def test_a_killed_job_ends_its_trial_alone(tmp_path: Path) -> None:
+    def job(number: int, settings: dict[str, str], run: Path) -> list[float]:
+        if number == 1:
+            raise RuntimeError("A worker process managed by the executor was unexpectedly terminated")
+        return by_lr(number, settings, run)
+
+    assert states(searched(tmp_path, job)[0]) == ["COMPLETE", "FAIL", *["COMPLETE"] * 4]
+
+
+def test_workers_do_not_wait_for_the_slowest(tmp_path: Path) -> None:
+    """Trial 0 ends only when trial 3 has begun, which knows the results of 1 and 2."""
+    fourth, known = threading.Event(), {}
+
+    def job(number: int, settings: dict[str, str], run: Path) -> list[float]:
+        trials = again(tmp_path / "searches" / "mine").trials
+        known[number] = {trial.number for trial in trials if trial.state.name == "COMPLETE"}
+        if number == 3:
+            fourth.set()
+        assert number != 0 or fourth.wait(timeout=60)
+        return by_lr(number, settings, run)
+
+    study, _ = searched(tmp_path, job, "search.at_once=2", "hydra/launcher=local")
+    assert states(study) == ["COMPLETE"] * 6
+    assert known[3] >= {1, 2}
+    assert 0 not in known[3]
+
+
+def test_at_once_needs_a_launcher_with_processes(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="one job at a time; add hydra/launcher=local"):
+        searched(tmp_path, by_lr, "search.at_once=2")
+    with pytest.raises(UserError, match=r"n_jobs=2: fewer processes than search.at_once=3"):
+        searched(tmp_path, by_lr, "search.at_once=3", "hydra/launcher=local", "hydra.launcher.n_jobs=2")
+
+
+def test_several_objectives_have_a_pareto_front(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def job(number: int, settings: dict[str, str], run: Path) -> list[float]:
+        """Two figures with many ties; the second is better higher."""
+        return [round(4 * float(settings["model.lr_decay"]), 1), round(9 * float(settings["model.reg"]), 1)]
+
+    several = ["objective=[val/rmse,val/coverage@10]", "search/sampler=nsgaii", "search.n_trials=20"]
+    study, _ = searched(tmp_path, job, *several)
+    assert [direction.name for direction in study.directions] == ["MINIMIZE", "MAXIMIZE"]
+    values = {trial.number: trial.values for trial in study.trials}
+    naive = {
+        number
+        for number, (loss, gain) in values.items()
+        if not any(a <= loss and b >= gain and (a, b) != (loss, gain) for a, b in values.values())
+    }
+    found = json.loads((tmp_path / "searches" / "mine" / "best.json").read_text())
+    assert {trial["trial"] for trial in found["front"]} == naive
+    assert found["front"][0]["values"] == dict(
+        zip(["val/rmse", "val/coverage@10"], values[found["front"][0]["trial"]], strict=True)
+    )
+    told = capsys.readouterr().err
+    assert "no trial is pruned" in told
+    assert "The defaults (trial 0): val/rmse" in told
+
+
+def test_a_front_equals_a_naive_one() -> None:
+    points = [tuple(point) for point in np.random.default_rng(0).integers(0, 5, size=(60, 3)).tolist()]
+    naive = {p for p in points if not any(q != p and all(a <= b for a, b in zip(q, p, strict=True)) for q in points)}
+    found = front(points, lambda point: point)
+    assert set(found) == naive
+    assert len(found) == len(naive)
+    assert all(a <= b for a, b in pairwise(found))
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "nsgaii", "cmaes"])
+def test_samplers_do_not_repeat_themselves(tmp_path: Path, sampler: str) -> None:
+    if sampler == "cmaes":
+        pytest.importorskip("cmaes")
+    searched(tmp_path, by_lr, f"search/sampler={sampler}", "search.n_trials=3")
+    study, _ = searched(tmp_path, by_lr, f"search/sampler={sampler}")
+    assert len({tuple(trial.params.values()) for trial in study.trials}) == len(study.trials) == 6
+
+
+def test_a_grid_ends_when_all_was_tried(tmp_path: Path) -> None:
+    """The default of the learning rate, 0.03, is on the grid, that of the factors is not."""
+    others = ["model.reg=0.1", "model.lr_decay=1", "model.reg_bias=0.1", "model.init_std=0.1"]
+    grid = [*others, "model.lr=0.01,0.03", "model.n_factors=int(interval(3,4))", "search/sampler=grid"]
+    for n_jobs in (4, 0):
+        study, launcher = searched(tmp_path, by_lr, *grid)
+        assert len(launcher.jobs) == n_jobs
+    assert states(study) == ["COMPLETE"] * 4
+    tried = {(trial.params["model.lr"], trial.params["model.n_factors"]) for trial in study.trials}
+    assert tried == {(lr, factors) for lr in ("0.01", "0.03") for factors in (3, 4)}
+
+
+def pruning(run: Path, study: Path, **settings: Any) -> Prune:
+    given = {"objective": "val/rmse", "enabled": True, "trials": 2, "epochs": 1, **settings}
+    prune = Prune(folder=str(run), study=str(study), **given)
+    prune.on_fit_start(SimpleNamespace(is_global_zero=True), None)
+    return prune
 
 
 def epoch(prune: Prune, number: int, value: float) -> None:
@@ -66,18 +281,42 @@ def epoch(prune: Prune, number: int, value: float) -> None:
     prune.on_train_epoch_end(trainer, None)
 
 
-def test_a_run_behind_the_median_is_ended(study: Study, run: Callable[..., Prune]) -> None:
-    with pytest.raises(Pruned) as ended:
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    """Where the objective was 0.5 after each of three epochs, twice."""
+    study = optuna.create_study(study_name=tmp_path.name, storage=storage(tmp_path), direction="minimize")
+    for _ in range(2):
+        trial = study.ask()
+        for number in range(3):
+            trial.report(0.5, number)
+        study.tell(trial, 0.5)
+    return study
+
+
+@pytest.fixture
+def run(study: Study, tmp_path: Path) -> Callable[..., Prune]:
+    """A run that is the study's third trial."""
+
+    def begun(**settings: Any) -> Prune:
+        number = study.ask().number
+        folder = tmp_path / "runs" / "data" / "model" / "third"
+        folder.mkdir(parents=True)
+        join(folder, tmp_path, number)
+        return pruning(folder, tmp_path, **settings)
+
+    return begun
+
+
+def test_a_run_behind_the_median_is_ended(run: Callable[..., Prune]) -> None:
+    with pytest.raises(Pruned, match=r"after epoch 1: val/rmse 0\.9000, behind the median"):
         epoch(run(), 0, 0.9)
-    assert ended.value.value == 0.9
-    assert again(study).trials[2].user_attrs == {"run": "data/model/third", "pruned": True}
 
 
-def test_a_run_before_the_median_goes_on(study: Study, run: Callable[..., Prune]) -> None:
+def test_a_run_before_the_median_goes_on(run: Callable[..., Prune], tmp_path: Path) -> None:
     prune = run()
     epoch(prune, 0, 0.4)
     epoch(prune, 1, float("nan"))
-    assert again(study).trials[2].intermediate_values == {0: 0.4}
+    assert again(tmp_path).trials[2].intermediate_values == {0: 0.4}
 
 
 @pytest.mark.parametrize("settings", [{"enabled": False}, {"trials": 3}, {"epochs": 2}])
@@ -91,11 +330,17 @@ def test_the_last_epoch_ends_nothing(study: Study, run: Callable[..., Prune]) ->
     assert again(study).trials[2].user_attrs == {"run": "data/model/third"}
 
 
-def test_a_run_of_no_study_is_left_alone(tmp_path: Path) -> None:
-    settings = {"objective": "val/rmse", "enabled": True, "trials": 0, "epochs": 1}
-    prune = Prune(folder=str(tmp_path / "run"), study=str(tmp_path / "study"), **settings)
-    prune.on_fit_start(SimpleNamespace(is_global_zero=True), None)
+def test_of_several_objectives_nothing_is_pruned(tmp_path: Path) -> None:
+    study = optuna.create_study(study_name=tmp_path.name, storage=storage(tmp_path), directions=["minimize"] * 2)
+    study.tell(study.ask(), [0.1, 0.1])
+    join(tmp_path / "run", tmp_path, study.ask().number)
+    prune = pruning(tmp_path / "run", tmp_path, trials=0)
     epoch(prune, 0, 0.9)
+    assert "run" in again(tmp_path).trials[1].user_attrs
+
+
+def test_a_run_of_no_study_is_left_alone(tmp_path: Path) -> None:
+    epoch(pruning(tmp_path / "run", tmp_path / "study", trials=0), 0, 0.9)
     assert not list(tmp_path.iterdir())
 
 
@@ -104,22 +349,6 @@ def test_a_study_searches_one_thing(study: Study) -> None:
     take_over(study, {"model": "svd", "model.lr": "interval(0,1)"})
     with pytest.raises(UserError, match=r"model.lr: interval\(0,1\) then, interval\(0,9\) now"):
         take_over(study, {"model": "svd", "model.lr": "interval(0,9)"})
-
-
-def composed(tmp_path: Path, sampler: str = "TPESampler", **search: Any) -> DictConfig:
-    """What a search reads of its config."""
-    content = {
-        "objective": "val/rmse",
-        "paths": {"outputs": str(tmp_path)},
-        "search": {"study": "mine", "n_trials": 1, "at_once": 1, "seed": 0, **search},
-        "hydra": {
-            "runtime": {"choices": {"dataset": "demo_ratings", "model": "svd"}},
-            "sweep": {"dir": str(tmp_path / "studies" / "mine")},
-            "sweeper": {"params": {}, "sampler": {"_target_": f"optuna.samplers.{sampler}"}},
-            "overrides": {"task": [], "hydra": []},
-        },
-    }
-    return OmegaConf.create(content)
 
 
 def test_a_study_at_work_is_not_taken(tmp_path: Path) -> None:
@@ -131,63 +360,77 @@ def test_a_study_at_work_is_not_taken(tmp_path: Path) -> None:
 
 
 def test_a_study_at_work_has_no_database_made(tmp_path: Path) -> None:
-    folder = tmp_path / "studies" / "mine"
+    folder = tmp_path / "searches" / "mine"
     folder.mkdir(parents=True)
-    with hold(folder), pytest.raises(SystemExit):
-        Search().on_multirun_start(composed(tmp_path))
+    with hold(folder), pytest.raises(UserError, match="is at work on the study mine"):
+        searched(tmp_path, by_lr)
     assert {path.name for path in folder.iterdir()} == {".lock", ".process"}
 
 
-def test_a_search_without_its_study_ends(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = tmp_path / "studies" / "mine"
-    folder.mkdir(parents=True)
-    (folder / "study.db").write_text("no database, but something else of some length\n" * 100)
-    for event in (Search().on_multirun_start, Search().on_multirun_end):
-        with pytest.raises(SystemExit) as ended:
-            event(composed(tmp_path))
-        assert ended.value.code
-        assert "failed" in capsys.readouterr().err
+def test_another_search_does_not_take_over_a_study(tmp_path: Path) -> None:
+    searched(tmp_path, by_lr)
+    with pytest.raises(UserError, match=r"model\.epochs: \d+ then, 3 now"):
+        searched(tmp_path, by_lr, "model.epochs=3")
+    with pytest.raises(UserError, match="searched something else"):
+        searched(tmp_path, by_lr, "objective=[val/rmse,val/mae]")
 
 
 @pytest.mark.parametrize("study", ["../../esc", "..", "/esc", "a/b", ".hidden", "what?"])
-def test_a_study_stays_in_its_folder(tmp_path: Path, study: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        Search().on_multirun_start(composed(tmp_path, study=study))
-    assert "a name, no path" in capsys.readouterr().err
+def test_a_study_stays_in_its_folder(tmp_path: Path, study: str) -> None:
+    with pytest.raises(UserError, match="a name, no path"):
+        searched(tmp_path, by_lr, f"search.study='{study}'")
     assert not list(tmp_path.iterdir())
 
 
-def test_settings_that_no_search_can_work_with(tmp_path: Path) -> None:
+def test_settings_that_no_search_can_work_with() -> None:
+    def problems(sampler: str, space: dict[str, str], **search: Any) -> list[str]:
+        config = {"search": {"sampler": {"_target_": f"optuna.samplers.{sampler}"}, **search}}
+        return [problem.partition(":")[0] for problem in unsearchable(OmegaConf.create(config), space)]
+
     space = {"model.lr": "tag(log, interval(0.1, 1))", "model.n_factors": "int(interval(3,5))", "model.reg": "1,2"}
-    assert not unsearchable(composed(tmp_path, study=2024), space)
-    assert not unsearchable(composed(tmp_path, "GridSampler"), {"model.reg": "1,2"})
+    assert not problems("TPESampler", space, study=2024)
+    assert not problems("BruteForceSampler", {"model.reg": "1,2", "model.n_factors": "range(3,9,2)"})
     assert not unsearchable(OmegaConf.create({}), {})
-    told = unsearchable(composed(tmp_path, "GridSampler", n_trials=0, at_once=1.5), space)
-    assert [line.partition(":")[0].partition("=")[0] for line in told] == [
-        "search.n_trials",
-        "search.at_once",
-        "model.lr",
-        "model.n_factors",
+    assert problems("BruteForceSampler", space, n_trials=0) == [
+        "search.n_trials=0",
+        "model.lr=tag(log, interval(0.1, 1))",
     ]
-    assert "model.lr=0.01,0.03" in told[2]
+    assert problems("TPESampler", {"model.lr": "interval(2,1)"}, at_once=1.5)[:2] == [
+        "model.lr=interval(2,1)",
+        "search.at_once=1.5",
+    ]
 
 
-def test_killed_trials_are_given_up(study: Study, run: Callable[..., Prune], tmp_path: Path) -> None:
-    run()
-    close_killed(study, tmp_path)
-    assert [trial.state.name for trial in study.trials] == ["COMPLETE", "COMPLETE", "FAIL"]
-    assert not (tmp_path / "0002").is_symlink()
+@pytest.mark.parametrize(
+    ("text", "value", "first"),
+    [
+        ("choice(16,32)", 32, "32"),
+        ("choice(true,false)", False, "False"),
+        ("choice([8],[8,8])", [8, 8], "[8,8]"),
+        ("null,'a b'", "a b", "'a b'"),
+        ("null,'a b'", None, "null"),
+        ("interval(0.1,0.5)", 0.7, 0.5),
+        ("int(interval(2,9))", 1, 2),
+        ("range(2,9,3)", 6, 5),
+        ("range(0.2,0.9,0.3)", 0.4, 0.5),
+        ("interval(0,1)", True, None),
+        ("choice(1,2)", 3, None),
+        ("interval(0,1)", None, None),
+    ],
+)
+def test_where_a_default_lies_in_the_space(text: str, value: Any, first: Any) -> None:
+    config = OmegaConf.create({"model": {"x": value}, "hydra": {"runtime": {"choices": {"model": "svd"}}}})
+    found, notes = defaults(config, {"model.x": distribution("model.x", text)})
+    assert found == ({} if first is None else {"model.x": first})
+    moved = first is None or (not isinstance(first, str) and first != value)
+    assert len(notes) == moved
+    assert all(f"model.x={value}" in note for note in notes)
 
 
-def test_the_best_ran_to_its_end(study: Study) -> None:
-    for value, pruned in ((0.1, True), (0.3, False), (0.7, False)):
-        trial = study.ask()
-        if pruned:
-            trial.set_user_attr("pruned", True)
-        study.tell(trial, value)
-    assert best_of(study.trials, minimize=True).value == 0.3
-    assert best_of(study.trials, minimize=False).value == 0.7
-    assert best_of([], minimize=True) is None
+@pytest.mark.parametrize(("text", "ends"), [("range(2,8,3)", (2, 5, 3)), ("range(0.2,0.9,0.3)", (0.2, 0.8, 0.3))])
+def test_a_range_leaves_its_end_out(text: str, ends: tuple[float, float, float]) -> None:
+    drawn: Any = distribution("x", text)
+    assert (drawn.low, drawn.high, drawn.step) == ends
 
 
 def test_the_command_line_fixes_narrows_and_adds() -> None:
