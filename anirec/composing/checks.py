@@ -16,7 +16,7 @@ from anirec.composing.composition import conf_folder, first_line, nearest, not_y
 from anirec.composing.definitions import UnknownTargetError
 from anirec.composing.signature import Signature, attribute, signature
 from anirec.errors import UserError
-from anirec.metrics.names import MetricName, misplaced, problem_with
+from anirec.metrics.names import MetricName, has_direction, misplaced, problem_with
 
 SELECT = ("best", "refit")
 # What the run itself hands to a node's target, beside what its YAML says.
@@ -201,7 +201,7 @@ def measures(content: dict[str, Any]) -> Iterator[str]:
     objective = content["objective"]
     if not isinstance(objective, str):
         return  # null: nothing is chosen by; another type is told elsewhere
-    allowed = [f"val/{name}" for name in names]
+    allowed = [f"val/{name}" for name in names if has_direction(name)]
     if MetricName.parse(objective).split == "test":
         yield f"objective={objective}: choosing by the test set would spoil it; choose one of {', '.join(allowed)}"
     elif objective not in allowed:

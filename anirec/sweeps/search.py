@@ -23,7 +23,7 @@ from anirec.atomic import write_text
 from anirec.composing.composition import not_yet_run, pin, plain
 from anirec.composing.space import space, unsearchable
 from anirec.errors import UserError
-from anirec.metrics.names import lower_is_better
+from anirec.metrics.names import minimized
 from anirec.report.settings import brief, deciding, differing, flat, told
 from anirec.sweeps.jobs import FIRST_JOB
 from anirec.tracking.console import CONSOLE, show_failure, shown
@@ -78,7 +78,7 @@ def prepare(config: DictConfig) -> None:
     study = optuna.create_study(
         storage=storage(folder),
         study_name=folder.name,
-        direction="minimize" if lower_is_better(config.objective) else "maximize",
+        direction="minimize" if minimized(config.objective) else "maximize",
         load_if_exists=True,
     )
     take_over(study, identity(config))
@@ -155,7 +155,7 @@ def show_best(folder: Path, *, objective: str) -> None:
     """The best trial in three lines, and in `best.json`."""
     study = optuna.load_study(study_name=folder.name, storage=storage(folder))
     ended = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    best = best_of(ended, minimize=lower_is_better(objective))
+    best = best_of(ended, minimize=minimized(objective))
     if best is None:
         CONSOLE.print("No trial came to a result.")
         return
