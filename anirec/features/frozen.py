@@ -7,7 +7,6 @@ A second run over the same inputs computes nothing. Files appear whole, by renam
 
 import hashlib
 import json
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,8 @@ from numpy.typing import DTypeLike, NDArray
 
 from anirec.atomic import replacing
 from anirec.data.waiting import Waiting
+from anirec.notices import warn
 
-LOG = logging.getLogger(__name__)
 FILE_BYTES = 1 << 28  # of results gathered before they are written
 MANY_FILES, FEW_ROWS = 50, 1000  # more files than this: those of fewer rows are put together
 NOTE = 256  # bytes
@@ -90,7 +89,7 @@ class Store:
             if rows.dtype != self.row:
                 raise ValueError(f"rows of {rows.dtype}")
         except (OSError, ValueError, EOFError) as error:
-            LOG.warning("%s is damaged and is not used (%s)", path, error)
+            warn(f"{path} is damaged and is not used ({error})")
             return
         self.place.update((key.tobytes(), (len(self.files), row)) for row, key in enumerate(rows["key"]))
         self.paths.append(path)
