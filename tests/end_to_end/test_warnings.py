@@ -33,16 +33,16 @@ def warnings_of(stderr: str) -> list[str]:
 
 
 @pytest.mark.parametrize("launcher", [[], ["hydra/launcher=local", "hydra.launcher.n_jobs=2"]], ids=["basic", "local"])
-def test_each_warning_is_shown_once_a_sweep(
-    anirec_in: Callable[..., Anirec], dump: Path, launcher: list[str]
-) -> None:
+def test_each_warning_is_shown_once_a_sweep(anirec_in: Callable[..., Anirec], dump: Path, launcher: list[str]) -> None:
     anirec = anirec_in(dump, ANIREC_DATA="data", ANIREC_CACHE=str(dump / "cache"))
     done = anirec(
         "run", "-m", "dataset=mal_2016", "model=popularity", "trainer=cpu", "seed=1,2,3", "select=best", *launcher
     )
     shown = warnings_of(done.stderr)
     assert len(set(shown)) == len(shown)
-    assert [sum(words in line for line in shown) for words in ("rows could not be read", "cells could not be read")] == [
+    assert [
+        sum(words in line for line in shown) for words in ("rows could not be read", "cells could not be read")
+    ] == [
         1,
         1,
     ]

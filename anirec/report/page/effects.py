@@ -152,5 +152,9 @@ def importance_bars(bars: list[tuple[str, float]], metric: str) -> go.Figure:
     names, rises = [plain(name) for name, _ in reversed(bars)], [rise for _, rise in reversed(bars)]
     trace = go.Bar(x=rises, y=names, orientation="h", marker={"color": "#2A7FC0"}, text=figures(*rises))
     trace.update(textposition="outside", cliponaxis=False, hovertemplate="%{y}: %{x:.4g}<extra></extra>", width=0.55)
-    x = {"title": {"text": plain(f"rise of the error ({spoken(metric)})")}, "range": [0, 1.18 * max(rises)], "nticks": 5}
+    x = {
+        "title": {"text": plain(f"rise of the error ({spoken(metric)})")},
+        "range": [0, 1.18 * max(rises)],
+        "nticks": 5,
+    }
     return figure([trace], x=x, y={"type": "category", "showgrid": False})

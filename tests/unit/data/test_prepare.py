@@ -13,11 +13,11 @@ from typing import Any
 import polars as pl
 import pytest
 
+from anirec import notices
 from anirec.data import fingerprint as fingerprints
 from anirec.data.prepare import prepare
 from anirec.data.sources.mal_2016 import Mal2016
 from anirec.data.sources.source import Source
-from anirec import notices
 from anirec.errors import UserError
 
 RATINGS = "user_id,anime_id,rating\n1,20,8\n1,21,-1\n2,20,x\n2,99,7\n1,20,9\n3,20\n"

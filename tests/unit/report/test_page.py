@@ -237,3 +237,9 @@ def test_groups_are_tested_once(write_run: WriteRun, tmp_path: Path, monkeypatch
     write_run("bias", quality=0.5)
     monkeypatch.setattr(pairs, "unpaired", lambda *_: pytest.fail("costs as much as the tests"))
     assert "better" in page(tmp_path)
+
+
+def test_equal_means_share_the_first_place(write_run: WriteRun, tmp_path: Path) -> None:
+    for model in ("svd", "als"):
+        write_run(model, quality=0.7)
+    assert "als and svd are equally good, and the best of 2: test rmse" in page(tmp_path)

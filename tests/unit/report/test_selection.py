@@ -125,3 +125,9 @@ def test_a_run_that_links_elsewhere_is_not_written_into(write_run: WriteRun, tmp
         with pytest.raises(UserError, match=f"{name}: a symbolic link"):
             check_links(folder)
         (folder / name).unlink()
+
+
+def test_equal_means_are_named(write_run: WriteRun, chosen: Callable[..., Choice]) -> None:
+    for model in ("svd", "als"):
+        write_run(model, metrics=judged(1.2))
+    assert "2 rows are equally good: the first of them by name was chosen." in shown(chosen())
