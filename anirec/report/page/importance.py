@@ -21,7 +21,7 @@ PERMUTATIONS = 199  # of the metric
 SHUFFLES = 20  # of each setting
 REGULARISATION = 0.1  # of kernel ridge; the kernel of a configuration with itself is 1
 Columns = NDArray[np.float64]
-Model = tuple[NDArray[np.int64], NDArray[np.int64], Columns]
+Model = tuple[NDArray[Any], NDArray[Any], NDArray[Any]]
 
 
 def importance(values: Sequence[Sequence[Any]], metric: Sequence[float]) -> list[float] | None:
