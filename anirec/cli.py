@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from anirec.errors import UserError
+from anirec.notices import on_terminal
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -281,7 +282,8 @@ def get_dataset(name: str) -> None:
 def main() -> None:
     """The entry point: a mistake of the user's is told in words, with exit status 2."""
     try:
-        app()
+        with on_terminal():
+            app()
     except UserError as error:
         typer.echo(f"anirec: {error}", err=True)
         sys.exit(EXIT_USAGE)

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from anirec import notices
+
 # One place for the suite's caches, and no network: nothing here may reach for W&B or a model hub.
 os.environ["WANDB_MODE"] = "offline"
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -29,6 +31,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of prepared tables that the whole session shares."""
     return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(autouse=True)
+def no_warning_shown() -> None:
+    """Each test may see every warning."""
+    notices.shown.clear()
 
 
 @pytest.fixture(autouse=True)

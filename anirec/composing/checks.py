@@ -192,7 +192,7 @@ def measures(content: dict[str, Any]) -> Iterator[str]:
     objective = content["objective"]
     if list(problems("objective", objective, TOP["objective"])):
         return  # `keys` reports it
-    chosen_by, allowed = objectives(objective), [f"val/{name}" for name in names]
+    chosen_by, allowed = objectives(objective), [f"val/{name}" for name in names if has_direction(name)]
     if objective is not None and not 0 < len(chosen_by) == len(set(chosen_by)):
         yield f"objective={objective}: expected a metric, a list of different metrics, or null"
     for name in chosen_by:
@@ -201,8 +201,6 @@ def measures(content: dict[str, Any]) -> Iterator[str]:
         elif name not in allowed:
             close = nearest(name, allowed)
             yield f"objective={name}: this run does not measure it{close} It measures: {', '.join(allowed)}"
-        elif not has_direction(name):
-            yield f"objective={name}: neither direction is better, so that nothing can be chosen by it"
         elif content["split"].get("val") == 0:
             yield f"objective={name}: split.val=0 leaves nothing to validate on; set objective=null, or split.val > 0"
 

@@ -152,7 +152,8 @@ def without_null(overrides: Sequence[str]) -> list[str]:
         if "none" in options(override.key_or_group):
             values = list(override.sweep_string_iterator()) if override.is_sweep_override() else [override.value()]
             if "null" in values or None in values:
-                line = f"{override.get_key_element()}={','.join('none' if v in ('null', None) else str(v) for v in values)}"
+                chosen = ("none" if value in ("null", None) else str(value) for value in values)
+                line = f"{override.get_key_element()}={','.join(chosen)}"
         written.append(line)
     return written
 

@@ -14,7 +14,6 @@ A table that the source does not have is absent.
 """
 
 import json
-import logging
 import re
 import shutil
 import time
@@ -30,8 +29,8 @@ from anirec.data.fingerprint import fingerprint
 from anirec.data.sources.source import Source
 from anirec.data.waiting import Waiting
 from anirec.errors import UserError
+from anirec.notices import warn
 
-LOG = logging.getLogger(__name__)
 ABANDONED = 24 * 3600  # seconds after which an unfinished folder can only be a killed process's
 
 
@@ -102,7 +101,7 @@ def prepare(source: Source, cache: Path | str) -> Prepared:
         if not prepared.folder.is_dir():
             with taking_place_of(prepared.folder) as folder:
                 build(source, folder, step=waiting.step)
-    warn(source, prepared)
+    warn_of_rejects(source, prepared)
     return prepared
 
 
@@ -141,8 +140,8 @@ def taking_place_of(folder: Path) -> Iterator[Path]:
         shutil.rmtree(beside, ignore_errors=True)
 
 
-def warn(source: Source, prepared: Prepared) -> None:
-    """Say what could not be read: every time, since the results rest on it."""
+def warn_of_rejects(source: Source, prepared: Prepared) -> None:
+    """Say what could not be read, also when it was prepared before, since the results rest on it."""
     report = prepared.report
     rejects = {
         key: count for key, count in report["rejects"].items() if key.split(": ", 1)[1] not in source.known_flaws
@@ -150,7 +149,7 @@ def warn(source: Source, prepared: Prepared) -> None:
     n_rejects, n_cells = sum(rejects.values()), sum(report["unreadable_cells"].values())
     if n_rejects:
         n_rows = sum(count for name, count in report.items() if name.endswith("_read"))
-        LOG.warning("%s: %d of %d rows could not be read; see %s", source.name, n_rejects, n_rows, prepared.rejects)
+        warn(f"{source.name}: {n_rejects} of {n_rows} rows could not be read; see {prepared.rejects}")
     if n_cells:
         cells = ", ".join(report["unreadable_cells"])
-        LOG.warning("%s: %d cells could not be read and count as unknown (%s)", source.name, n_cells, cells)
+        warn(f"{source.name}: {n_cells} cells could not be read and count as unknown ({cells})")

@@ -7,7 +7,6 @@ may read and write at once. What does not match its checksum is computed again. 
 """
 
 import hashlib
-import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,8 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from anirec.data.waiting import Waiting
+from anirec.notices import warn
 
-LOG = logging.getLogger(__name__)
 MOST_BYTES = 1 << 40  # addresses that a store's file may take; it is as large as what it holds
 MOST_READERS = 1024  # processes at once
 CHECKSUM = 4  # bytes
@@ -64,7 +63,7 @@ class Store:
         try:
             self.fill(keys, compute, cost, batch, what)
         except DAMAGE as error:
-            LOG.warning("%s is damaged; its arrays are computed again (%s)", self.folder, error)
+            warn(f"{self.folder} is damaged; its arrays are computed again ({error})")
             close(self.folder)
             (self.folder / "data.mdb").unlink(missing_ok=True)
             self.fill(keys, compute, cost, batch, what)
@@ -93,7 +92,7 @@ class Store:
                     absent.append(i)
                     n_damaged += value is not None
         if n_damaged:
-            LOG.warning("%d arrays in %s are damaged; they are computed again", n_damaged, self.folder)
+            warn(f"{n_damaged} arrays in {self.folder} are damaged; they are computed again")
         return absent
 
     def write(self, keys: Sequence[bytes], arrays: NDArray[Any], notes: Sequence[str]) -> None:

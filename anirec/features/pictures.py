@@ -1,6 +1,5 @@
 """Pictures: what a title's characters look like, seen by an image encoder."""
 
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -21,9 +20,9 @@ from anirec.features.images import RULES
 from anirec.features.picture_encoders import PictureRecipe
 from anirec.features.places import Places
 from anirec.features.preprocessing import Preprocessing
+from anirec.notices import warn
 from anirec.settings import PositiveInt
 
-LOG = logging.getLogger(__name__)
 BATCH = 64  # pictures
 
 
@@ -98,17 +97,13 @@ class Pictures(Encoded):
         }
         if problems:
             named = "; ".join(f"{path}: {reason}" for path, reason in list(problems.items())[:3])
-            LOG.warning(
-                "%d of %d pictures cannot be read and are left out, such as %s",
-                len(problems),
-                len(gallery.paths),
-                named,
-            )
+            n_paths = len(gallery.paths)
+            warn(f"{len(problems)} of {n_paths} pictures cannot be read and are left out, such as {named}")
 
     def inputs_of(self, titles: pl.DataFrame) -> list[list[tuple[str, ...] | None]]:
         """Every title's pictures: one tuple of all paths, or a tuple for each."""
         if "portraits" not in titles.columns:
-            LOG.warning("The %d titles have no portraits: they count as unknown for all", len(titles))
+            warn(f"The {len(titles)} titles have no portraits: they count as unknown for all")
             return [[None]] * len(titles)
         rows = [row or [] for row in titles["portraits"].to_list()]
         if self.layout == "each":

@@ -1,10 +1,8 @@
 """A title's texts, out of the corpus's columns."""
 
-import logging
-
 import polars as pl
 
-LOG = logging.getLogger(__name__)
+from anirec.notices import warn
 
 
 def texts_of(titles: pl.DataFrame, column: str, *, join: bool) -> list[list[str | None]]:
@@ -21,7 +19,7 @@ def texts_of(titles: pl.DataFrame, column: str, *, join: bool) -> list[list[str 
     [['A thief.'], [None]]
     """
     if column not in titles.columns:
-        LOG.warning("The %d titles have no column %s: it counts as unknown for all", len(titles), column)
+        warn(f"The {len(titles)} titles have no column {column}: it counts as unknown for all")
         return [[None]] * len(titles)
     values = titles[column].to_list()
     if titles.schema[column] == pl.List:

@@ -69,7 +69,7 @@ def tag_effects(effects: pl.DataFrame) -> Figure:
     list_names(axes, [shortened(tag) for tag in [*up["tag"], *down["tag"]]])
     axes.grid(axis="y", color="0.93", linewidth=0.6)
     axes.set_axisbelow(True)
-    axes.set_xlabel("effect on the score (points)\nand 95 % interval")
+    axes.set_xlabel("effect on the score (points)\nand 95 % interval (all tags together)")
     return figure
 
 

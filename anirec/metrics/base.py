@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.trainer.states import TrainerFn
-from pytorch_lightning.utilities import rank_zero_warn
 
 from anirec.errors import UserError
 from anirec.metrics.declared import Kind
 from anirec.metrics.names import checked
+from anirec.notices import warn
 from anirec.settings import Configurable
 from anirec.shown import Shown
 
@@ -84,7 +84,7 @@ class Evaluation(Callback, Shown, Configurable, ABC):
         """Without NaN, which is said once: R² of equal ratings, the diversity of items without genres."""
         undefined = {name for name, value in metrics.items() if np.isnan(value)}
         if undefined - self.undefined:
-            rank_zero_warn(f"Undefined on this data and therefore left out: {', '.join(sorted(undefined))}")
+            warn(f"Undefined on this data and therefore left out: {', '.join(sorted(undefined))}")
         self.undefined |= undefined
         return {name: value for name, value in metrics.items() if name not in undefined}
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from anirec.metrics.declared import Column, OrderMetric
 
 RESAMPLES = 1000
+FEWEST_UNITS = 6  # fewer say nothing of others: of five, even the exact test by signs never gets below 5 % (2 / 2**5)
 MAX_UNITS = 10_000
 DRAWS_AT_ONCE = 1 << 19
 ROWS_AT_ONCE = 1 << 21

@@ -42,6 +42,19 @@ class Metric:
 
 DECLARED: dict[str, Metric] = {}
 
+# What evaluations log beside the declared metrics, and which direction of it is better; None for neither: of intervals
+# that promise 90 %, 95 % coverage is no better than 85 %.
+BESIDE: dict[str, Better | None] = {
+    "bias": None,
+    "interval_coverage": None,
+    "interval_half_width": "lower",
+    "interval_width": "lower",
+}
+# What is logged with metrics and measures no model: counts of rows, the error of constants, the best reachable value.
+COUNTS = ("unknown_users", "unknown_items", "n_")
+CONSTANTS = "by_"
+REACHABLE = ("floor", "ceiling")
+
 
 def declare(kind: Kind, *, better: Better, name: str = "") -> Callable[[Function], Function]:
     """Declare the decorated function a metric, under its own name unless another is given."""

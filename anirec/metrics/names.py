@@ -8,9 +8,9 @@ from typing import get_args
 
 from anirec.errors import UserError
 from anirec.metrics import beyond_accuracy, rank_correlation, ranking, rating  # noqa: F401  (importing them declares their metrics)
-from anirec.metrics.declared import DECLARED, Kind, Metric
+from anirec.metrics.declared import BESIDE, CONSTANTS, COUNTS, DECLARED, REACHABLE, Better, Kind, Metric
 
-AIMLESS = frozenset({"interval_coverage", "bias"})
+LOSSES = ("loss", "error")  # names of other measures that a model may log
 PATTERN = re.compile(
     r"(?:(?P<split>[a-z]+)/)?(?P<metric>[a-z0-9_]+)(?:@(?P<k>[1-9][0-9]*))?(?:/(?P<segment>[a-z0-9_.]+))?"
 )
@@ -50,6 +50,31 @@ class MetricName:
         """The metric itself; None for one that only a model knows, such as its own loss."""
         return DECLARED.get(self.metric)
 
+    @property
+    def is_metric(self) -> bool:
+        """Whether it measures a model; False for counts, errors of constants and the best reachable value."""
+        of_constant = self.segment.startswith(CONSTANTS) or f"_{CONSTANTS}" in self.segment
+        return not (self.split in REACHABLE or self.metric.startswith(COUNTS) or of_constant)
+
+    @property
+    def better(self) -> Better | None:
+        """Which direction is better; None where neither is, or none is declared."""
+        if not self.is_metric:
+            return None
+        if self.declared:
+            return "lower" if self.declared.lower_is_better else "higher"
+        return BESIDE.get(self.metric, "lower" if self.metric.endswith(LOSSES) else None)
+
+
+def is_metric(name: str) -> bool:
+    """Whether a logged name measures a model.
+
+    >>> [name for name in ("val/rmse", "test/bias", "val/unknown_users", "floor/rmse", "test/mae/by_median")
+    ...  if is_metric(name)]
+    ['val/rmse', 'test/bias']
+    """
+    return MetricName.parse(name).is_metric
+
 
 def objectives(objective: str | Iterable[str] | None) -> list[str]:
     """Return the metrics that a config's `objective` names, the one that chooses checkpoints first.
@@ -61,24 +86,36 @@ def objectives(objective: str | Iterable[str] | None) -> list[str]:
 
 
 def lower_is_better(name: str) -> bool:
-    """The direction of any logged name. What is not declared is better higher, unless called a loss, error or width.
+    """Whether less of a logged name is better; see `has_direction`.
 
     >>> [name for name in ("test/rmse", "val/ndcg@10", "test/gini@10/cold_users", "val/loss") if lower_is_better(name)]
     ['test/rmse', 'test/gini@10/cold_users', 'val/loss']
     """
-    parsed = MetricName.parse(name)
-    if parsed.declared:
-        return parsed.declared.lower_is_better
-    return parsed.metric.endswith(("loss", "error", "width"))
+    return MetricName.parse(name).better == "lower"
 
 
 def has_direction(name: str) -> bool:
-    """Whether more, or less, of it is better: of intervals that promise 90 %, 95 % coverage is no better than 85 %.
+    """Whether more, or less, of a logged name is better, so that it can choose among models.
 
-    >>> has_direction("test/rmse"), has_direction("test/interval_coverage"), has_direction("test/bias/score_6_7")
-    (True, False, False)
+    >>> [has_direction(name) for name in ("test/rmse", "test/interval_coverage", "test/bias/score_6_7", "val/n_users")]
+    [True, False, False, False]
     """
-    return MetricName.parse(name).metric not in AIMLESS
+    return MetricName.parse(name).better is not None
+
+
+def minimized(objective: str) -> bool:
+    """Whether a run that is chosen by `objective` wants it low.
+
+    Raises:
+        UserError: Nothing can be chosen by that name.
+
+    >>> minimized("val/rmse"), minimized("val/ndcg@10")
+    (True, False)
+    """
+    if not has_direction(objective):
+        usable = ", ".join(f"val/{name}" + "@10" * metric.needs_k for name, metric in sorted(DECLARED.items()))
+        raise UserError(f"objective={objective}: no metric with a better direction; use one of {usable}")
+    return lower_is_better(objective)
 
 
 def checked(names: Iterable[str], kinds: Collection[Kind] = get_args(Kind)) -> list[MetricName]:

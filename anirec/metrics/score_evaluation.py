@@ -150,7 +150,7 @@ class ScoreEvaluation(Evaluation):
             return ["The predictions for the test titles do not vary: they correlate with nothing."]
         fit = self.curves.verdict(self.constant) if self.constant is not None else None
         curves = [self.curves.described(fit, self.constant)] if fit and self.constant is not None else []
-        return [*curves, impact.reading(linear, ordinal, fit)]
+        return [*curves, impact.reading(linear, ordinal, fit, n=test["cluster"].n_unique())]
 
     def of_intervals(self) -> list[str]:
         """How wide the intervals are, and how good; or why there are none."""

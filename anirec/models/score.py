@@ -1,6 +1,5 @@
 """What every model of a title's score shares: branches that see the title, and the scale of the scores."""
 
-import logging
 from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,8 +15,7 @@ from anirec.data.corpus import Corpus, titles_of
 from anirec.data.titles import EVALUATION_ROWS, TitleBatch, TitleBlocks
 from anirec.features.branch import Branch
 from anirec.models.branched import Branched
-
-LOG = logging.getLogger(__name__)
+from anirec.notices import warn
 
 
 class ScoreModel(Branched):
@@ -49,17 +47,17 @@ class ScoreModel(Branched):
             self.fit(self.data.titles[self.data.train])
             self.look(self.data.titles, cache=self.data.cache, device=self.trainer.strategy.root_device)
             self.is_fitted = True
-            self.warn()
+            self.warn_of_gaps()
 
-    def warn(self) -> None:
+    def warn_of_gaps(self) -> None:
         """Say what the branches do not see, and what they see too early."""
         for name, branch in self.branches.items():
             n_titles = branch.coverage.get("titles", 0)  # type: ignore[union-attr, operator]
             n_seen = next((n for what, n in branch.coverage.items() if what.startswith("with_")), n_titles)  # type: ignore[union-attr, operator]
             if n_seen < n_titles:
-                LOG.warning("%s: %d of %d titles have it; the others are known to lack it", name, n_seen, n_titles)
+                warn(f"{name}: {n_seen} of {n_titles} titles have it; the others are known to lack it")
             if branch.later:
-                LOG.warning("%s uses what is decided after money is spent: this is no forecast for a pitch", name)
+                warn(f"{name} uses what is decided after money is spent: this is no forecast for a pitch")
 
     def fit(self, titles: pl.DataFrame) -> None:
         score = torch.from_numpy(titles["score"].to_numpy(writable=True))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 import torch
+from scipy.stats import norm
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
@@ -22,7 +23,7 @@ from anirec.settings import PositiveInt
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-NORMAL_95 = 1.959964
+LEVEL = 0.95  # of the intervals of all tags together
 NAMED = 3  # tags that stand for a component
 
 
@@ -93,8 +94,8 @@ class TagPcaOls(OnePass, PostModel):
 
     @property
     def tables(self) -> dict[str, pl.DataFrame]:
-        """`effects` of every tag, and the `components` with their strongest tags."""
-        half = NORMAL_95 * self.error
+        """`effects` of every tag, with intervals that hold for all tags together; `components`, with their tags."""
+        half = norm.isf((1 - LEVEL) / 2 / self.n_tags) * self.error  # Bonferroni: the strongest of many are looked at
         effects = {"effect": self.coefficient, "low": self.coefficient - half, "high": self.coefficient + half}
         columns = {name: pl.Series(values.cpu().numpy()) for name, values in effects.items()}
         strongest = self.direction.abs().topk(min(NAMED, self.n_tags), dim=1).indices.tolist()
@@ -118,5 +119,6 @@ class TagPcaOls(OnePass, PostModel):
     @property
     def findings(self) -> list[str]:
         return [
-            f"{self.components} components hold {float(self.share.sum()):.1%} of the variance of {self.n_tags:,} tags."
+            f"{self.components} components hold {float(self.share.sum()):.1%} of the variance of {self.n_tags:,} tags.",
+            f"The {LEVEL:.0%} intervals of effects hold for all {self.n_tags:,} tags together.",
         ]

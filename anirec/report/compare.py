@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from anirec.errors import UserError
-from anirec.metrics.names import MetricName, has_direction, lower_is_better
+from anirec.metrics.names import MetricName, has_direction, is_metric, lower_is_better
 from anirec.report import cells
 from anirec.report.groups import Family, families, unlike_splits
 from anirec.report.leaderboard import Leaderboard, frame, leaderboard, metric_names
@@ -76,7 +76,7 @@ def compare(
 
 def chosen_metric(metric: str | None, runs: list[Run]) -> str:
     """The metric to sort by; some run has it."""
-    names = metric_names(run.metrics for run in runs)
+    names = [name for name in metric_names(run.metrics for run in runs) if is_metric(name)]
     if metric in names:
         return metric
     if metric is None and names:
@@ -84,10 +84,11 @@ def chosen_metric(metric: str | None, runs: list[Run]) -> str:
         return next(name for name in ranked if name in names)
     near = difflib.get_close_matches(metric or "", names, n=3)
     hint = f" Did you mean {' or '.join(near)}?" if near else ""
-    parsed = [MetricName.parse(name) for name in names if not name.startswith("floor/")]
+    parsed = [MetricName.parse(name) for name in names]
     splits = " or ".join(dict.fromkeys(f"{one.split}/" for one in parsed))
     shorts = ", ".join(dict.fromkeys(one.short for one in parsed))
-    raise UserError(f"No run has the metric {metric}.{hint} Names are {splits} with one of {shorts}.")
+    wrong = "" if metric is None or is_metric(metric) else f" {metric} is a count or a fact of the data."
+    raise UserError(f"No run has the metric {metric}.{wrong}{hint} Names are {splits} with one of {shorts}.")
 
 
 def print_boards(console: Console, boards: list[Leaderboard], verdicts: list[str]) -> None:

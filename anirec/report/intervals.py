@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from anirec.metrics.bootstrap import percentile_interval, resampled_order, resampled_sums
+from anirec.metrics.bootstrap import FEWEST_UNITS, percentile_interval, resampled_order, resampled_sums
 from anirec.metrics.declared import Metric, OrderMetric
 from anirec.metrics.names import MetricName
 from anirec.report.runs import Run
@@ -68,7 +68,10 @@ class Asked:
 
 
 def intervals(members: Sequence[Run], names: Iterable[str]) -> dict[str, Interval]:
-    """Name to (low, high), for the names that the members' tables suffice for: rating and ranking metrics."""
+    """Name to (low, high), for the names that the members' tables suffice for: rating and ranking metrics.
+
+    Fewer than `FEWEST_UNITS` units give none.
+    """
     by_table: dict[tuple[str, str], dict[str, Asked]] = {}
     for name in names:
         parsed = MetricName.parse(name)
@@ -80,6 +83,8 @@ def intervals(members: Sequence[Run], names: Iterable[str]) -> dict[str, Interva
         tables = [rows for member in members if (rows := member.table(table, split)) is not None]
         if len(tables) == len(members):
             units = shared_units(tables)
+            if units[0].n_units < FEWEST_UNITS:
+                continue
             asked_of = {name: one for name, one in of_table.items() if all(one.can_use(rows) for rows in tables)}
             by_order = {name: one for name, one in asked_of.items() if isinstance(one.metric.function, OrderMetric)}
             of_sums = {name: one for name, one in asked_of.items() if name not in by_order}

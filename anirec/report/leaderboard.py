@@ -13,7 +13,6 @@ from anirec.report.intervals import Interval, intervals
 # What a reader asks first, after the metric sorted by.
 FIRST = ("rmse", "ndcg", "mae", "hit_rate", "r2", "coverage", "recall", "diversity", "novelty")
 FIRST_OF_SCORES = ("rmse", "pearson", "spearman", "r2", "mae", "unit_mse", "interval_coverage", "interval_width")
-COUNTS = frozenset({"unknown_users", "unknown_items"})
 COSTS = ("wall_seconds", "fit_seconds", "peak_memory_mb")
 
 
@@ -50,7 +49,7 @@ class Leaderboard:
         shown = [
             name
             for name in names
-            if parsed[name].split == split and not parsed[name].segment and parsed[name].metric not in COUNTS
+            if parsed[name].split == split and not parsed[name].segment and parsed[name].is_metric
         ]
         metrics = {parsed[name].metric for name in names}
         first = FIRST_OF_SCORES if "pearson" in metrics else FIRST

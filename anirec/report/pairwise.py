@@ -10,7 +10,7 @@ from itertools import combinations
 
 import numpy as np
 
-from anirec.metrics.bootstrap import percentile_interval
+from anirec.metrics.bootstrap import FEWEST_UNITS, percentile_interval
 from anirec.metrics.names import MetricName, has_direction, lower_is_better
 from anirec.metrics.paired import LEVEL, holm, p_value, rank_biserial
 from anirec.report.groups import Family, Group
@@ -94,6 +94,9 @@ def pairs_or_reason(family: Family, metric: str, limit: int) -> tuple[list[Pair]
     if not sharing:
         return [], "no two configurations were measured on the same split"
     pairs = [pair for one, other in sharing if (pair := pair_of(runs, metric, one, other))]
+    if pairs and not (enough := [pair for pair in pairs if pair.n_units >= FEWEST_UNITS]):
+        return [], f"fewer than {FEWEST_UNITS} {runs.unit} were measured: a test of so few can find nothing"
+    pairs = enough if pairs else []
     corrected = holm(np.array([pair.p for pair in pairs]))
     why = f"{parsed.short} is undefined in some resamples, or too slow to resample so many rows"
     return [replace(pair, p_holm=float(p)) for pair, p in zip(pairs, corrected, strict=True)], why

@@ -44,7 +44,7 @@ def constant_table(errors: Mapping[tuple[str, str], Mapping[str, float]]) -> Tab
 def effect_table(effects: pl.DataFrame, n_each_way: int = 10) -> Table:
     """
     Args:
-        effects: tag, effect, low, high, in points; the interval is symmetric.
+        effects: tag, effect, low, high, in points; the interval is symmetric, and holds for all tags together.
     """
     table = headed("tag", "points, 95%", "tag", "points, 95%")
     table.columns[2].justify = "left"

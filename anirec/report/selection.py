@@ -112,6 +112,9 @@ def show_choice(console: Console, choice: Choice) -> None:
     console.print(table)
     if len(choice.rows) > SHOWN:
         console.print(f"and {len(choice.rows) - SHOWN} more", style="dim")
+    equal = [row for row in choice.rows if row.mean[choice.metric] == choice.rows[0].mean[choice.metric]]
+    if len(equal) > 1:
+        console.print(f"{len(equal)} rows are equally good: the first of them by name was chosen.", style="yellow")
     if choice.fewer:
         most = choice.rows[0].n_runs
         console.print(f"Not chosen from, as they have fewer than {most} runs:", style="yellow")

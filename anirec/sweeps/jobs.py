@@ -16,6 +16,7 @@ from anirec.composing.composition import plain
 from anirec.composing.identity import Identity, identity_of
 from anirec.errors import UserError
 from anirec.metrics.names import objectives
+from anirec.notices import on_terminal
 from anirec.run import other_process, perform, run_path
 from anirec.sweeps.worker import end_with_sweep
 from anirec.tracking.console import CONSOLE, announce, quiet, show_failure, show_result, show_sweep
@@ -25,6 +26,7 @@ AGENT = "WANDB_SWEEP_ID"  # this is a job of W&B's sweep: `anirec select` choose
 INTERRUPTED = 130
 
 
+@on_terminal()  # in a process that a launcher started
 def job(config: DictConfig) -> list[float] | None:
     """One job of Hydra's. A failure is recorded and shown; in a multirun the other jobs go on.
 

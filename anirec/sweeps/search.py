@@ -25,7 +25,7 @@ from anirec.composing.composition import pin, plain
 from anirec.composing.identity import identity_of
 from anirec.composing.space import defaults, distribution, fixed, space, unsearchable
 from anirec.errors import UserError
-from anirec.metrics.names import lower_is_better, objectives
+from anirec.metrics.names import minimized, objectives
 from anirec.report.settings import differing
 from anirec.sweeps.found import show_found
 from anirec.sweeps.trials import DEFAULTS, ENDED, EXHAUSTED, Space, Workers, link
@@ -77,7 +77,7 @@ def begin(config: DictConfig, folder: Path, drawn: Space) -> optuna.Study:
     study = optuna.create_study(
         storage=storage(folder),
         study_name=folder.name,
-        directions=["minimize" if lower_is_better(name) else "maximize" for name in objectives(config.objective)],
+        directions=["minimize" if minimized(name) else "maximize" for name in objectives(config.objective)],
         load_if_exists=True,
     )
     take_over(study, identity(config))

@@ -12,7 +12,7 @@ from pytorch_lightning.callbacks import Checkpoint, EarlyStopping, RichProgressB
 
 from anirec.atomic import replacing
 from anirec.errors import UserError
-from anirec.metrics.names import lower_is_better
+from anirec.metrics.names import minimized
 from anirec.settings import Configurable, NonNegative, PositiveInt
 
 
@@ -86,7 +86,7 @@ class LastAndBest(Checkpoint, Configurable):
             )
         if not torch.isfinite(value):
             return None
-        return float(value) if lower_is_better(self.objective) else -float(value)
+        return float(value) if minimized(self.objective) else -float(value)
 
 
 class Patience(EarlyStopping, Configurable):
@@ -99,7 +99,7 @@ class Patience(EarlyStopping, Configurable):
     """
 
     def __init__(self, *, objective: str, epochs: PositiveInt, min_delta: NonNegative) -> None:
-        mode = "min" if lower_is_better(objective) else "max"
+        mode = "min" if minimized(objective) else "max"
         super().__init__(monitor=objective, patience=epochs, min_delta=min_delta, mode=mode, verbose=False)
 
 

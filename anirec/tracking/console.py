@@ -34,7 +34,6 @@ def quiet() -> None:
     """Leave the terminal to the progress bar and to what a user needs."""
     for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"  # whose line of code it was helps nobody
     for words in NOISE:
         warnings.filterwarnings("ignore", f".*{words}.*")
 

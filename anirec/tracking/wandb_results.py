@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 import wandb
 
-from anirec.metrics.names import lower_is_better
+from anirec.metrics.names import has_direction, lower_is_better
 from anirec.tracking.loggers import figures_of
 
 COSTS = ("fit_seconds", "wall_seconds", "peak_memory_mb")
@@ -22,13 +22,14 @@ def summary(folder: Path) -> dict[str, Any]:
     found: dict[str, Any] = {name: provenance[name] for name in COSTS if name in provenance}
     for name, value in metrics.items():
         best = best_key(name)
-        of_epochs = getattr(history[name], best)() if name in history.columns else None
+        of_epochs = getattr(history[name], best)() if best and name in history.columns else None
         found[name] = value if of_epochs is None else {best: of_epochs, "final": value}
     return found
 
 
-def best_key(name: str) -> str:
-    return "min" if lower_is_better(name) else "max"
+def best_key(name: str) -> str | None:
+    """What W&B calls the best value; None where neither direction is better."""
+    return ("min" if lower_is_better(name) else "max") if has_direction(name) else None
 
 
 def images(folder: Path) -> dict[str, wandb.Image]:

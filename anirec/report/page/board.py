@@ -8,7 +8,7 @@ from anirec.report import cells
 from anirec.report.groups import unlike_splits
 from anirec.report.leaderboard import Leaderboard, Row
 from anirec.report.page.pairs import Duels
-from anirec.report.page.plots import frame, spoken
+from anirec.report.page.plots import frame, listed, spoken
 from anirec.report.tables import columns, places_of
 
 
@@ -98,6 +98,10 @@ def summary(board: Leaderboard, found: Duels | None) -> list[str]:
         return [f"{best.group.label}: {figure}."]
     if not has_direction(board.metric):
         return [f"{best.group.label} has the highest {figure}; neither direction is better."]
-    told = [f"{best.group.label} is best of {len(measured)}: {figure}."]
+    equal = [row.group.label for row in measured if row.mean[board.metric] == best.mean[board.metric]]
+    if len(equal) > 1:
+        told = [f"{listed(equal)} are equally good, and the best of {len(measured)}: {figure}."]
+    else:
+        told = [f"{best.group.label} is best of {len(measured)}: {figure}."]
     told += [found.verdict] if found and found.verdict else []
     return told + list(filter(None, [unlike_splits(row.group for row in board.rows).capitalize()]))

@@ -1,4 +1,4 @@
-"""What a model's settings do to its metric: parallel coordinates, and the importance of each setting."""
+"""Settings and the metric of each model: parallel coordinates, and importance where held-out runs support it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from anirec.metrics.names import lower_is_better
 from anirec.report import cells
 from anirec.report.groups import MEASURED, without_echoes
 from anirec.report.leaderboard import Leaderboard, Row
-from anirec.report.page.importance import Importance, importance
+from anirec.report.page.importance import FEWEST, importance
 from anirec.report.page.plots import Panel, Plot, figure, figures, plain, spoken
 from anirec.report.settings import brief, differing, told
 
@@ -54,31 +54,39 @@ def of_model(metric: str, model: str, rows: Sequence[Row], keys: list[str]) -> P
     values = {key: [row.group.settings.get(key, "-") for row in rows] for key in keys}
     means = [row.mean[metric] for row in rows]
     found = importance(list(values.values()), means)
-    order = sorted(range(len(keys)), key=lambda place: -found.shares[place])
+    order = sorted(range(len(keys)), key=lambda place: -found[place]) if found else range(len(keys))
     shown = [keys[place] for place in order][:MOST_KEYS]
     axes = [*(axis(told(key), values[key]) for key in shown), axis(cells.heading(metric), means, is_metric=True)]
-    lines = Panel(parallel(axes, rows, metric), "configurations", height=360)
-    panels = [lines]
+    panels = [Panel(parallel(axes, rows, metric), "configurations", height=360)]
     note = "Every line is a configuration, orange the best, grey the worst; each axis has its own scale."
-    if len(keys) > 1:
-        bars = [(told(keys[place]), found.shares[place]) for place in order[:MOST_KEYS]]
-        panels.append(Panel(importance_bars(bars), "importance", height=max(160, 60 + 34 * len(bars))))
-        note += f" Importance: {found.method}, {len(rows)} configurations."
-        note += " It says what mattered among the values tried, not what would matter among others."
+    if found:
+        bars = [(told(keys[place]), found[place]) for place in order[:MOST_KEYS]]
+        panels.append(Panel(importance_bars(bars, metric), "importance", height=max(160, 60 + 34 * len(bars))))
+        note += f" Importance: how much the error of predicting {spoken(metric)} rises once a setting is shuffled"
+        note += f" (permutation importance on held-out configurations, {len(rows)} in all), among the values tried."
+    else:
+        note += f" {no_importance(metric, len(rows))}"
     left = len(keys) - len(shown)
-    note += f" {left} less important settings are left out." if left else ""
+    note += f" {left} {'less important' if found else 'further'} settings are left out." if left else ""
     return Plot(f"effects-{model}", title(model, metric, keys, found, rows), panels, note)
 
 
-def title(model: str, metric: str, keys: list[str], found: Importance, rows: Sequence[Row]) -> str:
+def no_importance(metric: str, n_rows: int) -> str:
+    """Why there is no importance."""
+    if n_rows < FEWEST:
+        return f"Fewer than {FEWEST} configurations: no importance is given."
+    return f"The settings do not predict {metric} of configurations left out: no importance is given."
+
+
+def title(model: str, metric: str, keys: list[str], found: list[float] | None, rows: Sequence[Row]) -> str:
+    """The range of the metric and, only where importance was found, which setting matters most."""
     best, worst = figures(rows[0].mean[metric], rows[-1].mean[metric])
-    reach = f"between {best} and {worst} {spoken(metric)}"
-    if best == worst or not any(found.shares):
+    if best == worst:
         return f"{model}: {best} {spoken(metric)}, whatever its settings"
-    if len(keys) == 1:
-        return f"{model}: {told(keys[0])} makes the difference {reach}"
-    first = max(range(len(keys)), key=lambda place: found.shares[place])
-    return f"{model}: {told(keys[first])} matters most for the difference {reach}"
+    if found and any(found):
+        first = told(keys[max(range(len(keys)), key=lambda place: found[place])])
+        return f"{model}: {first} matters most for the difference between {best} and {worst} {spoken(metric)}"
+    return f"{model}: {best} to {worst} {spoken(metric)} in {len(rows)} configurations"
 
 
 def axis(name: str, values: Sequence[Any], *, is_metric: bool = False) -> Axis:
@@ -139,9 +147,14 @@ def wrapped(key: str) -> str:
     return plain(key).replace(".", ".<br>")
 
 
-def importance_bars(bars: list[tuple[str, float]]) -> go.Figure:
-    names, shares = [plain(name) for name, _ in reversed(bars)], [share for _, share in reversed(bars)]
-    trace = go.Bar(x=shares, y=names, orientation="h", marker={"color": "#2A7FC0"}, text=[f"{s:.0%}" for s in shares])
-    trace.update(textposition="outside", cliponaxis=False, hovertemplate="%{y}: %{x:.1%}<extra></extra>", width=0.55)
-    x = {"tickformat": ".0%", "range": [0, 1.18 * max(*shares, 0.01)], "rangemode": "tozero", "nticks": 5}
+def importance_bars(bars: list[tuple[str, float]], metric: str) -> go.Figure:
+    """Bars in units of the metric, the most important setting on top."""
+    names, rises = [plain(name) for name, _ in reversed(bars)], [rise for _, rise in reversed(bars)]
+    trace = go.Bar(x=rises, y=names, orientation="h", marker={"color": "#2A7FC0"}, text=figures(*rises))
+    trace.update(textposition="outside", cliponaxis=False, hovertemplate="%{y}: %{x:.4g}<extra></extra>", width=0.55)
+    x = {
+        "title": {"text": plain(f"rise of the error ({spoken(metric)})")},
+        "range": [0, 1.18 * max(rises)],
+        "nticks": 5,
+    }
     return figure([trace], x=x, y={"type": "category", "showgrid": False})

@@ -81,7 +81,7 @@ def bars(rows: Sequence[Row], of_segment: dict[str, str], looks: dict[str, Look]
 
 
 def title(best: Row, of_segment: dict[str, str], short: str, kind: str) -> str:
-    """The two ends of what the best group does."""
+    """The two ends of what the best group does: measured means, without a test that they differ."""
     values = {segment: best.mean[name] for segment, name in of_segment.items() if name in best.mean}
     if not has_direction(short) or len(values) < 2:
         return ""
@@ -92,4 +92,4 @@ def title(best: Row, of_segment: dict[str, str], short: str, kind: str) -> str:
         segment: f"true scores {spoken(segment, kind)}" if kind == "true score" else segment.replace("_", " ")
         for segment in values
     }
-    return f"{best.group.label} does best on {of[good]}, {short} {told[0]}, worst on {of[bad]}, {told[1]}"
+    return f"{short} of {best.group.label}: from {told[0]} on {of[good]} to {told[1]} on {of[bad]}"

@@ -13,6 +13,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from anirec import notices
 from anirec.data import fingerprint as fingerprints
 from anirec.data.prepare import prepare
 from anirec.data.sources.mal_2016 import Mal2016
@@ -108,16 +109,20 @@ def test_tables(folder: Path, own_cache: Path) -> None:
     ]
 
 
-def test_what_could_not_be_read_is_said_every_time(
+def test_what_could_not_be_read_is_said_also_of_a_warm_cache(
     folder: Path, own_cache: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(2):
         caplog.clear()
+        notices.shown.clear()  # another command
         with caplog.at_level(logging.WARNING):
             prepared = prepare(Mal2016(folder=str(folder)), own_cache)
         assert "2 of 8 rows" in caplog.text
         assert str(prepared.rejects) in caplog.text
         assert "anime.csv: episodes" in caplog.text
+    caplog.clear()
+    prepare(Mal2016(folder=str(folder)), own_cache)
+    assert not caplog.messages, "a command warns of a dataset once"
 
 
 def test_a_warm_cache_reads_no_dump(folder: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from sklearn.datasets import load_sample_images
 from timm.data import ImageNetInfo, create_transform
 from transformers import AutoImageProcessor, AutoModel, ConvNextImageProcessor, ResNetConfig, ResNetModel
 
+from anirec import notices
 from anirec.errors import UserError
 from anirec.features import picture_encoders
 from anirec.features.preprocessing import Preprocessing
@@ -116,6 +117,7 @@ def test_unreadable_pictures_are_absent_counted_and_named(make_pictures, seen, g
     looked = of(gallery, *names)
     for _ in range(2):  # the second time out of the cache
         caplog.clear()
+        notices.shown.clear()
         with caplog.at_level(logging.WARNING):
             branch = seen(make_pictures(), looked)
         assert branch(torch.arange(8)).present[:, 0].tolist() == [True] + [False] * 7

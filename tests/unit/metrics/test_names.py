@@ -2,7 +2,7 @@ import pytest
 
 from anirec.errors import UserError
 from anirec.metrics.declared import DECLARED
-from anirec.metrics.names import MetricName, checked, lower_is_better
+from anirec.metrics.names import MetricName, checked, has_direction, is_metric, lower_is_better, minimized
 
 
 def test_every_declared_metric_can_be_asked_for_by_name() -> None:
@@ -28,6 +28,36 @@ def test_directions() -> None:
     assert lower_is_better("val/rmse/cold_users")
     assert lower_is_better("train/loss")
     assert not lower_is_better("test/applause")
+    assert lower_is_better("val/interval_half_width")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "val/unknown_users",
+        "val/unknown_items",
+        "val/n_train",
+        "floor/rmse",
+        "ceiling/r2",
+        "test/mae/by_median",
+        "test/rmse/population_by_mean",
+    ],
+)
+def test_counts_and_facts_are_no_metrics(name: str) -> None:
+    assert not is_metric(name)
+    assert not has_direction(name)
+    with pytest.raises(UserError, match=f"objective={name}: no metric with a better direction; use one of .*val/rmse"):
+        minimized(name)
+
+
+@pytest.mark.parametrize("name", ["test/bias", "test/bias/score_6_7", "test/interval_coverage", "test/applause"])
+def test_some_metrics_have_no_better_direction(name: str) -> None:
+    assert is_metric(name)
+    assert not has_direction(name)
+
+
+def test_every_declared_metric_has_a_direction() -> None:
+    assert all(has_direction(f"val/{name}/population") for name in DECLARED)
 
 
 def test_all_wrong_names_are_reported_at_once() -> None:

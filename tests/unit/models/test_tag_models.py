@@ -10,6 +10,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
+from scipy.stats import norm
 from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.ensemble import HistGradientBoostingRegressor
@@ -115,7 +116,9 @@ def test_intervals_are_those_of_ordinary_least_squares() -> None:
     np.testing.assert_allclose(model.error, error, rtol=1e-6)
     effects = model.tables["effects"]
     np.testing.assert_allclose(effects["effect"], beta[1:], atol=1e-9)
-    np.testing.assert_allclose(effects["high"] - effects["low"], 2 * 1.959964 * error, rtol=1e-6)
+    np.testing.assert_allclose(
+        effects["high"] - effects["low"], 2 * norm.ppf(1 - 0.025 / len(effects)) * error, rtol=1e-6
+    )
 
 
 def test_batches_and_processes_change_nothing() -> None:

@@ -120,6 +120,13 @@ def test_an_unknown_metric_names_the_nearest(write_run: WriteRun, tmp_path: Path
         printed(tmp_path, metric="test/rsme")
 
 
+@pytest.mark.parametrize("metric", ["test/unknown_users", "floor/rmse"])
+def test_counts_rank_nothing(write_run: WriteRun, tmp_path: Path, metric: str) -> None:
+    write_run("svd", metrics={"floor/rmse": 1.02})
+    with pytest.raises(UserError, match=f"{metric}. {metric} is a count or a fact.* with one of rmse"):
+        printed(tmp_path, metric=metric)
+
+
 def test_groups_without_the_metric_come_last(write_run: WriteRun, tmp_path: Path) -> None:
     write_run("svd", metrics={"test/recall@10": 0.2})
     write_run("ease", quality=2.0)

@@ -13,7 +13,6 @@ from anirec.report.groups import families
 from anirec.report.leaderboard import leaderboard
 from anirec.report.page import pairs, write_page
 from anirec.report.page.curves import curves, history
-from anirec.report.page.importance import importance
 from anirec.report.pareto import front, loss
 from anirec.report.runs import read_runs
 
@@ -128,16 +127,25 @@ def test_settings_of_a_model_are_weighed(write_run: WriteRun, tmp_path: Path) ->
         write_run("svd", quality=0.5 + lr * 4 + factors / 1000, config={"model.n_factors": factors, "model.lr": lr})
     html = page(tmp_path)
     assert any(title.startswith("svd: lr matters most for the difference") for title in titles(html))
-    assert "permutation importance in a random forest, 9 configurations" in html
+    assert "permutation importance on held-out configurations, 9 in all" in html
 
 
-@pytest.mark.parametrize("n", [6, 9])
-def test_importance_finds_the_setting_that_matters(n: int) -> None:
-    factors, lr = zip(*MANY[:n], strict=True)
-    found = importance([factors, lr, ["a"] * n], [10 * one + two / 1000 for one, two in zip(lr, factors, strict=True)])
-    assert found.shares[1] > 0.9 > found.shares[0]
-    assert found.shares[2] == 0
-    assert ("forest" in found.method) == (n >= 8)
+def test_settings_that_predict_nothing_get_no_importance(write_run: WriteRun, tmp_path: Path) -> None:
+    random = np.random.default_rng(1)
+    for factors, lr in MANY:
+        write_run("svd", quality=random.uniform(0.5, 0.9), config={"model.n_factors": factors, "model.lr": lr})
+    html = page(tmp_path)
+    assert "The settings do not predict test/rmse of configurations left out: no importance is given." in html
+    assert "matters most" not in html
+    assert any(title.startswith("svd: ") and title.endswith("test rmse in 9 configurations") for title in titles(html))
+
+
+def test_few_configurations_get_no_importance(write_run: WriteRun, tmp_path: Path) -> None:
+    for factors, lr in MANY[:4]:
+        write_run("svd", quality=0.5 + lr * 4, config={"model.n_factors": factors, "model.lr": lr})
+    html = page(tmp_path)
+    assert "Fewer than 8 configurations: no importance is given." in html
+    assert "matters most" not in html
 
 
 def test_the_front_holds_whom_nobody_beats_in_both(write_run: WriteRun, tmp_path: Path) -> None:
@@ -243,3 +251,9 @@ def test_groups_are_tested_once(write_run: WriteRun, tmp_path: Path, monkeypatch
     write_run("bias", quality=0.5)
     monkeypatch.setattr(pairs, "unpaired", lambda *_: pytest.fail("costs as much as the tests"))
     assert "better" in page(tmp_path)
+
+
+def test_equal_means_share_the_first_place(write_run: WriteRun, tmp_path: Path) -> None:
+    for model in ("svd", "als"):
+        write_run(model, quality=0.7)
+    assert "als and svd are equally good, and the best of 2: test rmse" in page(tmp_path)

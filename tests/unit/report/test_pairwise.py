@@ -11,6 +11,7 @@ from anirec.metrics.bootstrap import draw_counts
 from anirec.metrics.paired import holm
 from anirec.metrics.rating import rmse
 from anirec.report.groups import Family, families
+from anirec.report.intervals import intervals
 from anirec.report.paired_runs import ORDER_RESAMPLES
 from anirec.report.pairwise import Pair, pairwise, unpaired
 from anirec.report.runs import read_runs
@@ -182,3 +183,17 @@ def test_the_rows_that_most_groups_have_are_compared(write_run: WriteRun, tmp_pa
     write_run("bias", quality=0.7)
     (pair,) = pairs_of(tmp_path, "test/rmse")
     assert (pair.first.label, pair.second.label, pair.n_units) == ("svd", "bias", 300)
+
+
+@pytest.mark.parametrize("n_clusters", [1, 5])
+def test_so_few_clusters_are_neither_tested_nor_given_intervals(
+    write_score_run: WriteRun, tmp_path: Path, n_clusters: int
+) -> None:
+    for model, quality in (("tfidf_ridge", 0.3), ("bert", 3.0)):
+        path = write_score_run(model, quality=quality) / "predictions.parquet"
+        rows = pl.read_parquet(path)
+        rows.with_columns(cluster=pl.int_range(pl.len()) % n_clusters).write_parquet(path)
+    (family,) = families(read_runs([tmp_path]))
+    assert pairwise(family, "test/rmse") == []
+    assert "fewer than 6 clusters" in (unpaired(family, "test/rmse") or "")
+    assert intervals(family.groups[0].members, ["test/rmse"]) == {}

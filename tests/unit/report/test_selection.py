@@ -66,7 +66,9 @@ def test_pruned_trials_count_among_what_was_tried(write_run: WriteRun, chosen: C
 
 
 def test_what_cannot_be_ranked_together_is_refused(write_run: WriteRun, chosen: Callable[..., Choice]) -> None:
-    write_run(metrics=judged(1.2))
+    write_run(metrics={**judged(1.2), "val/unknown_users": 3.0})
+    with pytest.raises(UserError, match=r"val/unknown_users: .* there are val/rmse, val/ndcg@10\."):
+        chosen("val/unknown_users")
     with pytest.raises(UserError, match=r"test/rmse: choosing by the test set would spoil it"):
         chosen("test/rmse")
     with pytest.raises(UserError, match=r"val/mae: no run can be chosen by it; there are val/rmse, val/ndcg@10\."):
@@ -131,3 +133,9 @@ def test_a_run_that_links_elsewhere_is_not_written_into(write_run: WriteRun, tmp
         with pytest.raises(UserError, match=f"{name}: a symbolic link"):
             check_links(folder)
         (folder / name).unlink()
+
+
+def test_equal_means_are_named(write_run: WriteRun, chosen: Callable[..., Choice]) -> None:
+    for model in ("svd", "als"):
+        write_run(model, metrics=judged(1.2))
+    assert "2 rows are equally good: the first of them by name was chosen." in shown(chosen())

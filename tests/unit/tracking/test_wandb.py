@@ -68,6 +68,15 @@ def test_the_model_is_kept_with_what_it_is_and_how_good(folder: Path) -> None:
     assert results.aliases(folder, "best") == ["best", "last"]
 
 
+def test_what_has_no_direction_has_no_best() -> None:
+    assert [results.best_key(f"val/{name}") for name in ("rmse", "ndcg@10", "bias", "unknown_users")] == [
+        "min",
+        "max",
+        None,
+        None,
+    ]
+
+
 def test_without_an_objective_the_last_model_is_kept(folder: Path) -> None:
     (folder / "checkpoints" / "best.ckpt").unlink()
     assert results.checkpoint(folder, "best").name == "last.ckpt"
