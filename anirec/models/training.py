@@ -6,11 +6,11 @@ from typing import Any, Literal
 
 import torch
 from torch import nn
-from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
 from anirec.errors import UserError
 from anirec.models.base import at_least
+from anirec.models.row_adamw import RowAdamW
 
 
 class Training:
@@ -57,7 +57,7 @@ class Training:
             )
         self.schedule, self.warmup = schedule, warmup
 
-    def optimizer(self, encoders: nn.Module, model: nn.Module, *, fused: bool) -> AdamW:
+    def optimizer(self, encoders: nn.Module, model: nn.Module, *, fused: bool) -> RowAdamW:
         """Over all parameters that learn, in groups of equal rate and decay."""
         in_encoders = {id(parameter) for parameter in encoders.parameters()}
         groups: dict[tuple[float, float], list[nn.Parameter]] = {}
@@ -71,7 +71,7 @@ class Training:
         made: Iterable[dict[str, Any]] = [
             {"params": parameters, "lr": lr, "weight_decay": decay} for (lr, decay), parameters in groups.items()
         ]
-        return AdamW(made, eps=self.eps, fused=fused)
+        return RowAdamW(made, eps=self.eps, fused=fused)
 
     def scheduler(self, optimizer: torch.optim.Optimizer, n_steps: int) -> LambdaLR:
         """The share of each rate at every step."""
