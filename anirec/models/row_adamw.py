@@ -62,7 +62,9 @@ class RowAdamW(AdamW):
         if not state:
             state["step"] = torch.zeros((), device=table.device)
             state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(table), torch.zeros_like(table)
-        clock = self.clocks.setdefault(table, Clock(len(table), table.device))
+        if table not in self.clocks:
+            self.clocks[table] = Clock(len(table), table.device)
+        clock = self.clocks[table]
         state["step"] += 1
         (beta, beta_square), lr, n_steps = group["betas"], float(group["lr"]), int(state["step"])
         left, left_square = 1 - beta**n_steps, math.sqrt(1 - beta_square**n_steps)
@@ -90,7 +92,9 @@ class RowAdamW(AdamW):
         reach, kept = moves(clock, since, beta / math.sqrt(beta_square))
         state = self.state[table]
         mean, square = state["exp_avg"][rows], state["exp_avg_sq"][rows]
-        direction = mean / (square.sqrt() + group["eps"])
+        n_steps = float(state["step"]) - len(clock.rates) + since + 1
+        eps = group["eps"] * (1 - beta_square**n_steps).sqrt()
+        direction = mean / (square.sqrt() + eps[place, None].to(table))
         table[rows] = table[rows] * kept.to(table)[place, None] - reach.to(table)[place, None] * direction
         state["exp_avg"][rows], state["exp_avg_sq"][rows] = mean * beta**missed, square * beta_square**missed
         clock.done[rows] = len(clock.rates)
