@@ -1,23 +1,23 @@
 """Ridge regression on what any branches see: TF-IDF, frozen embeddings, counts, or all of them joined."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, hstack
-from scipy.sparse.linalg import LinearOperator, lsqr
+from sklearn.linear_model import Ridge as LeastSquares
 from torch import Tensor
 
 from anirec.data.titles import TitleBatch
 from anirec.errors import UserError
 from anirec.features.branch import Branch
+from anirec.metrics.variation import ROUNDING
 from anirec.models.base import at_least
 from anirec.models.closed_form import ClosedForm
 from anirec.models.seen import check_frozen, n_columns, seen
 
-TOLERANCE = 1e-10  # of the iterative solver; scikit-learn's exact one agrees to 1e-6
+TOLERANCE = 1e-10  # of the iterative solver; the exact one agrees to 1e-6
 
 
 class Ridge(ClosedForm):
@@ -25,7 +25,7 @@ class Ridge(ClosedForm):
 
     Each branch's columns are centred, and scaled as one block so that a title's row has the length 1 in the mean; then
     `weights` say how much each branch may speak. Whether a title lacks a modality is a column too. Sparse blocks stay
-    sparse: Paige & Saunders, LSQR, ACM TOMS 1982, needs only products with them.
+    sparse: scikit-learn centres them implicitly, and LSQR (Paige & Saunders, ACM TOMS 1982) needs only products.
 
     Args:
         branches: By name; frozen ones only.
@@ -57,16 +57,14 @@ class Ridge(ClosedForm):
         centres = [np.asarray(block.mean(axis=0)).ravel() for block in blocks]
         lengths = [rms_length(block, centre) for block, centre in zip(blocks, centres, strict=True)]
         scales = [
-            np.full(len(centre), weight / max(length, 1e-12))
+            np.full(len(centre), weight / length)
             for centre, weight, length in zip(centres, self.weights.values(), lengths, strict=True)
         ]
         scale, centre = np.concatenate(scales), np.concatenate(centres)
-        score = titles.score.double().cpu().numpy()
         x = hstack(blocks).tocsr().multiply(scale).tocsr()
-        solution = lsqr(
-            centred(x, centre * scale), score - score.mean(), damp=self.alpha**0.5, atol=TOLERANCE, btol=TOLERANCE
-        )[0]
-        for name, value in (("coefficient", solution), ("centre", centre), ("scale", scale)):
+        ridge = LeastSquares(alpha=self.alpha, solver="lsqr", tol=TOLERANCE)
+        ridge.fit(x, score := titles.score.double().cpu().numpy())
+        for name, value in (("coefficient", ridge.coef_), ("centre", centre), ("scale", scale)):
             self.get_buffer(name).copy_(torch.from_numpy(value))
         self.intercept.fill_(score.mean())
 
@@ -77,16 +75,8 @@ class Ridge(ClosedForm):
         return torch.from_numpy(score.astype(np.float32)).to(batch.index.device)
 
 
-def centred(x: csr_matrix, centre: NDArray[np.float64]) -> Any:
-    """x - centre as an operator, without making it dense."""
-    return LinearOperator(
-        x.shape,
-        matvec=lambda v: x @ v.ravel() - centre @ v.ravel(),
-        rmatvec=lambda u: x.T @ u.ravel() - centre * u.sum(),
-        dtype=np.float64,
-    )
-
-
 def rms_length(block: csr_matrix, centre: NDArray[np.float64]) -> float:
-    """The root of the mean squared length of the centred rows."""
-    return float(np.sqrt(max(block.multiply(block).sum() / block.shape[0] - centre @ centre, 0.0)))
+    """The root of the mean squared length of the centred rows; 1 where the rows do not vary."""
+    square = float(block.multiply(block).sum() / block.shape[0])
+    left = square - float(centre @ centre)
+    return left**0.5 if left > ROUNDING * square else 1.0

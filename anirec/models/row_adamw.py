@@ -1,4 +1,4 @@
-"""AdamW for tables of which a batch reads a few rows: a step costs time in proportion to those rows, not to the table."""
+"""AdamW for tables of which a batch reads a few rows: the time of a step depends on these rows, not on the table."""
 
 import math
 from collections.abc import Callable
@@ -116,12 +116,14 @@ class RowAdamW(AdamW):
 
 
 def moves(clock: Clock, since: Tensor, ratio: float) -> tuple[Tensor, Tensor]:
-    """How far rows that have made `since` (k,) steps have moved by now, float64 (k,), in units of mean / root of square.
+    """How far rows that have made `since` (k,) steps have moved by now, and what weight decay has left of them.
 
-    And what weight decay has left of them, (k,). With each step the unit shrinks by `ratio`, below 1: the ratio of a
-    moment's decay to the root of the other's.
+    Both are float64 (k,); the first is in units of the first moment over the root of the second. That unit shrinks
+    with each step, by `ratio` < 1: the decay of the first moment over the root of the decay of the second.
     """
-    rates, kept = (torch.tensor(column, dtype=torch.float64, device=since.device) for column in (clock.rates, clock.kept))
+    rates, kept = (
+        torch.tensor(column, dtype=torch.float64, device=since.device) for column in (clock.rates, clock.kept)
+    )
     n_terms = min(len(rates) - int(since.min()), math.ceil(math.log(NEGLIGIBLE) / math.log(ratio)))
     after = torch.arange(n_terms, device=since.device)
     step = since[:, None] + after
