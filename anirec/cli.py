@@ -29,11 +29,10 @@ def run(context: typer.Context) -> None:
         n_jobs = check(overrides, config_dir)
         if n_jobs > 1 and not is_sweep:
             raise UserError(f"These overrides make {n_jobs} jobs; add -m to run them all.")
-        if is_sweep:
-            from anirec.composing.config import left_to_jobs
+        from anirec.composing.config import for_hydra
 
-            written = dict(zip(overrides, left_to_jobs(overrides), strict=True))
-            arguments = [written.get(argument, argument) for argument in arguments]
+        written = dict(zip(overrides, for_hydra(overrides, is_sweep=is_sweep), strict=True))
+        arguments = [written.get(argument, argument) for argument in arguments]
     from anirec.sweeps import launch
 
     launch.main(arguments)
@@ -222,6 +221,17 @@ def fanbase(
     from anirec.finished.fanbase import fanbase as show
 
     show(run, input=input, tastes=tastes, threshold=threshold, nearest=nearest, json=json)
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="A finished run's folder, of a model that ranks titles for users.")],
+) -> None:
+    """Copy the lists of a run's users into its folder: recommend and fanbase then need neither cache nor dump."""
+    from anirec.finished.histories import export as copy
+
+    path, n_rows = copy(run)
+    typer.echo(f"{path}: {n_rows:,} list entries, {path.stat().st_size / 1e6:.1f} MB")
 
 
 data = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="What datasets there are, and what is in them.")

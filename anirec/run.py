@@ -1,7 +1,6 @@
 """One experiment: composed by Hydra, trained and evaluated by Lightning, kept in a run folder."""
 
 import os
-import time
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,10 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from pytorch_lightning import seed_everything
 from pytorch_lightning.loggers import Logger
 
-from anirec.composing.composition import config_hash, plain
+from anirec.composing.composition import first_line, plain
 from anirec.errors import UserError
+from anirec.settings import SettingsError
+from anirec.tracking.callbacks import Stopwatch
 from anirec.tracking.console import CONSOLE, announce
 from anirec.tracking.folders import new_folder, unfinished
 from anirec.tracking.loggers import ending
@@ -22,20 +23,20 @@ from anirec.tracking.run_folder import RunFolder
 FOLDER = "ANIREC_RUN_FOLDER"  # tells the other processes of a run its folder
 
 
-def perform(config: DictConfig, path: Path, *, identity: dict[str, Any], told: str) -> RunFolder:
-    """The experiment of a config in that folder, with a record of how it ended.
+def perform(config: DictConfig, path: Path, *, about: dict[str, Any], told: str) -> RunFolder:
+    """Run the experiment of a config in a folder, and record how it ended.
 
     Args:
         config: Composed; where it runs is filled in here.
-        path: A new folder, or that of the run to go on with.
-        identity: What provenance says of a run before it has begun; see `identity`.
+        path: A new folder, or that of the run to resume.
+        about: What provenance says of the run before it begins.
         told: What the terminal calls it.
     """
     with open_dict(config):
         config.run.folder, config.run.name = str(path), "/".join(path.parts[-3:])
-        config.run.sweep = identity["sweep"]
+        config.run.sweep = about["sweep"]
     content = OmegaConf.to_yaml(config, resolve=True)
-    with ending() as loggers, RunFolder(path, config=content, identity=identity) as folder:
+    with ending() as loggers, RunFolder(path, config=content, about=about) as folder:
         announce(path, told)
         loggers.extend(build(config.logger).values())
         folder.metrics = experiment(config, folder, loggers)
@@ -45,18 +46,18 @@ def perform(config: DictConfig, path: Path, *, identity: dict[str, Any], told: s
 def experiment(config: DictConfig, folder: RunFolder, loggers: list[Logger]) -> dict[str, float]:
     """Train, choose the best checkpoint, and measure it; the same for every model. Returns all metrics."""
     seed_everything(config.seed, workers=True, verbose=False)
-    data = build(config.dataset, split=config.split, cache=config.paths.cache)
+    data = build(config.dataset, split=build(config.split), cache=config.paths.cache)
     model = build(config.model)
     evaluation = build(config.metrics)
-    callbacks = [evaluation, *build(config.callbacks).values()]
+    stopwatch = Stopwatch()
+    callbacks = [evaluation, stopwatch, *build(config.callbacks).values()]
     trainer = build(config.trainer, callbacks=callbacks, logger=loggers)
     for logger in loggers:
         logger.log_hyperparams(plain(config))
 
     resumed = folder.last if config.resume and folder.last.exists() else None
-    started = time.perf_counter()
     trainer.fit(model, datamodule=data, ckpt_path=resumed, weights_only=True)
-    fit_seconds = round(time.perf_counter() - started, 3)
+    fit_seconds = stopwatch.seconds
     trainer.validate(model, datamodule=data, ckpt_path=folder.best, weights_only=True, verbose=False)
     if not config.select:  # else the sweep's choice alone meets the test set
         trainer.test(model, datamodule=data, verbose=False)
@@ -78,11 +79,20 @@ def experiment(config: DictConfig, folder: RunFolder, loggers: list[Logger]) -> 
 
 
 def build(node: DictConfig, **supplied: Any) -> Any:
-    """What the node's `_target_` makes of it; an error in there comes out as itself, not wrapped in Hydra's."""
+    """Make what the node's `_target_` names.
+
+    Raises:
+        UserError: A value is out of its range, or another library refuses its arguments; it names the key.
+    """
     try:
         return instantiate(node, **supplied, _convert_="all")
     except InstantiationException as error:
-        raise error.__cause__ or error from None
+        cause, (_, _, key) = error.__cause__ or error, str(error).rpartition("full_key: ")
+        if isinstance(cause, SettingsError):
+            raise UserError("\n".join(f"{key}.{problem}" for problem in cause.problems)) from None
+        if isinstance(cause, UserError) or "call to target 'anirec." in str(error):
+            raise cause from None
+        raise UserError(f"{key}: {first_line(cause)}") from None
 
 
 def other_process() -> bool:
@@ -90,8 +100,13 @@ def other_process() -> bool:
     return getattr(rank_zero_only, "rank", 0) > 0
 
 
-def run_path(config: DictConfig, parent: Path) -> Path:
-    """The folder of this run: a new one, or that of the run to go on with. The first process decides for all.
+def run_path(config: DictConfig, parent: Path, run: str) -> Path:
+    """The folder of this run: a new one, or that of the run to resume. The first process decides for all.
+
+    Args:
+        config: Composed.
+        parent: Where runs of its dataset and model lie.
+        run: Its identity's; see `anirec.composing.identity`.
 
     Raises:
         UserError: The folder cannot be made; or processes were not started by Lightning, and do not know the folder.
@@ -100,14 +115,13 @@ def run_path(config: DictConfig, parent: Path) -> Path:
         if FOLDER not in os.environ:
             raise UserError(f"Start the processes by trainer=ddp, or set {FOLDER} to the same folder for all of them.")
         return Path(os.environ[FOLDER])
-    name = config_hash(config)
-    path = unfinished(parent, name) if config.resume else None
+    path = unfinished(parent, run) if config.resume else None
     if path:
-        CONSOLE.print("goes on from the last checkpoint")
+        CONSOLE.print("Resuming from the last checkpoint")
     elif config.resume and not config.sweep.skip_done:
-        CONSOLE.print("nothing of this config to go on with: a new run")
+        CONSOLE.print("No unfinished run of this config; starting a new one")
     try:
-        path = path or new_folder(parent, name)
+        path = path or new_folder(parent, run)
     except OSError as error:
         raise UserError(
             f"paths.outputs={config.paths.outputs}: no folder can be made there: {error.strerror}"

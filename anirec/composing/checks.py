@@ -1,8 +1,7 @@
 """What can be known to be wrong with a composed config before any data is loaded."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache, partial
-from math import isfinite
 from typing import Any
 
 from hydra import compose
@@ -11,14 +10,25 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from anirec.composing.annotation import fits
 from anirec.composing.composition import conf_folder, first_line, nearest, not_yet_run, options, plain
 from anirec.composing.definitions import UnknownTargetError
+from anirec.composing.identity import nodes
 from anirec.composing.signature import Signature, attribute, signature
 from anirec.errors import UserError
 from anirec.metrics.names import MetricName, misplaced, problem_with
+from anirec.settings import Seed, SettingsError, problems, text
 
 SELECT = ("best", "refit")
+# Keys at the top that are no groups; what the others hold is checked with its target.
+TOP: dict[str, Any] = {
+    "seed": Seed,
+    "objective": str | None,
+    "resume": bool,
+    "tags": list[str | float],
+    "select": str | None,
+    "sweep": Mapping[str, bool],
+    "paths": Mapping[str, str],
+}
 # What the run itself hands to a node's target, beside what its YAML says.
 SUPPLIED = {"dataset": frozenset({"split", "cache"}), "trainer": frozenset({"logger", "callbacks"})}
 
@@ -29,20 +39,19 @@ def check(config: DictConfig) -> list[str]:
         content = plain(not_yet_run(config))
     except OmegaConfBaseException as error:
         return [f"{getattr(error, 'full_key', None) or 'config'}: {first_line(error)}"]
-    if problems := list(groups(content)):
-        return problems
+    if absent := list(groups(content)):
+        return absent
     parts = (keys, targets, columns, splitting, measures, selecting)
-    problems = [problem for part in parts for problem in part(content)]
-    return list(dict.fromkeys(problems))
+    return list(dict.fromkeys(problem for part in parts for problem in part(content)))
 
 
 @lru_cache(maxsize=1)
-def top_level() -> dict[str, Any]:
-    """The keys at the top of a config, with their defaults; None for a group."""
+def top_level() -> list[str]:
+    """The keys at the top of a config."""
     raw = plain(OmegaConf.load(conf_folder() / "config.yaml"), resolve=False)
     groups = [next(iter(entry)) for entry in raw.pop("defaults") if not isinstance(entry, str)]
     raw.pop("hydra")
-    return {**raw, **{group: None for group in groups if " " not in group and "@" not in group}}
+    return [*raw, *(group for group in groups if " " not in group and "@" not in group)]
 
 
 def groups(content: dict[str, Any]) -> Iterator[str]:
@@ -53,13 +62,12 @@ def groups(content: dict[str, Any]) -> Iterator[str]:
 
 
 def keys(content: dict[str, Any]) -> Iterator[str]:
-    """Keys at the top that nothing reads, and values of another type than the default."""
+    """Keys at the top that nothing reads, and values that do not fit."""
+    known = top_level()
     for key, value in content.items():
-        default = top_level().get(key)
-        if key not in top_level():
-            yield f"{key}: nothing reads this key{nearest(key, list(top_level()))} There are: {', '.join(top_level())}"
-        elif default is not None and value is not None and type(value) is not type(default):
-            yield f"{key}={value!r}: expected {type(default).__name__}, not {type(value).__name__}"
+        if key not in known:
+            yield f"{key}: nothing reads this key{nearest(key, known)} There are: {', '.join(known)}"
+        yield from problems(key, value, TOP.get(key, Any))
 
 
 def targets(content: dict[str, Any]) -> Iterator[str]:
@@ -74,18 +82,6 @@ def targets(content: dict[str, Any]) -> Iterator[str]:
             yield f"{path}._target_: {target}: {error}"
             continue
         yield from arguments(path, node, found)
-
-
-def nodes(node: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every mapping in the config, with its dotted path."""
-    if isinstance(node, dict):
-        if path:
-            yield path, node
-        for key, value in node.items():
-            yield from nodes(value, f"{path}.{key}" if path else str(key))
-    elif isinstance(node, list):
-        for index, value in enumerate(node):
-            yield from nodes(value, f"{path}[{index}]")
 
 
 def arguments(path: str, node: dict[str, Any], found: Signature) -> Iterator[str]:
@@ -104,14 +100,9 @@ def arguments(path: str, node: dict[str, Any], found: Signature) -> Iterator[str
                 and parameter.name not in supplied
                 and not (node.get("_partial_") or "_args_" in node)
             ):
-                yield f"{path}.{parameter.name}: missing; {target} needs it ({parameter.annotation})"
-        elif isinstance(given[parameter.name], float) and not isfinite(given[parameter.name]):
-            yield f"{path}.{parameter.name}={given[parameter.name]}: expected a finite number"
-        elif (low := found.low.get(parameter.name)) is not None and below(given[parameter.name], low):
-            yield f"{path}.{parameter.name}={given[parameter.name]}: expected a number >= {low:g}"
-        elif not isinstance(given[parameter.name], dict) and not fits(given[parameter.name], parameter.annotation):
-            value = given[parameter.name]
-            yield f"{path}.{parameter.name}={value!r}: expected {parameter.annotation}, not {type(value).__name__}"
+                yield f"{path}.{parameter.name}: missing; {target} needs it ({text(parameter.hint)})"
+        else:
+            yield from problems(f"{path}.{parameter.name}", given[parameter.name], parameter.hint)
 
 
 def columns(content: dict[str, Any]) -> Iterator[str]:
@@ -139,12 +130,12 @@ def needs_only(node: dict[str, Any], *, offered: frozenset[str]) -> bool:
 
 
 def required_columns(node: dict[str, Any]) -> frozenset[str]:
-    """What the YAML says it requires, or else what its target declares."""
-    return frozenset(node.get("requires") or declared(node, "requires") or ())
-
-
-def below(value: Any, low: float) -> bool:
-    return isinstance(value, int | float) and value < low
+    """What the YAML says it requires, or else what its target and the models that it blends declare."""
+    if "requires" in node:
+        return frozenset(node["requires"])
+    blended = node.get("models")
+    parts = [node, *(blended.values() if isinstance(blended, dict) else ())]
+    return frozenset().union(*(declared(part, "requires") or () for part in parts))
 
 
 def offered_columns(dataset: dict[str, Any]) -> frozenset[str] | None:
@@ -184,7 +175,7 @@ def splitting(content: dict[str, Any]) -> Iterator[str]:
     try:
         instantiate(content["split"])
     except InstantiationException as error:
-        if isinstance(error.__cause__, UserError):
+        if isinstance(error.__cause__, UserError) and not isinstance(error.__cause__, SettingsError):
             yield str(error.__cause__)
 
 

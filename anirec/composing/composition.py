@@ -1,8 +1,6 @@
 """Composed configs: where the YAML lies, which choices there are, what a config comes down to."""
 
 import difflib
-import hashlib
-import json
 import os
 import warnings
 from collections.abc import Sequence
@@ -12,8 +10,6 @@ from typing import Any, cast
 import platformdirs
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf, open_dict
-
-from anirec.report.settings import deciding
 
 # conf/hydra/launcher/ray.yaml fills in the plugin's choice of that name, on purpose.
 warnings.filterwarnings("ignore", "(?s).*hydra/launcher/ray' is validated against ConfigStore schema")
@@ -27,10 +23,9 @@ def conf_folder() -> Path:
     return inside if inside.is_dir() else Path(__file__).parents[2] / "conf"
 
 
-def config_hash(config: DictConfig) -> str:
-    """Eight hex digits of everything that can change a result."""
-    kept = deciding(plain(not_yet_run(config)))
-    return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()[:8]
+def own_paths() -> dict[str, Path]:
+    """The folders `data`, `cache` and `outputs` of this user, as conf/config.yaml and the environment set them."""
+    return {name: Path(path) for name, path in plain(OmegaConf.load(conf_folder() / "config.yaml").paths).items()}
 
 
 def not_yet_run(config: DictConfig) -> DictConfig:
@@ -63,5 +58,5 @@ def nearest(name: str, names: Sequence[str]) -> str:
     return f"; did you mean {close[0]}?" if close else "."
 
 
-def first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]
+def first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

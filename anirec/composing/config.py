@@ -11,8 +11,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from anirec.composing.checks import check
-from anirec.composing.composition import conf_folder, first_line, nearest, options
-from anirec.composing.space import LUCK, fixed, lacking, parsed, space, trials, undrawn, unsearchable, unsuited
+from anirec.composing.composition import conf_folder, first_line, nearest, not_yet_run, options, plain
+from anirec.composing.identity import is_within, replicates
+from anirec.composing.signature import attribute
+from anirec.composing.space import fixed, lacking, parsed, space, trials, undrawn, unsearchable, unsuited
 from anirec.errors import UserError
 
 FEW = 24  # jobs that are all looked at; each takes a fifth of a second
@@ -30,12 +32,13 @@ def validate(overrides: Sequence[str], *, config_dir: str | None = None) -> int:
     if config_dir and not Path(config_dir).is_dir():
         raise UserError(f"--config-dir {config_dir}: there is no such folder")
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        overrides = without_null(overrides)
         if wrong := lacking(overrides):
             raise UserError(report({problem: [] for problem in wrong}, 0))
         search = search_of([*search_path, *fixed(overrides)])
         varied = None if search is None else space(search.hydra.sweeper.params or {}, overrides)
         if search is None or varied is None:
-            wrong = [*undrawn(overrides), *unchoosable(overrides)]
+            wrong = [*undrawn(overrides), *unchoosable(overrides, search_path)]
         else:
             wrong = [*unsuited(varied), *unsearchable(search, varied)]
         axes = [] if varied else axes_of(overrides)
@@ -62,19 +65,28 @@ def search_of(overrides: list[str]) -> DictConfig | None:
     return config if "Optuna" in config.hydra.sweeper._target_ else None
 
 
-def unchoosable(overrides: Sequence[str]) -> list[str]:
-    """What a sweep that chooses must not vary: figures on different data are not to be chosen from.
+def unchoosable(overrides: Sequence[str], search_path: Sequence[str]) -> list[str]:
+    """What a sweep that chooses must not vary: figures on different data or splits cannot be chosen from together.
 
-    >>> unchoosable(["select=best", "dataset=mal_2016,mal_2020", "split.seed=1,2"])
-    ['select chooses among runs on the same data and split: vary dataset in sweeps of their own']
+    Seeds and folds of a split may vary, as its class declares, and settings of a dataset that leave its rows the same.
     """
     read = {override.key_or_group: override for override in parsed(overrides)}
     if "select" not in read or read["select"].value() is None:
         return []
+    varied = [key for key, override in read.items() if override.is_sweep_override()]
+    of_data = [key for key in varied if key.partition(".")[0] in ("dataset", "joined", "split")]
+    if not of_data:
+        return []
+    try:
+        config = plain(not_yet_run(compose("config", [*search_path, *next(product(*axes_of(overrides)))])))
+    except COMPOSITION_ERRORS:
+        return []  # the job itself is reported
+    same_rows = [f"dataset.{name}" for name in attribute(config["dataset"]["_target_"], "same_rows") or ()]
     return [
         f"select chooses among runs on the same data and split: vary {key} in sweeps of their own"
-        for key, override in read.items()
-        if key.partition(".")[0] in ("dataset", "joined", "split") and key not in LUCK and override.is_sweep_override()
+        for key in of_data
+        if key not in replicates(config)
+        and not any(is_within("dataset.joined" if key == "joined" else key, part) for part in same_rows)
     ]
 
 
@@ -120,6 +132,29 @@ def telling(axes: list[list[str]]) -> list[list[str]]:
         for combination in combinations
         for row in range(n_values)
     ]
+
+
+def for_hydra(overrides: Sequence[str], *, is_sweep: bool) -> list[str]:
+    """Overrides as Hydra understands them; see `without_null` and `left_to_jobs`."""
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        written = without_null(overrides)
+    return left_to_jobs(written) if is_sweep else written
+
+
+def without_null(overrides: Sequence[str]) -> list[str]:
+    """Overrides with `none` for `null`, which Hydra does not accept as the choice of a group.
+
+    Only groups that have a choice `none` are changed; call it where Hydra is initialised.
+    """
+    written = []
+    for override in parsed(overrides):
+        line = override.input_line or ""
+        if "none" in options(override.key_or_group):
+            values = list(override.sweep_string_iterator()) if override.is_sweep_override() else [override.value()]
+            if "null" in values or None in values:
+                line = f"{override.get_key_element()}={','.join('none' if v in ('null', None) else v for v in values)}"
+        written.append(line)
+    return written
 
 
 def left_to_jobs(overrides: Sequence[str]) -> list[str]:

@@ -1,17 +1,20 @@
-"""Definitions of classes and functions found in source files, without importing them.
+"""Definitions of classes and functions found in source files by griffe, without importing them.
 
-A name is followed through imports and base classes; where the source cannot tell, UnreadableError says so.
+Modules are visited one by one, as names lead to them: griffe's own loader would read whole packages. A name is followed
+through imports and base classes; where the source cannot tell, UnreadableError says so.
 """
 
-import ast
 import importlib.util
-from dataclasses import dataclass
 from functools import lru_cache
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
+from griffe import Alias, Attribute, Class, ExprAttribute, ExprName, ExprSubscript, Function, Module, visit
+from griffe import c3linear_merge as merged
+
 # Packages whose classes are not followed further when they are a base: they say nothing that is asked for here.
 DEEP = frozenset({"torch", "pytorch_lightning", "lightning"})
+EMPTY = frozenset({"object", "abc.ABC", "typing.Generic", "typing.Protocol"})
 
 
 class UnknownTargetError(LookupError):
@@ -22,17 +25,43 @@ class UnreadableError(Exception):
     """The source cannot tell; importing can."""
 
 
-@dataclass(frozen=True)
-class Definition:
-    """A class or function in the source of a module."""
+def locate(target: str) -> Class | Function | Attribute:
+    """Find the definition of a dotted name, following imports."""
+    module, _, name = target.rpartition(".")
+    if not module:
+        raise UnknownTargetError(f"{target} is not a dotted path such as anirec.models.popularity.Popularity")
+    found = visited(module).members.get(name)
+    if isinstance(found, Alias):
+        return locate(found.target_path)
+    if not isinstance(found, Class | Function | Attribute):
+        raise UnreadableError(target)
+    return found
 
-    module: str
-    node: ast.ClassDef | ast.FunctionDef
+
+def lineage(found: Class) -> list[Class]:
+    """A class and its bases, in the order in which Python looks at them; without those that are not followed."""
+    bases = [base for base in bases_of(found) if base]
+    return [found, *merged(*map(lineage, bases), bases)]
 
 
-def lineage(target: str) -> list[Definition]:
-    """The definition of a class and of its bases, in the order in which Python looks at them."""
-    return list(dict.fromkeys(found for found in depth_first(target)[::-1] if found))[::-1]
+def bases_of(found: Class) -> list[Class | None]:
+    """The definitions of the bases; None for one that is not followed."""
+    bases: list[Class | None] = []
+    for base in found.bases:
+        path = base.canonical_path if isinstance(base, ExprName | ExprAttribute | ExprSubscript) else ""
+        if path in EMPTY:
+            continue
+        try:
+            definition = None if path.partition(".")[0] in {*DEEP, path} else locate(path)
+        except UnreadableError:
+            definition = None
+        bases.append(definition if isinstance(definition, Class) else None)
+    return bases
+
+
+def is_whole(found: Class) -> bool:
+    """Whether all bases of all bases were followed."""
+    return all(base for definition in lineage(found) for base in bases_of(definition))
 
 
 def descends(target: str, ancestor: str) -> bool:
@@ -44,80 +73,25 @@ def descends(target: str, ancestor: str) -> bool:
     False
     """
     try:
-        return ancestor in [f"{found.module}.{found.node.name}" for found in lineage(target)]
+        found = locate(target)
+        return isinstance(found, Class) and ancestor in [definition.path for definition in lineage(found)]
     except (UnreadableError, UnknownTargetError):
         return False
 
 
-def read_to_the_end(target: str) -> bool:
-    return None not in depth_first(target)
-
-
-def depth_first(target: str) -> list[Definition | None]:
-    """A class, then each base with its own bases; None for one that is not followed. The last mention counts."""
-    definition = locate(target)
-    found: list[Definition | None] = [definition]
-    if isinstance(definition.node, ast.ClassDef):
-        for base in definition.node.bases:
-            name = ast.unparse(base).partition("[")[0]
-            if name not in ("object", "ABC", "Protocol", "Generic"):
-                found += followed(definition.module, name)
-    return found
-
-
-def followed(module: str, name: str) -> list[Definition | None]:
-    try:
-        base = resolve(module, name)
-        return [None] if base.partition(".")[0] in DEEP else depth_first(base)
-    except UnreadableError:
-        return [None]
-
-
-def locate(target: str) -> Definition:
-    """Find the definition of a dotted name."""
-    module, _, name = target.rpartition(".")
-    if not module:
-        raise UnknownTargetError(f"{target} is not a dotted path such as anirec.models.popularity.Popularity")
-    for node in statements(module):
-        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
-            return Definition(module, node)
-    return locate(resolve(module, name))
-
-
-def resolve(module: str, name: str) -> str:
-    """The full dotted path of a name as `module` uses it."""
-    head, _, rest = name.partition(".")
-    for node in statements(module):
-        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == head and not rest:
-            return f"{module}.{head}"
-        if isinstance(node, ast.ImportFrom | ast.Import):
-            for alias in node.names:
-                if (alias.asname or alias.name.partition(".")[0]) == head:
-                    origin = alias.name if isinstance(node, ast.Import) else f"{absolute(module, node)}.{alias.name}"
-                    return f"{origin}.{rest}" if rest else origin
-    raise UnreadableError(f"{module}.{name}")
-
-
-def absolute(module: str, node: ast.ImportFrom) -> str:
-    if not node.level:
-        return node.module or ""
-    found = spec(module)
-    parts = module.split(".")
-    is_package = found.submodule_search_locations is not None
-    base = parts[: len(parts) - node.level + (1 if is_package else 0)]
-    return ".".join([*base, *([node.module] if node.module else [])])
-
-
 @lru_cache(maxsize=256)
-def statements(module: str) -> tuple[ast.stmt, ...]:
-    """The top-level statements of a module, those under `if` and `try` included."""
+def visited(module: str) -> Module:
+    """A module's source as griffe sees it; its parents, which only give it a name, are not read."""
     origin = spec(module).origin
     if origin is None or not origin.endswith(".py"):
         raise UnreadableError(module)
-    with Path(origin).open(encoding="utf-8") as file:
-        body = ast.parse(file.read()).body
-    nested = [inner for node in body if isinstance(node, ast.If | ast.Try) for inner in node.body]
-    return (*body, *nested)
+    package, _, name = module.rpartition(".")
+    return visit(name, Path(origin), Path(origin).read_text(encoding="utf-8"), parent=named(package))
+
+
+def named(package: str) -> Module | None:
+    parent, _, name = package.rpartition(".")
+    return Module(name, filepath=Path("__init__.py"), parent=named(parent)) if package else None
 
 
 @lru_cache(maxsize=256)

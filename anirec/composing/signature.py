@@ -6,31 +6,32 @@ What cannot be read (a compiled module, a computed value) is imported after all.
 import ast
 import importlib
 import inspect
-import types
-import typing
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from anirec.composing.definitions import UnknownTargetError, UnreadableError, lineage, read_to_the_end
+from griffe import Attribute, Class, Function, ParameterKind
+
+from anirec.composing.annotation import hint
+from anirec.composing.definitions import UnknownTargetError, UnreadableError, is_whole, lineage, locate
+
+CONFIGURABLE = "anirec.settings.Configurable"
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One constructor parameter. `annotation` is its source text, empty if there is none."""
+    """One constructor parameter; `hint` is the type of its annotation, Any if there is none."""
 
     name: str
-    annotation: str
+    hint: Any
     required: bool
 
 
 @dataclass(frozen=True)
 class Signature:
-    """The parameters that a target takes; `open` if it takes any keyword; `low`, the least value of some."""
+    """The parameters that a target takes; `open` if it takes any keyword."""
 
     parameters: tuple[Parameter, ...]
     open: bool
-    low: dict[str, float] = field(default_factory=dict)
 
 
 def signature(target: str) -> Signature:
@@ -58,61 +59,56 @@ def attribute(target: str, name: str) -> Any:
 
 
 def read_signature(target: str) -> Signature:
-    for definition in lineage(target):
-        if isinstance(definition.node, ast.FunctionDef):
-            return of_function(definition.node, skip=0)
-        if any("dataclass" in ast.unparse(decorator) for decorator in definition.node.decorator_list):
-            raise UnreadableError(target)
-        for statement in definition.node.body:
-            if isinstance(statement, ast.FunctionDef) and statement.name == "__init__":
-                return of_function(statement, skip=1)
-    if not read_to_the_end(target):
+    found = locate(target)
+    if isinstance(found, Function):
+        return of_functions([found], skip=0)
+    if not isinstance(found, Class) or any("dataclass" in str(decorator.value) for decorator in found.decorators):
         raise UnreadableError(target)
-    return Signature((), open=False)
+    bases = lineage(found)
+    hands_on = any(base.path == CONFIGURABLE for base in bases)
+    constructors = [init for base in bases if isinstance(init := base.members.get("__init__"), Function)]
+    if not constructors and not is_whole(found):
+        raise UnreadableError(target)
+    return of_functions(constructors[: None if hands_on else 1], skip=1)
+
+
+def of_functions(functions: list[Function], *, skip: int) -> Signature:
+    """The parameters of a function; of several, each of which hands on to the next what it does not name."""
+    named: dict[str, Parameter] = {}
+    is_open = False
+    for function in functions:
+        parameters = list(function.parameters)[skip:]
+        for p in parameters:
+            if p.kind not in (ParameterKind.var_keyword, ParameterKind.var_positional):
+                named.setdefault(p.name, Parameter(p.name, hint(p.annotation, function), p.required))
+        is_open = any(p.kind is ParameterKind.var_keyword for p in parameters)
+        if not is_open:
+            break
+    return Signature(tuple(named.values()), open=is_open and len(functions) == 1)
 
 
 def read_attribute(target: str, name: str) -> Any:
-    for definition in lineage(target):
-        for statement in definition.node.body:
-            targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
-            value = getattr(statement, "value", None)
-            if value is not None and any(isinstance(t, ast.Name) and t.id == name for t in targets):
-                return literal(value)
-    if not read_to_the_end(target):
+    found = locate(target)
+    if not isinstance(found, Class):
+        raise UnreadableError(target)
+    for base in lineage(found):
+        member = base.members.get(name)
+        if isinstance(member, Attribute) and "class-attribute" in member.labels and member.value:
+            return literal(str(member.value))
+    if not is_whole(found):
         raise UnreadableError(target)
     return None
 
 
-def literal(node: ast.expr) -> Any:
+def literal(text: str) -> Any:
     """The value of a literal, or of a frozenset of literals."""
+    node = ast.parse(text, mode="eval").body
     try:
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "frozenset":
             return frozenset(*(ast.literal_eval(argument) for argument in node.args))
         return ast.literal_eval(node)
     except ValueError:
-        raise UnreadableError(ast.unparse(node)) from None
-
-
-def of_function(node: ast.FunctionDef, *, skip: int) -> Signature:
-    arguments = node.args
-    positional = [*arguments.posonlyargs, *arguments.args][skip:]
-    n_required = len(positional) - min(len(arguments.defaults), len(positional))
-    found = [parameter(argument, index < n_required) for index, argument in enumerate(positional)]
-    found += [parameter(a, d is None) for a, d in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)]
-    return Signature(tuple(found), open=arguments.kwarg is not None, low=dict(least_values(node)))
-
-
-def least_values(node: ast.FunctionDef) -> Iterator[tuple[str, float]]:
-    """What the constructor says with `at_least(1, epochs=epochs)`."""
-    for call in ast.walk(node):
-        if isinstance(call, ast.Call) and ast.unparse(call.func) == "at_least":
-            low = call.args[0]
-            if isinstance(low, ast.Constant):
-                yield from ((keyword.arg, float(low.value)) for keyword in call.keywords if keyword.arg)  # type: ignore[arg-type]
-
-
-def parameter(argument: ast.arg, required: bool) -> Parameter:
-    return Parameter(argument.arg, ast.unparse(argument.annotation) if argument.annotation else "", required)
+        raise UnreadableError(text) from None
 
 
 def imported(target: str) -> Any:
@@ -131,14 +127,10 @@ def inspected(target: Any) -> Signature:
     kinds = inspect.Parameter
     named = [p for p in found.parameters.values() if p.kind not in (kinds.VAR_KEYWORD, kinds.VAR_POSITIONAL)]
     return Signature(
-        tuple(Parameter(p.name, annotation_text(p.annotation), p.default is kinds.empty) for p in named),
+        tuple(Parameter(p.name, annotated(p.annotation), p.default is kinds.empty) for p in named),
         open=any(p.kind is kinds.VAR_KEYWORD for p in found.parameters.values()),
     )
 
 
-def annotation_text(annotation: Any) -> str:
-    if annotation is inspect.Parameter.empty:
-        return ""
-    if isinstance(annotation, types.UnionType) or typing.get_origin(annotation):
-        return str(annotation).replace("typing.", "")
-    return getattr(annotation, "__name__", str(annotation))
+def annotated(annotation: Any) -> Any:
+    return Any if annotation is inspect.Parameter.empty or isinstance(annotation, str) else annotation

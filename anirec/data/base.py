@@ -7,10 +7,11 @@ from typing import Any
 from pytorch_lightning import LightningDataModule
 
 from anirec.errors import UserError
+from anirec.settings import Configurable
 from anirec.shown import Shown
 
 
-class Data(LightningDataModule, Shown, ABC):
+class Data(LightningDataModule, Shown, Configurable, ABC):
     """A dataset, cleaned and split, as Lightning wants it. Its training batches are those that the model asks for."""
 
     is_loaded = False

@@ -99,7 +99,7 @@ class Catalogue:
         """Paths relative to the source's pictures made absolute."""
         if column not in table.columns:
             return table
-        folder = self.sources[name].pictures(self.prepared[name]).absolute()
+        folder = self.sources[name].pictures(self.prepared[name].pictures).absolute()
         return table.with_columns((pl.lit(f"{folder}/") + pl.col(column)).alias(column))
 
 

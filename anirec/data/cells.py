@@ -2,7 +2,12 @@
 
 Lists are read in `list_cells.py`, dates and durations in `time_cells.py`.
 
-score("rating"):  "8.78" -> 8.78    "8,78" -> 8.78    "Unknown" -> null    "eight" -> null, and the row is noted
+A cell is read as exactly what it says, or is unknown by the dump's word for that, or is noted as unreadable:
+
+score("rating"):    "8.78" -> 8.78           "Unknown" -> null    "eight", "8,78" -> null, and the row is noted
+count("members"):   "941,889" -> 941889      "28.0" -> 28         "28,0", "1,2" -> null, and the row is noted
+
+A comma in a number separates thousands. Where a file writes decimal commas, its `Layout` says so.
 """
 
 import html
@@ -14,6 +19,7 @@ import polars as pl
 BETWEEN = "\x1f"  # ASCII's own separator of units; what `parts` splits at
 UNKNOWN = ("", "unknown", "none", "nan", "null", "n/a", "-", "?", "not available")  # compared in lower case
 ZERO = ("0", "0.0")
+WHOLE = r"^(\d+|[1-9]\d{0,2}(,\d{3})+)(\.0)?$"
 PLACEHOLDER = (
     r"(?i)^(no synopsis (information )?has been added|no synopsis yet|no description available|unknown\.$"
     r"|synopsis (is )?not available)"
@@ -93,12 +99,8 @@ def rating(column: str, *, unrated: tuple[str, ...]) -> Cell:
 
 
 def score(column: str) -> Cell:
-    """The site's mean score, 1 to 10; 0 and words mean unscored. Spreadsheets may have made the point a comma."""
-
-    def read(text: pl.Expr) -> pl.Expr:
-        return number_between(1, 10)(text.str.replace(",", ".", literal=True))
-
-    return Cell(column, read, "a number from 1 to 10", blank=UNKNOWN + ZERO)
+    """The site's mean score, 1 to 10; 0 and words mean unscored."""
+    return Cell(column, number_between(1, 10), "a number from 1 to 10", blank=UNKNOWN + ZERO)
 
 
 def number_between(low: float, high: float) -> Callable[[pl.Expr], pl.Expr]:
@@ -114,25 +116,28 @@ def votes(column: str) -> Cell:
     return Cell(column, lambda text: text.str.strip_suffix(".0").cast(pl.Int32, strict=False), "a whole number")
 
 
-def count(column: str, *, blank: tuple[str, ...] = UNKNOWN, dtype: type[pl.DataType] = pl.Int64) -> Cell:
-    """A whole number as people write it: 200630, "941,889", "#187", 28.0."""
+def whole(text: pl.Expr, *, low: int, dtype: type[pl.DataType] = pl.Int64) -> pl.Expr:
+    """A whole number as people write it, 200630, "941,889" or 28.0; null where it is none, or is below `low`."""
+    digits = pl.when(text.str.contains(WHOLE)).then(text.str.replace_all(",", "", literal=True))
+    number = digits.str.strip_suffix(".0").cast(dtype, strict=False)
+    return pl.when(number >= low).then(number)
 
-    def read(text: pl.Expr) -> pl.Expr:
-        bare = text.str.strip_prefix("#").str.replace_all(",", "", literal=True).str.strip_suffix(".0")
-        number = bare.cast(dtype, strict=False)
-        return pl.when(number >= 0).then(number)
 
-    return Cell(column, read, "a whole number", blank=blank)
+def count(column: str, *, dtype: type[pl.DataType] = pl.Int64) -> Cell:
+    """A whole number, 0 or more."""
+    return Cell(column, lambda text: whole(text, low=0, dtype=dtype), "a whole number")
 
 
 def place(column: str) -> Cell:
-    """A rank from 1 on; 0 means not ranked."""
-    return count(column, blank=UNKNOWN + ZERO)
+    """A rank from 1 on, 187 or "#187"; 0 means not ranked."""
+    what = "a whole number from 1 on"
+    return Cell(column, lambda text: whole(text.str.strip_prefix("#"), low=1), what, blank=UNKNOWN + ZERO)
 
 
 def episodes(column: str) -> Cell:
     """Number of episodes; 0 means not known yet."""
-    return count(column, blank=UNKNOWN + ZERO, dtype=pl.Int32)
+    what = "a whole number from 1 on"
+    return Cell(column, lambda text: whole(text, low=1, dtype=pl.Int32), what, blank=UNKNOWN + ZERO)
 
 
 def decoded(text: pl.Expr) -> pl.Expr:

@@ -9,11 +9,12 @@ from scipy.stats import pearsonr, spearmanr
 
 from anirec.data.cells import none_if_empty
 from anirec.errors import UserError
+from anirec.settings import Configurable, Count, PositiveShare
 
 Removed = dict[str, int]
 
 
-class Cleaning:
+class Cleaning(Configurable):
     """Which characters and titles are kept. Source: Armenta-Segura & Sidorov, PeerJ CS 11:e2715, 2025.
 
     Args:
@@ -39,11 +40,11 @@ class Cleaning:
         character_portrait: bool,
         score: bool,
         synopsis: bool,
-        min_synopsis_words: int,
+        min_synopsis_words: Count,
         main_character: bool,
-        ablate_below: float | None,
+        ablate_below: PositiveShare | None,
         ablate_min_score: float,
-        ablate_min_words: int,
+        ablate_min_words: Count,
     ) -> None:
         self.cut_texts_at = list(cut_texts_at)
         self.character_description, self.character_portrait = character_description, character_portrait

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import polars as pl
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from anirec.data.base import Data
 from anirec.data.catalogue import FIRST, Catalogue, all_prepared, by_name
-from anirec.data.filters import k_core
+from anirec.data.filters import PLANNED, SEEN, is_interaction, is_planned, k_core, status_counts
 from anirec.data.fingerprint import digest
 from anirec.data.history_splits import GIVEN
 from anirec.data.interactions import UNKNOWN, Interactions, RatingBatch, UserBlocks
@@ -19,6 +19,7 @@ from anirec.data.sources.source import Source
 from anirec.data.splits import TEST, TRAIN, VAL, Split, check_parts
 from anirec.data.vocabulary import Vocabulary
 from anirec.errors import UserError
+from anirec.settings import Count
 
 
 class RatingData(Data):
@@ -30,22 +31,29 @@ class RatingData(Data):
             joined in. Of a column that several have, the first counts.
         min_user_ratings: Users with fewer ratings are dropped, and so on with items until both hold (k-core).
         min_item_ratings: Likewise for items.
+        statuses: List entries with any of these statuses (watching, completed, on_hold, dropped) are the interactions;
+            null: all that were seen. Titles with another status are not recommended either, but planned ones are; see
+            `filters`.
         unrated: Whether models that use rows without a rating get them. Either way nobody is recommended what they
             have seen: all are in `unrated`.
         split: Decides which ratings train, validate and test.
         cache: Folder of prepared tables.
 
     After `setup`: `n_users`, `n_items`; `users` (n_users,) raw ids; `items`, one row per item index with its metadata;
-    `train`, `val`, `test`, `given` (see `history_splits`), `unrated`, `train_and_unrated`: Interactions.
+    `train`, `val`, `test`, `given` (see `history_splits`), `unrated`, `train_and_unrated`: Interactions; `excluded`:
+    those that `statuses` leaves out.
     """
+
+    same_rows: ClassVar[frozenset[str]] = frozenset({"joined"})  # settings that leave the ratings the same
 
     def __init__(
         self,
         *,
         source: Source,
         joined: Mapping[str, Source | None] | None,
-        min_user_ratings: int,
-        min_item_ratings: int,
+        min_user_ratings: Count,
+        min_item_ratings: Count,
+        statuses: list[str] | None,
         unrated: Literal["drop", "keep"],
         split: Split,
         cache: str,
@@ -53,6 +61,9 @@ class RatingData(Data):
         super().__init__()
         self.sources = by_name(source, joined)
         self.split, self.cache = split, Path(cache)
+        if statuses is not None and (not statuses or not set(statuses) <= set(SEEN)):
+            raise UserError(f"dataset.statuses={statuses}: expected null or some of {', '.join(SEEN)}")
+        self.statuses = None if statuses is None else sorted(set(statuses))
         self.min_user_ratings, self.min_item_ratings, self.unrated_rows = min_user_ratings, min_item_ratings, unrated
 
     def prepare_data(self) -> None:
@@ -65,6 +76,15 @@ class RatingData(Data):
         if interactions is None:
             raise UserError(self.sources[FIRST].without_interactions())
         table = pl.read_parquet(interactions)
+        if self.statuses is not None and "status" not in table.columns:
+            raise UserError(
+                f"dataset.statuses={self.statuses}: {self.sources[FIRST].name} does not give the status of its list "
+                "entries; set dataset.statuses=null"
+            )
+        self.status_counts = status_counts(table)
+        used = is_interaction(table, self.statuses)
+        others = table.filter(~used & ~table.select(is_planned(table)).to_series())
+        table = table.filter(used)
         rated, unrated = table.filter(pl.col("rating").is_not_null()), table.filter(pl.col("rating").is_null())
         users, items = Vocabulary(rated["user_id"]), Vocabulary(rated["item_id"])
         rated = indexed(rated, users, items)
@@ -77,7 +97,8 @@ class RatingData(Data):
         rated = rated.filter(pl.Series(kept))
         if not len(rated):
             raise UserError(
-                f"No rating is left after the filters {self.filters}. Lower them (dataset.min_user_ratings=1)."
+                f"No rating is left after the filters {self.filters}. Loosen them (dataset.min_user_ratings=1, "
+                "dataset.statuses=null)."
             )
         self.user_vocabulary, self.item_vocabulary = Vocabulary(rated["user_id"]), Vocabulary(rated["item_id"])
         self.n_users, self.n_items = len(self.user_vocabulary), len(self.item_vocabulary)
@@ -88,9 +109,11 @@ class RatingData(Data):
             self.interactions(rated.filter(pl.Series(self.parts == part))) for part in (TRAIN, VAL, TEST, GIVEN)
         )
         check_parts(self.split, {"train": len(self.train), "val": len(self.val), "test": len(self.test)}, "ratings")
-        unrated = indexed(unrated, self.user_vocabulary, self.item_vocabulary)
-        unrated = unrated.filter((pl.col("user") >= 0) & (pl.col("item") >= 0))
-        self.unrated = self.interactions(unrated)
+        unrated, others = (
+            indexed(rows, self.user_vocabulary, self.item_vocabulary).filter(pl.min_horizontal("user", "item") >= 0)
+            for rows in (unrated, others)
+        )
+        self.unrated, self.excluded = self.interactions(unrated), self.interactions(others)
         self.may_train = self.split.may_train(unrated, rated, self.parts)
 
     def catalogue(self) -> pl.DataFrame:
@@ -122,31 +145,38 @@ class RatingData(Data):
         return self.train.and_also(self.given)
 
     @property
-    def filters(self) -> dict[str, int | str]:
+    def filters(self) -> dict[str, Any]:
         return {
             "min_user_ratings": self.min_user_ratings,
             "min_item_ratings": self.min_item_ratings,
+            "statuses": self.statuses,
             "unrated": self.unrated_rows,
         }
 
     @property
     def tables(self) -> dict[str, pl.DataFrame]:
-        """What recommending from the run folder alone takes: `items`, with their training ratings counted; and `seen`.
-
-        `seen` holds the user_id, item_id and rating (null where there is none) of all that anybody has seen, by user.
-        """
+        """`items`: what a person asks of a title, and the number of its training ratings."""
         year = [pl.col("aired_from").dt.year().alias("year")] if "aired_from" in self.items.columns else []
         told = [column for column in OF_ITEMS if column in self.items.columns]
         n_ratings = pl.Series(np.bincount(self.train.item, minlength=self.n_items))
-        parts = (self.train, self.val, self.test, self.given, self.unrated)
-        rows = [pl.DataFrame({column: getattr(part, column) for column in INDEXED}) for part in parts]
-        seen = pl.concat(rows).sort("user", "item")
-        seen = seen.select(
-            user_id=self.user_vocabulary.ids.gather(seen["user"]),
-            item_id=self.item_vocabulary.ids.gather(seen["item"]),
-            rating=pl.col("rating").fill_nan(None),
-        )
-        return {"items": self.items.select(*told, *year, n_ratings=n_ratings), "seen": seen}
+        return {"items": self.items.select(*told, *year, n_ratings=n_ratings)}
+
+    @property
+    def findings(self) -> list[str]:
+        counts = {name: (of["rows"] - of["rated"], of["rated"]) for name, of in self.status_counts.items()}
+        (planned, rated), (unknown, _) = (counts.get(name, (0, 0)) for name in (PLANNED, "unknown"))
+        found = []
+        if planned or rated:
+            found.append(
+                f"{planned:,} list entries are plans to watch: they train nothing, and can be recommended. "
+                f"{rated:,} planned titles have a rating and count as seen."
+            )
+        if unknown:
+            found.append(
+                f"{unknown:,} list entries have neither a rating nor a known status: they train nothing, and are not "
+                "recommended."
+            )
+        return found
 
     def state_dict(self) -> dict[str, Any]:
         """Both vocabularies, so that a checkpoint knows its users and items by their own ids."""
@@ -166,20 +196,21 @@ class RatingData(Data):
         # What is joined in changes no row: runs with and without it may be ranked together.
         data = digest(self.prepared[FIRST].fingerprint, self.filters)
         n_items = {f"n_items_{name}": len(np.unique(getattr(self, name).item)) for name in ("train", "val", "test")}
+        n_rows = {"n_unrated": len(self.unrated), "n_excluded": len(self.excluded)}
         return {
             "data": {
                 "fingerprint": data,
                 "sources": {name: made.fingerprint for name, made in self.prepared.items()},
                 "n_users": self.n_users,
                 "n_items": self.n_items,
+                "statuses": self.status_counts,
                 **self.prepared[FIRST].report,
             },
-            "split": {**self.split.provenance(self.parts, data), "n_unrated": len(self.unrated), **n_items},
+            "split": {**self.split.provenance(self.parts, data), **n_rows, **n_items},
         }
 
 
 EVALUATION_ROWS = 1 << 18
-INDEXED = ("user", "item", "rating")
 NAMES = ("title", "title_english", "title_japanese", "synonyms")
 OF_ITEMS = ("item_id", *NAMES, "type", "genres", "episodes", "age_rating", "score")  # what a person asks of a title
 

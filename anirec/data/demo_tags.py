@@ -61,11 +61,8 @@ class TagWorld:
 
     def __init__(self, *, n_posts: int, n_tags: int, n_groups: int, signal: float, seed: int) -> None:
         least = len(FIXED) + len(MEMBERS) * n_groups + 1
-        if n_posts < 1 or n_groups < 2 or n_tags < least or not 0 <= signal < 1:
-            raise UserError(
-                f"n_posts={n_posts}, n_tags={n_tags}, n_groups={n_groups}, signal={signal}: expected a post, 2 groups, "
-                f"{least} tags for so many groups, and a signal from 0 to below 1"
-            )
+        if n_tags < least:
+            raise UserError(f"dataset.source.n_tags={n_tags}: {n_groups} groups need at least {least} tags")
         self.n_posts, self.n_groups, self.seed = n_posts, n_groups, seed
         tags = tag_names(np.random.default_rng(seed), n_tags, n_groups)
         # A tag's number is its place in the alphabet: posts with sorted numbers have sorted names.

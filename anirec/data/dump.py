@@ -18,10 +18,10 @@ from pathlib import Path
 
 import polars as pl
 
+from anirec.data.cells import BETWEEN
 from anirec.data.layout import BROKEN, LONGEST_TEXT, NOT_UTF8, Head, Layout, recognise
 from anirec.errors import UserError
 
-BETWEEN = "\x1f"  # ASCII's own separator of units
 BLOCK = 1 << 24  # bytes
 
 
@@ -145,4 +145,4 @@ def cell(name: str, head: Head, layout: Layout) -> pl.Expr:
     """The stripped text of a column; null where the file, or the line, does not have it."""
     names = head.names[: head.width(layout)]
     text = nth(names.index(name)).str.strip_chars() if name in names else pl.lit(None, pl.String)
-    return text.alias(name)
+    return (text.str.replace(",", ".", literal=True) if head.has_comma(name, layout) else text).alias(name)

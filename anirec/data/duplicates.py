@@ -11,7 +11,7 @@ BLOCK = 4_000_000  # rows in memory at once, about 1 GB with a text status and a
 def write_once(rows: pl.LazyFrame, path: Path, *, block: int = BLOCK) -> None:
     """Write `rows` to a parquet file: sorted by user, in file order within a user, each (user_id, item_id) once.
 
-    The last rated row of a pair counts; if none is rated, the last.
+    The last rated row of a pair counts; if none is rated, the last: by time (unknown before known), then by file order.
 
     Args:
         rows: Columns of `tables.INTERACTIONS`, in file order; read once a block.
@@ -45,7 +45,9 @@ def once(rows: pl.DataFrame) -> pl.DataFrame:
     >>> once(rows).rows()
     [(1, 7, None), (2, 7, 8.0)]
     """
-    best_last = rows.with_row_index("order").sort("user_id", "item_id", pl.col("rating").is_not_null(), "order")
+    time = [column for column in ("timestamp",) if column in rows.columns]  # an unknown one comes first
+    is_rated = pl.col("rating").is_not_null()
+    best_last = rows.with_row_index("order").sort("user_id", "item_id", is_rated, *time, "order")
     pair = pl.struct("user_id", "item_id")
     kept = best_last.filter((pair != pair.shift(-1)).fill_null(value=True))
     return kept.sort("user_id", "order").drop("order")

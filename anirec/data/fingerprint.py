@@ -11,7 +11,7 @@ from typing import Any
 from anirec.atomic import write_text
 from anirec.data.sources.source import Source
 
-FORMAT = 1  # grows when `prepare` writes the same source differently
+FORMAT = 2  # grows when `prepare` writes the same source differently
 
 
 def fingerprint(source: Source, cache: Path) -> str:

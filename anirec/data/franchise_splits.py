@@ -5,7 +5,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from anirec.data.splits import TEST, TRAIN, VAL, Parts, Split, check_shares
-from anirec.errors import UserError
+from anirec.settings import PositiveShare, Seed, Share
 
 
 class Cluster(Split):
@@ -24,9 +24,9 @@ class Cluster(Split):
     """
 
     requires = frozenset({"character_id"})
-    replicate = "seed"
+    replicates = frozenset({"seed"})
 
-    def __init__(self, *, test: float, val: float, seed: int) -> None:
+    def __init__(self, *, test: PositiveShare, val: Share, seed: Seed) -> None:
         check_shares(test=test, val=val)
         self.test, self.val, self.seed = test, val, seed
 
@@ -52,10 +52,9 @@ class Published(Split):
     """
 
     requires = frozenset({"character_id", "published_part"})
+    replicates = frozenset({"seed"})
 
-    def __init__(self, *, val: float, seed: int) -> None:
-        if not 0 <= val < 1:
-            raise UserError(f"split.val={val}: expected a share, 0 <= val < 1")
+    def __init__(self, *, val: Share, seed: Seed) -> None:
         self.val, self.seed = val, seed
 
     def assign(self, rows: pl.DataFrame) -> Parts:

@@ -8,6 +8,7 @@ import polars as pl
 
 from anirec.data.splits import TEST, TRAIN, VAL, Parts, Split, check_shares, parts_in_order
 from anirec.errors import UserError
+from anirec.settings import PositiveInt, PositiveShare, Seed, Share
 
 GIVEN = 3  # a part beside TRAIN, VAL and TEST
 
@@ -24,9 +25,9 @@ class Masked(Split):
     Source: the MALSugoi project, whose network saw 15,000 masked ratings, 80:20.
     """
 
-    replicate = "seed"
+    replicates = frozenset({"seed"})
 
-    def __init__(self, *, samples: int, test: float, val: float, seed: int) -> None:
+    def __init__(self, *, samples: PositiveInt, test: PositiveShare, val: Share, seed: Seed) -> None:
         check_shares(test=test, val=val)
         self.samples, self.test, self.val, self.seed = samples, test, val, seed
 
@@ -52,12 +53,10 @@ class WholeUsers(Split):
     """
 
     requires = frozenset({"user_id"})
-    replicate = "seed"
+    replicates = frozenset({"seed"})
 
-    def __init__(self, *, test: float, val: float, given: float, seed: int) -> None:
+    def __init__(self, *, test: PositiveShare, val: Share, given: Share, seed: Seed) -> None:
         check_shares(test=test, val=val)
-        if not 0 <= given < 1:
-            raise UserError(f"split.given={given}: expected a share of a user's ratings, 0 <= given < 1")
         self.test, self.val, self.given, self.seed = test, val, given, seed
 
     def assign(self, rows: pl.DataFrame) -> Parts:

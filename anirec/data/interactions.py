@@ -79,7 +79,8 @@ class Interactions:
         return Interactions(self.user[mask], self.item[mask], self.rating[mask], self.n_users, time)
 
     def in_order_of_time(self) -> "Interactions":
-        """The rows of each user from the oldest to the newest; those of one time by item, those of unknown time first.
+        """The rows that have a time, of each user from the oldest to the newest. Rows of one time have no order: see
+        `moment`.
 
         Raises:
             UserError: No row has a time.
@@ -87,7 +88,16 @@ class Interactions:
         if self.time is None or (self.time == UNKNOWN).all():
             raise UserError("No row of this dataset has a timestamp: nothing tells what came first.")
         order = np.lexsort((self.time, self.user))
+        order = order[self.time[order] != UNKNOWN]
         return Interactions(self.user[order], self.item[order], self.rating[order], self.n_users, self.time[order])
+
+    @property
+    def moment(self) -> NDArray[np.int64]:
+        """(n,): the number of each row's moment, of rows in order of time: rows of one user and time share one."""
+        if self.time is None:
+            raise UserError("No row of this dataset has a timestamp: nothing tells what came first.")
+        is_next = (np.diff(self.user) != 0) | (np.diff(self.time) != 0)
+        return np.concatenate([np.zeros(min(1, len(self)), dtype=np.int64), is_next.cumsum()])
 
     @cached_property
     def indptr(self) -> NDArray[np.int64]:

@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 
 from anirec.data.cleaning import Cleaning, Removed, n_words
+from anirec.data.filters import status_counts
 from anirec.data.prepare import Prepared
 from anirec.data.sources.source import Source
 
@@ -35,6 +36,8 @@ def rating_lines(interactions: Path) -> list[tuple[str, str]]:
     )
     lines = [(name, f"{numbers[name]:,}") for name in ("interactions", "rated", "users", "titles")]
     lines.append(("rating", f"{numbers['mean']:.3f} ± {numbers['deviation']:.3f}"))
+    for status, of in status_counts(rows).items():
+        lines.append((status.replace("_", " "), f"{of['rows']:,} entries, {of['rated']:,} of them rated"))
     density = numbers["rated"] / (numbers["users"] * numbers["titles"])
     lines.append(("density", f"{density:.3%} of all user-title pairs are rated"))
     return lines

@@ -26,6 +26,8 @@ class Layout:
             of a dump cut with `split`) from a file of another dump.
         aliases: Names that other versions of the dump give a column.
         ragged: Rows may end early or late, behind the last required column.
+        decimals: Columns of numbers with a point. In a file separated by semicolons, as spreadsheets save it where
+            people write decimal commas, the point is a comma.
     """
 
     header: tuple[str, ...]
@@ -33,6 +35,7 @@ class Layout:
     data: Mapping[str, str]
     aliases: Mapping[str, str] = field(default_factory=dict)
     ragged: bool = False
+    decimals: tuple[str, ...] = ()
 
     def names(self, cells: list[str]) -> tuple[str, ...]:
         """The canonical names behind the cells of a header."""
@@ -60,6 +63,10 @@ class Head:
         if not layout.ragged:
             return len(self.names)
         return 1 + max(self.names.index(name) for name in layout.required)
+
+    def has_comma(self, name: str, layout: Layout) -> bool:
+        """Whether the numbers of a column are written with a decimal comma."""
+        return self.separator == ";" and name in layout.decimals
 
     def misfit(self, layout: Layout) -> str:
         """The reason given for a row with a wrong number of fields."""

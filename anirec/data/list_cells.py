@@ -7,16 +7,9 @@ import polars as pl
 
 from anirec.data.cells import BETWEEN, UNKNOWN, Cell, decoded
 
-
-def parts(column: str) -> Cell:
-    """A list whose parts are kept apart by `BETWEEN`, without repeats; words such as Unknown are none."""
-
-    def read(text: pl.Expr) -> pl.Expr:
-        stripped = decoded(text).str.split(BETWEEN).list.eval(pl.element().str.strip_chars())
-        known = stripped.list.eval(pl.element().filter(~pl.element().str.to_lowercase().is_in(UNKNOWN)))
-        return known.list.unique(maintain_order=True)
-
-    return Cell(column, read, "a list")
+ID = r"(\d{1,18}|'\d{1,18}')"
+COMPANY = r"(?i),\s*((?:inc|ltd|llc)(?:\.|,|$)|l\.p\.)"  # what follows a comma that belongs to a name
+INSIDE = "\x1e"  # stands for that comma meanwhile
 
 
 def tags(column: str) -> Cell:
@@ -33,22 +26,24 @@ def identities(column: str) -> Cell:
     """A list of numeric ids as Python prints it, [5, 20]. It is matched, never evaluated."""
 
     def read(text: pl.Expr) -> pl.Expr:
-        is_list = text.str.contains(r"^\[\s*('?\d{1,18}'?\s*(,\s*'?\d{1,18}'?\s*)*,?)?\s*\]$")
+        is_list = text.str.contains(rf"^\[\s*({ID}\s*(,\s*{ID}\s*)*,?)?\s*\]$")
         return pl.when(is_list).then(text.str.extract_all(r"\d+").cast(pl.List(pl.Int64)))
 
     return Cell(column, read, "a list of whole numbers", blank=())
 
 
 def names(column: str) -> Cell:
-    """A list separated by commas, without repeats; the comma of "NIS America, Inc." does not separate."""
+    """Names without repeats, out of a list or separated by commas; words such as Unknown are none.
+
+    The comma of "NIS America, Inc." does not separate.
+    """
 
     def read(text: pl.Expr) -> pl.Expr:
-        whole = decoded(text).str.replace_all(r"(?i),\s*((?:inc|ltd|llc)(?:\.|,|$)|l\.p\.)", "\x1f${1}")
-        parts = whole.str.split(",").list.eval(
-            pl.element().str.replace_all("\x1f", ", ", literal=True).str.strip_chars()
-        )
-        return parts.list.eval(pl.element().filter(~pl.element().str.to_lowercase().is_in(UNKNOWN))).list.unique(
-            maintain_order=True
-        )
+        separated = text.str.replace_all(COMPANY, f"{INSIDE}${{1}}").str.replace_all(",", BETWEEN, literal=True)
+        from_text = separated.str.replace_all(INSIDE, ", ", literal=True)
+        is_list = text.str.contains(BETWEEN, literal=True)
+        parts = decoded(pl.when(is_list).then(text).otherwise(from_text)).str.split(BETWEEN)
+        name = pl.element().str.strip_chars()
+        return parts.list.eval(name.filter(~name.str.to_lowercase().is_in(UNKNOWN))).list.unique(maintain_order=True)
 
     return Cell(column, read, "a list")

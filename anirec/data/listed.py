@@ -12,7 +12,6 @@ from anirec.data.sources.source import Source
 
 READABLE = pl.col("reason").is_null()
 KEYS = {"items": ["item_id"], "characters": ["character_id"], "appearances": ["item_id", "character_id"]}
-ROLES = ("Main", "Supporting")  # weightiest first
 
 
 def read_listed(source: Source) -> dict[str, pl.DataFrame]:
@@ -70,7 +69,9 @@ def once(rows: pl.DataFrame, key: list[str]) -> pl.DataFrame:
     [(1, 7, 'Main'), (2, 7, 'Supporting')]
     """
     if "role" in rows.columns:
-        weight = pl.col("role").replace_strict({role: place for place, role in enumerate(ROLES)}, default=len(ROLES))
+        weight = pl.col("role").replace_strict(
+            {role: place for place, role in enumerate(tables.ROLES)}, default=len(tables.ROLES)
+        )
         best = pl.col("role").sort_by(weight).first().over(key)
         rows = rows.with_columns(role=best)
     return rows.unique(key, keep="first", maintain_order=True)

@@ -16,6 +16,7 @@ A table that the source does not have is absent.
 
 import json
 import logging
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -98,12 +99,23 @@ def prepare(source: Source, cache: Path | str) -> Prepared:
     with Waiting(source.name) as waiting:
         waiting.step("looking at the files")
         mark = fingerprint(source, cache)
-        prepared = Prepared(cache / "tables" / f"{source.name}-{mark[:16]}", mark)
+        prepared = in_cache(source.name, mark, cache)
         if not prepared.folder.is_dir():
             with taking_place_of(prepared.folder) as folder:
                 build(source, folder, step=waiting.step)
     warn(source, prepared)
     return prepared
+
+
+def in_cache(name: str, fingerprint: str, cache: Path) -> Prepared:
+    """Where the cache holds the tables of the source of that name and fingerprint, once they are prepared.
+
+    Raises:
+        UserError: It is no name or no fingerprint of a source: both become part of a path.
+    """
+    if not (re.fullmatch(r"\w+", name) and re.fullmatch(r"[0-9a-f]{64}", fingerprint)):
+        raise UserError(f"{name!r}, {fingerprint!r}: expected the name of a dataset and 64 hex digits")
+    return Prepared(cache / "tables" / f"{name}-{fingerprint[:16]}", fingerprint)
 
 
 @contextmanager

@@ -36,6 +36,9 @@ def read(path: Path, layout: Layout) -> pl.LazyFrame:
 
 def cells_of(values: list[str] | None, head: Head, layout: Layout) -> list[str | None]:
     by_name = dict(zip(head.names, (value.strip() for value in values or ()), strict=False))
+    for name in layout.decimals:
+        if name in by_name and head.has_comma(name, layout):
+            by_name[name] = by_name[name].replace(",", ".", 1)
     return [by_name.get(name) for name in layout.header]
 
 

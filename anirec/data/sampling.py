@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from anirec.data.tag_rows import ABSENT
 from anirec.errors import UserError
+from anirec.settings import Configurable, Count, PositiveInt, Seed
 
 
-class Sampling:
+class Sampling(Configurable):
     """Keep every post, but of those with score 0 and 1 as many as are wanted, each with the same probability.
 
     Args:
@@ -22,10 +23,7 @@ class Sampling:
         seed: Of the choice.
     """
 
-    def __init__(self, *, zeros: int | None, ones: int | None, seed: int) -> None:
-        for name, wanted in (("zeros", zeros), ("ones", ones)):
-            if wanted is not None and wanted < 0:
-                raise UserError(f"dataset.sampling.{name}={wanted}: expected a number of posts >= 0, or null for all")
+    def __init__(self, *, zeros: Count | None, ones: Count | None, seed: Seed) -> None:
         self.zeros, self.ones, self.seed = zeros, ones, seed
 
     def kept(self, score: NDArray[np.integer]) -> NDArray[np.bool_]:
@@ -41,7 +39,7 @@ class Sampling:
         return np.random.default_rng(self.seed).random(len(score)) < probability
 
 
-class TagChoice:
+class TagChoice(Configurable):
     """The tags that posts are described by: the most frequent ones of all posts, sampled or not.
 
     Args:
@@ -50,9 +48,7 @@ class TagChoice:
         top: How many are left in; None: all.
     """
 
-    def __init__(self, *, drop: Sequence[str], min_posts: int, top: int | None) -> None:
-        if top is not None and top < 1:
-            raise UserError(f"dataset.tags.top={top}: expected a number of tags >= 1, or null for all")
+    def __init__(self, *, drop: Sequence[str], min_posts: Count, top: PositiveInt | None) -> None:
         self.drop, self.min_posts, self.top = list(drop), min_posts, top
 
     def columns(self, tags: pl.DataFrame) -> NDArray[np.int32]:

@@ -20,6 +20,7 @@ class Shuffled:
         seed: Of the order.
         epoch: Tells the epoch when a pass begins.
         whole_users: A batch holds all rows of its users, user after user; else rows of anyone.
+        shuffled: False takes the rows in their own order, user by user, in every epoch.
     """
 
     def __init__(
@@ -30,11 +31,12 @@ class Shuffled:
         seed: int,
         epoch: Callable[[], int],
         whole_users: bool,
+        shuffled: bool = True,
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
         self.interactions, self.rows, self.seed, self.epoch = interactions, rows, seed, epoch
-        self.whole_users, self.rank, self.world_size = whole_users, rank, world_size
+        self.whole_users, self.shuffled, self.rank, self.world_size = whole_users, shuffled, rank, world_size
         most = int(np.count_nonzero(np.diff(interactions.indptr))) if whole_users else len(interactions)
         self.n_batches = min(most, -(-len(interactions) // rows))
         if not len(self):
@@ -46,7 +48,9 @@ class Shuffled:
 
     def __iter__(self) -> Iterator[RatingBatch]:
         random = np.random.default_rng((self.seed, self.epoch()))
-        order = self.users_shuffled(random) if self.whole_users else random.permutation(len(self.interactions))
+        order = np.arange(len(self.interactions))
+        if self.shuffled:
+            order = self.users_shuffled(random) if self.whole_users else random.permutation(order)
         bounds = np.linspace(0, len(order), self.n_batches + 1).astype(np.int64)
         if self.whole_users:
             user = self.interactions.user[order]

@@ -5,28 +5,30 @@ A split sees the dataset's row table, sorted by the dataset, and answers with on
 
 import hashlib
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import polars as pl
+from annotated_types import Ge
 from numpy.typing import NDArray
 
 from anirec.data.fingerprint import digest
 from anirec.errors import UserError
+from anirec.settings import Configurable, Count, PositiveInt, PositiveShare, Seed, Share
 
 TRAIN, VAL, TEST = 0, 1, 2
 Parts = NDArray[np.uint8]
 
 
-class Split(ABC):
+class Split(Configurable, ABC):
     """Assigns every row of a table to TRAIN, VAL or TEST.
 
-    `requires` names the columns that the dataset must offer; `replicate` names the setting that makes several splits
-    out of one protocol (the fold of a k-fold), so that their results may be averaged.
+    `requires` names the columns that the dataset must offer; `replicates` names the settings that make several splits
+    out of one protocol (its seed, the fold of a k-fold), so that their results may be averaged.
     """
 
     requires: ClassVar[frozenset[str]] = frozenset()
-    replicate: ClassVar[str | None] = None
+    replicates: ClassVar[frozenset[str]] = frozenset()
 
     @abstractmethod
     def assign(self, rows: pl.DataFrame) -> Parts:
@@ -44,14 +46,11 @@ class Split(ABC):
 
     def provenance(self, parts: Parts, data: str) -> dict[str, Any]:
         """Which split this is of the data with that fingerprint; those of one `family` may be averaged."""
-        settings = {"split": type(self).__name__, **vars(self)}
-        fold = settings.pop(self.replicate) if self.replicate else None
+        shared = {key: value for key, value in vars(self).items() if key not in self.replicates}
         counts = np.bincount(parts, minlength=3)
         return {
-            "family": digest(data, settings),
+            "family": digest(data, {"split": type(self).__name__, **shared}),
             "fingerprint": digest(data, hashlib.sha256(parts.tobytes()).hexdigest()),
-            "replicate": self.replicate,
-            "fold": fold,
             **{f"n_{name}": int(counts[part]) for name, part in (("train", TRAIN), ("val", VAL), ("test", TEST))},
         }
 
@@ -65,9 +64,9 @@ class Random(Split):
         seed: Of the split alone, so that runs with other seeds stay comparable. Results over several are averaged.
     """
 
-    replicate = "seed"
+    replicates = frozenset({"seed"})
 
-    def __init__(self, *, test: float, val: float, seed: int) -> None:
+    def __init__(self, *, test: PositiveShare, val: Share, seed: Seed) -> None:
         check_shares(test=test, val=val)
         self.test, self.val, self.seed = test, val, seed
 
@@ -79,6 +78,8 @@ class Random(Split):
 class Temporal(Split):
     """The latest rows test, those before them validate. Rows without a time train.
 
+    Rows of one time are in one part, the later one: shares can be a little larger than asked for.
+
     Args:
         test: Share of the rows that have a time; 0 < test < 1.
         val: Likewise; 0 validates nothing.
@@ -86,7 +87,7 @@ class Temporal(Split):
 
     requires = frozenset({"timestamp"})
 
-    def __init__(self, *, test: float, val: float) -> None:
+    def __init__(self, *, test: PositiveShare, val: Share) -> None:
         check_shares(test=test, val=val)
         self.test, self.val = test, val
 
@@ -95,9 +96,12 @@ class Temporal(Split):
         timed = rows["timestamp"].is_not_null().to_numpy().nonzero()[0]
         if not len(timed):
             raise UserError("split=temporal: no row of this dataset has a timestamp. Choose split=random or per_user.")
-        latest_first = rows["timestamp"].gather(timed).arg_sort(descending=True).to_numpy()
+        time = rows["timestamp"].to_physical().gather(timed).to_numpy()
+        latest_first = np.sort(time)[::-1]
         n_test, n_val = round(self.test * len(timed)), round(self.val * len(timed))
-        parts[timed] = parts_in_order(latest_first, n_test, n_val)
+        for part, n in ((VAL, n_test + n_val), (TEST, n_test)):
+            if n:
+                parts[timed[time >= latest_first[n - 1]]] = part
         return parts
 
     def may_train(self, unrated: pl.DataFrame, rated: pl.DataFrame, parts: Parts) -> NDArray[np.bool_]:
@@ -115,11 +119,11 @@ class KFold(Split):
         seed: Of the split alone.
     """
 
-    replicate = "fold"
+    replicates = frozenset({"fold", "seed"})
 
-    def __init__(self, *, folds: int, fold: int, val: float, seed: int) -> None:
-        if not 0 <= fold < folds or folds < 2:
-            raise UserError(f"split.fold={fold}, split.folds={folds}: expected 0 <= fold < folds and folds >= 2")
+    def __init__(self, *, folds: Annotated[int, Ge(2)], fold: Count, val: Share, seed: Seed) -> None:
+        if fold >= folds:
+            raise UserError(f"split.fold={fold}, split.folds={folds}: expected 0 <= fold < folds")
         check_shares(test=1 / folds, val=val)
         self.folds, self.fold, self.val, self.seed = folds, fold, val, seed
 
@@ -141,10 +145,9 @@ class PerUser(Split):
     """
 
     requires = frozenset({"user_id"})
+    replicates = frozenset({"seed"})
 
-    def __init__(self, *, test: int, val: int, seed: int) -> None:
-        if test < 1 or val < 0:
-            raise UserError(f"split.test={test}, split.val={val}: expected rows per user, test >= 1 and val >= 0")
+    def __init__(self, *, test: PositiveInt, val: Count, seed: Seed) -> None:
         self.test, self.val, self.seed = test, val, seed
 
     def assign(self, rows: pl.DataFrame) -> Parts:
@@ -170,9 +173,9 @@ class WholeItems(Split):
     """
 
     requires = frozenset({"user_id", "item_id"})
-    replicate = "seed"
+    replicates = frozenset({"seed"})
 
-    def __init__(self, *, test: float, val: float, seed: int) -> None:
+    def __init__(self, *, test: PositiveShare, val: Share, seed: Seed) -> None:
         check_shares(test=test, val=val)
         self.test, self.val, self.seed = test, val, seed
 
@@ -205,5 +208,5 @@ def check_parts(split: Split, sizes: dict[str, int], what: str) -> None:
 
 
 def check_shares(*, test: float, val: float) -> None:
-    if not (0 < test < 1 and 0 <= val < 1 and test + val < 1):
-        raise UserError(f"split.test={test}, split.val={val}: expected shares with 0 < test, 0 <= val, test + val < 1")
+    if test + val >= 1:
+        raise UserError(f"split.test={test}, split.val={val}: expected shares with test + val < 1")

@@ -17,6 +17,7 @@ import polars as pl
 
 ID = (pl.Int64(), pl.String())
 NAMES = (pl.List(pl.String()),)
+ROLES = ("Main", "Supporting")  # of a character in a title; weightiest first
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def count(meaning: str, low: int = 0) -> Column:
 INTERACTIONS: Mapping[str, Column] = {
     "user_id": Column(ID, "the user, as the dump names them", nullable=False),
     "item_id": Column(ID, "the title, as the items table names it", nullable=False),
-    "rating": Column((pl.Float32(),), "the user's rating; null: seen, planned or dropped without a rating", 1, 10),
+    "rating": Column((pl.Float32(),), "the user's rating; null: none was given", 1, 10),
     "timestamp": Column((pl.Datetime("us"),), "when the user last changed the entry, in the dump's own time zone"),
     "status": text("watching, completed, on_hold, dropped or plan_to_watch"),
 }

@@ -26,7 +26,3 @@ class Vocabulary:
         index = self.ids.to_frame().with_columns(index=pl.int_range(pl.len(), dtype=pl.Int32))
         found = raw.alias("id").to_frame().join(index, on="id", how="left", maintain_order="left")
         return found["index"].fill_null(-1).to_numpy()
-
-    def keep(self, used: NDArray[np.bool_]) -> "Vocabulary":
-        """Only the ids whose flag is set."""
-        return Vocabulary(self.ids.filter(pl.Series(used)))

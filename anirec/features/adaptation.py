@@ -29,8 +29,6 @@ def check_settings(frozen: bool, trained_layers: int | None, lora_rank: int | No
         raise UserError(f"frozen=true trains nothing of the encoder, so {said(given)} has no meaning: make it null")
     if len(given) > 1:
         raise UserError(f"{said(given)}: choose one of the two; the other is null")
-    if any(value < 1 for value in given.values()):
-        raise UserError(f"{said(given)}: expected at least 1, or null")
 
 
 def said(settings: dict[str, int]) -> str:

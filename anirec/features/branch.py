@@ -19,6 +19,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from anirec.settings import Configurable
+
 
 @dataclass(frozen=True)
 class Members:
@@ -33,7 +35,7 @@ class Members:
     present: Tensor
 
 
-class Branch(nn.Module, ABC):
+class Branch(nn.Module, Configurable, ABC):
     """One kind of information about a title.
 
     `requires` names the columns of the dataset that it reads; `width` is the length of its vectors, known after `fit`

@@ -2,21 +2,26 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import polars as pl
 import torch
+from annotated_types import Len
 from numpy.typing import NDArray
 from torch import Tensor
 
-from anirec.errors import UserError
 from anirec.features.branch import Branch, Members
 from anirec.features.texts import texts_of
 from anirec.metrics.variation import standard_deviation
 
+Countable = Literal["synopsis_words", "descriptions_words", "n_main_characters"]
 # What can be counted, and the column of the dataset that it is counted in.
-COUNTED = {"synopsis_words": "synopsis", "descriptions_words": "description", "n_main_characters": "character_id"}
+COUNTED: dict[Countable, str] = {
+    "synopsis_words": "synopsis",
+    "descriptions_words": "description",
+    "n_main_characters": "character_id",
+}
 
 
 class Counts(Branch):
@@ -26,11 +31,8 @@ class Counts(Branch):
         columns: Of synopsis_words, descriptions_words and n_main_characters.
     """
 
-    def __init__(self, *, columns: list[str]) -> None:
+    def __init__(self, *, columns: Annotated[list[Countable], Len(1)]) -> None:
         super().__init__()
-        unknown = [column for column in columns if column not in COUNTED]
-        if unknown or not columns:
-            raise UserError(f"columns={columns}: expected some of {', '.join(COUNTED)}")
         self.columns, self.frozen = list(columns), True
         self.requires = frozenset(COUNTED[column] for column in columns)
         self.width = len(columns)

@@ -11,9 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from anirec.data.fingerprint import digest
 from anirec.features import encoders
 from anirec.features.branch import Branch, Members
-from anirec.features.frozen import Compute, Selection, Store, store_name
+from anirec.features.frozen import Compute, Selection, Store
 from anirec.features.places import Places, members_of
 
 Vectors = Callable[[nn.Module, NDArray[np.int64]], tuple[Tensor, Sequence[str]]]
@@ -49,7 +50,7 @@ class Encoded(Branch):
         found = encoders.fingerprint(weights, cache)
         encoders.check_fingerprint(self.encoder_name, self.fingerprint, found)
         self.fingerprint = found
-        return Store(cache / "embeddings" / store_name({"weights": found, **identity}), (self.width,), np.float32)
+        return Store(cache / "embeddings" / digest({"weights": found, **identity}), (self.width,), np.float32)
 
     def computing(self, vectors: Vectors, device: torch.device) -> Compute:
         """`vectors` by the frozen encoder, which is loaded only once there is something to compute."""

@@ -1,28 +1,37 @@
-"""What is computed once: arrays of one shape, kept on disk under the content that they were made from.
+"""Arrays that are computed once, kept on disk under the content that they were made from.
 
-<cache>/embeddings/<what computes them>/<random>.npy     rows of (key, note, value); mapped, never read whole
+<cache>/embeddings/<what computes them>/data.mdb     LMDB; key -> checksum, array, note
 
-A second run over the same inputs computes nothing. Files appear whole, by renaming; a damaged one is computed anew.
+A second run over the same inputs computes nothing. Values are bytes, so that reading runs no code; several processes
+may read and write at once. What does not match its checksum is computed again. LMDB needs a local file system.
 """
 
 import hashlib
-import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from zlib import crc32
 
+import lmdb
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from anirec.atomic import replacing
 from anirec.data.waiting import Waiting
 
 LOG = logging.getLogger(__name__)
-FILE_BYTES = 1 << 28  # of results gathered before they are written
-MANY_FILES, FEW_ROWS = 50, 1000  # more files than this: those of fewer rows are put together
-NOTE = 256  # bytes
+MOST_BYTES = 1 << 40  # addresses that a store's file may take; it is as large as what it holds
+MOST_READERS = 1024  # processes at once
+CHECKSUM = 4  # bytes
+DAMAGE = (
+    lmdb.CorruptedError,
+    lmdb.InvalidError,
+    lmdb.MapResizedError,  # a file does not grow beyond MOST_BYTES
+    lmdb.PageFullError,
+    lmdb.PageNotFoundError,
+    lmdb.PanicError,
+    lmdb.VersionMismatchError,
+)
 
 # Positions of inputs -> their arrays, and a note on each (such as why a picture cannot be read; "" for none).
 Compute = Callable[[NDArray[np.int64]], tuple[NDArray[Any], Sequence[str]]]
@@ -36,36 +45,6 @@ def key_of(*parts: bytes) -> bytes:
     return digest.digest()[:16]
 
 
-def store_name(identity: Mapping[str, Any]) -> str:
-    """The folder's name for what computes the arrays: its weights, preprocessing and pooling."""
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
-
-
-class Selection:
-    """The arrays of n inputs, on disk.
-
-    Args:
-        files: Mapped arrays of rows.
-        place: (n, 2) of each input: which file, and which row of it.
-    """
-
-    def __init__(self, files: list[NDArray[Any]], place: NDArray[np.int64]) -> None:
-        self.files, self.place = files, place
-
-    def take(self, inputs: NDArray[np.int64]) -> NDArray[Any]:
-        """(k, …): the arrays of some inputs."""
-        file, row = self.place[inputs].T
-        value = self.files[0].dtype["value"]
-        taken = np.empty((len(inputs), *value.shape), value.base)
-        for number in np.unique(file):
-            taken[file == number] = self.files[number]["value"][row[file == number]]
-        return taken
-
-    def notes(self) -> list[str]:
-        """(n,)."""
-        return [bytes(self.files[file]["note"][row]).decode("utf-8", "ignore") for file, row in self.place]
-
-
 class Store:
     """All arrays that one way of computing has given so far.
 
@@ -75,72 +54,107 @@ class Store:
     """
 
     def __init__(self, folder: Path, shape: tuple[int, ...], dtype: DTypeLike) -> None:
-        self.folder = folder
-        self.row = np.dtype([("key", "V16"), ("note", f"S{NOTE}"), ("value", dtype, shape)])
-        self.paths: list[Path] = []
-        self.files: list[NDArray[Any]] = []
-        self.place: dict[bytes, tuple[int, int]] = {}
-        for path in sorted(folder.glob("*.npy")):
-            self.add(path)
-
-    def add(self, path: Path) -> None:
-        """Know the rows of a file."""
-        try:
-            rows = np.load(path, mmap_mode="r", allow_pickle=False)
-            if rows.dtype != self.row:
-                raise ValueError(f"rows of {rows.dtype}")
-        except (OSError, ValueError, EOFError) as error:
-            LOG.warning("%s is damaged and is not used (%s)", path, error)
-            return
-        self.place.update((key.tobytes(), (len(self.files), row)) for row, key in enumerate(rows["key"]))
-        self.paths.append(path)
-        self.files.append(rows)
+        self.folder, self.shape, self.dtype = folder.absolute(), shape, np.dtype(dtype)
+        self.note = CHECKSUM + self.dtype.itemsize * int(np.prod(shape))  # place of the note in a value
 
     def select(
         self, keys: Sequence[bytes], compute: Compute, *, cost: NDArray[np.int64], batch: int, what: str
-    ) -> Selection:
+    ) -> "Selection":
         """The arrays of all `keys`; those unknown so far are computed, the costliest first, `batch` at a time."""
-        missing = np.array([i for i, key in enumerate(keys) if key not in self.place], np.int64)
+        try:
+            self.fill(keys, compute, cost, batch, what)
+        except DAMAGE as error:
+            LOG.warning("%s is damaged; its arrays are computed again (%s)", self.folder, error)
+            close(self.folder)
+            (self.folder / "data.mdb").unlink(missing_ok=True)
+            self.fill(keys, compute, cost, batch, what)
+        return Selection(self, keys)
+
+    def fill(self, keys: Sequence[bytes], compute: Compute, cost: NDArray[np.int64], batch: int, what: str) -> None:
+        missing = np.array(self.missing(keys), np.int64)
         missing = missing[np.argsort(-cost[missing], kind="stable")]
-        if len(missing):
-            self.fill(keys, missing, compute, batch, what)
-        place = np.array([self.place[key] for key in keys], np.int64).reshape(-1, 2)
-        return Selection(self.files or [np.empty(0, self.row)], place)
-
-    def fill(self, keys: Sequence[bytes], missing: NDArray[np.int64], compute: Compute, batch: int, what: str) -> None:
-        rows: list[NDArray[Any]] = []
-        with Waiting(what) as waiting:
-            try:
-                for start in range(0, len(missing), batch):
-                    waiting.step(f"{start:,} of {len(missing):,}")
-                    rows.append(self.rows(keys, missing[start : start + batch], compute))
-                    if sum(part.nbytes for part in rows) > FILE_BYTES:
-                        self.write(rows)
-            finally:
-                self.write(rows)  # also what an interrupted run has done
-        self.tidy()
-
-    def rows(self, keys: Sequence[bytes], inputs: NDArray[np.int64], compute: Compute) -> NDArray[Any]:
-        rows = np.zeros(len(inputs), self.row)
-        rows["value"], notes = compute(inputs)
-        rows["note"] = [note.encode()[:NOTE] for note in notes]
-        rows["key"] = np.frombuffer(b"".join(keys[i] for i in inputs), "V16")
-        return rows
-
-    def write(self, rows: list[NDArray[Any]]) -> None:
-        """Write gathered rows as one file, and forget that they were gathered."""
-        if not rows:
+        if not len(missing):
             return
-        path = self.folder / f"{uuid4().hex}.npy"
-        with replacing(path) as beside, beside.open("wb") as file:
-            np.save(file, np.concatenate(rows), allow_pickle=False)
-        rows.clear()
-        self.add(path)
+        with Waiting(what) as waiting:
+            for start in range(0, len(missing), batch):
+                waiting.step(f"{start:,} of {len(missing):,}")
+                inputs = missing[start : start + batch]
+                self.write([keys[i] for i in inputs], *compute(inputs))
+        if self.missing(keys):
+            raise lmdb.CorruptedError("arrays that were just written cannot be read")
 
-    def tidy(self) -> None:
-        """Put many small files together: each prediction of a single title leaves one."""
-        small = [(path, rows) for path, rows in zip(self.paths, self.files, strict=True) if len(rows) < FEW_ROWS]
-        if len(small) > MANY_FILES:
-            self.write([np.array(rows) for _, rows in small])
-            for path, _ in small:
-                path.unlink(missing_ok=True)
+    def missing(self, keys: Sequence[bytes]) -> list[int]:
+        """Positions of the keys without a value that matches its checksum."""
+        absent, n_damaged = [], 0
+        with opened(self.folder).begin(buffers=True) as found:
+            for i, key in enumerate(keys):
+                value = found.get(key)
+                if value is None or len(value) < self.note or checksum(key, value[CHECKSUM:]) != value[:CHECKSUM]:
+                    absent.append(i)
+                    n_damaged += value is not None
+        if n_damaged:
+            LOG.warning("%d arrays in %s are damaged; they are computed again", n_damaged, self.folder)
+        return absent
+
+    def write(self, keys: Sequence[bytes], arrays: NDArray[Any], notes: Sequence[str]) -> None:
+        with opened(self.folder).begin(write=True) as stored:
+            for key, array, note in zip(keys, arrays, notes, strict=True):
+                value = array.astype(self.dtype, copy=False).tobytes() + note.encode()
+                stored.put(key, checksum(key, value) + value)
+
+
+class Selection:
+    """The arrays of n inputs, on disk.
+
+    Args:
+        store: That holds them.
+        keys: Of the inputs.
+    """
+
+    def __init__(self, store: Store, keys: Sequence[bytes]) -> None:
+        self.store, self.keys = store, keys
+
+    def take(self, inputs: NDArray[np.int64]) -> NDArray[Any]:
+        """(k, …): the arrays of some inputs."""
+        shape, dtype = self.store.shape, self.store.dtype
+        taken = np.empty((len(inputs), *shape), dtype)
+        with opened(self.store.folder).begin(buffers=True) as found:
+            for row, i in enumerate(inputs):
+                taken[row] = np.frombuffer(found.get(self.keys[i], b"")[CHECKSUM : self.store.note], dtype).reshape(
+                    shape
+                )
+        return taken
+
+    def notes(self) -> list[str]:
+        """(n,)."""
+        with opened(self.store.folder).begin(buffers=True) as found:
+            return [bytes(found.get(key, b"")[self.store.note :]).decode() for key in self.keys]
+
+
+def checksum(key: bytes, value: bytes | memoryview) -> bytes:
+    return crc32(value, crc32(key)).to_bytes(CHECKSUM, "little")
+
+
+OPEN: dict[Path, lmdb.Environment] = {}  # a process may open a file only once
+
+
+def opened(folder: Path) -> lmdb.Environment:
+    """The database in a folder, made if there is none.
+
+    Raises:
+        lmdb.Error: It is damaged.
+    """
+    if folder not in OPEN:
+        folder.mkdir(parents=True, exist_ok=True)
+        OPEN[folder] = lmdb.open(str(folder), map_size=MOST_BYTES, max_readers=MOST_READERS)
+        # Pages behind the end of a file that was cut off would end the process.
+        n_bytes = (OPEN[folder].info()["last_pgno"] + 1) * OPEN[folder].stat()["psize"]
+        if (folder / "data.mdb").stat().st_size < n_bytes:
+            close(folder)
+            raise lmdb.CorruptedError(f"fewer than {n_bytes} bytes")
+    return OPEN[folder]
+
+
+def close(folder: Path) -> None:
+    if folder in OPEN:
+        OPEN.pop(folder).close()

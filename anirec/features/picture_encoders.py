@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from anirec.errors import UserError
 from anirec.features.encoders import locate, offline, plain_settings, read_config, weight_files
-from anirec.features.text_encoders import plain, quiet
+from anirec.features.text_encoders import plain, quiet, without_pooler
 
 KNOWN = ("tiny", "efficientnet_lite0")
 TINY = {"input_size": [3, 64, 64], "crop_pct": 1.0, "crop_mode": "squash", "mean": [0.5] * 3, "std": [0.5] * 3}
@@ -174,14 +174,6 @@ def load_lite0(recipe: PictureRecipe, *, classifier: bool = False) -> nn.Module:
         model.reset_classifier(0)
     encoder: nn.Module = model
     return encoder
-
-
-def without_pooler(model: nn.Module) -> nn.Module:
-    """A pooler with weights that are not used would stop distributed training."""
-    pooler = getattr(model, "pooler", None)
-    if isinstance(pooler, nn.Module) and any(True for _ in pooler.parameters()):
-        model.add_module("pooler", None)
-    return model
 
 
 def vectors(encoder: nn.Module, library: str, pixels: Tensor, output: Output) -> Tensor:

@@ -11,15 +11,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from anirec.data.fingerprint import digest
 from anirec.errors import UserError
 from anirec.features import adaptation, picture_encoders
 from anirec.features.encoded import Encoded
-from anirec.features.frozen import Selection, Store, store_name
+from anirec.features.frozen import Selection, Store
 from anirec.features.gallery import Gallery
 from anirec.features.images import RULES
 from anirec.features.picture_encoders import PictureRecipe
 from anirec.features.places import Places
 from anirec.features.preprocessing import Preprocessing
+from anirec.settings import PositiveInt
 
 LOG = logging.getLogger(__name__)
 BATCH = 64  # pictures
@@ -50,7 +52,7 @@ class Pictures(Encoded):
         layout: Literal["pasted", "each"],
         output: Literal["pooled", "first_channel", "all"],
         frozen: bool,
-        trained_layers: int | None,
+        trained_layers: PositiveInt | None,
         compile: bool,  # noqa: A002
     ) -> None:
         super().__init__()
@@ -119,7 +121,7 @@ class Pictures(Encoded):
 
     def pixels(self, gallery: Gallery, cache: Path) -> Selection:
         """The bytes of all pictures, for an encoder that learns."""
-        store = Store(cache / "pixels" / store_name(self.rules()), (3, *self.preprocessing.size), np.uint8)
+        store = Store(cache / "pixels" / digest(self.rules()), (3, *self.preprocessing.size), np.uint8)
         return gallery.select(store, gallery.pixels, batch=BATCH, what="reading pictures")
 
     def frozen_vectors(self, gallery: Gallery, cache: Path, device: torch.device) -> Selection:

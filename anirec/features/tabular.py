@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import polars as pl
 import torch
+from annotated_types import Len
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -28,11 +29,9 @@ class Tabular(Branch):
 
     later = True
 
-    def __init__(self, *, columns: list[str]) -> None:
+    def __init__(self, *, columns: Annotated[list[str], Len(1)]) -> None:
         super().__init__()
         self.columns, self.requires, self.frozen = list(columns), frozenset(columns), True
-        if not columns:
-            raise UserError("columns=[]: expected at least one column")
 
     def fit(self, titles: pl.DataFrame) -> None:
         if lacking := [column for column in self.columns if column not in titles.columns]:

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import polars as pl
 import torch
+from annotated_types import Ge
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -20,9 +21,9 @@ from anirec.features.reading import Reading
 from anirec.features.text_encoders import Recipe
 from anirec.features.texts import texts_of
 from anirec.features.tokens import Tokens
+from anirec.settings import PositiveInt
 
 FROZEN_BATCH = 64  # texts
-FEWEST_TOKENS = 4  # two special ones, and something to read
 
 
 class Text(Encoded):
@@ -34,7 +35,7 @@ class Text(Encoded):
             `minilm`, a local folder, or a model of the hub that was downloaded.
         layers: How many of the encoder's layers the text goes through, from the first; null for all. Those in the
             middle say more of a text than the last, which were trained for another end.
-        max_tokens: A text's tokens beyond are cut off.
+        max_tokens: A text's tokens beyond are cut off; >= 4: two special ones, and something to read.
         pooling: A text's vector: the hidden state at position 0, of the last token, the mean over all, or a learned
             weighted mean.
         padding: Where short texts are filled. Position 0 of a text that is padded on the left is padding.
@@ -54,14 +55,14 @@ class Text(Encoded):
         *,
         column: Literal["synopsis", "descriptions"],
         encoder: str,
-        layers: int | None,
-        max_tokens: int,
+        layers: PositiveInt | None,
+        max_tokens: Annotated[int, Ge(4)],
         pooling: Literal["first", "last", "mean", "attention"],
         padding: Literal["left", "right"],
         join: bool,
         frozen: bool,
-        trained_layers: int | None,
-        lora_rank: int | None,
+        trained_layers: PositiveInt | None,
+        lora_rank: PositiveInt | None,
         gradient_checkpointing: bool,
         compile: bool,  # noqa: A002
     ) -> None:
@@ -76,8 +77,6 @@ class Text(Encoded):
     def check_settings(self) -> None:
         """Refuse settings that contradict each other."""
         adaptation.check_settings(self.frozen, self.trained_layers, self.lora_rank)
-        if self.max_tokens < FEWEST_TOKENS:
-            raise UserError(f"max_tokens={self.max_tokens}: expected at least {FEWEST_TOKENS}")
         if self.frozen and self.pooling == "attention":
             raise UserError("frozen=true keeps ready vectors, so pooling=attention has nothing to learn on: use mean")
         if self.frozen and self.encoder_name in text_encoders.SCRATCH:

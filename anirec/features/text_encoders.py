@@ -88,8 +88,9 @@ def load(folder: Path, layers: int | None = None) -> nn.Module:
 
 
 def without_pooler(model: nn.Module) -> nn.Module:
-    """BERT's own pooler is not used; a parameter without gradient would stop distributed training."""
-    if getattr(model, "pooler", None) is not None:
+    """Without the encoder's own pooler if it has weights: they would get no gradient and stop distributed training."""
+    pooler = getattr(model, "pooler", None)
+    if isinstance(pooler, nn.Module) and any(True for _ in pooler.parameters()):
         model.add_module("pooler", None)
     return model
 

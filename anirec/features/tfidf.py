@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import polars as pl
 import torch
+from annotated_types import Len
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, hstack
 from torch import Tensor
@@ -14,6 +15,7 @@ from torch import Tensor
 from anirec.errors import UserError
 from anirec.features.branch import Branch, Members
 from anirec.features.texts import texts_of
+from anirec.settings import PositiveInt
 
 
 class TfIdf(Branch):
@@ -32,11 +34,11 @@ class TfIdf(Branch):
     def __init__(
         self,
         *,
-        columns: list[str],
-        ngrams: list[int],
+        columns: Annotated[list[str], Len(1)],
+        ngrams: Annotated[list[PositiveInt], Len(2, 2)],
         analyzer: Literal["word", "char_wb"],
-        min_df: int,
-        max_features: int | None,
+        min_df: PositiveInt,
+        max_features: PositiveInt | None,
         sublinear: bool,
         punctuation: bool,
     ) -> None:
@@ -46,10 +48,8 @@ class TfIdf(Branch):
         self.punctuation = punctuation
         self.requires = frozenset({"description" if c == "descriptions" else c for c in columns})
         self.frozen = True
-        if not columns or not 1 <= self.ngrams[0] <= self.ngrams[1] or len(ngrams) != 2:
-            raise UserError(
-                f"columns={columns}, ngrams={ngrams}: expected at least one column, and [fewest, most] >= 1"
-            )
+        if self.ngrams[0] > self.ngrams[1]:
+            raise UserError(f"ngrams={ngrams}: expected [fewest, most]")
 
     def vectorizer(self, vocabulary: Mapping[str, int] | None = None) -> Any:
         """scikit-learn's, unfitted; with a vocabulary, it knows its columns."""

@@ -12,8 +12,9 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
 from anirec.errors import UserError
+from anirec.finished.histories import histories, scan
 from anirec.finished.predict import load
-from anirec.finished.recommend import kept, titles
+from anirec.finished.recommend import titles
 from anirec.metrics.chances import chances, half_step
 from anirec.metrics.conformal import fewest, half_width, interval
 from anirec.models.hybrid import Hybrid
@@ -54,10 +55,10 @@ class Audience:
                 f"{run}: this {type(model).__name__} predicts no rating of a title by its content; use a run of "
                 "model=hybrid model.objective=mse split=whole_items"
             )
-        rated = kept(run / "seen.parquet").filter(pl.col("rating").is_not_null()).collect()
+        rated = histories(run, model).filter(pl.col("rating").is_not_null()).sort("user_id", "item_id").collect()
         encode = {name: model.vocabularies[f"{name}_id"].encode for name in ("user", "item")}
         rated = rated.select("rating", **{name: pl.Series(encode[name](rated[f"{name}_id"])) for name in encode})
-        rows = kept(run / "predictions.parquet").filter(split="val").collect()
+        rows = scan(run / "predictions.parquet").filter(split="val").collect()
         rows = rows.with_columns(item=pl.Series(encode["item"](rows["item_id"])))
         rows = rows.select("item", "target", "prediction", n=pl.len().over("item"))
         known = model.known[:, 0].numpy() > 0

@@ -1,15 +1,14 @@
-"""`anirec fanbase`: who would love a title that does not exist yet? From the run folder alone."""
+"""`anirec fanbase`: who would love a title that does not exist yet? From the run folder."""
 
-import os
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-import platformdirs
 import torch
 from rich.console import Console
 
+from anirec.composing.composition import own_paths
 from anirec.data.invented import read_invented, with_all
 from anirec.features.tabular import Tabular
 from anirec.finished.audience import Audience
@@ -47,7 +46,7 @@ def fanbase(
     invented = read_invented(input)
     audience = Audience.of(run, threshold)
     model, columns = audience.model, read_by(audience.model)
-    cache = Path(os.environ.get("ANIREC_CACHE") or platformdirs.user_cache_dir("anirec"))
+    cache = own_paths()["cache"]
     told = []
     with torch.inference_mode():
         contents = model.content_of(with_all(invented, columns), cache=cache)

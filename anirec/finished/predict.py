@@ -1,12 +1,10 @@
 """A finished run's model on rows that it has never seen."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-import platformdirs
 import polars as pl
 import torch
 from hydra.utils import instantiate
@@ -14,6 +12,7 @@ from numpy.typing import NDArray
 from omegaconf import OmegaConf
 
 from anirec.atomic import replacing
+from anirec.composing.composition import own_paths
 from anirec.composing.definitions import descends
 from anirec.errors import UserError
 from anirec.metrics.conformal import interval
@@ -25,7 +24,11 @@ WRITERS = {".csv": pl.DataFrame.write_csv, ".jsonl": pl.DataFrame.write_ndjson, 
 MODEL_CLASS = "anirec.models.base.Model"
 KNN = ("KNNBasic", "KNNWithMeans", "KNNWithZScore", "KNNBaseline")
 ALGORITHMS = ("SVD", "SVDpp", "NMF", "SlopeOne", "CoClustering", "BaselineOnly", "NormalPredictor", *KNN)
-OURS = ("anirec.models.training.Training", "anirec.models.two_part.TwoPart")
+OURS = (
+    "anirec.models.training.HeadTraining",
+    "anirec.models.training.Training",
+    "anirec.models.two_part.TwoPart",
+)
 PARTS = frozenset([*(f"surprise.{name}" for name in ALGORITHMS), *OURS])
 BRANCH = "anirec.features.branch.Branch"
 # Estimators of scikit-learn compute only, too, but for one argument: a folder from which some of them unpickle.
@@ -52,7 +55,7 @@ def predict(run: Path, *, input: Path, output: Path) -> dict[str, int]:  # noqa:
     if nested and output.suffix == ".csv":
         raise UserError(f"{output}: CSV holds no lists, such as {', '.join(nested)}; write to .jsonl or .parquet")
     model = load(run)
-    cache = Path(os.environ.get("ANIREC_CACHE") or platformdirs.user_cache_dir("anirec"))
+    cache = own_paths()["cache"]
     try:
         with torch.inference_mode():
             predictions, lacking = model.predict_rows(beside(rows, input.parent), cache=cache)

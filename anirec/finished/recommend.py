@@ -1,4 +1,4 @@
-"""`anirec recommend`: what a user of the data, or anybody else, should watch next; from the run folder alone."""
+"""`anirec recommend`: what a user of the data, or anybody else, should watch next; from the run folder."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +15,7 @@ from anirec.data.likes import read_likes
 from anirec.data.title_search import TitleSearch
 from anirec.data.wanted import Wanted
 from anirec.errors import UserError
+from anirec.finished.histories import histories, scan
 from anirec.finished.predict import load
 from anirec.metrics.reranking import reranked
 from anirec.metrics.training import genre_matrix
@@ -72,15 +73,15 @@ def recommend(
     items = titles(run, model.n_items)
     fits = wanted.among(items)
     with torch.inference_mode():
-        person = (
-            told(model, items, likes, console) if user is None else user_of(model, kept(run / "seen.parquet"), user)
-        )
+        person = told(model, items, likes, console) if user is None else user_of(model, histories(run, model), user)
         person = person.beyond(model, personal)
         if not seen:
             fits[person.item.numpy()] = False
         chosen = best(items, person.score_i.numpy(), fits, k=k, novelty=novelty)
         places = person.reasons(model, torch.from_numpy(chosen))
-    table = recommendations(items[chosen], pl.Series(person.score_i.numpy()[chosen]), named(items, person, places))
+    is_planned = np.isin(chosen, person.planned.numpy())
+    scores = pl.Series(person.score_i.numpy()[chosen])
+    table = recommendations(items[chosen], scores, named(items, person, places), is_planned)
     if csv:
         write_csv(table, csv)
     if json:
@@ -90,29 +91,13 @@ def recommend(
 
 def titles(run: Path, n_items: int) -> pl.DataFrame:
     """The run's titles in index order."""
-    items = kept(run / "items.parquet").collect()
+    items = scan(run / "items.parquet").collect()
     if len(items) != n_items or not {"item_id", "title", "n_ratings"} <= set(items.columns):
         raise UserError(f"{run / 'items.parquet'}: damaged, or not the titles of this run's model")
     items = items.with_columns(pl.col("title").fill_null(pl.col("item_id").cast(pl.String)))
     if "genres" not in items.columns:
         items = items.with_columns(genres=pl.lit([], pl.List(pl.String)))
     return items
-
-
-def kept(path: Path) -> pl.LazyFrame:
-    """A table that the run has kept.
-
-    Raises:
-        UserError: It is missing or damaged.
-    """
-    if not path.exists():
-        raise UserError(f"{path}: missing; runs keep it since `anirec recommend` is there, so run this one anew")
-    try:
-        table = pl.scan_parquet(path)
-        table.collect_schema()
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise UserError(f"{path}: cannot be read: {error}") from None
-    return table
 
 
 def told(model: RatingModel, items: pl.DataFrame, likes: Sequence[str], console: Console) -> Person:

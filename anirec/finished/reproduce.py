@@ -11,11 +11,11 @@ from rich.console import Console
 
 from anirec.composing.checks import check
 from anirec.composing.composition import conf_folder, first_line, nearest, plain
+from anirec.composing.identity import flat, identity_of
 from anirec.errors import UserError
 from anirec.finished.rerun import config_of, perform_again
 from anirec.report.repetition import show_repetition
 from anirec.report.runs import Run, read_run
-from anirec.report.settings import flat
 from anirec.run import other_process, run_path
 
 
@@ -39,9 +39,11 @@ def reproduce(run: Path, *, overrides: Sequence[str], trust: bool, console: Cons
     if not any(name.startswith("test/") for name in then.metrics):
         config.select = then.config.get("select")  # its sweep has not chosen it: the test set stays unread
     config = checked(config)
-    path = run_path(config, placed(config, then))
+    identity = identity_of(config)
+    path = run_path(config, placed(config, then), identity.run)
     typed = [*(then.provenance.get("overrides") or []), *overrides]
-    perform_again(config, path, then, told=f"reproduces {then.folder.name}:", overrides=typed, reproduces=str(run))
+    told = f"reproduces {then.folder.name}:"
+    perform_again(config, path, then, identity=identity, told=told, overrides=typed, reproduces=str(run))
     if other_process():
         return
     console = console or Console()

@@ -7,7 +7,8 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from anirec.composing.composition import conf_folder, config_hash, plain
+from anirec.composing.composition import conf_folder, plain
+from anirec.composing.identity import Identity, moved
 from anirec.errors import UserError
 from anirec.finished.trust import CHECKPOINTS, check_run
 from anirec.report.runs import Run
@@ -65,20 +66,6 @@ def strings(node: Any) -> list[str]:
     return [node] if isinstance(node, str) else []
 
 
-def moved(node: Any, old: str, new: str) -> Any:
-    """Paths in or below the folder `old`, put into `new`.
-
-    >>> moved({"folder": "/data/mal-2016", "column": "/database"}, "/data", "${paths.data}")
-    {'folder': '${paths.data}/mal-2016', 'column': '/database'}
-    """
-    if isinstance(node, dict):
-        return {key: moved(value, old, new) for key, value in node.items()}
-    if isinstance(node, list):
-        return [moved(value, old, new) for value in node]
-    is_below = isinstance(node, str) and f"{node}/".startswith(f"{old.rstrip('/')}/")
-    return new + node[len(old.rstrip("/")) :] if is_below else node
-
-
 def epochs_of(checkpoint: Path) -> int:
     """How many epochs its model has learned.
 
@@ -92,23 +79,23 @@ def epochs_of(checkpoint: Path) -> int:
         raise UserError(f"{checkpoint}: missing or damaged: {error}") from None
 
 
-def perform_again(config: DictConfig, path: Path, run: Run, *, told: str, **said: Any) -> RunFolder:
-    """Run it in that folder. `said` goes into provenance, beside what it says of `run`.
+def perform_again(config: DictConfig, path: Path, run: Run, *, identity: Identity, told: str, **said: Any) -> RunFolder:
+    """Run it in that folder. `said` goes into provenance, with what it says of `run`.
 
     Raises:
         UserError: It failed.
     """
     quiet()
-    identity = {
+    about = {
         **{key: run.provenance.get(key) for key in KEPT},
         "sweep": None,
         "tags": list(config.get("tags") or []),
         "objective": config.objective,
-        "config_hash": config_hash(config),
+        "identity": identity.record(),
         **said,
     }
     try:
-        return perform(config, path, identity=identity, told=told)
+        return perform(config, path, about=about, told=told)
     except UserError:
         raise
     except Exception as error:

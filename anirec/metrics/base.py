@@ -13,10 +13,11 @@ from pytorch_lightning.utilities import rank_zero_warn
 from anirec.errors import UserError
 from anirec.metrics.declared import Kind
 from anirec.metrics.names import checked
+from anirec.settings import Configurable
 from anirec.shown import Shown
 
 
-class Evaluation(Callback, Shown, ABC):
+class Evaluation(Callback, Shown, Configurable, ABC):
     """Measures the predictions that a model's validation and test steps return.
 
     During training it logs `val/<name>` after each epoch. `trainer.validate` and `trainer.test` also fill `metrics`

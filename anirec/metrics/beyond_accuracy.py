@@ -21,46 +21,49 @@ USERS_AT_ONCE = 4096
 
 @dataclass(frozen=True)
 class Catalogue:
-    """What is known of the items from training.
+    """The items that may be recommended, and what is known of all items from training.
 
     Attributes:
         count_i: Training ratings of each item, int (I,).
         n_users: Number of training users.
         genres_ig: Which item has which genre, bool (I, G).
+        candidates: Indices of the items that may be recommended, int (C,); None for all.
     """
 
     count_i: NDArray[np.integer]
     n_users: int
     genres_ig: NDArray[np.bool_]
+    candidates: NDArray[np.integer] | None = None
 
-    @property
-    def n_items(self) -> int:
-        return len(self.count_i)
+    def times_recommended(self, items_uk: Items) -> NDArray[np.int64]:
+        """(C,) how many lists hold each candidate."""
+        times_i = np.bincount(items_uk[items_uk >= 0], minlength=len(self.count_i))
+        return times_i if self.candidates is None else times_i[self.candidates]
 
 
 @declare("lists", better="higher")
 def coverage(items_uk: Items, catalogue: Catalogue) -> float:
-    """Share of the catalogue that is recommended to anybody.
+    """Share of the candidates that are recommended to anybody.
 
     >>> coverage(np.array([[0, 1], [1, -1]]), small_catalogue())
     0.5
     """
-    return float((times_recommended(items_uk, catalogue.n_items) > 0).mean())
+    return float((catalogue.times_recommended(items_uk) > 0).mean())
 
 
 @declare("lists", better="lower")
 def gini(items_uk: Items, catalogue: Catalogue) -> float:
-    """Inequality of how often each item of the catalogue is recommended: 0 all alike, towards 1 always the same few.
+    """Inequality of how often each candidate is recommended: 0 if all equally often, towards 1 if always the same few.
 
     Fleder & Hosanagar, Blockbuster Culture's Next Rise or Fall, Management Science 2009.
 
     >>> gini(np.array([[0, 1], [2, 3]]), small_catalogue()), gini(np.array([[0], [0]]), small_catalogue())
     (0.0, 0.75)
     """
-    times_i = np.sort(times_recommended(items_uk, catalogue.n_items))
-    n = len(times_i)
-    weight_i = 2 * np.arange(1, n + 1) - n - 1
-    return float(ratio(weight_i @ times_i, n * times_i.sum()))
+    times_c = np.sort(catalogue.times_recommended(items_uk))
+    n = len(times_c)
+    weight_c = 2 * np.arange(1, n + 1) - n - 1
+    return float(ratio(weight_c @ times_c, n * times_c.sum()))
 
 
 @declare("lists", better="higher")
@@ -68,7 +71,7 @@ def novelty(items_uk: Items, catalogue: Catalogue) -> PerUser:
     """Mean surprise of the recommended items in bits: -log2 of the share of training users who rated the item.
 
     Zhou et al., Solving the apparent diversity-accuracy dilemma of recommender systems, PNAS 2010 (there called
-    surprisal). An item that nobody rated counts as rated once.
+    surprisal). An item that nobody rated counts as rated once: lists of such items alone are all equally novel.
 
     >>> novelty(np.array([[0, 1], [3, -1]]), small_catalogue())   # rated by 8, 4 and none of 8 users
     array([0.5, 3. ])
@@ -113,11 +116,6 @@ def diversity_of_block(genres_bkg: NDArray[np.float32]) -> PerUser:
     n_pairs_b = n_b * (n_b - 1)
     # Each item is wholly like itself: n of the n² similarities do not count.
     return ratio(n_pairs_b - (alike_b - n_b), n_pairs_b)
-
-
-def times_recommended(items_uk: Items, n_items: int) -> NDArray[np.int64]:
-    """(I,) how many lists hold each item."""
-    return np.bincount(items_uk[items_uk >= 0], minlength=n_items)
 
 
 def mean_over_list(value_i: NDArray[np.float64], items_uk: Items) -> PerUser:

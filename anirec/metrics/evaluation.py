@@ -11,12 +11,12 @@ import polars as pl
 from numpy.typing import NDArray
 from pytorch_lightning import LightningModule, Trainer
 
-from anirec.errors import UserError
 from anirec.metrics.base import Evaluation, check_finite
 from anirec.metrics.evaluated import Ranked, Rows
 from anirec.metrics.top_items import hits, top_items
 from anirec.metrics.training import catalogue, training_counts
 from anirec.metrics.values import list_values, ranking_values, row_values, segment_values
+from anirec.settings import PositiveInt
 
 SAMPLE_SEED = 0
 
@@ -25,7 +25,8 @@ class RatingEvaluation(Evaluation):
     """Rating metrics of the predictions, and ranking metrics over the whole catalogue or its new titles.
 
     Every user with a relevant held-out item gets the k best items of all but those seen: the training set's, the
-    given and the unrated ones, at test the validation set's too. Only held-out items of known users count as relevant.
+    given, the unrated and the excluded ones, at test the validation set's too. Only held-out items of known users count
+    as relevant.
 
     `trainer.validate` and `trainer.test` fill the tables `predictions` and `recommendations` (of the test users), and
     add `unknown_users` and `unknown_items`: the number of rows whose user (item) has no training rating.
@@ -50,15 +51,12 @@ class RatingEvaluation(Evaluation):
         *,
         names: Sequence[str],
         segments: bool,
-        block: int,
+        block: PositiveInt,
         relevant_from: float | None,
-        max_users: int | None,
+        max_users: PositiveInt | None,
         candidates: Literal["all", "cold"],
     ) -> None:
         super().__init__(names=names)
-        for setting, value in {"block": block, "max_users": max_users}.items():
-            if value is not None and value < 1:
-                raise UserError(f"metrics.{setting}={value}: expected a number of users, at least 1.")
         self.segments = segments
         self.block = block
         self.relevant_from = relevant_from
@@ -95,7 +93,7 @@ class RatingEvaluation(Evaluation):
     def ranked(self, model: LightningModule, data: Any, rows: Rows, split: str) -> Ranked | None:
         """The top lists of the users who have something to find; None if nobody has."""
         user, item = rows.relevant(self.relevant_from)
-        among = cold_items(data) if self.candidates == "cold" else None
+        among = self.among(data)
         if among is not None:
             is_candidate = np.isin(item, among)
             user, item = user[is_candidate], item[is_candidate]
@@ -104,7 +102,7 @@ class RatingEvaluation(Evaluation):
             return None
         if self.max_users is not None and len(users) > self.max_users:
             users = np.sort(np.random.default_rng(SAMPLE_SEED).choice(users, self.max_users, replace=False))
-        seen = [data.train, data.given, data.unrated, *([data.val] if split == "test" else [])]
+        seen = [data.train, data.given, data.unrated, data.excluded, *([data.val] if split == "test" else [])]
         top = top_items(
             model.score_items,  # type: ignore[arg-type]
             users,
@@ -118,12 +116,16 @@ class RatingEvaluation(Evaluation):
         check_finite(model, split, "users' rankings", ~np.isnan(top.scores_uk).any(axis=1))
         return Ranked(top, *hits(top, user, item, data.n_items))
 
+    def among(self, data: Any) -> NDArray[np.int64] | None:
+        """The items that are ranked; None for all."""
+        return cold_items(data) if self.candidates == "cold" else None
+
     def values(self, data: Any, rows: Rows, ranked: Ranked | None) -> dict[str, float]:
         """What was asked for, in that order; NaN where there was nobody to rank for."""
         found = dict(row_values(self.names, rows))
         if ranked:
             found |= ranking_values(self.names, ranked)
-            found |= list_values(self.names, ranked, catalogue(data))
+            found |= list_values(self.names, ranked, catalogue(data, self.among(data)))
         return {name.short: found.get(name.short, np.nan) for name in self.names}
 
     def details(self, data: Any, rows: Rows, ranked: Ranked | None) -> dict[str, float]:
@@ -136,6 +138,20 @@ class RatingEvaluation(Evaluation):
         if self.segments:
             values |= segment_values(self.names, rows, ranked, count_u, count_i)
         return values
+
+
+class RatingErrors(RatingEvaluation):
+    """Rating metrics alone: for models that would take long to rank the whole catalogue.
+
+    Args:
+        names: Metrics of ratings, such as rmse; the first is shown in the progress bar.
+        segments: Whether to add the cold, middle and heavy thirds of users and items.
+    """
+
+    kinds = frozenset({"rating"})
+
+    def __init__(self, *, names: Sequence[str], segments: bool) -> None:
+        super().__init__(names=names, segments=segments, block=1, relevant_from=None, max_users=None, candidates="all")
 
 
 def cold_items(data: Any) -> NDArray[np.int64]:

@@ -8,7 +8,6 @@ import numpy as np
 import polars as pl
 from pytorch_lightning import LightningModule, Trainer
 
-from anirec.errors import UserError
 from anirec.metrics import conformal, impact
 from anirec.metrics.bands import Bands
 from anirec.metrics.base import Evaluation, check_finite
@@ -17,6 +16,7 @@ from anirec.metrics.learning_curve import Curves
 from anirec.metrics.rank_correlation import spearman
 from anirec.metrics.rating import mae, pearson, unit_mse
 from anirec.metrics.values import row_values
+from anirec.settings import PositiveShare
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -46,10 +46,8 @@ class ScoreEvaluation(Evaluation):
 
     kinds = frozenset({"rating", "score"})
 
-    def __init__(self, *, names: Sequence[str], bands: Sequence[float], interval: float | None) -> None:
+    def __init__(self, *, names: Sequence[str], bands: Sequence[float], interval: PositiveShare | None) -> None:
         super().__init__(names=names)
-        if interval is not None and not 0 < interval < 1:
-            raise UserError(f"metrics.interval={interval}: expected a share between 0 and 1, such as 0.9, or null.")
         self.bands = Bands.of(bands)
         self.interval = interval
         self.curves = Curves()

@@ -14,9 +14,11 @@ def training_counts(data: Any) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return np.diff(data.train.indptr), np.bincount(data.train.item, minlength=data.n_items)
 
 
-def catalogue(data: Any) -> Catalogue:
+def catalogue(data: Any, candidates: NDArray[np.int64] | None = None) -> Catalogue:
+    """What the metrics of lists need; `candidates` are the items that were ranked, None for all."""
     count_u, count_i = training_counts(data)
-    return Catalogue(count_i, n_users=int((count_u > 0).sum()), genres_ig=genre_matrix(data.items["genres"]))
+    genres_ig = genre_matrix(data.items["genres"])
+    return Catalogue(count_i, n_users=int((count_u > 0).sum()), genres_ig=genres_ig, candidates=candidates)
 
 
 def genre_matrix(genres: pl.Series) -> NDArray[np.bool_]:

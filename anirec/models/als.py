@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 
 from anirec.data.interactions import RatingBatch
-from anirec.errors import UserError
-from anirec.models.base import POPULARITY, RatingModel, at_least
+from anirec.models.base import POPULARITY, RatingModel
 from anirec.models.bias import Baseline
 from anirec.models.kernels.als_sweep import Weights, half_step
 from anirec.models.kernels.neighbours import Rows
 from anirec.models.one_pass import History, MemoryBased
+from anirec.settings import NonNegative, Positive, PositiveInt
 
 
 class ALS(MemoryBased, RatingModel):
@@ -22,11 +22,11 @@ class ALS(MemoryBased, RatingModel):
 
     Args:
         n_factors: Length of p_u and q_i; >= 1.
-        epochs: Sweeps of a full training; what the trainer counts to.
+        epochs: Sweeps of a full training; what the trainer counts to; >= 1.
         alpha: How much more certain than a gap an interaction is; > 0.
         weighting: "equal", all interactions alike; "rating", alpha times the rating over the mean rating.
         reg: Penalty on the squared lengths of p_u and q_i; > 0.
-        init_std: Users start as normal noise of this size.
+        init_std: Users start as normal noise of this size; > 0.
         damping_user: Of the bias model; >= 0.
         damping_item: Likewise for items.
 
@@ -43,23 +43,21 @@ class ALS(MemoryBased, RatingModel):
     def __init__(
         self,
         *,
-        n_factors: int,
-        epochs: int,
-        alpha: float,
+        n_factors: PositiveInt,
+        epochs: PositiveInt,
+        alpha: Positive,
         weighting: Literal["equal", "rating"],
-        reg: float,
-        init_std: float,
-        damping_user: float,
-        damping_item: float,
+        reg: Positive,
+        init_std: Positive,
+        damping_user: NonNegative,
+        damping_item: NonNegative,
     ) -> None:
         super().__init__()
-        if not (reg > 0 and alpha > 0):
-            raise UserError(f"reg={reg}, alpha={alpha}: expected numbers > 0")
-        self.n_factors, self.epochs = at_least(1, n_factors=n_factors), at_least(1, epochs=epochs)
+        self.n_factors, self.epochs = n_factors, epochs
         self.alpha, self.weighting, self.reg = alpha, weighting, reg
-        self.init_std = at_least(0, init_std=init_std)
-        self.damping_user = at_least(0, damping_user=damping_user)
-        self.damping_item = at_least(0, damping_item=damping_item)
+        self.init_std = init_std
+        self.damping_user = damping_user
+        self.damping_item = damping_item
 
     def allocate(self) -> None:
         super().allocate()

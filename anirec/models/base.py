@@ -15,6 +15,7 @@ from torch import Tensor
 from anirec.data.interactions import Interactions, RatingBatch, UserBlocks
 from anirec.data.vocabulary import Vocabulary
 from anirec.errors import UserError
+from anirec.settings import Configurable
 from anirec.shown import Shown
 
 if TYPE_CHECKING:
@@ -24,28 +25,15 @@ PREDICTED_AT_ONCE = 1 << 17  # rows
 POPULARITY = 1e-6  # what an item's popularity may add to a ranking score: an order where nothing else gives one
 
 
-def at_least(low: float, **values: float) -> Any:
-    """The one keyword's value, checked.
-
-    >>> at_least(0, damping=5.0)
-    5.0
-    >>> at_least(0, damping=-1.0)
-    Traceback (most recent call last):
-    anirec.errors.UserError: damping=-1.0, expected a number >= 0
-    """
-    ((name, value),) = values.items()
-    if not value >= low:
-        raise UserError(f"{name}={value}, expected a number >= {low}")
-    return value
-
-
-class Model(LightningModule, Shown, ABC):
+class Model(LightningModule, Shown, Configurable, ABC):
     """A LightningModule whose `forward(batch)` gives one prediction per row, in the data's unit.
 
-    `requires` names the dataset columns it reads; a dataset without them is refused before any work.
+    `requires` names the dataset columns it reads; a dataset without them is refused before any work. `replicates` names
+    the settings of its YAML, at any depth, that are seeds: runs that differ in them are averaged.
     """
 
     requires: ClassVar[frozenset[str]] = frozenset()
+    replicates: ClassVar[frozenset[str]] = frozenset()
     is_allocated = False
 
     @abstractmethod

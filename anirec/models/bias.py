@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from anirec.data.interactions import RatingBatch, distinct
 from anirec.errors import UserError
-from anirec.models.base import RatingModel, at_least
+from anirec.models.base import RatingModel
 from anirec.models.one_pass import History, MemoryBased
+from anirec.settings import NonNegative
 
 SWEEPS = 10  # of alternating least squares; the fourth digit of an offset has settled by then
 
@@ -23,10 +24,10 @@ class Bias(MemoryBased, RatingModel):
         damping_item: Likewise for items.
     """
 
-    def __init__(self, *, damping_user: float, damping_item: float) -> None:
+    def __init__(self, *, damping_user: NonNegative, damping_item: NonNegative) -> None:
         super().__init__()
-        self.damping_user = at_least(0, damping_user=damping_user)
-        self.damping_item = at_least(0, damping_item=damping_item)
+        self.damping_user = damping_user
+        self.damping_item = damping_item
 
     def allocate(self) -> None:
         super().allocate()
@@ -66,7 +67,7 @@ class Baseline(nn.Module):
         self.register_buffer("user", torch.zeros(n_users + 1))
         self.register_buffer("item", torch.zeros(n_items + 1))
 
-    def fit(self, history: History, damping_user: float, damping_item: float) -> None:
+    def fit(self, history: History, damping_user: NonNegative, damping_item: NonNegative) -> None:
         """Damped alternating least squares, items first; the method and the numbers of Surprise's `BaselineOnly`.
 
         Raises:
@@ -95,7 +96,7 @@ class Baseline(nn.Module):
         ):
             self.get_buffer(name).fill_(float(value))
 
-    def of_people(self, batch: RatingBatch, n: int, damping_user: float) -> Tensor:
+    def of_people(self, batch: RatingBatch, n: int, damping_user: NonNegative) -> Tensor:
         """(n,) float32: offsets of people 0 to n - 1, who were not in training, from their ratings."""
         rated = ~batch.rating.isnan()
         user, left = batch.user[rated], (batch.rating - self.mean - self.item[batch.item])[rated].double()

@@ -8,9 +8,10 @@ from torch import Tensor
 from torch.nn.functional import embedding_bag
 
 from anirec.data.interactions import RatingBatch
-from anirec.models.base import POPULARITY, RatingModel, at_least
+from anirec.models.base import POPULARITY, RatingModel
 from anirec.models.bias import Baseline
 from anirec.models.one_pass import History, HistoryRanked
+from anirec.settings import NonNegative, Positive
 
 
 class EASE(HistoryRanked, RatingModel):
@@ -20,7 +21,8 @@ class EASE(HistoryRanked, RatingModel):
     bias model. Memory and checkpoint grow with the square of the number of items: 400 MB for ten thousand.
 
     Args:
-        reg: Penalty on the squared weights, in units of interactions; > 0. More for sparser data.
+        reg: Penalty on the squared weights, in units of interactions; > 0, or the Gram matrix has no inverse. More for
+            sparser data.
         damping_user: Of the bias model; >= 0.
         damping_item: Likewise for items.
     """
@@ -29,13 +31,11 @@ class EASE(HistoryRanked, RatingModel):
     weight_ij: Tensor
     count_i: Tensor
 
-    def __init__(self, *, reg: float, damping_user: float, damping_item: float) -> None:
+    def __init__(self, *, reg: Positive, damping_user: NonNegative, damping_item: NonNegative) -> None:
         super().__init__()
-        if not reg > 0:
-            raise ValueError(f"reg={reg}, expected a number > 0: without it the Gram matrix has no inverse")
         self.reg = reg
-        self.damping_user = at_least(0, damping_user=damping_user)
-        self.damping_item = at_least(0, damping_item=damping_item)
+        self.damping_user = damping_user
+        self.damping_item = damping_item
 
     def allocate(self) -> None:
         super().allocate()

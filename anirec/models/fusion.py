@@ -16,10 +16,9 @@ from torch import Tensor, nn
 from anirec.errors import UserError
 from anirec.features.branch import Branch, Members
 from anirec.features.pooling import AttentionPool, mean_pool
-from anirec.models.network import Network, layers
+from anirec.models.network import Layers, Network, layers
 from anirec.models.training import Training
-
-Layers = Mapping[str, list[int]]
+from anirec.settings import Share
 
 
 class Fusion(Network):
@@ -48,7 +47,7 @@ class Fusion(Network):
         pooling: Literal["mean", "attention"],
         group_layers: Mapping[str, Layers],
         head: Layers,
-        dropout: float,
+        dropout: Share,
         training: Training,
         requires: Sequence[str],
     ) -> None:

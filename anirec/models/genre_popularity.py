@@ -9,9 +9,10 @@ from torch.nn.functional import embedding_bag, normalize
 
 from anirec.data.interactions import RatingBatch
 from anirec.metrics.training import genre_matrix
-from anirec.models.base import POPULARITY, RatingModel, at_least
+from anirec.models.base import POPULARITY, RatingModel
 from anirec.models.bias import Baseline, count, total
 from anirec.models.one_pass import History, HistoryRanked
+from anirec.settings import NonNegative
 
 
 class GenrePopularity(HistoryRanked, RatingModel):
@@ -35,11 +36,11 @@ class GenrePopularity(HistoryRanked, RatingModel):
     popularity_g: Tensor
     offset_g: Tensor
 
-    def __init__(self, *, personal: bool, damping_user: float, damping_genre: float) -> None:
+    def __init__(self, *, personal: bool, damping_user: NonNegative, damping_genre: NonNegative) -> None:
         super().__init__()
         self.personal = personal
-        self.damping_user = at_least(0, damping_user=damping_user)
-        self.damping_genre = at_least(0, damping_genre=damping_genre)
+        self.damping_user = damping_user
+        self.damping_genre = damping_genre
 
     def allocate(self) -> None:
         super().allocate()

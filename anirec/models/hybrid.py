@@ -20,6 +20,7 @@ from anirec.features.branch import Branch
 from anirec.models.content import Content
 from anirec.models.ncf import noise, silence
 from anirec.models.towers import Head
+from anirec.settings import NonNegative, PositiveInt, Share
 
 
 class Hybrid(Content):
@@ -41,19 +42,17 @@ class Hybrid(Content):
         self,
         *,
         branches: Mapping[str, Branch],
-        n_factors: int,
-        hidden: list[int],
-        dropout: float,
-        init_std: float,
-        id_dropout: float,
+        n_factors: PositiveInt,
+        hidden: list[PositiveInt],
+        dropout: Share,
+        init_std: NonNegative,
+        id_dropout: Share,
         profile: bool,
         **settings: Any,
     ) -> None:
         head = Head(n_factors=n_factors, hidden=hidden, dropout=dropout)
         super().__init__(branches=branches, **settings)
         self.head = head
-        if not 0 <= id_dropout < 1:
-            raise UserError(f"model.id_dropout={id_dropout}: expected a share of the titles, 0 <= id_dropout < 1")
         self.init_std, self.id_dropout, self.profile = init_std, id_dropout, profile
 
     def allocate(self) -> None:

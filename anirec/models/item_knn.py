@@ -7,10 +7,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from anirec.data.interactions import RatingBatch
-from anirec.models.base import POPULARITY, RatingModel, at_least
+from anirec.models.base import POPULARITY, RatingModel
 from anirec.models.bias import Baseline, count
 from anirec.models.kernels.neighbours import Neighbours, Rows, nearest, predicted_deviations, summed_votes
 from anirec.models.one_pass import History, HistoryRanked
+from anirec.settings import NonNegative, PositiveInt
 
 # Each similarity: what is subtracted from (or divides) a rating before columns are compared, and whether their lengths
 # are those of the shared entries or of all.
@@ -57,19 +58,19 @@ class ItemKNN(HistoryRanked, RatingModel):
         *,
         similarity: Literal["pearson_baseline", "pearson", "centred_cosine", "cosine", "ratio_cosine"],
         around: Literal["baseline", "item_mean", "nothing"],
-        neighbours: int,
-        keep: int,
-        shrinkage: float,
-        min_support: int,
-        damping_user: float,
-        damping_item: float,
+        neighbours: PositiveInt,
+        keep: PositiveInt,
+        shrinkage: NonNegative,
+        min_support: PositiveInt,
+        damping_user: NonNegative,
+        damping_item: NonNegative,
     ) -> None:
         super().__init__()
         self.similarity, self.around = similarity, around
-        self.neighbours, self.keep = at_least(1, neighbours=neighbours), at_least(1, keep=keep)
-        self.shrinkage, self.min_support = at_least(0, shrinkage=shrinkage), at_least(1, min_support=min_support)
-        self.damping_user = at_least(0, damping_user=damping_user)
-        self.damping_item = at_least(0, damping_item=damping_item)
+        self.neighbours, self.keep = neighbours, keep
+        self.shrinkage, self.min_support = shrinkage, min_support
+        self.damping_user = damping_user
+        self.damping_item = damping_item
 
     def allocate(self) -> None:
         super().allocate()

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from anirec.data.interactions import RatingBatch
-from anirec.models.base import at_least
 from anirec.models.rating_network import RatingNetwork
 from anirec.models.towers import Head
+from anirec.settings import NonNegative, PositiveInt, Share
 
 
 class NCF(RatingNetwork):
@@ -26,10 +26,18 @@ class NCF(RatingNetwork):
         init_std: Embeddings start as normal noise of this size.
     """
 
-    def __init__(self, *, n_factors: int, hidden: list[int], dropout: float, init_std: float, **settings: Any) -> None:
+    def __init__(
+        self,
+        *,
+        n_factors: PositiveInt,
+        hidden: list[PositiveInt],
+        dropout: Share,
+        init_std: NonNegative,
+        **settings: Any,
+    ) -> None:
         super().__init__(**settings)
         self.head = Head(n_factors=n_factors, hidden=hidden, dropout=dropout)
-        self.init_std: float = at_least(0, init_std=init_std)
+        self.init_std = init_std
 
     def allocate(self) -> None:
         super().allocate()

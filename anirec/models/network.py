@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -12,9 +12,17 @@ from anirec.data.corpus import Corpus
 from anirec.data.titles import ShuffledTitles, TitleBatch
 from anirec.features.branch import Branch
 from anirec.models.score import ScoreModel
-from anirec.models.training import Training
+from anirec.models.training import HeadTraining
+from anirec.settings import PositiveInt
 
-ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU, "gelu": nn.GELU, "linear": nn.Identity}
+Activation = Literal["tanh", "relu", "gelu", "linear"]
+Layers = Mapping[Activation, list[PositiveInt]]
+ACTIVATIONS: dict[Activation, type[nn.Module]] = {
+    "tanh": nn.Tanh,
+    "relu": nn.ReLU,
+    "gelu": nn.GELU,
+    "linear": nn.Identity,
+}
 
 
 class Network(ScoreModel):
@@ -23,7 +31,7 @@ class Network(ScoreModel):
     The loss is the squared error on that scale, as published; predictions are on the site's.
     """
 
-    def __init__(self, *, branches: Mapping[str, Branch], training: Training) -> None:
+    def __init__(self, *, branches: Mapping[str, Branch], training: HeadTraining) -> None:
         super().__init__(branches=branches)
         self.training_settings = training
 
@@ -69,7 +77,7 @@ class Network(ScoreModel):
         return {"optimizer": optimizer, "lr_scheduler": schedule}
 
 
-def layers(width: int, hidden: Mapping[str, list[int]], *, dropout: float) -> tuple[nn.Sequential, int]:
+def layers(width: int, hidden: Layers, *, dropout: float) -> tuple[nn.Sequential, int]:
     """Linear layers with their activations, dropout before each, and the width that comes out.
 
     >>> stack, width = layers(8, {"tanh": [4, 4], "relu": [2]}, dropout=0.0)

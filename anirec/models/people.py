@@ -7,6 +7,7 @@ import polars as pl
 import torch
 from torch import Tensor
 
+from anirec.data.filters import is_planned
 from anirec.data.interactions import RatingBatch
 from anirec.data.likes import Liked
 from anirec.errors import UserError
@@ -17,11 +18,13 @@ EXPLAINED_BY = 50  # titles of a long history that may be a reason: those rated 
 
 
 class Person(NamedTuple):
-    """What somebody has seen: items int64 (H,), ratings float32 (H,) or NaN; and scores of all items (n_items,)."""
+    """What somebody has seen: items int64 (H,), ratings float32 (H,) or NaN; the scores of all items (n_items,); and
+    the items that they plan to watch, int64 (P,)."""
 
     item: Tensor
     rating: Tensor
     score_i: Tensor
+    planned: Tensor
 
     def beyond(self, model: RatingModel, share: float) -> "Person":
         """With a share, 0 to 1, of what the model would tell somebody unknown taken off every score."""
@@ -56,15 +59,15 @@ def newcomer(model: RatingModel, likes: Sequence[Liked]) -> Person:
     item = torch.tensor([liked.item for liked in likes])
     rating = torch.tensor([liked.rating for liked in likes])
     (score_i,) = model.fold_in(RatingBatch(torch.zeros_like(item), item, rating), 1)
-    return Person(item, rating, score_i)
+    return Person(item, rating, score_i, item[:0])
 
 
-def user_of(model: RatingModel, seen: pl.LazyFrame, user: str) -> Person:
+def user_of(model: RatingModel, histories: pl.LazyFrame, user: str) -> Person:
     """A user of the run's data.
 
     Args:
         model: With the vocabularies of its data.
-        seen: user_id, item_id and rating of whatever anybody has seen, also in validation and test.
+        histories: user_id, item_id, rating and perhaps status of every list entry, also those of validation and test.
         user: Their id, as typed.
 
     Raises:
@@ -75,8 +78,10 @@ def user_of(model: RatingModel, seen: pl.LazyFrame, user: str) -> Person:
     index = torch.tensor(users.encode(asked), dtype=torch.int64)
     if index[0] < 0:
         raise UserError(f"--user {user}: not among the {len(users):,} users of this run; for anybody else, use --likes")
-    rows = seen.filter(pl.col("user_id") == asked[0]).collect()
+    own = histories.with_columns(planned=is_planned(histories)).filter(pl.col("user_id") == asked[0])
+    rows = own.sort("item_id").collect()
     item = torch.tensor(items.encode(rows["item_id"]), dtype=torch.int64)
     rating = torch.tensor(rows["rating"].fill_null(float("nan")).to_numpy())
+    planned = torch.tensor(rows["planned"].to_numpy())
     (score_i,) = model.score_items(index)
-    return Person(item, rating, score_i)
+    return Person(item[~planned], rating[~planned], score_i, item[planned])

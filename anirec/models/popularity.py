@@ -4,8 +4,9 @@ import torch
 from torch import Tensor
 
 from anirec.data.interactions import RatingBatch
-from anirec.models.base import RatingModel, at_least
+from anirec.models.base import RatingModel
 from anirec.models.one_pass import OnePass
+from anirec.settings import NonNegative
 
 
 class Popularity(OnePass, RatingModel):
@@ -21,9 +22,9 @@ class Popularity(OnePass, RatingModel):
     total_i: Tensor
     mean_i: Tensor
 
-    def __init__(self, *, damping: float) -> None:
+    def __init__(self, *, damping: NonNegative) -> None:
         super().__init__()
-        self.damping = at_least(0, damping=damping)
+        self.damping = damping
 
     def allocate(self) -> None:
         for name in ("count_i", "rated_i", "total_i"):

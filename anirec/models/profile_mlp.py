@@ -5,18 +5,19 @@ Source: the MALSugoi project, "Deep Neural Networks".
 """
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
+from annotated_types import Len
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
 from anirec.data.interactions import RatingBatch, distinct
-from anirec.errors import UserError
 from anirec.features.branch import Branch
 from anirec.models.content import Content
 from anirec.models.rating_network import RatingNetwork
 from anirec.models.towers import Head
+from anirec.settings import PositiveInt, Share
 
 POWERS = {"sum": 0.0, "root": 0.5, "mean": 1.0}  # of the history's length that the sum is divided by
 
@@ -39,18 +40,13 @@ class ProfileMLP(Content, RatingNetwork):
         self,
         *,
         branches: Mapping[str, Branch],
-        hidden: list[int],
-        dropout: float,
+        hidden: Annotated[list[PositiveInt], Len(1)],
+        dropout: Share,
         pooling: Literal["sum", "mean", "root"],
         weight: Literal["rating", "left"],
         **settings: Any,
     ) -> None:
         super().__init__(branches=branches, **settings)
-        if not hidden:
-            raise UserError("model.hidden=[]: expected the width of at least one layer")
-        if pooling not in POWERS or weight not in ("rating", "left"):
-            told = f"model.pooling={pooling}, model.weight={weight}"
-            raise UserError(f"{told}: expected one of {', '.join(POWERS)}, and rating or left")
         self.hidden, self.dropout, self.pooling, self.weight = list(hidden), dropout, pooling, weight
 
     def allocate(self) -> None:

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Iterable
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -12,12 +12,13 @@ from torch.nn.functional import cross_entropy, embedding, logsigmoid
 from anirec.data.interactions import RatingBatch
 from anirec.data.shuffled import Shuffled
 from anirec.errors import UserError
-from anirec.models.base import RatingModel, at_least
+from anirec.models.base import RatingModel
 from anirec.models.bias import Baseline
 from anirec.models.one_pass import History
 from anirec.models.row_adamw import RowAdamW
 from anirec.models.towers import Head
-from anirec.models.training import Training
+from anirec.models.training import HeadTraining
+from anirec.settings import Count, NonNegative
 
 Objective = Literal["mse", "mae", "bpr", "softmax"]
 OF_RATINGS = ("mse", "mae")
@@ -51,20 +52,20 @@ class RatingNetwork(RatingModel):
         self,
         *,
         objective: Objective,
-        negatives: int,
-        reg: float,
-        damping_user: float,
-        damping_item: float,
-        training: Training,
+        negatives: Count,
+        reg: NonNegative,
+        damping_user: NonNegative,
+        damping_item: NonNegative,
+        training: HeadTraining,
         **settings: Any,
     ) -> None:
         super().__init__(**settings)
-        if objective not in get_args(Objective):
-            raise UserError(f"model.objective={objective}: expected one of {', '.join(get_args(Objective))}")
+        if objective == "bpr" and not negatives:
+            raise UserError("model.negatives=0: objective=bpr compares each row with at least one item; >= 1")
         self.objective = objective
-        self.negatives, self.reg = at_least(0, negatives=negatives), at_least(0, reg=reg)
-        self.damping_user = at_least(0, damping_user=damping_user)
-        self.damping_item = at_least(0, damping_item=damping_item)
+        self.negatives, self.reg = negatives, reg
+        self.damping_user = damping_user
+        self.damping_item = damping_item
         self.training_settings = training
 
     @abstractmethod
@@ -89,6 +90,7 @@ class RatingNetwork(RatingModel):
             seed=self.seed,
             epoch=lambda: self.current_epoch,
             whole_users=self.whole_users,
+            shuffled=self.training_settings.shuffle,
             rank=rank,
             world_size=world_size,
         )

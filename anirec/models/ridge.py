@@ -4,20 +4,19 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, hstack
-from sklearn.linear_model import Ridge as LeastSquares
+from sklearn import linear_model
 from torch import Tensor
 
 from anirec.data.titles import TitleBatch
 from anirec.errors import UserError
 from anirec.features.branch import Branch
 from anirec.metrics.variation import ROUNDING
-from anirec.models.base import at_least
 from anirec.models.closed_form import ClosedForm
 from anirec.models.seen import check_frozen, n_columns, seen
+from anirec.settings import NonNegative, Positive
 
-TOLERANCE = 1e-10  # of the iterative solver; the exact one agrees to 1e-6
+TOLERANCE = 1e-10  # of the iterative solver; scikit-learn's exact one agrees to 1e-6
 
 
 class Ridge(ClosedForm):
@@ -25,7 +24,7 @@ class Ridge(ClosedForm):
 
     Each branch's columns are centred, and scaled as one block so that a title's row has the length 1 in the mean; then
     `weights` say how much each branch may speak. Whether a title lacks a modality is a column too. Sparse blocks stay
-    sparse: scikit-learn centres them implicitly, and LSQR (Paige & Saunders, ACM TOMS 1982) needs only products.
+    sparse: scikit-learn's LSQR (Paige & Saunders, ACM TOMS 1982) needs only products with them.
 
     Args:
         branches: By name; frozen ones only.
@@ -34,49 +33,49 @@ class Ridge(ClosedForm):
     """
 
     coefficient: Tensor
-    centre: Tensor
     scale: Tensor
     intercept: Tensor
 
-    def __init__(self, *, branches: Mapping[str, Branch], alpha: float, weights: Mapping[str, float] | None) -> None:
+    def __init__(
+        self, *, branches: Mapping[str, Branch], alpha: Positive, weights: Mapping[str, NonNegative] | None
+    ) -> None:
         super().__init__(branches=branches)
         check_frozen(branches)
         if unknown := sorted(set(weights or {}) - set(branches)):
             raise UserError(f"model.weights names {', '.join(unknown)}; the branches are {', '.join(branches)}")
-        self.alpha = at_least(1e-12, alpha=alpha)
+        self.alpha = alpha
         self.weights = {name: float((weights or {}).get(name, 1.0)) for name in branches}
 
     def allocate(self) -> None:
         width = sum(n_columns(self.branch(name)) for name in self.weights)
-        for name in ("coefficient", "centre", "scale"):
+        for name in ("coefficient", "scale"):
             self.register_buffer(name, torch.zeros(width, dtype=torch.float64))
         self.register_buffer("intercept", torch.zeros((), dtype=torch.float64))
 
     def learn(self, titles: TitleBatch) -> None:
         blocks = [seen(self.branch(name), titles.index) for name in self.weights]
-        centres = [np.asarray(block.mean(axis=0)).ravel() for block in blocks]
-        lengths = [rms_length(block, centre) for block, centre in zip(blocks, centres, strict=True)]
-        scales = [
-            np.full(len(centre), weight / length)
-            for centre, weight, length in zip(centres, self.weights.values(), lengths, strict=True)
-        ]
-        scale, centre = np.concatenate(scales), np.concatenate(centres)
-        x = hstack(blocks).tocsr().multiply(scale).tocsr()
-        ridge = LeastSquares(alpha=self.alpha, solver="lsqr", tol=TOLERANCE)
-        ridge.fit(x, score := titles.score.double().cpu().numpy())
-        for name, value in (("coefficient", ridge.coef_), ("centre", centre), ("scale", scale)):
-            self.get_buffer(name).copy_(torch.from_numpy(value))
-        self.intercept.fill_(score.mean())
+        scale = np.concatenate(
+            [
+                np.full(block.shape[1], weight / rms_length(block))
+                for block, weight in zip(blocks, self.weights.values(), strict=True)
+            ]
+        )
+        # The solver centres the columns without making them dense.
+        solver = linear_model.Ridge(alpha=self.alpha, solver="lsqr", tol=TOLERANCE)
+        solver.fit(hstack(blocks).tocsr().multiply(scale).tocsr(), titles.score.double().cpu().numpy())
+        self.coefficient.copy_(torch.from_numpy(solver.coef_))
+        self.scale.copy_(torch.from_numpy(scale))
+        self.intercept.fill_(solver.intercept_)
 
     def forward(self, batch: TitleBatch) -> Tensor:
         x = hstack([seen(self.branch(name), batch.index) for name in self.weights]).tocsr()
-        weight = (self.coefficient * self.scale).cpu().numpy()
-        score = x @ weight - self.centre.cpu().numpy() @ weight + float(self.intercept)
+        score = x @ (self.coefficient * self.scale).cpu().numpy() + float(self.intercept)
         return torch.from_numpy(score.astype(np.float32)).to(batch.index.device)
 
 
-def rms_length(block: csr_matrix, centre: NDArray[np.float64]) -> float:
+def rms_length(block: csr_matrix) -> float:
     """The root of the mean squared length of the centred rows; 1 where the rows do not vary."""
+    centre = np.asarray(block.mean(axis=0)).ravel()
     square = float(block.multiply(block).sum() / block.shape[0])
     left = square - float(centre @ centre)
     return left**0.5 if left > ROUNDING * square else 1.0

@@ -40,7 +40,7 @@ class RowAdamW(AdamW):
         self.clocks: dict[nn.Parameter, Clock] = {}
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         loss = None
         if closure is not None:
             with torch.enable_grad():

@@ -1,6 +1,6 @@
 """Any regressor of scikit-learn's kind on the tags of posts, named in YAML."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import polars as pl
@@ -34,10 +34,12 @@ class SklearnModel(OnePass, PostModel):
         regressor: Unfitted; where it, or a part of it, has no `random_state` of its own, it gets the run's seed.
     """
 
+    replicates: ClassVar[frozenset[str]] = frozenset({"random_state"})
     seed: Tensor
 
     def __init__(self, *, regressor: RegressorMixin) -> None:
         super().__init__()
+        check_parameters(regressor)
         self.regressor: Any = regressor
         self.unseeded = [
             name
@@ -79,7 +81,10 @@ class SklearnModel(OnePass, PostModel):
             return
         self.regressor.set_params(**dict.fromkeys(self.unseeded, int(self.seed)))
         rows = TagRows(memory.start.cpu().numpy(), memory.tag.cpu().numpy(), self.n_tags)
-        self.regressor.fit(self.matrix(rows), memory.score.double().cpu().numpy())
+        try:
+            self.regressor.fit(self.matrix(rows), memory.score.double().cpu().numpy())
+        except ValueError as error:
+            raise UserError(f"model.regressor: {error}") from error
         self.fitted_to = tuple(buffer.clone() for buffer in memory.buffers())
 
     def matrix(self, rows: TagRows) -> csr_array | NDArray[np.float64]:
@@ -125,6 +130,20 @@ class SklearnModel(OnePass, PostModel):
 
         draw = {"effects": ("tag_effects", tag_effects), "tree": ("tree", tree)}
         return {draw[name][0]: draw[name][1](table) for name, table in self.tables.items()}
+
+
+def check_parameters(regressor: Any) -> None:
+    """Refuse parameters that scikit-learn would refuse in `fit`, of the estimator and of its parts.
+
+    Raises:
+        UserError: Naming the part and what scikit-learn expects.
+    """
+    for name, part in {"": regressor, **regressor.get_params()}.items():
+        if hasattr(part, "_parameter_constraints"):  # an estimator that declares them
+            try:
+                part._validate_params()
+            except ValueError as error:
+                raise UserError(f"{'.'.join(['model.regressor', *name.split('__')]).rstrip('.')}: {error}") from None
 
 
 class Memory(nn.Module):

@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -10,6 +10,7 @@ from surprise import AlgoBase, PredictionImpossible, Trainset
 from torch import Tensor
 
 from anirec.data.interactions import RatingBatch
+from anirec.errors import UserError
 from anirec.models.base import RatingModel
 from anirec.models.one_pass import MemoryBased
 
@@ -26,6 +27,7 @@ class SurpriseModel(MemoryBased, RatingModel):
         algorithm: An unfitted algorithm of the library. One without a `random_state` of its own gets the run's seed.
     """
 
+    replicates: ClassVar[frozenset[str]] = frozenset({"random_state"})
     seed: Tensor
 
     def __init__(self, *, algorithm: AlgoBase) -> None:
@@ -49,7 +51,10 @@ class SurpriseModel(MemoryBased, RatingModel):
             return
         if not self.has_own_seed:
             self.algorithm.random_state = int(self.seed)
-        self.algorithm.fit(self.trainset())
+        try:
+            self.algorithm.fit(self.trainset())
+        except ValueError as error:
+            raise UserError(f"model.algorithm: {error}") from error
         self.fitted_to = (history.item.clone(), history.rating.clone())
 
     def trainset(self) -> Trainset:

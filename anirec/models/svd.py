@@ -10,11 +10,12 @@ from torch import Tensor
 
 from anirec.data.interactions import Interactions, RatingBatch, UserBlocks, distinct
 from anirec.errors import UserError
-from anirec.models.base import RatingModel, SelfTaught, at_least
+from anirec.models.base import RatingModel, SelfTaught
 from anirec.models.bias import Baseline
 from anirec.models.kernels.batched_sweep import batched_sweep
 from anirec.models.kernels.factors import Factors, Rates, block_of, learned
 from anirec.models.kernels.fused_sweep import fused_sweep
+from anirec.settings import NonNegative, Positive, PositiveInt
 
 if TYPE_CHECKING:
     from anirec.data.datamodule import RatingData
@@ -29,19 +30,18 @@ class SVD(SelfTaught, RatingModel):
 
     Args:
         n_factors: Length of p_u and q_i; >= 1.
-        epochs: Sweeps of a full training; what the trainer counts to.
-        lr: Step size of the first sweep.
-        lr_decay: The step size of a sweep over that of the sweep before; 1 keeps it.
+        epochs: Sweeps of a full training; what the trainer counts to; >= 1.
+        lr: Step size of the first sweep; > 0.
+        lr_decay: The step size of a sweep over that of the sweep before; 1 keeps it; > 0.
         reg: Penalty on the squared lengths of p_u and q_i, per rating; >= 0.
-        reg_bias: Likewise on b_u and b_i.
-        init_std: Factors start as normal noise of this size.
+        reg_bias: Likewise on b_u and b_i; >= 0.
+        init_std: Factors start as normal noise of this size; >= 0.
         solver: "fused", a compiled loop for the CPU; "batched", tensor operations for any device; "auto", the first on
             the CPU and the second elsewhere.
         parallel: Let threads share the factors without locks (Hogwild, Niu et al. 2011): faster, and each run differs
             in the last digits.
 
     Raises:
-        ValueError: If a number is out of its range.
         UserError: If the trainer cannot give what is asked for, or the factors diverge.
     """
 
@@ -53,22 +53,22 @@ class SVD(SelfTaught, RatingModel):
     def __init__(
         self,
         *,
-        n_factors: int,
-        epochs: int,
-        lr: float,
-        lr_decay: float,
-        reg: float,
-        reg_bias: float,
-        init_std: float,
+        n_factors: PositiveInt,
+        epochs: PositiveInt,
+        lr: Positive,
+        lr_decay: Positive,
+        reg: NonNegative,
+        reg_bias: NonNegative,
+        init_std: NonNegative,
         solver: Literal["auto", "fused", "batched"],
         parallel: bool,
     ) -> None:
         super().__init__()
-        self.n_factors = at_least(1, n_factors=n_factors)
-        self.epochs = at_least(1, epochs=epochs)
-        self.lr, self.lr_decay = at_least(0, lr=lr), at_least(0, lr_decay=lr_decay)
-        self.reg, self.reg_bias = at_least(0, reg=reg), at_least(0, reg_bias=reg_bias)
-        self.init_std = at_least(0, init_std=init_std)
+        self.n_factors = n_factors
+        self.epochs = epochs
+        self.lr, self.lr_decay = lr, lr_decay
+        self.reg, self.reg_bias = reg, reg_bias
+        self.init_std = init_std
         self.solver, self.parallel = solver, parallel
 
     def allocate(self) -> None:

@@ -15,9 +15,9 @@ from torch.nn.functional import embedding_bag
 from anirec.data.posts import PostBatch
 from anirec.data.tag_pairs import add_pairs, whole
 from anirec.errors import UserError
-from anirec.models.base import at_least
 from anirec.models.one_pass import OnePass
 from anirec.models.post import PostModel
+from anirec.settings import PositiveInt
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,9 +45,9 @@ class TagPcaOls(OnePass, PostModel):
     direction: Tensor
     share: Tensor
 
-    def __init__(self, *, components: int) -> None:
+    def __init__(self, *, components: PositiveInt) -> None:
         super().__init__()
-        self.components: int = at_least(1, components=components)
+        self.components = components
 
     def allocate(self) -> None:
         if self.components > self.n_tags:

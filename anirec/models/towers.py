@@ -6,6 +6,7 @@ Source: He et al., Neural Collaborative Filtering, WWW 2017: the element-wise pr
 import torch
 from torch import Tensor, nn
 
+from anirec.errors import UserError
 from anirec.models.network import layers
 
 
@@ -24,6 +25,10 @@ class Head(nn.Module):
 
     def __init__(self, *, n_factors: int, hidden: list[int], dropout: float, inputs: int | None = None) -> None:
         super().__init__()
+        if dropout and not hidden:
+            raise UserError(
+                f"model.dropout={dropout}: hidden=[] has no layer to drop inputs of; make one of them another"
+            )
         self.n_factors, self.inputs = n_factors, n_factors if inputs is None else inputs
         self.weight = nn.Parameter(torch.ones(n_factors))
         first = hidden[0] if hidden else 0

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from anirec.features.images import UnreadableError, read, side_by_side
 from anirec.features.texts import texts_of
-from anirec.models.network import Network, layers
-from anirec.models.training import Training
+from anirec.models.network import Layers, Network, layers
+from anirec.models.training import HeadTraining
+from anirec.settings import PositiveInt
 
 TEXTS = ("synopsis", "descriptions")
 
@@ -35,7 +36,7 @@ class TradMLP(Network):
     Source: Armenta-Segura & Sidorov, PeerJ CS 11:e2715, 2025, table 6 and their code.
     """
 
-    def __init__(self, *, width: int, hidden: dict[str, list[int]], training: Training) -> None:
+    def __init__(self, *, width: PositiveInt, hidden: Layers, training: HeadTraining) -> None:
         super().__init__(branches={}, training=training)
         self.width, self.hidden = width, hidden
 

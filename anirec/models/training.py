@@ -9,53 +9,47 @@ from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from anirec.errors import UserError
-from anirec.models.base import at_least
 from anirec.models.row_adamw import RowAdamW
+from anirec.settings import Configurable, NonNegative, Positive, PositiveInt, Share
 
 
-class Training:
-    """AdamW (Loshchilov & Hutter 2019) with a rate for encoders and one for what is new.
+class HeadTraining(Configurable):
+    """AdamW (Loshchilov & Hutter 2019) at one rate, for networks without an encoder of their own.
 
     Args:
-        epochs: Passes over the training titles.
-        batch_size: Titles a step and process.
-        lr: Of the encoders' own parameters.
-        lr_head: Of everything that starts from nothing.
-        weight_decay: Of matrices; offsets and norms have none.
-        eps: AdamW's.
+        epochs: Passes over the training rows; >= 1.
+        batch_size: Rows (titles, or interactions) a step and process; >= 1.
+        lr_head: Rate of everything that starts from nothing; >= 0.
+        weight_decay: Of matrices; offsets and norms have none; >= 0.
+        eps: AdamW's; > 0.
         schedule: How the rates fall to 0 over the run; `constant` keeps them.
         warmup: Share of the steps in which the rates rise from 0 first; 0 <= warmup < 1.
-        clip: Largest norm of the gradient; None for any. Read by the trainer.
-        accumulate: Batches a step. Read by the trainer.
-        shuffle: False shows the titles in the same order in every epoch, as some publications did.
+        clip: Largest norm of the gradient, > 0; None for any. Read by the trainer.
+        accumulate: Batches a step; >= 1. Read by the trainer.
+        shuffle: False takes the rows in the same order in every epoch, as some publications did.
     """
 
     def __init__(
         self,
         *,
-        epochs: int,
-        batch_size: int,
-        lr: float,
-        lr_head: float,
-        weight_decay: float,
-        eps: float,
+        epochs: PositiveInt,
+        batch_size: PositiveInt,
+        lr_head: NonNegative,
+        weight_decay: NonNegative,
+        eps: Positive,
         schedule: Literal["linear", "cosine", "constant"],
-        warmup: float,
-        clip: float | None,
-        accumulate: int,
+        warmup: Share,
+        clip: Positive | None,
+        accumulate: PositiveInt,
         shuffle: bool,
     ) -> None:
-        self.epochs = at_least(1, epochs=epochs)
-        self.batch_size = at_least(1, batch_size=batch_size)
-        self.lr, self.lr_head = at_least(0, lr=lr), at_least(0, lr_head=lr_head)
-        self.weight_decay = at_least(0, weight_decay=weight_decay)
-        self.eps, self.clip, self.accumulate, self.shuffle = eps, clip, at_least(1, accumulate=accumulate), shuffle
-        if schedule not in ("linear", "cosine", "constant") or not 0 <= warmup < 1:
-            raise UserError(
-                f"training.schedule={schedule}, training.warmup={warmup}: expected linear, cosine or constant, "
-                "and a share of the steps, 0 <= warmup < 1"
-            )
-        self.schedule, self.warmup = schedule, warmup
+        self.epochs, self.batch_size, self.lr_head = epochs, batch_size, lr_head
+        self.weight_decay, self.eps, self.schedule, self.warmup = weight_decay, eps, schedule, warmup
+        self.clip, self.accumulate, self.shuffle = clip, accumulate, shuffle
+
+    def rate(self, *, in_encoder: bool) -> float:
+        """The full learning rate of a parameter."""
+        return self.lr_head
 
     def optimizer(self, encoders: nn.Module, model: nn.Module, *, fused: bool) -> RowAdamW:
         """Over all parameters that learn, in groups of equal rate and decay."""
@@ -63,7 +57,7 @@ class Training:
         groups: dict[tuple[float, float], list[nn.Parameter]] = {}
         for parameter in model.parameters():
             if parameter.requires_grad:
-                lr = self.lr if id(parameter) in in_encoders else self.lr_head
+                lr = self.rate(in_encoder=id(parameter) in in_encoders)
                 decay = self.weight_decay if parameter.ndim > 1 else 0.0
                 groups.setdefault((lr, decay), []).append(parameter)
         if not groups:
@@ -80,8 +74,8 @@ class Training:
     def share(self, progress: float) -> float:
         """Of the full rate, after that share of the run.
 
-        >>> settings = dict(epochs=1, batch_size=1, lr=1, lr_head=1, weight_decay=0, eps=1e-8, clip=None, accumulate=1)
-        >>> linear = Training(**settings, schedule="linear", warmup=0.2, shuffle=True)
+        >>> settings = dict(epochs=1, batch_size=1, lr_head=1, weight_decay=0, eps=1e-8, clip=None, accumulate=1)
+        >>> linear = HeadTraining(**settings, schedule="linear", warmup=0.2, shuffle=True)
         >>> [round(linear.share(p), 2) for p in (0, 0.1, 0.2, 0.6, 1)]
         [0.0, 0.5, 1.0, 0.5, 0.0]
         """
@@ -89,3 +83,18 @@ class Training:
             return progress / self.warmup
         done = min(1.0, (progress - self.warmup) / (1 - self.warmup))
         return {"linear": 1 - done, "cosine": (1 + math.cos(math.pi * done)) / 2, "constant": 1.0}[self.schedule]
+
+
+class Training(HeadTraining):
+    """AdamW with a rate for encoders and one for what is new.
+
+    Args:
+        lr: Rate of the encoders' own parameters, where they learn; >= 0.
+    """
+
+    def __init__(self, *, lr: NonNegative, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.lr = lr
+
+    def rate(self, *, in_encoder: bool) -> float:
+        return self.lr if in_encoder else self.lr_head

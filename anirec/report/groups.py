@@ -1,16 +1,12 @@
 """Which runs belong together: seeds and folds of one configuration in a group, groups on equal data in a family."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from anirec.report.runs import Run
-from anirec.report.settings import Settings, deciding, described, differing, flat
+from anirec.report.settings import Settings, brief, described, differing
 
-# The family says what data and split are; members of a group differ in seed; and what was held back changes no figure.
-ASIDE = frozenset({"dataset", "split", "seed", "select"})
-SEEDS = frozenset({"seed", "random_state"})
 # These change what the figures of a run mean, so that they are told wherever runs differ in them;
 JUDGED = frozenset({"metrics.relevant_from", "metrics.max_users", "metrics.candidates"})
 # these only which figures there are, so that they are told where nothing else tells two groups apart.
@@ -65,10 +61,10 @@ def families(runs: Iterable[Run]) -> list[Family]:
 
 def groups(runs: Iterable[Run]) -> list[Group]:
     """The groups of one family, labelled so that no two look alike."""
-    by_settings: dict[str, tuple[Settings, list[Run]]] = {}
+    by_experiment: dict[str, list[Run]] = defaultdict(list)
     for run in runs:
-        by_settings.setdefault(configuration(run), (identity(run), []))[1].append(run)
-    found = [group_of(settings, members) for settings, members in by_settings.values()]
+        by_experiment[f"{run.model} {run.experiment}"].append(run)
+    found = [group_of(members) for members in by_experiment.values()]
     judged = sorted(JUDGED.intersection(differing([group.settings for group in found])))
     for model in dict.fromkeys(group.model for group in found):
         label([group for group in found if group.model == model], judged)
@@ -78,7 +74,7 @@ def groups(runs: Iterable[Run]) -> list[Group]:
 
 def label(alike: list[Group], judged: Iterable[str]) -> None:
     """Set the differences of all groups of one model: its own settings first."""
-    different = dict.fromkeys([*differing([group.settings for group in alike]), *judged])
+    different = dict.fromkeys([*visibly_differing([group.settings for group in alike]), *judged])
     keys = without_echoes(sorted(different, key=lambda key: not key.startswith("model.")), alike)
     telling = [key for key in keys if key not in MEASURED]
     if len({str([group.settings.get(key) for key in telling]) for group in alike}) == len(alike):
@@ -104,7 +100,7 @@ def oldest(group: Group) -> tuple[str, str]:
 
 def unlike_splits(groups: Iterable[Group]) -> str:
     """A warning where means are of other splits than those beside them; else empty."""
-    if len({frozenset(str(run.split.get("fold")) for run in group.members) for group in groups}) < 2:
+    if len({frozenset(run.split_replicate for run in group.members) for group in groups}) < 2:
         return ""
     return "not all rows average the same splits (split seeds or folds): rank them with care."
 
@@ -115,27 +111,11 @@ def without_echoes(keys: list[str], alike: list[Group]) -> list[str]:
     return [key for place, key in enumerate(keys) if values[place] not in values[:place]]
 
 
-def group_of(settings: Settings, runs: list[Run]) -> Group:
+def group_of(runs: list[Run]) -> Group:
     """Folder names begin with the time of the run: the last one of a seed and fold is the newest."""
     newest = {run.replicate: run for run in sorted(runs, key=lambda run: run.folder.name)}
     members = sorted(newest.values(), key=lambda run: str(run.replicate))
-    return Group(members, settings, repeats=[run for run in runs if run not in members])
-
-
-def configuration(run: Run) -> str:
-    """The same text for the members of a group, and for no others of their family."""
-    return f"{run.model} {sorted(identity(run).items())}"
-
-
-def identity(run: Run) -> Settings:
-    """What of a run's configuration decides its results."""
-    config = {key: value for key, value in deciding(run.config).items() if key not in ASIDE}
-    # A path inside the run's own folder is another one in every run.
-    return {
-        key: as_number(value)
-        for key, value in flat(config)
-        if key.rpartition(".")[2] not in SEEDS and f"/{run.folder.name}/" not in f"{value}/"
-    }
+    return Group(members, runs[0].settings, repeats=[run for run in runs if run not in members])
 
 
 def family_titles(by_family: dict[str, list[Run]]) -> dict[str, str]:
@@ -147,19 +127,17 @@ def family_titles(by_family: dict[str, list[Run]]) -> dict[str, str]:
         namesakes = [settings[other] for other in plain if plain[other] == title]
         # What only one kind of dataset has follows from its kind.
         shared = set.intersection(*map(set, namesakes))
-        differences = described(settings[family], sorted(shared.intersection(differing(namesakes))))
+        differences = described(settings[family], sorted(shared.intersection(visibly_differing(namesakes))))
         # Equal settings of unequal families: the dump itself is another one.
         distinct = differences or ([f"family {family[:8]}"] if len(namesakes) > 1 else [])
         titles[family] = f"{title} ({', '.join(distinct)})" if distinct else title
     return titles
 
 
+def visibly_differing(settings: Sequence[Settings]) -> list[str]:
+    """Keys whose values look different in a label."""
+    return [key for key in differing(settings) if len({brief(one[key]) if key in one else "" for one in settings}) > 1]
+
+
 def data_settings(run: Run) -> Settings:
-    config = {section: run.config.get(section) for section in ("dataset", "split")}
-    averaged = f"split.{run.split.get('replicate') or 'fold'}"
-    return {key: value for key, value in flat(config) if key != averaged}
-
-
-def as_number(value: Any) -> Any:
-    """100 and 100.0 are one setting, whichever was typed."""
-    return float(value) if type(value) is int else value
+    return {key: value for key, value in run.settings.items() if key.startswith(("dataset.", "split."))}

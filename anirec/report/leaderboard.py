@@ -110,9 +110,7 @@ def record(board: Leaderboard, row: Row) -> dict[str, object]:
         "settings": " ".join(row.group.differences),
         "runs": row.n_runs,
         "seeds": " ".join(str(seed) for seed in dict.fromkeys(run.provenance["seed"] for run in runs)),
-        "folds": " ".join(
-            str(fold) for fold in dict.fromkeys(run.split.get("fold") for run in runs) if fold is not None
-        ),
+        "folds": " ".join(one for one in dict.fromkeys(run.split_replicate.replace(" ", ",") for run in runs) if one),
         **{name: row.cost.get(name) for name in COSTS},
     }
     for name in metric_names(other.mean for other in board.rows):

@@ -113,7 +113,7 @@ def asked_alike(groups: Sequence[Group], asked: Asked, split: str) -> list[tuple
 
 def split_of(run: Run) -> str:
     """Equal for runs with the same training and test rows."""
-    return f"{run.split.get('fold')} {run.split.get('fingerprint')}"
+    return f"{run.split_replicate} {run.split.get('fingerprint')}"
 
 
 def rows_of(run: Run, asked: Asked, split: str) -> pl.DataFrame | None:

@@ -6,7 +6,9 @@ One row: rank 3, item 329, "Planetes", TV, 2003, ["Drama", "Sci-Fi"], score 0.41
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 from rich import box
 from rich.table import Table
 from rich.text import Text
@@ -18,10 +20,14 @@ COLUMNS = ("item_id", "title", "type", "year", "genres", "episodes", "n_ratings"
 SHOWN = ("rank", "title", "type", "year", "genres", "score", "because")
 GENRES = 2  # named on the terminal
 NUMBERS = ("rank", "year", "score")
+ON_LIST = "on your list; "
 
 
 def recommendations(
-    items: pl.DataFrame, scores: pl.Series, reasons: Sequence[Sequence[tuple[str, float]]]
+    items: pl.DataFrame,
+    scores: pl.Series,
+    reasons: Sequence[Sequence[tuple[str, float]]],
+    is_planned: Sequence[bool] | NDArray[np.bool_],
 ) -> pl.DataFrame:
     """The list as a table.
 
@@ -29,9 +35,11 @@ def recommendations(
         items: The recommended titles, best first.
         scores: The model's, of each.
         reasons: Titles and ratings (NaN without) that speak for each.
+        is_planned: Whether each is on the person's list to watch.
     """
     n_ratings = items["n_ratings"].to_list()
     told = [because(of_item) or f"for anybody; rated by {n:,}" for of_item, n in zip(reasons, n_ratings, strict=True)]
+    told = [ON_LIST + why if planned else why for why, planned in zip(told, is_planned, strict=True)]
     table = items.drop("score", strict=False).with_columns(score=scores, because=pl.Series(told, dtype=pl.String))
     table = table.select([column for column in COLUMNS if column in table.columns])
     return table.with_row_index("rank", offset=1)

@@ -10,10 +10,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from anirec.composing.identity import DEVICES, flat
 from anirec.metrics.names import MetricName
 from anirec.report import cells
 from anirec.report.runs import Run, nested
-from anirec.report.settings import brief, deciding, differing, flat
+from anirec.report.settings import SOURCE, brief, differing
 
 TOLERANCE = 1e-6  # relative
 SHOWN = 12
@@ -73,16 +74,21 @@ def changes(then: Run, now: Run) -> Iterator[str]:
         both = [dict(flat(run.provenance.get(kind) or {})) for run in (then, now)]
         for key in differing(both):
             yield f"{kind}: {key} {told(*(one.get(key) for one in both))}"
-    settings = [
-        {key: value for key, value in flat(deciding(run.config)) if is_setting(value, run)} for run in (then, now)
-    ]
+    settings = [{**run.settings, **dict(run.replicate), **devices(run)} for run in (then, now)]
     for key in differing(settings):
-        yield f"config: {key} {told(*(brief(one.get(key)) for one in settings))}"
+        if key != "dataset.source":  # whose fingerprint is compared above
+            yield f"config: {key} {told(*(in_full(one.get(key)) for one in settings))}"
 
 
-def is_setting(value: Any, run: Run) -> bool:
-    """Not unset, and no path inside the run's own folder, which is another one in every run."""
-    return value is not None and f"/{run.folder.name}/" not in f"{value}/"
+def devices(run: Run) -> dict[str, Any]:
+    """What of the trainer's settings says where a run was trained; unset ones are left out."""
+    found = {key: nested(run.config, key) for key in DEVICES}
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def in_full(value: Any) -> str:
+    """As in labels, but sources with their fingerprint."""
+    return value if isinstance(value, str) and SOURCE.fullmatch(value) else brief(value)
 
 
 def told(then: Any, now: Any) -> str:

@@ -8,17 +8,18 @@ from typing import Any
 
 import yaml
 
-from anirec.report.settings import flat
+from anirec.composing.identity import flat
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 MAX_DEPTH = 50
-NEEDED = ("model", "dataset", "seed", "split.family")
+KNOWN_AT_START = ("model", "dataset", "seed", *(f"identity.{key}" for key in ("experiment", "settings", "replicate")))
+NEEDED = (*KNOWN_AT_START, "split.family")
 PLAIN = (
-    *("model", "dataset", "seed", "data.fingerprint", "git.commit"),
-    *(f"split.{key}" for key in ("name", "family", "fingerprint", "fold", "replicate")),
+    *("model", "dataset", "seed", "data.fingerprint", "git.commit", "identity.run", "identity.experiment"),
+    *(f"split.{key}" for key in ("name", "family", "fingerprint")),
 )
 NUMBERS = ("wall_seconds", "fit_seconds", "peak_memory_mb")
-MAPPINGS = ("split", "versions", "data", "git")
+MAPPINGS = ("split", "versions", "data", "git", "identity", "identity.settings", "identity.replicate")
 
 
 class DamagedError(Exception):
@@ -79,12 +80,16 @@ def read_provenance(path: Path) -> dict[str, Any]:
     mappings = {key: nested(found, key) for key in MAPPINGS}
     split, versions = (mappings[key] if isinstance(mappings[key], dict) else {} for key in ("split", "versions"))
     plain = {key: nested(found, key) for key in PLAIN} | {f"versions.{key}": one for key, one in versions.items()}
+    replicate = mappings["identity.replicate"]
+    seeds = replicate if isinstance(replicate, dict) else {}
     numbers = {key: found.get(key) for key in NUMBERS}
     numbers |= {f"split.{key}": value for key, value in split.items() if key.startswith("n_")}
     wrong = [
         *(f"{key}: expected names and values" for key, value in mappings.items() if not isinstance(value, dict | None)),
         *(f"{key}: expected text or a whole number" for key, value in plain.items()
           if not isinstance(value, str | int | None)),
+        *(f"identity.replicate.{key}: expected text or a finite number" for key, value in seeds.items()
+          if not isinstance(value, str | None) and not is_number(value)),
         *(f"{key}: expected a finite number" for key, value in numbers.items()
           if value is not None and not is_number(value)),
     ]  # fmt: skip

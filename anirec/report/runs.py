@@ -15,6 +15,7 @@ import polars as pl
 
 from anirec.errors import UserError
 from anirec.report.run_files import (
+    KNOWN_AT_START,
     NEEDED,
     DamagedError,
     nested,
@@ -23,6 +24,7 @@ from anirec.report.run_files import (
     read_metrics,
     read_provenance,
 )
+from anirec.report.settings import brief
 
 MARKS = ("status.json", "provenance.json")
 # What the reports compute with, of the tables that they know.
@@ -83,9 +85,25 @@ class Run:
         return self.split.get("name") or re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=^[A-Z])(?=[A-Z])", "_", class_name).lower()
 
     @property
-    def replicate(self) -> tuple[Any, Any]:
-        """Seed and fold: what tells the members of a group apart."""
-        return self.provenance["seed"], self.split.get("fold")
+    def experiment(self) -> str:
+        """The same for runs that differ in seed and fold alone; see `anirec.composing.identity`."""
+        return str(self.provenance["identity"]["experiment"])
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What decides the results, by dotted key, without seed and fold."""
+        return self.provenance["identity"]["settings"]
+
+    @property
+    def replicate(self) -> tuple[tuple[str, Any], ...]:
+        """Seeds and fold: what tells the members of a group apart."""
+        return tuple(sorted(self.provenance["identity"]["replicate"].items()))
+
+    @property
+    def split_replicate(self) -> str:
+        """Seed and fold of the split, as in `42` or `fold=0 seed=42`; empty where it has neither."""
+        values = {key.removeprefix("split."): brief(value) for key, value in self.replicate if key.startswith("split.")}
+        return "".join(values.values()) if len(values) == 1 else " ".join(f"{k}={v}" for k, v in values.items())
 
     def table(self, name: str, split: str) -> pl.DataFrame | None:
         """The rows of `predictions` or `recommendations` of that split; None if the run left none.
@@ -147,14 +165,13 @@ def read_run(folder: Path) -> Run:
             return Run(folder, state, reason(status))
         config = read_config(folder / "config.yaml")
         provenance = read_provenance(folder / "provenance.json")
-        if state == "pruned":
-            return Run(folder, state, reason(status), config, provenance)
-        metrics = read_metrics(folder / "metrics.json")
+        metrics = read_metrics(folder / "metrics.json") if state == "finished" else {}
     except DamagedError as error:
         return Run(folder, "unreadable", str(error))
-    if lacking := [key for key in NEEDED if nested(provenance, key) is None]:
-        return Run(folder, "unreadable", f"provenance.json lacks {', '.join(lacking)}")
-    return Run(folder, "finished", "", config, provenance, metrics)
+    needed = NEEDED if state == "finished" else KNOWN_AT_START
+    if lacking := [key for key in needed if nested(provenance, key) is None]:
+        return Run(folder, "unreadable", f"provenance.json lacks {', '.join(lacking)}: is the run of an older anirec?")
+    return Run(folder, state, "" if state == "finished" else reason(status), config, provenance, metrics)
 
 
 def reason(status: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ from rich.text import Text
 from anirec.errors import UserError
 from anirec.metrics.names import MetricName, has_direction, lower_is_better
 from anirec.report import cells
-from anirec.report.groups import Group, configuration, families
+from anirec.report.groups import Group, families
 from anirec.report.leaderboard import Row, leaderboard, metric_names
 from anirec.report.runs import Run
 
@@ -64,7 +64,7 @@ def choice(runs: Sequence[Run], metric: str | None = None) -> Choice:
     check_metric(metric, finished)
     ranked = [row for row in leaderboard(found[0], metric, []).rows if metric in row.mean]
     most = max(row.n_runs for row in ranked)
-    tried = {configuration(run) for run in (*finished, *pruned)}
+    tried = {run.experiment for run in (*finished, *pruned)}
     return Choice(
         metric,
         [row for row in ranked if row.n_runs == most],

@@ -1,38 +1,13 @@
 """A run's configuration as flat settings: where runs differ, and how to say so in few words."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-# What does not change a result: parts of a config, and callbacks that only watch, or end what would not be kept.
-INCIDENTAL = frozenset({"run", "paths", "resume", "tags", "logger", "search", "sweep", "experiment"})
-WATCHING = frozenset({"checkpoint", "progress_bar", "prune"})
+SOURCE = re.compile(r"(\w+)-[0-9a-f]{16}")  # in an identity: a dataset's name and the fingerprint of its content
 MAX_VALUE = 24
 Settings = dict[str, Any]
-
-
-def flat(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Nested mappings as dotted keys.
-
-    >>> dict(flat({"model": {"_target_": "SVD", "lr": 0.005}, "objective": "val/rmse"}))
-    {'model._target_': 'SVD', 'model.lr': 0.005, 'objective': 'val/rmse'}
-    """
-    if not isinstance(config, dict) or not config:
-        yield prefix, config
-        return
-    for key, value in config.items():
-        yield from flat(value, f"{prefix}.{key}" if prefix else str(key))
-
-
-def deciding(config: Settings) -> Settings:
-    """The config without what is incidental.
-
-    >>> deciding({"seed": 1, "paths": {"data": "/data"}, "callbacks": {"progress_bar": {}, "swa": {}}})
-    {'seed': 1, 'callbacks': {'swa': {}}}
-    """
-    kept = {key: value for key, value in config.items() if key not in INCIDENTAL}
-    callbacks = config.get("callbacks") or {}
-    return {**kept, "callbacks": {key: value for key, value in callbacks.items() if key not in WATCHING}}
 
 
 def differing(settings: Sequence[Settings]) -> list[str]:
@@ -52,9 +27,11 @@ def described(settings: Settings, keys: Iterable[str]) -> list[str]:
 
 def told(key: str) -> str:
     """
-    >>> told("model.lr"), told("trainer.max_epochs"), told("dataset._target_")
-    ('lr', 'trainer.max_epochs', 'dataset')
+    >>> told("model.lr"), told("trainer.max_epochs"), told("dataset._target_"), told("dataset.joined.metadata")
+    ('lr', 'trainer.max_epochs', 'dataset', 'joined')
     """
+    if key.startswith("dataset.joined."):  # named as on the command line
+        return "joined"
     return key.removeprefix("model.").removesuffix("._target_")
 
 
@@ -65,6 +42,8 @@ def brief(value: Any) -> str:
     ('null', '0.02', 'Corpus', '["rmse", "mae", "r2", "…')
     """
     value = f"{value:g}" if isinstance(value, float) else value
+    if isinstance(value, str) and (source := SOURCE.fullmatch(value)):
+        value = source[1]
     if isinstance(value, str) and value.startswith("anirec."):
         value = value.rpartition(".")[2]
     text = value if isinstance(value, str) else json.dumps(value, default=str, skipkeys=True)

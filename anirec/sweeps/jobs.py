@@ -12,7 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from anirec.composing.composition import config_hash
+from anirec.composing.identity import Identity, identity_of
 from anirec.errors import UserError
 from anirec.run import other_process, perform, run_path
 from anirec.sweeps.worker import end_with_sweep
@@ -41,15 +41,16 @@ def job(config: DictConfig) -> float | None:
         if config.select and not (sweep or other_process() or AGENT in os.environ):
             raise UserError(f"select={config.select} chooses among the jobs of a sweep: add -m, or leave it out.")
         folder = place(config, chosen)
-        done = finished(folder, config_hash(config)) if config.sweep.skip_done else None
-        path = done or run_path(config, folder)
+        identity = identity_of(config)
+        done = finished(folder, identity.run, tested=not config.select) if config.sweep.skip_done else None
+        path = done or run_path(config, folder, identity.run)
         if sweep and not other_process():
             join(path, sweep, chosen.job.num + int(os.environ.get(FIRST_JOB, "0")))
         if done:
             announce(done, f"done before, {told}")
             metrics = json.loads((done / "metrics.json").read_text())
         else:
-            run = perform(config, path, identity=identity(config, chosen), told=told)
+            run = perform(config, path, about=about(config, chosen, identity), told=told)
             metrics = run.metrics
             show_result(metrics, objective=config.objective, in_full=not sweep, findings=run.findings)
     except Pruned as pruned:
@@ -76,8 +77,8 @@ def place(config: DictConfig, chosen: HydraConf) -> Path:
     return Path(config.paths.outputs).resolve() / chosen.runtime.choices["dataset"] / chosen.runtime.choices["model"]
 
 
-def identity(config: DictConfig, chosen: HydraConf) -> dict[str, Any]:
-    """What provenance says of a run before it has begun."""
+def about(config: DictConfig, chosen: HydraConf, identity: Identity) -> dict[str, Any]:
+    """What provenance says of a run before it begins."""
     return {
         **{group: chosen.runtime.choices[group] for group in ("dataset", "model", "trainer")},
         "seed": config.seed,
@@ -85,7 +86,7 @@ def identity(config: DictConfig, chosen: HydraConf) -> dict[str, Any]:
         "tags": list(config.tags),
         "objective": config.objective,
         "overrides": typed(chosen),
-        "config_hash": config_hash(config),
+        "identity": identity.record(),
         "choices": {name: choice for name, choice in chosen.runtime.choices.items() if not name.startswith("hydra/")},
     }
 

@@ -20,11 +20,12 @@ from optuna.trial import FrozenTrial, TrialState
 from rich.markup import escape
 
 from anirec.atomic import write_text
-from anirec.composing.composition import not_yet_run, pin, plain
+from anirec.composing.composition import pin
+from anirec.composing.identity import identity_of
 from anirec.composing.space import space, unsearchable
 from anirec.errors import UserError
 from anirec.metrics.names import lower_is_better
-from anirec.report.settings import brief, deciding, differing, flat, told
+from anirec.report.settings import brief, differing, told
 from anirec.sweeps.jobs import FIRST_JOB
 from anirec.tracking.console import CONSOLE, show_failure, shown
 from anirec.tracking.pruning import storage
@@ -104,7 +105,8 @@ def prepare(config: DictConfig) -> None:
 def identity(config: DictConfig) -> dict[str, Any]:
     """What all trials share, and what they vary: `{"model.epochs": 20, "model.lr": "interval(0.01,0.1)"}`."""
     ours = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-    return {**dict(flat(deciding(plain(not_yet_run(ours))))), **varied(config)}
+    found = identity_of(ours)
+    return {**found.settings, **found.replicate, **varied(config)}
 
 
 def varied(config: DictConfig) -> dict[str, str]:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from anirec.atomic import write_text
-from anirec.composing.composition import config_hash
+from anirec.composing.identity import identity_of
 from anirec.errors import UserError
 from anirec.finished.rerun import config_of, epochs_of, perform_again
 from anirec.finished.trust import CHECKPOINTS
@@ -42,7 +42,7 @@ def measured(run: Run, *, trust: bool, console: Console) -> Run:
     (aside / "checkpoints").mkdir(parents=True)
     for checkpoint in (run.folder / "checkpoints").glob("*.ckpt"):
         LastAndBest.link(checkpoint, aside / "checkpoints" / checkpoint.name)
-    done = perform_again(config, aside, run, told="test")
+    done = perform_again(config, aside, run, identity=identity_of(config), told="test")
     if done.provenance["split"]["fingerprint"] != run.split["fingerprint"]:
         raise UserError(f"{run.folder}: the data, or how they are split, are not what it was trained on; not tested.")
     before, now = (metrics[run.config["objective"]] for metrics in (run.metrics, done.metrics))
@@ -94,6 +94,7 @@ def refitted(run: Run, *, trust: bool) -> Run:
             del config.callbacks[name]
     if epochs < config.trainer.max_epochs:
         config.callbacks.until = {"_target_": "anirec.tracking.epochs.Until", "epochs": epochs}
-    path = new_folder(run.folder.parent, config_hash(config))
-    perform_again(config, path, run, told="refit", refits=str(run.folder))
+    identity = identity_of(config)
+    path = new_folder(run.folder.parent, identity.run)
+    perform_again(config, path, run, identity=identity, told="refit", refits=str(run.folder))
     return read_run(path)

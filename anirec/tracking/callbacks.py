@@ -2,19 +2,21 @@
 
 import os
 import shutil
+import time
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
-from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint, EarlyStopping, RichProgressBar
 
 from anirec.atomic import replacing
 from anirec.errors import UserError
 from anirec.metrics.names import lower_is_better
+from anirec.settings import Configurable, NonNegative, PositiveInt
 
 
-class LastAndBest(Checkpoint):
+class LastAndBest(Checkpoint, Configurable):
     """Save `last.ckpt` after every epoch, and keep as `best.ckpt` the one that is best by the objective: of
     equal ones the last, as some learn what the objective does not measure.
 
@@ -23,29 +25,47 @@ class LastAndBest(Checkpoint):
         objective: A validation metric, or None: then there is no best.
     """
 
+    only_watches: ClassVar[bool] = True
+
     def __init__(self, *, folder: str, objective: str | None) -> None:
         self.folder, self.objective = Path(folder), objective
-        self.best_score: float | None = None
+        self.best: dict[str, Any] = {"score": None, "epoch": None}
 
     def state_dict(self) -> dict[str, Any]:
-        return {"best_score": self.best_score}
+        return {"best": self.best}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.best_score = state["best_score"]
+        self.best = state["best"]
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """After a kill between the two renames, best.ckpt is older than the best: the checkpoint resumed from."""
+        if trainer.is_global_zero and self.best["epoch"] is not None and self.best != self.recorded_best():
+            self.keep_as_best(self.folder / "last.ckpt")
+
+    def recorded_best(self) -> dict[str, Any] | None:
+        """Score and epoch of best.ckpt; None where it cannot be read."""
+        try:
+            content = torch.load(self.folder / "best.ckpt", map_location="cpu", weights_only=True, mmap=True)
+            return content["callbacks"][self.state_key]["best"]
+        except Exception:  # missing or damaged: torch raises nearly anything
+            return None
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         score = self.score(trainer)
-        improved = score is not None and (self.best_score is None or score <= self.best_score)
+        improved = score is not None and (self.best["score"] is None or score <= self.best["score"])
         if improved:
-            self.best_score = score
+            self.best = {"score": score, "epoch": trainer.current_epoch}
         # Every process must ask, since Lightning waits for all of them; the first one writes.
         beside = self.folder / ".last.ckpt"
         trainer.save_checkpoint(beside)
         if trainer.is_global_zero:
             last = beside.replace(self.folder / "last.ckpt")
             if improved:
-                with replacing(self.folder / "best.ckpt") as beside:
-                    self.link(last, beside)
+                self.keep_as_best(last)
+
+    def keep_as_best(self, last: Path) -> None:
+        with replacing(self.folder / "best.ckpt") as beside:
+            self.link(last, beside)
 
     @staticmethod
     def link(last: Path, best: Path) -> None:
@@ -69,7 +89,7 @@ class LastAndBest(Checkpoint):
         return float(value) if lower_is_better(self.objective) else -float(value)
 
 
-class Patience(EarlyStopping):
+class Patience(EarlyStopping, Configurable):
     """Stop when the objective has not improved for some epochs.
 
     Args:
@@ -78,13 +98,38 @@ class Patience(EarlyStopping):
         min_delta: What counts as an improvement, in the metric's unit.
     """
 
-    def __init__(self, *, objective: str, epochs: int, min_delta: float) -> None:
+    def __init__(self, *, objective: str, epochs: PositiveInt, min_delta: NonNegative) -> None:
         mode = "min" if lower_is_better(objective) else "max"
         super().__init__(monitor=objective, patience=epochs, min_delta=min_delta, mode=mode, verbose=False)
 
 
+class Stopwatch(Callback):
+    """Count the seconds of training that made a model, over all the times that it was resumed.
+
+    A resumed run takes up the count that its checkpoint has: what was lost with a kill is not part of the model's cost.
+    """
+
+    def __init__(self) -> None:
+        self.earlier, self.started = 0.0, time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        return round(self.earlier + time.perf_counter() - self.started, 3)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"seconds": self.seconds}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.earlier = state["seconds"]
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.started = time.perf_counter()
+
+
 class ProgressBar(RichProgressBar):
     """Lightning's bar on a terminal; nothing where nobody watches."""
+
+    only_watches: ClassVar[bool] = True
 
     def __init__(self) -> None:
         super().__init__(leave=False)

@@ -1,20 +1,15 @@
-"""Folders of runs: made, linked into their sweep, found again; and how the run in one of them fares.
+"""Folders of runs: made, linked into their sweep, found again.
 
 Light: what only looks at runs need not wait for torch.
 """
 
 import json
 import os
-import platform
 import time
 from pathlib import Path
-from typing import Any
 
-import psutil
-from filelock import FileLock
-
-from anirec.atomic import write_text
 from anirec.errors import UserError
+from anirec.tracking.status import claim, read_status, release, status_of
 
 
 class Pruned(Exception):  # noqa: N818 (no error: a search has seen enough)
@@ -29,9 +24,9 @@ class Pruned(Exception):  # noqa: N818 (no error: a search has seen enough)
         self.value = value
 
 
-def new_folder(parent: Path, config_hash: str) -> Path:
-    """`parent/<date>_<time>_<config hash>`, created now; a number is added where that exists already."""
-    stem = f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_{config_hash}"
+def new_folder(parent: Path, run: str) -> Path:
+    """`parent/<date>_<time>_<run>`, created now; a number is added where that exists already."""
+    stem = f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_{run}"
     for attempt in range(10_000):
         path = parent / (f"{stem}_{attempt}" if attempt else stem)
         try:
@@ -50,48 +45,37 @@ def join(path: Path, sweep: Path, number: int) -> None:
     link.symlink_to(os.path.relpath(path, sweep.resolve()), target_is_directory=True)
 
 
-def status_of(path: Path) -> dict[str, Any]:
-    """What the run says of itself; `killed` where it had not begun to, or its process is gone."""
-    try:
-        status: dict[str, Any] = json.loads((path / "status.json").read_text())
-    except FileNotFoundError:
-        return {"state": "killed", "error": "killed before it began"}
-    if status["state"] == "running" and not is_alive(status):
-        return {**status, "state": "killed", "error": "killed; resume=true goes on from the last checkpoint"}
-    return status
+def finished(parent: Path, run: str, *, tested: bool) -> Path | None:
+    """The latest finished folder of a run, or None.
 
-
-def is_alive(status: dict[str, Any]) -> bool:
-    """Whether the process that wrote this status is still at work; one on another host cannot be asked."""
-    if status["host"] != platform.node():
-        return True
-    try:
-        return abs(psutil.Process(status["pid"]).create_time() - status.get("began", 0)) < 1
-    except psutil.Error:
-        return False
-
-
-def finished(parent: Path, config_hash: str) -> Path | None:
-    """The latest finished run of this config, or None."""
-    paths = sorted(parent.glob(f"*_{config_hash}*"), reverse=True)
-    return next((path for path in paths if status_of(path)["state"] == "finished"), None)
-
-
-def unfinished(parent: Path, config_hash: str) -> Path | None:
-    """The latest folder of this config that has a checkpoint, did not finish, and is not at work; or None.
-
-    It is this process's from now on: of several that ask at once, one gets it.
+    Args:
+        parent: Where runs of its dataset and model lie.
+        run: Its identity's; see `anirec.composing.identity`.
+        tested: Whether it must have met the test set.
     """
-    for path in sorted(parent.glob(f"*_{config_hash}*"), reverse=True):
-        if (path / "checkpoints" / "last.ckpt").exists():
-            with FileLock(path / ".lock"):  # across machines it is up to the disk: those of networks may not lock
-                if status_of(path)["state"] not in ("finished", "running"):
-                    write_status(path, "running")
-                    return path
+    paths = sorted(parent.glob(f"*_{run}*"), reverse=True)
+    return next((path for path in paths if is_done(path, tested=tested)), None)
+
+
+def is_done(path: Path, *, tested: bool) -> bool:
+    if status_of(path)["state"] != "finished":
+        return False
+    return not tested or any(name.startswith("test/") for name in json.loads((path / "metrics.json").read_text()))
+
+
+def unfinished(parent: Path, run: str) -> Path | None:
+    """The latest folder of a run that has a checkpoint, did not finish, and is not at work; or None.
+
+    Its lock is this process's from now on: of several that ask at once, one gets it.
+    """
+    for path in sorted(parent.glob(f"*_{run}*"), reverse=True):
+        if (path / "checkpoints" / "last.ckpt").exists() and is_open(path) and claim(path):
+            if read_status(path).get("state") != "finished":  # as another process may have done meanwhile
+                return path
+            release(path)
     return None
 
 
-def write_status(path: Path, state: str, error: str | None = None) -> None:
-    """The process tells a running run from a killed one: its id alone may be another's by now."""
-    process = {"pid": os.getpid(), "began": psutil.Process().create_time(), "host": platform.node()}
-    write_text(path / "status.json", json.dumps({"state": state, "error": error, **process}, indent=2) + "\n")
+def is_open(path: Path) -> bool:
+    """Whether the run can be resumed: it has not finished, and nobody is at work on it."""
+    return status_of(path)["state"] not in ("finished", "running")

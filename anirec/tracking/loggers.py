@@ -13,6 +13,7 @@ from pytorch_lightning.loggers.logger import Logger
 from pytorch_lightning.utilities import rank_zero_only
 
 from anirec.atomic import write_text
+from anirec.settings import Configurable
 
 
 @runtime_checkable
@@ -40,7 +41,7 @@ def figures_of(folder: Path) -> dict[str, Path]:
     return {path.stem: path for path in sorted((folder / "figures").glob("*.png"))}
 
 
-class HistoryLogger(Logger):
+class HistoryLogger(Logger, Configurable):
     """`history.csv` in the run folder: one row an epoch, one column a metric.
 
     A resumed run goes on with the rows that it finds.

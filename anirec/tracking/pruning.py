@@ -2,10 +2,11 @@
 
 from math import isfinite, nan
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
+from anirec.settings import Configurable, Count, PositiveInt
 from anirec.tracking.folders import Pruned
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ def storage(study: Path) -> str:
     return f"sqlite:///{study / DATABASE}?timeout=60"
 
 
-class Prune(Callback):
+class Prune(Callback, Configurable):
     """Tell the study the objective after each epoch; end the run where the median of other trials was better by then.
 
     A run that is no trial of that study, such as a repetition, is left alone.
@@ -33,8 +34,10 @@ class Prune(Callback):
         epochs: So many each may have at least; >= 1.
     """
 
+    only_watches: ClassVar[bool] = True  # it ends what would not be kept
+
     def __init__(
-        self, *, folder: str, study: str, objective: str | None, enabled: bool, trials: int, epochs: int
+        self, *, folder: str, study: str, objective: str | None, enabled: bool, trials: Count, epochs: PositiveInt
     ) -> None:
         self.folder, self.study, self.objective = Path(folder), Path(study), objective
         self.enabled, self.trials, self.epochs = enabled, trials, epochs

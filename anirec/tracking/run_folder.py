@@ -6,7 +6,6 @@ not there.
 """
 
 import json
-import time
 import traceback
 from pathlib import Path
 from types import TracebackType
@@ -17,8 +16,9 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from anirec.atomic import replacing, write_text
 from anirec.errors import UserError
-from anirec.tracking.folders import Pruned, write_status
+from anirec.tracking.folders import Pruned
 from anirec.tracking.provenance import Memory, code, device, versions
+from anirec.tracking.status import Heartbeat
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,19 +30,19 @@ class RunFolder:
     Args:
         path: The folder; see `new_folder`.
         config: The resolved config as YAML.
-        identity: What the run is: dataset, model, seed, sweep, overrides.
+        about: What provenance says of the run before it begins: dataset, model, seed, sweep, overrides, identity.
     """
 
-    def __init__(self, path: Path, *, config: str, identity: dict[str, Any]) -> None:
+    def __init__(self, path: Path, *, config: str, about: dict[str, Any]) -> None:
         self.path = path
-        self.provenance: dict[str, Any] = {**identity, "git": code(), "versions": versions(), "device": device()}
+        self.provenance: dict[str, Any] = {**about, "git": code(), "versions": versions(), "device": device()}
         self.config = config
         self.findings: list[str] = []
         self.metrics: dict[str, float] = {}
 
     def __enter__(self) -> Self:
-        self.started, self.memory = time.perf_counter(), Memory()
-        self.status("running")
+        self.memory = Memory()
+        self.heartbeat = Heartbeat(self.path) if getattr(rank_zero_only, "rank", 0) == 0 else None
         self.write("config.yaml", self.config)
         self.write_json("provenance.json", self.provenance)
         return self
@@ -50,25 +50,24 @@ class RunFolder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.provenance["wall_seconds"] = round(time.perf_counter() - self.started, 3)
+        if self.heartbeat:
+            self.provenance["wall_seconds"] = self.heartbeat.seconds
         self.provenance["peak_memory_mb"] = self.memory.peak_mb()
         self.write_json("provenance.json", self.provenance)
         if error is None:
-            self.status("finished")
+            self.end("finished")
         elif isinstance(error, Pruned):
-            self.status("pruned", str(error))
+            self.end("pruned", str(error))
         elif isinstance(error, KeyboardInterrupt | SystemExit) or isinstance(error.__context__, KeyboardInterrupt):
-            self.status("interrupted", "stopped by hand; resume=true goes on from the last checkpoint")
+            self.end("interrupted", "Interrupted. resume=true continues from the last checkpoint.")
         else:
             self.write("error.txt", "".join(traceback.format_exception(error)))
-            self.status(
-                "failed", f"{type(error).__name__}: {error}" if not isinstance(error, UserError) else str(error)
-            )
+            self.end("failed", f"{type(error).__name__}: {error}" if not isinstance(error, UserError) else str(error))
 
-    @rank_zero_only
-    def status(self, state: str, error: str | None = None) -> None:
-        """`running`, `finished`, `failed`, `interrupted` or `pruned`."""
-        write_status(self.path, state, error)
+    def end(self, state: str, error: str | None = None) -> None:
+        """`finished`, `failed`, `interrupted` or `pruned`."""
+        if self.heartbeat:
+            self.heartbeat.end(state, error)
 
     def write_json(self, name: str, content: dict[str, Any]) -> None:
         self.write(name, json.dumps(content, indent=2, default=str) + "\n")

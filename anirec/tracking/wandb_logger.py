@@ -11,15 +11,15 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from anirec.atomic import write_text
 from anirec.errors import UserError
-from anirec.models.base import at_least
+from anirec.settings import Configurable, Count, NonNegative, Positive
 from anirec.tracking import wandb_results as results
-from anirec.tracking.folders import status_of
+from anirec.tracking.status import status_of
 
 EXIT_CODES = {"finished": 0, "pruned": 0, "interrupted": 130}  # any other way to end: 1
 OFFLINE = "or keep the run on this disk: logger.wandb.offline=true"
 
 
-class RunWandbLogger(WandbLogger):
+class RunWandbLogger(WandbLogger, Configurable):
     """A run in W&B: its config and provenance, curves over epochs, and at its end all that the run folder holds.
 
     A resumed run goes on in the same W&B run. In a sweep of W&B's own the agent says which run and project it is.
@@ -49,13 +49,13 @@ class RunWandbLogger(WandbLogger):
         job_type: str,
         tags: list[str],
         figures: bool,
-        log_predictions: int,
+        log_predictions: Count,
         log_model: Literal[False, "best", "last"],
-        init_timeout: float,
-        finish_timeout: float,
+        init_timeout: Positive,
+        finish_timeout: NonNegative,
     ) -> None:
         self.folder, self.metrics, self.figures = Path(folder), metrics, figures
-        self.log_predictions = at_least(0, log_predictions=log_predictions)
+        self.log_predictions = log_predictions
         self.log_model = log_model
         self.init_timeout, self.finish_timeout = init_timeout, finish_timeout
         self.id_file = self.folder / "wandb" / "id.txt"
@@ -112,7 +112,7 @@ class RunWandbLogger(WandbLogger):
 
     def log_provenance(self, run: Any) -> None:
         """Where the run comes from: commit, versions, device; at its end also fingerprints of data and split."""
-        run.config.update({"provenance": results.read(self.folder / "provenance.json")}, allow_val_change=True)
+        run.config.update({"provenance": results.provenance_of(self.folder)}, allow_val_change=True)
 
     @rank_zero_only
     def end(self) -> None:

@@ -56,8 +56,8 @@ def checkpoint(folder: Path, which: str) -> Path:
 
 def model(folder: Path, which: str, *, name: str) -> wandb.Artifact:
     """A checkpoint, with what it is and how good. W&B takes the file from where it lies: no copy is made."""
-    provenance, metrics = read(folder / "provenance.json"), read(folder / "metrics.json")
-    facts = {key: provenance.get(key) for key in ("dataset", "model", "seed", "objective", "config_hash", "git")}
+    provenance, metrics = provenance_of(folder), read(folder / "metrics.json")
+    facts = {key: provenance.get(key) for key in ("dataset", "model", "seed", "objective", "identity", "git")}
     facts["fingerprints"] = {part: provenance.get(part, {}).get("fingerprint") for part in ("data", "split")}
     facts["metrics"] = {key: value for key, value in metrics.items() if key.count("/") == 1}  # without segments
     artifact = wandb.Artifact(name, type="model", metadata=facts)
@@ -70,6 +70,13 @@ def aliases(folder: Path, which: str) -> list[str]:
     kept = checkpoint(folder, which)
     both = {name: folder / "checkpoints" / f"{name}.ckpt" for name in ("best", "last")}
     return [name for name, path in both.items() if path.exists() and path.samefile(kept)]
+
+
+def provenance_of(folder: Path) -> dict[str, Any]:
+    """Without the settings, which W&B has as the run's config."""
+    found = read(folder / "provenance.json")
+    identity = {key: value for key, value in found.get("identity", {}).items() if key != "settings"}
+    return {**found, "identity": identity}
 
 
 def read(path: Path) -> dict[str, Any]:

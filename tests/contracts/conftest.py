@@ -14,6 +14,8 @@ from pytorch_lightning import LightningDataModule, Trainer, seed_everything
 from anirec.composing.composition import conf_folder
 from anirec.tracking.callbacks import LastAndBest
 
+from .reads import recorded
+
 Composed = Callable[..., Any]
 Trained = Callable[..., Any]
 TASK = re.compile(r"override /task@_global_: (\w+)")
@@ -67,7 +69,9 @@ def trained(composed: Composed) -> Trained:
             enable_model_summary=False,
             num_sanity_val_steps=0,
         )
-        trainer.fit(model, datamodule=data)
+        model.reads = {}
+        with recorded(model.reads):
+            trainer.fit(model, datamodule=data)
         return model.eval()
 
     return train

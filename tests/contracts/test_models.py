@@ -1,15 +1,26 @@
 """Promises of every rating model in conf/model, whoever wrote it: the test of a new model is its YAML."""
 
 from collections.abc import Callable
+from functools import cache as cache_of_calls
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+from pytorch_lightning import Trainer, seed_everything
 
 from anirec.data.datamodule import RatingData
 from anirec.data.interactions import RatingBatch
-from anirec.models.base import FoldsIn, RatingModel
+from anirec.data.sources.demo_ratings import DemoRatings
+from anirec.data.splits import Random
+from anirec.models.base import FoldsIn, RatingModel, SelfTaught
+from anirec.models.blend import Blend
+
+from .reads import recorded, unread
 
 TASK = "ratings"
 ANY = "popularity"
@@ -45,6 +56,13 @@ def test_ranks_the_whole_catalogue(model: RatingModel, data: RatingData) -> None
     with torch.no_grad():
         alone = torch.cat([model.score_items(user[None]) for user in users])
     torch.testing.assert_close(scores, alone, rtol=1e-4, atol=1e-4)
+
+
+def test_every_setting_of_the_yaml_is_read(model: RatingModel, data: RatingData) -> None:
+    with torch.no_grad(), recorded(model.reads):
+        model(test_rows(data))
+        model.score_items(torch.tensor([0]))
+    assert unread(model.reads) == set()
 
 
 def test_unknown_ids_get_a_sensible_rating(model: RatingModel, data: RatingData) -> None:
@@ -106,3 +124,104 @@ def test_the_same_seed_gives_the_same_model(
     rows = test_rows(data)
     with torch.no_grad():
         torch.testing.assert_close(again(rows), model(rows), rtol=0, atol=0)
+
+
+# One YAML of each class of models that can be blended: those that learn by counting or by a kernel of their own.
+BLENDABLE = [
+    *("als", "bias", "blend", "ease", "genre_popularity", "item_knn", "popularity", "surprise_svd", "svd", "svdpp"),
+    "transitions",
+]
+
+
+class PartlyRated(DemoRatings):
+    """Demo ratings, of which every third is missing."""
+
+    version = DemoRatings.version + 1000
+
+    def interactions(self) -> pl.LazyFrame:
+        is_rated = (pl.col("user_id") + pl.col("item_id")) % 3 != 0
+        return super().interactions().with_columns(rating=pl.when(is_rated).then("rating"))
+
+
+@pytest.fixture(scope="module")
+def partly_rated(cache: Path) -> RatingData:
+    data = RatingData(
+        source=PartlyRated(n_users=60, n_items=40, ratings_per_user=15, rank=2, noise=1.0, seed=0),
+        joined=None,
+        min_user_ratings=1,
+        min_item_ratings=1,
+        statuses=None,
+        unrated="keep",
+        split=Random(test=0.2, val=0, seed=0),
+        cache=str(cache),
+    )
+    data.setup("fit")
+    return data
+
+
+@pytest.fixture(scope="module")
+def fresh(composed: Callable[..., Any]) -> Callable[[str], tuple[Any, int]]:
+    """`fresh(name)` gives an untrained model and its epochs, at most 3."""
+    configs = {}
+
+    def make(name: str) -> tuple[Any, int]:
+        if name not in configs:
+            configs[name] = composed(name)
+            for node in (configs[name].model, *configs[name].model.get("models", {}).values()):
+                OmegaConf.update(node, "epochs", 3) if "epochs" in node else None
+        return instantiate(configs[name].model, _convert_="all"), configs[name].model.get("epochs", 1)
+
+    return make
+
+
+def learned(model: Any, data: RatingData, epochs: int) -> Any:
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    seed_everything(1, verbose=False)
+    trainer = Trainer(accelerator="cpu", max_epochs=epochs, enable_model_summary=False, **quiet)  # type: ignore[arg-type]
+    trainer.fit(model, datamodule=data)
+    return model.eval()
+
+
+@pytest.fixture(scope="module")
+def alone(fresh: Callable[..., Any], partly_rated: RatingData) -> Callable[[str], Any]:
+    """`alone(name)` gives the model trained on its own, each once."""
+
+    @cache_of_calls
+    def train(name: str) -> Any:
+        model, epochs = fresh(name)
+        return learned(model, partly_rated, epochs)
+
+    return train
+
+
+# All at once, so that each is blended with each; and two that learn from other rows or for other epochs.
+PAIRS = ["popularity bias", "svd ease", "transitions als", "blend item_knn", "svdpp transitions"]
+
+
+@pytest.mark.parametrize("names", [BLENDABLE, *map(str.split, PAIRS)], ids=" ".join)
+def test_a_model_learns_the_same_in_a_blend_as_alone(
+    names: list[str],
+    fresh: Callable[..., Any],
+    alone: Callable[..., Any],
+    partly_rated: RatingData,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(RatingModel, "block_rows", 200)  # several batches, more of them where unrated rows train too
+    made = {name: fresh(name) for name in names}
+    weights = dict.fromkeys(names, 0.0) | {names[0]: 1.0}
+    models, epochs = {name: model for name, (model, _) in made.items()}, max(n for _, n in made.values())
+    blend = learned(Blend(models=models, weights=weights, epochs=epochs), partly_rated, epochs)
+    rows, users = test_rows(partly_rated), torch.arange(-1, 5)
+    with torch.no_grad():
+        for name, part in blend.models.items():
+            torch.testing.assert_close(part(rows), alone(name)(rows), rtol=0, atol=0)
+            torch.testing.assert_close(part.score_items(users), alone(name).score_items(users), rtol=0, atol=0)
+        torch.testing.assert_close(blend(rows), alone(names[0])(rows))
+    assert isinstance(blend, FoldsIn) == all(isinstance(alone(name), FoldsIn) for name in names)
+
+
+def test_every_model_that_learns_without_gradients_is_blended_above(
+    name: str, model: RatingModel, fresh: Callable[..., Any]
+) -> None:
+    tried = {type(fresh(blendable)[0]) for blendable in BLENDABLE}
+    assert isinstance(model, SelfTaught) == (type(model) in tried), f"{name}: add it to BLENDABLE"

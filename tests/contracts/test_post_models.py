@@ -11,6 +11,8 @@ import torch
 from anirec.data.posts import PostBatch, Posts
 from anirec.models.post import PostModel
 
+from .reads import recorded, unread
+
 TASK = "posts"
 ANY = "tag_mean"
 SMALL = [
@@ -37,6 +39,12 @@ test_posts.__test__ = False  # type: ignore[attr-defined]
 def predicted(model: PostModel, batch: PostBatch) -> torch.Tensor:
     with torch.no_grad():
         return model(batch)
+
+
+def test_every_setting_of_the_yaml_is_read(model: PostModel, data: Posts) -> None:
+    with recorded(model.reads):
+        predicted(model, test_posts(data))
+    assert unread(model.reads) == set()
 
 
 def test_predicts_finite_scores_for_all_posts(model: PostModel, data: Posts) -> None:

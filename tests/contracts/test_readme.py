@@ -1,4 +1,4 @@
-"""Every `anirec run` and `anirec validate` that a reader is shown composes."""
+"""Commands in the documents and in the YAML comments compose; links in the documents have targets."""
 
 import re
 import shlex
@@ -11,11 +11,15 @@ from anirec.composing.composition import conf_folder
 from anirec.composing.config import validate
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text()
+DOCUMENTS = [ROOT / "README.md", ROOT / "conf" / "README.md", *sorted((ROOT / "experiments").rglob("README.md"))]
+TEXTS = [
+    path.read_text() for path in DOCUMENTS if path.parent.parent.name != "experiments"
+]  # studies: test_experiments
 YAML = [path.read_text() for path in sorted(conf_folder().rglob("*.yaml"))]
 COMMAND = re.compile(r"anirec (?:run|validate) ((?:[^`#\n(]|(?<=\w)\()+)")
-COMMANDS = sorted({found.strip() for text in (README, *YAML) for found in COMMAND.findall(text)})
-# What the reader is about to write, for which see end_to_end/test_newcomer.py; what needs no config.
+REPEATS = re.compile(r"\b(seed|fold)=(\d+)(,\d+)+")  # one of them composes like the others
+COMMANDS = sorted({REPEATS.sub(r"\1=\2", found.strip()) for text in (*TEXTS, *YAML) for found in COMMAND.findall(text)})
+# end_to_end/test_newcomer.py runs the commands with files of the reader's own; --help needs no config.
 OWN = ("--config-dir mine", "--help")
 
 
@@ -23,3 +27,16 @@ OWN = ("--config-dir mine", "--help")
 def test_commands_compose(command: str) -> None:
     overrides, config_dir, _ = split_arguments(shlex.split(command))
     assert validate(overrides, config_dir=config_dir) > 0
+
+
+def anchors(text: str) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_links_have_targets(document: Path) -> None:
+    links = [link.partition("#") for link in re.findall(r"\]\(([^)\s]+)\)", document.read_text()) if "://" not in link]
+    assert not [path for path, _, _ in links if not (document.parent / path).exists()]
+    targets = [(document.parent / path if path else document, anchor) for path, _, anchor in links if anchor]
+    assert not [anchor for target, anchor in targets if anchor not in anchors(target.read_text())]

@@ -11,6 +11,8 @@ from anirec.data.corpus import Corpus
 from anirec.data.titles import TitleBatch
 from anirec.models.score import ScoreModel
 
+from .reads import recorded, unread
+
 TASK = "scores"
 ANY = "mean"
 SMALL = ["dataset.source.n_titles=120", "encoders=tiny"]
@@ -34,6 +36,12 @@ def test_predicts_finite_scores_for_all_titles(model: ScoreModel, data: Corpus) 
     assert scores.dtype == torch.float32
     assert torch.isfinite(scores).all()
     assert ((scores > 0) & (scores < 11)).all()
+
+
+def test_every_setting_of_the_yaml_is_read(model: ScoreModel, data: Corpus) -> None:
+    with recorded(model.reads):
+        predicted(model, test_titles(data))
+    assert unread(model.reads) == set()
 
 
 def test_a_checkpoint_is_the_model_and_runs_no_code(

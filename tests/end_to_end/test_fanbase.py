@@ -1,4 +1,4 @@
-"""Titles that do not exist yet, judged from a run folder alone."""
+"""Titles that do not exist yet, judged from a run folder."""
 
 import json
 import shutil
@@ -28,7 +28,7 @@ WORLD = ["dataset.source.n_items=160", "dataset.source.rank=2", "split.val=0.15"
 
 @pytest.fixture(scope="module")
 def made(anirec_in: Callable[..., Anirec], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with runs of two models on whole titles and on rows, whose data are gone; and with titles."""
+    """A folder with runs of two models on whole titles and on rows, whose prepared tables are gone; and with titles."""
     folder = tmp_path_factory.mktemp("fanbase")
     anirec = anirec_in(folder, ANIREC_CACHE=str(folder / "cache"))
     choices = ["model=hybrid,bias", "split=whole_items,random", "metrics=ratings_only"]

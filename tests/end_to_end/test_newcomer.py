@@ -1,4 +1,4 @@
-"""The README's "Adding a model by dropping a YAML", line by line."""
+"""The README's "Your own data and models", line by line."""
 
 import re
 import shlex
@@ -12,21 +12,30 @@ import timm
 from .conftest import Anirec
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
-SECTION = README.partition("### Adding a model by dropping a YAML")[2].partition("\n**Add a dataset.**")[0]
+SECTION = README.partition("\n## Your own data and models\n")[2].partition("\n## ")[0]
 BLOCK = re.compile(r"^ *```(?:yaml|python)\n(.+?)^ *```", re.DOTALL | re.MULTILINE)
 COMMANDS = [shlex.split(command) for command in re.findall(r"`anirec (run --config-dir mine [^`]+)`", SECTION)]
+CLUB = {
+    "rating.csv": "user_id,anime_id,rating\n"
+    + "".join(f"{user},{item},{1 + (user * item) % 10}\n" for user in range(30) for item in range(1, 21)),
+    "anime.csv": "anime_id,name,genre,type,episodes,rating,members\n"
+    + "".join(f"{item},Title {item},Comedy,TV,12,7.5,100\n" for item in range(1, 21)),
+}
 LITTLE = ["trainer=cpu", "dataset.source.n_users=200", "dataset.source.n_items=80"]
 
 
 @pytest.fixture(scope="module")
 def newcomer(anirec_in: Callable[..., Anirec], tmp_path_factory: pytest.TempPathFactory) -> tuple[Anirec, Path]:
-    """A folder with the files of the section, and the hub's cache as `hf download` leaves it, but for the training."""
+    """A folder with the files of the section, a club's ratings, and untrained weights where `hf download` puts them."""
     folder = tmp_path_factory.mktemp("newcomer ü")
     for block in BLOCK.findall(SECTION):
         text = textwrap.dedent(block)
         path = folder / re.match(r"# ([\w/.]+)", text)[1]
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
+    (folder / "club").mkdir()
+    for file, rows in CLUB.items():
+        (folder / "club" / file).write_text(rows)
     (name,) = re.findall(r"hf download (\S+?)`", SECTION)
     cache = folder / "hub" / f"models--{name.replace('/', '--')}"
     (cache / "refs").mkdir(parents=True)
@@ -36,20 +45,20 @@ def newcomer(anirec_in: Callable[..., Anirec], tmp_path_factory: pytest.TempPath
     return anirec_in(folder, HF_HUB_CACHE=str(folder / "hub"), HF_HUB_OFFLINE="1"), folder
 
 
-def test_every_kind_is_shown() -> None:
-    assert len(COMMANDS) == 4
-    assert len(BLOCK.findall(SECTION)) == 5
+def test_section_has_all_commands_and_files() -> None:
+    assert len(COMMANDS) == 5
+    assert len(BLOCK.findall(SECTION)) == 6
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[3])
 def test_the_models_run(command: list[str], newcomer: tuple[Anirec, Path]) -> None:
     anirec, folder = newcomer
-    little = [] if any(word.startswith("dataset.") for word in command) else LITTLE
-    told = anirec(*command, *little).stderr
-    assert re.search(r"^rmse +\d", told, re.MULTILINE)
-    name = command[3].removeprefix("model=")
-    assert len(list(folder.glob(f"outputs/*/{name}/*/metrics.json"))) == 1
+    little = [] if any(word.startswith("dataset") for word in command) else LITTLE
+    output = anirec(*command, *little).stderr
+    assert re.search(r"^rmse +\d", output, re.MULTILINE)
+    name = command[3].partition("=")[2]
+    assert len([path for path in folder.glob("outputs/*/*/*/metrics.json") if name in path.parts]) == 1
 
 
 def test_an_own_class_is_found_by_path(newcomer: tuple[Anirec, Path]) -> None:

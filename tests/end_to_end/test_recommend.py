@@ -1,4 +1,4 @@
-"""Lists that people can use, from a run folder alone; asked for in this process, which has loaded everything once."""
+"""Lists that people can use, from a run folder; asked for in this process, which has loaded everything once."""
 
 import json
 import shutil
@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from anirec.cli import app
+from anirec.data.demo import World
 from anirec.errors import UserError
 
 from .conftest import SMALL, Anirec, runs
@@ -19,7 +20,7 @@ LIKES = ["--likes", "crimson vojage=9; Silent Academy=10; #23"]
 
 @pytest.fixture(scope="module")
 def made(anirec_in: Callable[..., Anirec], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a run of EASE and one of the bias model, whose data are gone."""
+    """A folder with a run of EASE and one of the bias model, whose prepared tables are gone: they are made again."""
     folder = tmp_path_factory.mktemp("recommend")
     anirec = anirec_in(folder, ANIREC_CACHE=str(folder / "cache"))
     anirec("run", "-m", *SMALL, "model=ease,bias")
@@ -62,7 +63,8 @@ def test_filters_hold(made: Path) -> None:
 @pytest.mark.parametrize("model", ["ease", "bias"])
 def test_a_user_is_told_nothing_that_they_have_seen(made: Path, model: str) -> None:
     (run,) = runs(made, model)
-    seen = set(pl.read_parquet(run / "seen.parquet").filter(user_id=7)["item_id"])
+    world = World(n_users=200, n_items=80, ratings_per_user=20, rank=4, noise=1.0, seed=0)
+    seen = set(world.interactions().filter(user_id=7)["item_id"])
     everything = set(pl.read_parquet(run / "items.parquet")["item_id"])
     assert set(listed(run, "--user", "7", "-k", "100", "--novelty", "0.3")["item_id"]) == everything - seen
     assert set(listed(run, "--user", "7", "-k", "100", "--seen")["item_id"]) == everything
@@ -96,7 +98,7 @@ def test_a_run_from_before_runs_kept_their_titles_is_refused(made: Path, tmp_pat
     (run,) = runs(made, "bias")
     older = shutil.copytree(run, tmp_path / "older")
     (older / "items.parquet").unlink()
-    with pytest.raises(UserError, match="run this one anew"):
+    with pytest.raises(UserError, match="made by an older anirec"):
         listed(older, "--user", "7")
     with pytest.raises(UserError, match="no run folder"):
         listed(tmp_path, "--user", "7")

@@ -23,6 +23,31 @@ def test_arguments_that_the_class_does_not_take(anirec: Anirec) -> None:
     assert "model.damping='high': expected float, not str" in told
 
 
+def test_ranges_of_settings(anirec: Anirec) -> None:
+    wrong = ["model=ease", "model.reg=0", "split.seed=-1", "seed=null", "sweep.skip_done=3", "metrics.block=0"]
+    told = anirec("validate", *wrong, expect=2).stderr
+    for words in (
+        "model.reg=0: expected a number > 0",
+        "split.seed=-1: expected a number >= 0 and <= 4294967295",
+        "seed=None: expected int, not NoneType",
+        "sweep.skip_done=3: expected bool, not int",
+        "metrics.block=0: expected a number >= 1",
+    ):
+        assert words in told
+
+
+def test_settings_that_are_handed_on_to_a_base_class(anirec: Anirec) -> None:
+    wrong = ["model=ncf", "model.dropout=2", "model.objective=warp", "++model.training.lr=1", "+model.foo=1"]
+    told = anirec("validate", *wrong, expect=2).stderr
+    for words in (
+        "model.dropout=2: expected a number >= 0 and < 1",
+        "model.objective='warp': expected one of mse, mae, bpr, softmax",
+        "model.training.lr: HeadTraining takes no such argument",
+        "model.foo: NCF takes no such argument",
+    ):
+        assert words in told
+
+
 def test_a_split_that_the_data_cannot_bear(anirec: Anirec) -> None:
     told = anirec("validate", "split=temporal", "dataset=mal_2016", expect=2).stderr
     assert "needs timestamp, which the dataset does not have" in told

@@ -90,7 +90,7 @@ def test_everything_of_a_run_is_there_and_nothing_was_sent(anirec: Anirec, tmp_p
 
     config = updates(path, "config")
     assert config["model"]["epochs"] == 3
-    assert config["provenance"]["config_hash"] == provenance["config_hash"]
+    assert config["provenance"]["identity"]["run"] == provenance["identity"]["run"]
     assert config["provenance"]["split"]["fingerprint"] == provenance["split"]["fingerprint"]
 
     rows = [values(row.item) for row in of_kind(path, "history")]
@@ -179,7 +179,7 @@ def test_an_interrupted_run_is_no_finished_one(tmp_path: Path) -> None:
 def test_a_pruned_trial_is_tagged_and_is_no_failure(tmp_path: Path) -> None:
     settings = OmegaConf.load(conf_folder() / "logger" / "wandb.yaml").wandb
     settings.update({"folder": str(tmp_path), "metrics": ["rmse"], "name": "trial", "group": None, "tags": ["mine"]})
-    with suppress(Pruned), ending() as loggers, RunFolder(tmp_path, config="", identity={}):
+    with suppress(Pruned), ending() as loggers, RunFolder(tmp_path, config="", about={}):
         loggers.append(instantiate(settings, offline=True, _convert_="all"))
         loggers[0].log_metrics({"val/rmse": 1.5, "epoch": 0}, step=0)
         raise Pruned("worse than others", 1.5)

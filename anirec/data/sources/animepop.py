@@ -15,6 +15,7 @@ import polars as pl
 from anirec.data import cells, list_cells, records
 from anirec.data.layout import Layout
 from anirec.data.pictures import listing, names_in
+from anirec.data.sources.mal_columns import mal_cells
 from anirec.data.sources.source import Dump, Need
 
 PARTS = ("train", "test")
@@ -22,6 +23,7 @@ TITLES = Layout(
     header=("mal id", "title", "score", "synopsis", "main characters"),
     required=("score", "synopsis", "main characters"),
     data={"score": r"\d+(\.\d+)?"},
+    decimals=("score",),
     aliases={"mal_id": "mal id", "anime id": "mal id", "anime_id": "mal id", "id": "mal id", "name": "title"},
 )
 CHARACTERS = Layout(
@@ -72,11 +74,7 @@ class AnimePop(Dump):
         return rows.with_columns(pl.col("mal id").fill_null(number.cast(pl.String)))
 
     def items(self) -> pl.LazyFrame:
-        optional = {
-            "title": cells.title("title"),
-            "score": cells.score("score"),
-            "synopsis": cells.synopsis("synopsis"),
-        }
+        optional = mal_cells({"title", "score", "synopsis"})
         required = {"item_id": cells.identity("mal id")}
         sides = [
             cells.tidy(self.titles(part), required=required, optional=optional).with_columns(

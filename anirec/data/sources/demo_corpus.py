@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import polars as pl
+from annotated_types import Ge
 
 from anirec.data.demo_corpus import TitleWorld
 from anirec.data.sources.source import Source
+from anirec.settings import NonNegative, Seed
 
 
 class DemoCorpus(Source):
@@ -37,13 +39,13 @@ class DemoCorpus(Source):
     def __init__(
         self,
         *,
-        n_titles: int,
-        synopsis: float,
-        descriptions: float,
-        portraits: float,
-        franchise: float,
-        noise: float,
-        seed: int,
+        n_titles: Annotated[int, Ge(10)],
+        synopsis: NonNegative,
+        descriptions: NonNegative,
+        portraits: NonNegative,
+        franchise: NonNegative,
+        noise: NonNegative,
+        seed: Seed,
     ) -> None:
         self.settings: dict[str, Any] = {
             "n_titles": n_titles,

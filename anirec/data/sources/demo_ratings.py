@@ -1,12 +1,14 @@
 """Generated ratings, part of the package: no download, and the best reachable error is known."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import polars as pl
+from annotated_types import Ge
 
 from anirec.data.demo import World
 from anirec.data.sources.source import Source
+from anirec.settings import NonNegative, Positive, PositiveInt, Seed
 
 
 class DemoRatings(Source):
@@ -16,7 +18,14 @@ class DemoRatings(Source):
     version = 3
 
     def __init__(
-        self, *, n_users: int, n_items: int, ratings_per_user: float, rank: int, noise: float, seed: int
+        self,
+        *,
+        n_users: PositiveInt,
+        n_items: Annotated[int, Ge(6)],
+        ratings_per_user: Positive,
+        rank: PositiveInt,
+        noise: NonNegative,
+        seed: Seed,
     ) -> None:
         self.settings: dict[str, Any] = {
             "n_users": n_users,

@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import polars as pl
+from annotated_types import Ge
 from polars.io.plugins import register_io_source
 
 from anirec.data import tables
 from anirec.data.demo_tags import TagWorld
 from anirec.data.sources.source import Source
+from anirec.settings import PositiveInt, Seed, Share
 
 
 class DemoTags(Source):
@@ -18,7 +20,9 @@ class DemoTags(Source):
     columns: ClassVar = frozenset({"post_id", "score", "tags", "timestamp", "age_rating", "width", "height"})
     version = 1
 
-    def __init__(self, *, n_posts: int, n_tags: int, n_groups: int, signal: float, seed: int) -> None:
+    def __init__(
+        self, *, n_posts: PositiveInt, n_tags: PositiveInt, n_groups: Annotated[int, Ge(2)], signal: Share, seed: Seed
+    ) -> None:
         self.settings: dict[str, Any] = {
             "n_posts": n_posts,
             "n_tags": n_tags,

@@ -6,8 +6,9 @@ anime.csv    anime_id,name,genre,type,episodes,rating,members   9969,Gintama&#03
 
 import polars as pl
 
-from anirec.data import cells, dump, list_cells, records
+from anirec.data import cells, dump, records
 from anirec.data.layout import Layout
+from anirec.data.sources.mal_columns import mal_cells
 from anirec.data.sources.source import Dump, Need
 
 RATINGS = Layout(
@@ -19,6 +20,7 @@ ITEMS = Layout(
     header=("anime_id", "name", "genre", "type", "episodes", "rating", "members"),
     required=("anime_id", "name", "genre", "type", "episodes", "rating", "members"),
     data={"anime_id": r"\d+", "members": r"\d+"},
+    decimals=("rating",),
 )
 
 
@@ -47,12 +49,5 @@ class Mal2016(Dump):
     def items(self) -> pl.LazyFrame:
         _, [path] = self.found()
         rows = records.read(path, ITEMS)
-        optional = {
-            "title": cells.title("name"),
-            "genres": list_cells.names("genre"),
-            "type": cells.label("type"),
-            "episodes": cells.episodes("episodes"),
-            "score": cells.score("rating"),
-            "members": cells.count("members"),
-        }
+        optional = mal_cells(self.columns, title="name", genres="genre", score="rating")
         return cells.tidy(rows, required={"item_id": cells.identity("anime_id")}, optional=optional)

@@ -9,8 +9,9 @@ the day of the scrape. `aired_string` says what was known.
 
 import polars as pl
 
-from anirec.data import cells, dump, list_cells, records, time_cells
+from anirec.data import cells, dump, records, time_cells
 from anirec.data.layout import Layout
+from anirec.data.sources.mal_columns import MAL_TITLES, mal_cells
 from anirec.data.sources.source import Dump, Need
 
 ENTRIES = Layout(
@@ -39,6 +40,7 @@ ITEMS = Layout(
     ),
     required=("anime_id", "title", "type", "source", "episodes", "aired_string", "rating", "score", "genre"),
     data={"anime_id": r"\d+", "score": r"\d+(\.\d+)?"},
+    decimals=("score",),
 )
 
 
@@ -49,34 +51,7 @@ class Mal2018(Dump):
         folder: The folder of animelists_cleaned.csv (or animelists_filtered.csv) and AnimeList.csv.
     """
 
-    columns = frozenset(
-        {
-            "user_id",
-            "item_id",
-            "rating",
-            "status",
-            "timestamp",
-            "title",
-            "title_english",
-            "title_japanese",
-            "synonyms",
-            "type",
-            "source",
-            "episodes",
-            "aired_from",
-            "duration",
-            "age_rating",
-            "score",
-            "scored_by",
-            "rank",
-            "popularity",
-            "members",
-            "favorites",
-            "producers",
-            "studios",
-            "genres",
-        }
-    )
+    columns = MAL_TITLES | {"user_id", "item_id", "rating", "status", "timestamp", "synonyms"}
     version = 1
     origin = "https://www.kaggle.com/datasets/azathoth42/myanimelist"
     needs = (
@@ -98,25 +73,13 @@ class Mal2018(Dump):
     def items(self) -> pl.LazyFrame:
         _, [path] = self.found()
         rows = records.read(path, ITEMS)
-        optional = {
-            "title": cells.title("title"),
-            "title_english": cells.label("title_english"),
-            "title_japanese": cells.label("title_japanese"),
-            "synonyms": list_cells.names("title_synonyms"),
-            "type": cells.label("type"),
-            "source": cells.label("source"),
-            "episodes": cells.episodes("episodes"),
-            "aired_from": time_cells.first_day("aired_string"),
-            "duration": time_cells.minutes("duration"),
-            "age_rating": cells.label("rating"),
-            "score": cells.score("score"),
-            "scored_by": cells.count("scored_by"),
-            "rank": cells.place("rank"),
-            "popularity": cells.place("popularity"),
-            "members": cells.count("members"),
-            "favorites": cells.count("favorites"),
-            "producers": list_cells.names("producer"),
-            "studios": list_cells.names("studio"),
-            "genres": list_cells.names("genre"),
-        }
+        optional = mal_cells(
+            self.columns,
+            synonyms="title_synonyms",
+            aired_from="aired_string",
+            age_rating="rating",
+            producers="producer",
+            studios="studio",
+            genres="genre",
+        )
         return cells.tidy(rows, required={"item_id": cells.identity("anime_id")}, optional=optional)

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import polars as pl
 
-from anirec.data import cells, dump, list_cells, records, time_cells
+from anirec.data import cells, dump, records
 from anirec.data.layout import Layout
+from anirec.data.sources.mal_columns import MAL_TITLES, mal_cells
 from anirec.data.sources.source import Dump, Need
 
 ENTRIES = Layout(
@@ -21,7 +22,9 @@ ENTRIES = Layout(
     required=("user_id", "anime_id", "rating"),
     data={"user_id": r"\d+", "anime_id": r"\d+", "rating": r"\d+(\.\d+)?"},
 )
-VOTES = tuple(f"score-{score}" for score in range(10, 0, -1))  # how many users gave that score; "Unknown" is none
+VOTES = tuple(
+    f"score-{score}" for score in range(10, 0, -1)
+)  # how many users gave that score; "Unknown" beside known ones is none
 ITEMS = Layout(
     header=(
         *("mal_id", "name", "score", "genres", "english name", "japanese name", "type", "episodes", "aired"),
@@ -30,6 +33,7 @@ ITEMS = Layout(
     ),
     required=("mal_id", "name", "score", "genres", "type", "episodes", "ranked", "popularity", "members", *VOTES),
     data={"mal_id": r"\d+", "members": r"\d+"},
+    decimals=("score", "ranked", *VOTES),
     aliases={"genders": "genres", "anime_id": "mal_id"},
 )
 SYNOPSES = Layout(
@@ -62,34 +66,8 @@ class Mal2020(Dump):
             parquet sample. Without any of them: titles alone.
     """
 
-    columns = frozenset(
-        {
-            "user_id",
-            "item_id",
-            "rating",
-            "status",
-            "title",
-            "title_english",
-            "title_japanese",
-            "type",
-            "source",
-            "episodes",
-            "aired_from",
-            "duration",
-            "age_rating",
-            "score",
-            "scored_by",
-            "rank",
-            "popularity",
-            "members",
-            "favorites",
-            "producers",
-            "studios",
-            "genres",
-            "synopsis",
-        }
-    )
-    version = 1
+    columns = MAL_TITLES | {"user_id", "item_id", "rating", "status", "synopsis"}
+    version = 2
     origin = "https://www.kaggle.com/datasets/hernan4444/anime-recommendation-database-2020"
 
     def __init__(self, *, folder: str, ratings: str | None) -> None:
@@ -136,26 +114,25 @@ def is_sample(path: Path) -> bool:
 
 
 def tidy_titles(rows: pl.LazyFrame) -> pl.LazyFrame:
-    votes = [pl.col(column).str.strip_suffix(".0").cast(pl.Int64, strict=False) for column in VOTES]
-    rows = rows.with_columns(pl.sum_horizontal(votes).cast(pl.String).alias("scored by"))
-    optional = {
-        "title": cells.title("name"),
-        "title_english": cells.label("english name"),
-        "title_japanese": cells.label("japanese name"),
-        "type": cells.label("type"),
-        "source": cells.label("source"),
-        "episodes": cells.episodes("episodes"),
-        "aired_from": time_cells.first_day("aired"),
-        "duration": time_cells.minutes("duration"),
-        "age_rating": cells.label("rating"),
-        "score": cells.score("score"),
-        "scored_by": cells.count("scored by"),
-        "rank": cells.place("ranked"),
-        "popularity": cells.place("popularity"),
-        "members": cells.count("members"),
-        "favorites": cells.count("favorites"),
-        "producers": list_cells.names("producers"),
-        "studios": list_cells.names("studios"),
-        "genres": list_cells.names("genres"),
-    }
+    optional = mal_cells(
+        MAL_TITLES,
+        title="name",
+        title_english="english name",
+        title_japanese="japanese name",
+        aired_from="aired",
+        age_rating="rating",
+        scored_by="scored by",
+        rank="ranked",
+    )
+    rows = rows.with_columns(scored_by().alias("scored by"))
     return cells.tidy(rows, required={"item_id": cells.identity("mal_id")}, optional=optional)
+
+
+def scored_by() -> pl.Expr:
+    """The sum of the votes, as text: "Unknown" if all of them are, and the first one that cannot be read, if any."""
+    votes = [cells.count(column) for column in VOTES]
+    found = [(vote.present(), vote.read(vote.present())) for vote in votes]
+    unreadable = [pl.when(text.is_not_null() & number.is_null()).then(text) for text, number in found]
+    some = pl.any_horizontal(number.is_not_null() for _, number in found)
+    total = pl.when(some).then(pl.sum_horizontal(number for _, number in found)).cast(pl.String)
+    return pl.coalesce(*unreadable, total, pl.lit("Unknown"))

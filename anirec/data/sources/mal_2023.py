@@ -12,8 +12,9 @@ from pathlib import Path
 
 import polars as pl
 
-from anirec.data import cells, dump, list_cells, records, time_cells
+from anirec.data import cells, dump, records
 from anirec.data.layout import Layout
+from anirec.data.sources.mal_columns import MAL_TITLES, mal_cells
 from anirec.data.sources.source import Dump, Need
 
 SCORES = Layout(
@@ -38,6 +39,7 @@ ITEMS = Layout(
     ),
     required=("anime_id", "name", "score", "genres", "episodes"),
     data={"anime_id": r"\d+", "score": r"\d+(\.\d+)?|UNKNOWN"},
+    decimals=("score", "episodes", "rank", "scored by"),
 )
 NEWER, OLDER = "users-score-2023.csv", "final_animedataset.csv"
 
@@ -52,32 +54,7 @@ class Mal2023(Dump):
             alone.
     """
 
-    columns = frozenset(
-        {
-            "user_id",
-            "item_id",
-            "rating",
-            "title",
-            "title_english",
-            "title_japanese",
-            "type",
-            "source",
-            "episodes",
-            "aired_from",
-            "duration",
-            "age_rating",
-            "score",
-            "scored_by",
-            "rank",
-            "popularity",
-            "members",
-            "favorites",
-            "producers",
-            "studios",
-            "genres",
-            "synopsis",
-        }
-    )
+    columns = MAL_TITLES | {"user_id", "item_id", "rating", "synopsis"}
     version = 1
     origin = "https://www.kaggle.com/datasets/dbdmobile/myanimelist-dataset"
 
@@ -94,27 +71,15 @@ class Mal2023(Dump):
 
     def items(self) -> pl.LazyFrame:
         _, [path] = self.found()
-        optional = {
-            "title": cells.title("name"),
-            "title_english": cells.label("english name"),
-            "title_japanese": cells.label("other name"),
-            "type": cells.label("type"),
-            "source": cells.label("source"),
-            "episodes": cells.episodes("episodes"),
-            "aired_from": time_cells.first_day("aired"),
-            "duration": time_cells.minutes("duration"),
-            "age_rating": cells.label("rating"),
-            "score": cells.score("score"),
-            "scored_by": cells.count("scored by"),
-            "rank": cells.place("rank"),
-            "popularity": cells.place("popularity"),
-            "members": cells.count("members"),
-            "favorites": cells.count("favorites"),
-            "producers": list_cells.names("producers"),
-            "studios": list_cells.names("studios"),
-            "genres": list_cells.names("genres"),
-            "synopsis": cells.synopsis("synopsis"),
-        }
+        optional = mal_cells(
+            self.columns,
+            title="name",
+            title_english="english name",
+            title_japanese="other name",
+            aired_from="aired",
+            age_rating="rating",
+            scored_by="scored by",
+        )
         rows = records.read(path, ITEMS)
         return cells.tidy(rows, required={"item_id": cells.identity("anime_id")}, optional=optional)
 

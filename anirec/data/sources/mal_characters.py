@@ -12,8 +12,8 @@ import polars as pl
 
 from anirec.data import cells, dump
 from anirec.data.layout import Layout
-from anirec.data.listed import ROLES
 from anirec.data.sources.source import Dump, Need
+from anirec.data.tables import ROLES
 
 LINKS = Layout(
     header=("anime_id", "character_id", "role"),

@@ -7,7 +7,8 @@ MyAnimeList keeps genres, themes and demographics apart since 2021; here, as in 
 
 import polars as pl
 
-from anirec.data import cells, list_cells, objects, time_cells
+from anirec.data import cells, objects
+from anirec.data.sources.mal_columns import MAL_TITLES, mal_cells
 from anirec.data.sources.source import Dump, Need
 
 KEYS = (
@@ -25,31 +26,7 @@ class MalSeasonal(Dump):
         folder: The folder of all_seasons.jsonl.
     """
 
-    columns = frozenset(
-        {
-            "item_id",
-            "title",
-            "title_english",
-            "title_japanese",
-            "synonyms",
-            "type",
-            "source",
-            "episodes",
-            "aired_from",
-            "duration",
-            "age_rating",
-            "score",
-            "scored_by",
-            "rank",
-            "popularity",
-            "members",
-            "favorites",
-            "producers",
-            "studios",
-            "genres",
-            "synopsis",
-        }
-    )
+    columns = MAL_TITLES | {"item_id", "synonyms", "synopsis"}
     version = 1
     origin = "a scrape of MyAnimeList's seasons (all_seasons.jsonl)"
     needs = (Need(("all_seasons.jsonl",)),)
@@ -60,26 +37,5 @@ class MalSeasonal(Dump):
             genres=pl.concat_str(GENRES, separator=cells.BETWEEN),
             aired_from=pl.col("aired_from").str.slice(0, len("2006-10-04")),
         )
-        optional = {
-            "title": cells.title("title"),
-            "title_english": cells.label("title_english"),
-            "title_japanese": cells.label("title_japanese"),
-            "synonyms": list_cells.parts("title_synonyms"),
-            "type": cells.label("type"),
-            "source": cells.label("source"),
-            "episodes": cells.episodes("episodes"),
-            "aired_from": time_cells.first_day("aired_from"),
-            "duration": time_cells.minutes("duration"),
-            "age_rating": cells.label("rating"),
-            "score": cells.score("score"),
-            "scored_by": cells.count("scored_by"),
-            "rank": cells.place("rank"),
-            "popularity": cells.place("popularity"),
-            "members": cells.count("members"),
-            "favorites": cells.count("favorites"),
-            "producers": list_cells.parts("producers"),
-            "studios": list_cells.parts("studios"),
-            "genres": list_cells.parts("genres"),
-            "synopsis": cells.synopsis("synopsis"),
-        }
+        optional = mal_cells(self.columns, synonyms="title_synonyms", age_rating="rating")
         return cells.tidy(rows, required={"item_id": cells.identity("mal_id")}, optional=optional)

@@ -9,8 +9,9 @@ twice where a page ended while the ranking moved; the first counts.
 
 import polars as pl
 
-from anirec.data import cells, dump, list_cells, records
+from anirec.data import cells, dump, records
 from anirec.data.layout import Layout
+from anirec.data.sources.mal_columns import mal_cells
 from anirec.data.sources.source import Dump, Need
 
 LISTS = Layout(
@@ -22,6 +23,7 @@ ITEMS = Layout(
     header=("title", "score", "genres", "ranked", "popularity", "members", "favorites"),
     required=("title", "score", "genres", "ranked", "popularity", "members", "favorites"),
     data={"ranked": r"#\d+", "members": r"[\d,]+"},
+    decimals=("score",),
 )
 
 
@@ -33,18 +35,7 @@ class Malsugoi(Dump):
     """
 
     columns = frozenset(
-        {
-            "user_id",
-            "item_id",
-            "rating",
-            "title",
-            "genres",
-            "score",
-            "rank",
-            "popularity",
-            "members",
-            "favorites",
-        }
+        {"user_id", "item_id", "rating", "title", "genres", "score", "rank", "popularity", "members", "favorites"}
     )
     version = 1
     origin = "the MALSugoi project's repository (anime_info.csv and anime_data.csv)"
@@ -61,14 +52,6 @@ class Malsugoi(Dump):
 
     def items(self) -> pl.LazyFrame:
         _, [path] = self.found()
-        optional = {
-            "title": cells.title("title"),
-            "genres": list_cells.names("genres"),
-            "score": cells.score("score"),
-            "rank": cells.place("ranked"),
-            "popularity": cells.place("popularity"),
-            "members": cells.count("members"),
-            "favorites": cells.count("favorites"),
-        }
+        optional = mal_cells(self.columns, rank="ranked")
         rows = records.read(path, ITEMS)
         return cells.tidy(rows, required={"item_id": cells.title_as_id("title")}, optional=optional)

@@ -3,17 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import polars as pl
 
 from anirec.errors import UserError
-
-if TYPE_CHECKING:
-    from anirec.data.prepare import Prepared
+from anirec.settings import Configurable
 
 
-class Source:
+class Source(Configurable):
     """Yields the tidy tables of `anirec.data.tables` that it has; `anirec.data.prepare` checks, caches, reports them.
 
     `columns` are the columns of all its tables, as a literal that can be read without running the module; `version`
@@ -71,9 +69,13 @@ class Source:
     def draw(self, folder: Path) -> None:
         """Write the pictures of a generated dataset into `folder`, which does not exist yet. Asked once."""
 
-    def pictures(self, prepared: "Prepared") -> Path:
-        """The folder inside which `poster` and `portrait` are."""
-        return prepared.pictures
+    def pictures(self, drawn: Path) -> Path:
+        """The folder inside which `poster` and `portrait` are.
+
+        Args:
+            drawn: The folder that `draw` has filled, if it draws any.
+        """
+        return drawn
 
     def without_interactions(self) -> str:
         """What to tell someone who needs interactions where there are none."""
@@ -136,7 +138,7 @@ class Dump(Source):
     def files(self) -> list[Path]:
         return [path for paths in self.found() for path in paths]
 
-    def pictures(self, prepared: "Prepared") -> Path:
+    def pictures(self, drawn: Path) -> Path:
         return self.folder
 
     def without_interactions(self) -> str:

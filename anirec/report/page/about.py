@@ -50,7 +50,7 @@ def account(group: Group, best: Group) -> Account:
     first, second = ([brief(one[key]) if key in one else "-" for key in keys] for one in pair)
     differences = list(zip(keys, first, second, strict=True))
     seeds = listed(run.provenance["seed"] for run in group.members)
-    folds = listed(run.split.get("fold") for run in group.members)
+    folds = listed(run.split_replicate or None for run in group.members)
     kept = f"seed {seeds}" + (f", split {folds}" if folds else "")
     return Account(group.label, differences, kept, [str(run.folder) for run in group.members], commands(group.members))
 

@@ -1,9 +1,11 @@
 """Which jobs of a multirun are looked at before it begins."""
 
+import pytest
 from hydra import initialize_config_dir
 
 from anirec.composing.composition import conf_folder
 from anirec.composing.config import axes_of, telling, validate
+from anirec.errors import UserError
 
 
 def test_of_a_large_multirun_every_value_is_looked_at_with_every_combination_of_choices() -> None:
@@ -25,3 +27,9 @@ def test_all_of_a_small_one_are() -> None:
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         assert len(telling(axes_of(["model=bias,svd", "seed=1,2,3", "split.seed=1,2"]))) == 12
     assert validate(["model=bias,svd", "seed=1,2,3", "split.seed=1,2"]) == 12
+
+
+def test_a_blend_needs_the_columns_of_the_models_that_it_blends() -> None:
+    blend = ["model=blend", "model.models.factors._target_=anirec.models.transitions.Transitions"]
+    with pytest.raises(UserError, match=r"model Blend needs timestamp, which the dataset does not have"):
+        validate(["dataset=mal_2016", *blend])

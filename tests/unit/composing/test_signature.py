@@ -1,11 +1,14 @@
 import subprocess
 import sys
+from pathlib import Path
+from typing import Annotated, Any
 
 import pytest
+from annotated_types import Len
 
-from anirec.composing.annotation import fits
-from anirec.composing.definitions import UnknownTargetError
+from anirec.composing.definitions import UnknownTargetError, descends
 from anirec.composing.signature import attribute, signature
+from anirec.settings import Positive, Share
 
 
 def names(target: str) -> list[str]:
@@ -38,21 +41,37 @@ def test_a_target_that_is_not_there() -> None:
         signature("anirec.models.popularity.Unpopularity")
 
 
-@pytest.mark.parametrize(
-    ("value", "annotation", "expected"),
-    [
-        (1, "int", True),
-        (1.5, "int", False),
-        (1, "float", True),
-        ("1", "float", False),
-        (True, "int", False),
-        (None, "float | None", True),
-        ("b", "Literal['a', 'b']", True),
-        ("c", "Literal['a', 'b']", False),
-        ([1], "list[int]", True),
-        (1, "list[int]", False),
-        ("x", "SomeClass", True),
-    ],
-)
-def test_values_against_annotations(value: object, annotation: str, expected: bool) -> None:
-    assert fits(value, annotation) is expected
+def hints(target: str) -> dict[str, object]:
+    return {parameter.name: parameter.hint for parameter in signature(target).parameters}
+
+
+def test_annotations_of_a_module_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "their_types.py").write_text(
+        "from typing import Annotated\nfrom annotated_types import Gt\n"
+        "Rate = Annotated[float, Gt(0)]\nraise SystemExit\n"
+    )
+    (tmp_path / "their_model.py").write_text(
+        "from __future__ import annotations\n"
+        "import typing as t\n"
+        "from annotated_types import Interval, Len\n"
+        "from their_types import Rate as Speed\n"
+        "from anirec.settings import Configurable\n"
+        "class Base(Configurable):\n"
+        "    def __init__(self, *, lr: Speed | None, shape: t.Annotated[list[int], Len(2, 2)]) -> None: ...\n"
+        "class Model(Base):\n"
+        "    kinds = frozenset({'own'})\n"
+        "    def __init__(self, *, share: t.Annotated[float, Interval(ge=0, lt=1)], what: Unheard[int], **settings):\n"
+        "        self.kinds = 1\n"
+        "raise SystemExit\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    found = signature("their_model.Model")
+    assert not found.open
+    assert hints("their_model.Model") == {
+        "share": Share,
+        "what": Any,
+        "lr": Positive | None,
+        "shape": Annotated[list[int], Len(2, 2)],
+    }
+    assert descends("their_model.Model", "anirec.settings.Configurable")
+    assert not descends("their_model.Speed", "anirec.settings.Configurable")

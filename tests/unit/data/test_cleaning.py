@@ -8,7 +8,6 @@ import pytest
 from scipy.stats import pearsonr, spearmanr
 
 from anirec.data.cleaning import Cleaning
-from anirec.data.weighted_score import weighted_score
 from anirec.errors import UserError
 
 RULES: dict[str, Any] = {
@@ -104,13 +103,3 @@ def test_ablation_drops_as_few_as_possible(correlated: pl.DataFrame) -> None:
 def test_an_ablation_that_cannot_reach_its_aim_says_so(correlated: pl.DataFrame) -> None:
     with pytest.raises(UserError, match=r"ablate_below=-0.9: dropping all \d+ titles"):
         Cleaning(**RULES | {"ablate_below": -0.9}).titles(correlated)
-
-
-def test_weighted_score_of_arrays_lies_between_both_means() -> None:
-    votes = np.array([0.0, 10.0, 1e9])
-    found = weighted_score(np.full(3, 9.0), votes, bound=50, site_mean=6.5)
-    assert found[0] == 6.5
-    assert 6.5 < found[1] < 9.0
-    assert found[2] == pytest.approx(9.0)
-    with pytest.raises(ValueError, match="bound=0"):
-        weighted_score(9.0, 1.0, bound=0, site_mean=6.5)

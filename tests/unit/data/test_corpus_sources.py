@@ -297,6 +297,7 @@ def test_titles_need_no_ratings_but_ratings_do(tmp_path: Path, year: int) -> Non
         joined=None,
         min_user_ratings=1,
         min_item_ratings=1,
+        statuses=None,
         unrated="drop",
         split=Random(test=0.2, val=0, seed=0),
         cache=str(tmp_path),

@@ -7,6 +7,7 @@ import pytest
 
 from anirec.data.datamodule import RatingData
 from anirec.data.demo import World
+from anirec.data.interactions import Interactions
 from anirec.data.sources.demo_ratings import DemoRatings
 from anirec.data.sources.source import Source
 from anirec.data.splits import TEST, TRAIN, Parts, PerUser, Random, Split, Temporal
@@ -68,16 +69,19 @@ ROWS: list[tuple[int, int, float | None]] = [
 def data(
     cache: Path,
     *,
+    source: Source | None = None,
+    statuses: list[str] | None = None,
     unrated: str = "drop",
     min_ratings: int = 1,
     split: Split | None = None,
     joined: dict[str, Source | None] | None = None,
 ) -> RatingData:
     made = RatingData(
-        source=Listed(ROWS),
+        source=source or Listed(ROWS),
         joined=joined,
         min_user_ratings=min_ratings,
         min_item_ratings=min_ratings,
+        statuses=statuses,
         unrated=unrated,  # type: ignore[arg-type]
         split=split or Random(test=0.2, val=0.2, seed=0),
         cache=str(cache),
@@ -119,15 +123,76 @@ def test_unrated_rows_of_known_users_and_items_are_kept_on_request(cache: Path) 
     assert (np.diff(kept.train_and_unrated.user) >= 0).all()
 
 
-def test_a_run_keeps_its_titles_and_what_everybody_has_seen(cache: Path) -> None:
+def test_a_run_keeps_its_titles_and_no_copy_of_the_dump(cache: Path) -> None:
     loaded = data(cache)
-    items, seen = loaded.tables["items"], loaded.tables["seen"]
+    assert loaded.tables.keys() == {"items"}
+    items = loaded.tables["items"]
     assert items["title"].to_list() == ["Ten", "Twenty", "30", "50"]
     assert items["item_id"].to_list() == loaded.items["item_id"].to_list()
     assert items["n_ratings"].sum() == len(loaded.train)
-    known = {row for row in ROWS if row[0] != 9 and row[1] != 40}
-    assert set(seen.rows()) == known, "whatever part it is in, rated or not"
-    assert seen["user_id"].is_sorted()
+
+
+class Statuses(Source):
+    """Users 1 to 4 with every status of each kind, rated and not; all rate title 10."""
+
+    columns = frozenset({"user_id", "item_id", "rating", "status", "title"})
+    version = 2
+    entries = (("completed", 20), ("dropped", 30), ("on_hold", 40), ("watching", 50), ("plan_to_watch", 60), (None, 70))
+
+    def interactions(self) -> pl.LazyFrame:
+        rows = [(user, 10, 8.0, "completed") for user in (1, 2, 3, 4)]
+        rows += [(1, item, None, status) for status, item in self.entries]
+        rows += [(2, item, 6.0, status) for status, item in self.entries]
+        rows += [(3, item, 7.0, "completed") for _, item in self.entries]
+        schema = {"user_id": pl.Int64, "item_id": pl.Int64, "rating": pl.Float32, "status": pl.String}
+        return pl.LazyFrame(rows, schema=schema, orient="row")
+
+    def items(self) -> pl.LazyFrame:
+        return pl.LazyFrame({"item_id": [10], "title": ["Ten"]})
+
+
+def items_of(loaded: RatingData, user: int, part: Interactions) -> list[int]:
+    """Raw ids of the titles of a user in a part."""
+    index = loaded.users.tolist().index(user)
+    return loaded.items["item_id"].gather(part.item[part.user == index]).to_list()
+
+
+def test_plans_to_watch_train_nothing_and_can_be_recommended(cache: Path) -> None:
+    loaded = data(cache, source=Statuses(), unrated="keep")
+    assert items_of(loaded, 1, loaded.unrated) == [20, 30, 40, 50]
+    assert items_of(loaded, 1, loaded.excluded) == [70], "nobody knows whether it was seen: it is not recommended"
+    assert 60 not in items_of(loaded, 1, loaded.train_and_unrated)
+    rated = [item for part in (loaded.train, loaded.val, loaded.test) for item in items_of(loaded, 2, part)]
+    assert sorted(rated) == [10, 20, 30, 40, 50, 60, 70], "who has rated a title has seen it"
+
+
+def test_statuses_choose_what_counts_and_the_rest_is_still_seen(cache: Path) -> None:
+    loaded = data(cache, source=Statuses(), statuses=["completed", "dropped"], unrated="keep")
+    assert items_of(loaded, 1, loaded.unrated) == [20, 30]
+    assert items_of(loaded, 1, loaded.excluded) == [40, 50, 70]
+    assert items_of(loaded, 2, loaded.excluded) == [40, 50, 60, 70]
+    of_all = data(cache, source=Statuses())
+    assert loaded.provenance()["data"]["fingerprint"] != of_all.provenance()["data"]["fingerprint"]
+
+
+def test_entries_are_counted_by_status(cache: Path) -> None:
+    loaded = data(cache, source=Statuses())
+    counts = loaded.provenance()["data"]["statuses"]
+    assert counts["plan_to_watch"] == counts["unknown"] == counts["dropped"] == {"rows": 2, "rated": 1}
+    assert counts["completed"] == {"rows": 12, "rated": 11}
+    planned, unknown = loaded.findings
+    assert planned.startswith("1 list entries are plans to watch: they train nothing")
+    assert unknown.startswith("1 list entries have neither a rating nor a known status")
+    assert data(cache).provenance()["data"]["statuses"] == {}
+    assert data(cache).findings == []
+
+
+def test_statuses_that_cannot_be_are_refused(cache: Path) -> None:
+    with pytest.raises(UserError, match="does not give the status of its list entries"):
+        data(cache, statuses=["completed"])
+    for wrong in (["plan_to_watch"], []):
+        with pytest.raises(UserError, match="expected null or some of watching, completed, on_hold, dropped"):
+            data(cache, source=Statuses(), statuses=wrong)
 
 
 def test_unrated_rows_that_give_a_test_away_do_not_train_but_count_as_seen(cache: Path) -> None:
@@ -155,6 +220,7 @@ def test_times_reach_the_rows_where_a_dump_has_them(cache: Path) -> None:
         joined=None,
         min_user_ratings=1,
         min_item_ratings=1,
+        statuses=None,
         unrated="keep",
         split=Temporal(test=0.2, val=0),
         cache=str(cache),

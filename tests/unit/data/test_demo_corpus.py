@@ -122,7 +122,14 @@ def test_everything_follows_from_the_seed(world: TitleWorld) -> None:
     assert not other.items().equals(world.items())
 
 
-@pytest.mark.parametrize("wrong", [{"n_titles": 3}, {"noise": -0.1}, dict.fromkeys(SHARES, 0)])
-def test_impossible_worlds(wrong: dict[str, Any]) -> None:
-    with pytest.raises(UserError, match="expected 10 titles or more, and shares of 0 or more"):
-        TitleWorld(**({"n_titles": 50, "seed": 0} | SHARES | wrong))
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"n_titles": 3}, "n_titles=3: expected a number >= 10"),
+        ({"noise": -0.1}, "noise=-0.1: expected a number >= 0"),
+        (dict.fromkeys(SHARES, 0), "expected at least one share > 0"),
+    ],
+)
+def test_impossible_worlds(wrong: dict[str, Any], told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        DemoCorpus(**({"n_titles": 50, "seed": 0} | SHARES | wrong)).items()

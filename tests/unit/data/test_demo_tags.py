@@ -182,7 +182,15 @@ def test_prepared(tmp_path: Path) -> None:
     assert prepared.report["facts"] == source.facts()
 
 
-@pytest.mark.parametrize("wrong", [{"n_posts": 0}, {"n_tags": 300}, {"n_groups": 1}, {"signal": 1.0}])
-def test_impossible_worlds(wrong: dict[str, Any]) -> None:
-    with pytest.raises(UserError, match=r"expected a post, 2 groups, [0-9]+ tags"):
-        TagWorld(**SETTINGS | wrong)
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"n_posts": 0}, "n_posts=0: expected a number >= 1"),
+        ({"n_tags": 300}, "dataset.source.n_tags=300: 40 groups need at least 392 tags"),
+        ({"n_groups": 1}, "n_groups=1: expected a number >= 2"),
+        ({"signal": 1.0}, "signal=1.0: expected a number >= 0 and < 1"),
+    ],
+)
+def test_impossible_worlds(wrong: dict[str, Any], told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        DemoTags(**SETTINGS | wrong).facts()

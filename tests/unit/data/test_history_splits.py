@@ -78,7 +78,7 @@ def test_more_answers_than_ratings_are_refused() -> None:
 
 @pytest.mark.parametrize("share", [-0.1, 1.0])
 def test_a_test_user_must_keep_something_to_test(share: float) -> None:
-    with pytest.raises(UserError, match=r"0 <= given < 1"):
+    with pytest.raises(UserError, match=r"given=.*: expected a number >= 0 and < 1"):
         whole_users(share=share)
 
 

@@ -13,7 +13,7 @@ from anirec.data.sources.mal_2016 import Mal2016
 from anirec.data.sources.mal_2018 import ENTRIES, Mal2018
 from anirec.data.sources.mal_2018 import ITEMS as ITEMS_2018
 from anirec.data.sources.mal_2020 import ITEMS as ITEMS_2020
-from anirec.data.sources.mal_2020 import Mal2020
+from anirec.data.sources.mal_2020 import VOTES, Mal2020
 from anirec.data.sources.mal_2023 import ITEMS as ITEMS_2023
 from anirec.data.sources.mal_2023 import LISTS, Mal2023
 from anirec.data.sources.malsugoi import Malsugoi
@@ -151,11 +151,42 @@ def test_mal_2020(tmp_path: Path, genres: str, synopsis: str) -> None:
     assert (items[1]["genres"], items[1]["rank"], items[1]["scored_by"]) == (["Action", "Space"], 28, 7)
     assert items[1]["synopsis"] == 'In 2071, "they" live.'
     assert (items[5]["title"], items[5]["score"], items[5]["genres"]) == ("Unknown", None, [])
-    assert (items[5]["popularity"], items[5]["synopsis"], items[5]["scored_by"]) == (None, None, 0)
+    assert (items[5]["popularity"], items[5]["synopsis"], items[5]["scored_by"]) == (None, None, None)
     assert prepared.report["rejects"] == {
         "animelist.csv: anime_id is not a whole number": 1,
         "anime_with_synopsis.csv: not 5 fields": 1,
     }
+
+
+@pytest.mark.parametrize(
+    ("votes", "scored_by", "is_noted"),
+    [
+        ({}, None, False),
+        (dict.fromkeys(VOTES, "Unknown"), None, False),
+        ({"score-10": "4.0", "score-9": "Unknown", "score-1": "0"}, 4, False),
+        ({"score-10": "1,204", "score-9": "3"}, 1207, False),
+        ({"score-10": "28,0", "score-9": "3"}, None, True),
+        ({"score-10": "4.0", "score-9": "many"}, None, True),
+    ],
+)
+def test_mal_2020_scored_by_is_the_sum_of_the_votes_or_unknown(
+    tmp_path: Path, votes: dict[str, str], scored_by: int | None, is_noted: bool
+) -> None:
+    folder = write_2020(tmp_path)
+    write(tmp_path, anime=[",".join(ITEMS_2020.header), line(ITEMS_2020.header, **ANIME_2020, **votes)])
+    prepared = prepare(Mal2020(folder=folder, ratings=None), tmp_path)
+    assert pl.read_parquet(prepared.items)["scored_by"].to_list() == [scored_by]
+    assert prepared.report["unreadable_cells"] == ({"anime.csv: scored_by": 1} if is_noted else {})
+
+
+def test_decimal_commas_are_read_where_semicolons_separate(tmp_path: Path) -> None:
+    folder = write_2020(tmp_path)
+    item = {"mal_id": "1", "name": "Nana, 1,2", "score": "8,78", "ranked": "28,0", "members": "1,204", "score-9": "3,0"}
+    row = ";".join(item.get(name, "") for name in ITEMS_2020.header)
+    write(tmp_path, anime=[";".join(ITEMS_2020.header), row])
+    [found] = pl.read_parquet(prepare(Mal2020(folder=folder, ratings=None), tmp_path).items).to_dicts()
+    assert (found["score"], found["rank"], found["scored_by"]) == (pytest.approx(8.78), 28, 3)
+    assert (found["title"], found["members"]) == ("Nana, 1,2", 1204)
 
 
 def test_mal_2020_ratings_can_be_chosen(tmp_path: Path) -> None:
@@ -320,6 +351,7 @@ def test_what_is_unknown_in_the_real_dumps_is_null(cache: Path) -> None:
     assert items["mal-2018"]["score"].null_count() == 354
     assert items["mal-2020"]["score"].null_count() == 5_123
     assert items["mal-2023"]["score"].null_count() == 9_213
+    assert (items["mal-2020"]["scored_by"].null_count(), (items["mal-2020"]["scored_by"] == 0).sum()) == (296, 0)
     has_synopsis = items["mal-2020"]["synopsis"].drop_nulls()
     assert not has_synopsis.str.contains("(?i)^no synopsis").any()
     texts = [table[column] for table in items.values() for column in ("title", "synopsis") if column in table.columns]

@@ -71,6 +71,14 @@ def test_temporal_tests_the_latest() -> None:
     assert time[parts == VAL].max() < time[parts == TEST].min()
 
 
+def test_rows_of_one_time_are_in_one_part_whatever_their_order() -> None:
+    days = [1, 2, 2, 3, 3, 3, 4, 4, 4, 4]
+    for order in (np.arange(10), np.arange(10)[::-1]):
+        rows = pl.DataFrame({"timestamp": np.datetime64("2020-01-01") + np.array(days)[order]})
+        parts = Temporal(test=0.2, val=0.3).assign(rows)
+        assert parts[np.argsort(order)].tolist() == [TRAIN] * 3 + [VAL] * 3 + [TEST] * 4
+
+
 def test_whole_titles_are_held_out_in_exact_shares() -> None:
     rows = table([0] * 50)
     parts = WholeItems(test=0.3, val=0.2, seed=3).assign(rows)
@@ -112,10 +120,20 @@ def test_another_seed_is_another_split() -> None:
     assert (Random(test=0.2, val=0, seed=1).assign(rows) != Random(test=0.2, val=0, seed=2).assign(rows)).any()
 
 
-@pytest.mark.parametrize(("test", "val"), [(0, 0.1), (1.0, 0), (0.6, 0.4), (0.2, -0.1)])
-def test_impossible_shares(test: float, val: float) -> None:
-    with pytest.raises(UserError, match="expected shares"):
-        Random(test=test, val=val, seed=0)
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"test": 0}, "test=0: expected a number > 0 and < 1"),
+        ({"test": 1.0}, "test=1.0: expected a number > 0 and < 1"),
+        ({"test": 0.6, "val": 0.4}, r"split.test=0.6, split.val=0.4: expected shares with test \+ val < 1"),
+        ({"val": -0.1}, "val=-0.1: expected a number >= 0 and < 1"),
+        ({"seed": -1}, "seed=-1: expected a number >= 0"),
+        ({"seed": 2**32}, "seed=4294967296: expected a number >= 0 and <= 4294967295"),
+    ],
+)
+def test_impossible_settings(wrong: dict[str, float], told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        Random(**{"test": 0.2, "val": 0.1, "seed": 0, **wrong})
 
 
 def test_impossible_fold() -> None:

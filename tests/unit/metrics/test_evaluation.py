@@ -58,7 +58,7 @@ class Data(LightningDataModule):
         part[0, 50] = 3  # but user 0 did in the test set
         part[39][part[39] > 1] = 0  # user 39 holds nothing out
         self.train, self.val, self.test, self.unrated = (Interactions(part == i, self.truth) for i in (1, 2, 3, 4))
-        self.given = None
+        self.given = self.excluded = None
         self.part = part
         self.users = np.array([f"user{index}" for index in range(N_USERS)])
         genres = [[["Drama"], ["Drama", "Sports"], ["Horror"], None][index % 4] for index in range(N_ITEMS)]
@@ -191,6 +191,30 @@ def test_cold_candidates_are_all_that_is_ranked_and_found() -> None:
     assert cold == 500  # item 50, which nobody has rated in training
     assert recommendations["n_relevant"].unique().to_list() == [1]
     assert callback.metrics["test/hit_rate@5"] == 1
+
+
+def test_list_metrics_of_cold_candidates_agree_with_their_definitions_over_these_alone() -> None:
+    data = Data()
+    data.part[:, 40:56] = np.where(data.part[:, 40:56] == 1, 0, data.part[:, 40:56])  # nobody rated them in training
+    data.train = Interactions(data.part == 1, data.truth)
+    model = Oracle(data.truth)
+    metrics = evaluated(data, model, candidates="cold", names=["coverage@2", "gini@2", "novelty@2", "ndcg@2"]).metrics
+    times, gains = dict.fromkeys(range(40, 56), 0), []
+    for user in range(N_USERS):
+        relevant = {item for item in times if data.part[user, item] == 3}
+        if not relevant:
+            continue
+        unseen = [item for item in times if data.part[user, item] not in (1, 2, 4)]
+        best = sorted(unseen, key=lambda item: -model.scores[user, item])[:2]
+        gain = sum((item in relevant) / np.log2(2 + rank) for rank, item in enumerate(best))
+        gains.append(gain / sum(1 / np.log2(2 + rank) for rank in range(min(2, len(relevant)))))
+        for item in best:
+            times[item] += 1
+    pairs = sum(abs(one - other) for one in times.values() for other in times.values())
+    assert metrics["test/coverage@2"] == sum(n > 0 for n in times.values()) / 16
+    assert metrics["test/gini@2"] == pytest.approx(pairs / (2 * 16 * sum(times.values())))
+    assert metrics["test/novelty@2"] == pytest.approx(np.log2(len(np.unique(data.train.user))))
+    assert metrics["test/ndcg@2"] == pytest.approx(np.mean(gains))
 
 
 def test_tables_have_raw_ids_and_suffice_for_every_ranking_metric() -> None:

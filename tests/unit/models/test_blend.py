@@ -8,7 +8,6 @@ from anirec.models.bias import Bias
 from anirec.models.blend import Blend
 from anirec.models.item_knn import ItemKNN
 from anirec.models.popularity import Popularity
-from anirec.models.transitions import Transitions
 
 from .test_item_knn import SETTINGS
 
@@ -29,7 +28,6 @@ def test_each_part_is_what_it_is_alone(planted, fit) -> None:
     [
         ({"a": Popularity(damping=1.0)}, {"a": 0.5}, "their sum is 1"),
         ({"a": Popularity(damping=1.0)}, {"b": 1.0}, "expected one for each of a"),
-        ({"a": Transitions.__new__(Transitions)}, {"a": 1.0}, "rows of its own"),
     ],
 )
 def test_what_cannot_be_blended_is_refused(models: dict, weights: dict, words: str) -> None:

@@ -387,16 +387,18 @@ def test_resuming_gives_the_uninterrupted_result(
 @pytest.mark.parametrize(
     ("name", "wrong", "told"),
     [
-        ("ncf", "objective=warp", "objective=warp: expected one of"),
-        ("ncf", "reg=-1", "reg=-1"),
-        ("hybrid", "id_dropout=1.0", "0 <= id_dropout < 1"),
-        ("profile_mlp", "hidden=[]", "at least one layer"),
-        ("profile_mlp", "pooling=max", "pooling=max, model.weight=left: expected"),
+        ("ncf", "objective=warp", "objective='warp': expected one of mse, mae, bpr, softmax"),
+        ("ncf", "reg=-1", "reg=-1: expected a number >= 0"),
+        ("ncf", "objective=bpr negatives=0", "negatives=0: objective=bpr"),
+        ("hybrid", "dropout=0.5", r"dropout=0.5: hidden=\[\]"),
+        ("hybrid", "id_dropout=1.0", "id_dropout=1.0: expected a number >= 0 and < 1"),
+        ("profile_mlp", "hidden=[]", r"hidden=\[\]: expected a list of length >= 1"),
+        ("profile_mlp", "pooling=max", "pooling='max': expected one of sum, mean, root"),
     ],
 )
 def test_settings_without_a_meaning_are_refused(name: str, wrong: str, told: str) -> None:
     with pytest.raises(Exception, match=told) as raised:
-        made(name, wrong)
+        made(name, *wrong.split())
     assert isinstance(raised.value.__cause__, UserError)
 
 

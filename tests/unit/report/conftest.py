@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 import yaml
 
+from anirec.composing.identity import identify
 from anirec.metrics.rank_correlation import kendall, spearman
 from anirec.metrics.ranking import ndcg
 from anirec.metrics.rating import mae, pearson, r2, rmse, unit_mse
@@ -118,19 +119,17 @@ def write_run(tmp_path: Path) -> WriteRun:
             section, _, leaf = key.partition(".")
             resolved[section][leaf] = value  # type: ignore[index]
         (folder / "config.yaml").write_text(yaml.safe_dump(resolved))
+        found = identify(resolved, {}, ["seed", "split.seed", "split.fold", "model.random_state"])
+        provenance = {"identity": found.record(), "dataset": dataset, "model": model, "seed": seed, "sweep": None}
+        (folder / "provenance.json").write_text(json.dumps(provenance))
         if state != "finished":
             return folder
-        provenance = {
-            "dataset": dataset,
-            "model": model,
-            "seed": seed,
-            "sweep": None,
+        provenance |= {
             "data": {"fingerprint": "d00d"},
             "split": {
                 "name": split,
                 "fingerprint": "feed",
                 "family": family,
-                "fold": fold,
                 "n_test": N_USERS * PER_USER,
             },
             "wall_seconds": seconds + seed,

@@ -1,3 +1,4 @@
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -83,3 +84,22 @@ def test_groups_that_differ_in_what_is_cut_off_are_numbered_by_age(write_run: Wr
         found = {group.members[0].folder.name: group.label for group in family.groups}
         assert found[older.name].endswith("#1")
         assert found[newer.name].endswith("#2")
+
+
+def joined(folder: Path, source: str) -> None:
+    """Make the run one that has read that source, too, as provenance says it."""
+    path = folder / "provenance.json"
+    content = json.loads(path.read_text())
+    content["identity"] |= {"experiment": source}
+    content["identity"]["settings"]["dataset.joined.metadata"] = source
+    path.write_text(json.dumps(content))
+
+
+def test_what_is_joined_makes_rows_of_its_own(write_run: WriteRun, tmp_path: Path) -> None:
+    write_run("hybrid")
+    joined(write_run("hybrid"), "mal_2018-0f3a9c1d2e4b5a68")
+    joined(write_run("hybrid", seed=2), "mal_2018-0f3a9c1d2e4b5a68")
+    joined(write_run("hybrid"), "mal_2020-1f3a9c1d2e4b5a68")
+    assert labels(tmp_path) == {
+        "mal_2016, random split": ["hybrid", "hybrid joined=mal_2018", "hybrid joined=mal_2020"]
+    }

@@ -91,7 +91,8 @@ def test_only_splits_that_both_have_are_compared_whatever_the_seeds(write_run: W
         write_run("bias", quality=0.7, seed=42, fold=fold)
     runs = read_runs([tmp_path])
     in_fold = {
-        model: [run for run in runs if run.model == model and run.split["fold"] == 1] for model in ("svd", "bias")
+        model: [run for run in runs if run.model == model and dict(run.replicate)["split.fold"] == 1]
+        for model in ("svd", "bias")
     }
     svd, bias = (np.mean([run.metrics["test/rmse"] for run in in_fold[model]]) for model in ("svd", "bias"))
     (pair,) = pairs_of(tmp_path, "test/rmse")

@@ -18,11 +18,16 @@ ITEMS = pl.DataFrame(
         "n_ratings": [1200, 20],
     }
 )
-TABLE = recommendations(ITEMS, pl.Series([0.41234, 0.3]), [[("Cowboy Bebop", 9.0), ("Mushishi", nan)], []])
+TABLE = recommendations(
+    ITEMS, pl.Series([0.41234, 0.3]), [[("Cowboy Bebop", 9.0), ("Mushishi", nan)], []], [False, True]
+)
 
 
 def test_a_list_says_why() -> None:
-    assert TABLE["because"].to_list() == ["you rated Cowboy Bebop 9 and Mushishi", "for anybody; rated by 20"]
+    assert TABLE["because"].to_list() == [
+        "you rated Cowboy Bebop 9 and Mushishi",
+        "on your list; for anybody; rated by 20",
+    ]
     assert TABLE["score"].to_list() == [0.41234, 0.3], "the model's, not the site's"
 
 

@@ -37,7 +37,11 @@ def test_says_what_is_wrong_with_unfinished_and_damaged_runs(write_run: WriteRun
         ("unreadable", "metrics.json is damaged"),
         ("unreadable", "config.yaml is damaged"),
         ("unreadable", "metrics.json is missing"),
-        ("unreadable", "provenance.json lacks dataset, seed, split.family"),
+        (
+            "unreadable",
+            "provenance.json lacks dataset, seed, identity.experiment, identity.settings, identity.replicate, "
+            "split.family",
+        ),
     }
 
 
@@ -92,8 +96,8 @@ def test_a_damaged_file_is_named_and_expands_to_nothing(
         ({"wall_seconds": "x"}, "wall_seconds: expected a finite number"),
         ({"versions": ["x"]}, "versions: expected names and values"),
         ({"versions": {"torch": [2]}}, "versions.torch: expected text"),
-        ({"split": {"family": "a", "fold": {}, "n_train": "many"}}, "split.n_train: expected a finite number"),
-        ({"split": {"family": "a", "fold": {}, "n_train": "many"}}, "split.fold: expected text"),
+        ({"split": {"family": "a", "name": {}, "n_train": "many"}}, "split.n_train: expected a finite number"),
+        ({"split": {"family": "a", "name": {}, "n_train": "many"}}, "split.name: expected text"),
     ],
 )
 def test_provenance_of_another_shape_is_damaged(write_run: WriteRun, values: dict[str, Any], words: str) -> None:

@@ -1,9 +1,10 @@
 from pathlib import Path
 
+import pytest
 import torch
-from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning import Callback, LightningModule, Trainer
 
-from anirec.tracking.callbacks import LastAndBest
+from anirec.tracking.callbacks import LastAndBest, Stopwatch
 
 
 class Scripted(LightningModule):
@@ -25,17 +26,23 @@ class Scripted(LightningModule):
         return torch.optim.SGD(self.parameters(), lr=1.0)
 
 
-def epochs_saved(folder: Path, scores: list[float], objective: str | None) -> dict[str, int]:
+def fit(scores: list[float], *callbacks: Callback, resumed: Path | None = None) -> None:
     trainer = Trainer(
         accelerator="cpu",
         max_epochs=len(scores),
         logger=False,
-        callbacks=[LastAndBest(folder=str(folder), objective=objective)],
+        callbacks=list(callbacks),
         num_sanity_val_steps=0,
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    trainer.fit(Scripted(scores), [torch.zeros(1)], [torch.zeros(1)])
+    trainer.fit(Scripted(scores), [torch.zeros(1)], [torch.zeros(1)], ckpt_path=resumed, weights_only=True)
+
+
+def epochs_saved(
+    folder: Path, scores: list[float], objective: str | None, resumed: Path | None = None
+) -> dict[str, int]:
+    fit(scores, LastAndBest(folder=str(folder), objective=objective), resumed=resumed)
     return {path.stem: torch.load(path, weights_only=True)["epoch"] for path in folder.glob("*.ckpt")}
 
 
@@ -51,3 +58,33 @@ def test_without_an_objective_there_is_no_best(tmp_path: Path) -> None:
 
 def test_a_score_that_is_no_number_is_not_the_best(tmp_path: Path) -> None:
     assert epochs_saved(tmp_path, [float("nan"), 2.0, float("nan")], "val/rmse") == {"last": 2, "best": 1}
+
+
+class Killed(BaseException):
+    """Stands for a kill: nothing catches it."""
+
+
+def test_a_kill_between_the_two_renames_loses_no_best(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scores, keep = [2.0, 1.0, 1.5, 1.4], LastAndBest.keep_as_best
+
+    def dies_at_the_second(self: LastAndBest, last: Path) -> None:
+        if self.best["epoch"] == 1:
+            raise Killed
+        keep(self, last)
+
+    monkeypatch.setattr(LastAndBest, "keep_as_best", dies_at_the_second)
+    with pytest.raises(Killed):
+        epochs_saved(tmp_path, scores, "val/rmse")
+    monkeypatch.undo()
+    assert epochs_saved(tmp_path, scores, "val/rmse", resumed=tmp_path / "last.ckpt") == {"last": 3, "best": 1}
+
+
+def test_the_stopwatch_counts_the_training_that_a_checkpoint_holds(tmp_path: Path) -> None:
+    checkpoints = LastAndBest(folder=str(tmp_path), objective=None)
+    fit([1.0], Stopwatch(), checkpoints)
+    content = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    content["callbacks"]["Stopwatch"]["seconds"] = 100.0
+    torch.save(content, tmp_path / "last.ckpt")
+    resumed = Stopwatch()
+    fit([1.0, 1.0], resumed, checkpoints, resumed=tmp_path / "last.ckpt")
+    assert 100.0 < resumed.seconds < 200.0

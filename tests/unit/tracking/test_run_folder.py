@@ -1,16 +1,20 @@
 import json
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from anirec.errors import UserError
+from anirec.tracking import status
 from anirec.tracking.folders import new_folder, unfinished
 from anirec.tracking.run_folder import RunFolder
+from anirec.tracking.status import LEASE, status_of, write_status
 
 
 def folder(path: Path) -> RunFolder:
-    return RunFolder(path, config="seed: 1\n", identity={"model": "bias"})
+    return RunFolder(path, config="seed: 1\n", about={"model": "bias"})
 
 
 def state(path: Path) -> dict[str, object]:
@@ -48,20 +52,72 @@ def test_an_interrupted_run_says_so(tmp_path: Path) -> None:
     assert state(tmp_path)["state"] == "interrupted"
 
 
-def test_only_an_unfinished_run_with_a_checkpoint_is_gone_on_with(tmp_path: Path) -> None:
+def resumable(parent: Path, **status: object) -> Path:
+    """A folder with a checkpoint, whose status is that of a process at work unless `status` says otherwise."""
+    path = new_folder(parent, "abc")
+    (path / "checkpoints").mkdir()
+    (path / "checkpoints" / "last.ckpt").touch()
+    write_status(path, "running", seconds=12.5)
+    (path / "status.json").write_text(json.dumps({**state(path), **status}))
+    return path
+
+
+def test_only_an_unfinished_run_with_a_checkpoint_is_resumed(tmp_path: Path) -> None:
     assert unfinished(tmp_path, "abc") is None
-    killed, finished = new_folder(tmp_path, "abc"), new_folder(tmp_path, "abc")
-    with folder(finished):
-        (finished / "checkpoints").mkdir()
-        (finished / "checkpoints" / "last.ckpt").touch()
-    folder(killed).status("running")
-    (killed / "checkpoints").mkdir()
-    (killed / "checkpoints" / "last.ckpt").touch()
-    assert unfinished(tmp_path, "abc") is None  # it is this very process's
-    status = json.loads((killed / "status.json").read_text())
-    process = subprocess.Popen(["true"])
-    process.wait()
-    (killed / "status.json").write_text(json.dumps({**status, "pid": process.pid}))
+    with folder(new_folder(tmp_path, "abc")) as done:
+        done.last.parent.mkdir()
+        done.last.touch()
+    assert unfinished(tmp_path, "abc") is None
+    killed = resumable(tmp_path)
     assert unfinished(tmp_path, "other") is None
     assert unfinished(tmp_path, "abc") == killed
-    assert unfinished(tmp_path, "abc") is None  # taken: another sweep that asks now must not train in it, too
+    assert unfinished(tmp_path, "abc") is None  # this process has it now: nobody else may train in it, too
+
+
+def test_the_lock_tells_whether_a_process_of_this_machine_lives(tmp_path: Path) -> None:
+    path = resumable(tmp_path)
+    script = f"""
+import sys; from pathlib import Path; from anirec.tracking.status import hold
+assert hold(Path({str(path)!r})); print("held", flush=True); sys.stdin.read()
+"""
+    process = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    assert (status_of(path)["state"], unfinished(tmp_path, "abc")) == ("running", None)
+    process.kill()
+    process.wait()
+    assert status_of(path)["state"] == "killed"
+    assert unfinished(tmp_path, "abc") == path
+
+
+@pytest.mark.parametrize(("age", "expected"), [(1.0, "running"), (LEASE + 1.0, "killed")])
+def test_the_heartbeat_tells_whether_a_process_of_another_machine_lives(
+    tmp_path: Path, age: float, expected: str
+) -> None:
+    path = resumable(tmp_path, host="elsewhere", machine="another", heartbeat=time.time() - age)
+    assert status_of(path)["state"] == expected
+    assert unfinished(tmp_path, "abc") == (path if expected == "killed" else None)
+
+
+def test_a_run_at_work_renews_its_heartbeat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(status, "BEAT", 0.01)
+    with folder(tmp_path):
+        first = state(tmp_path)["heartbeat"]
+        deadline = time.monotonic() + 10
+        while state(tmp_path)["heartbeat"] == first:
+            assert time.monotonic() < deadline
+    assert state(tmp_path)["state"] == "finished"
+
+
+def test_a_resumed_run_counts_the_seconds_of_all_its_work(tmp_path: Path) -> None:
+    path = resumable(tmp_path)
+    with folder(path):
+        pass
+    assert json.loads((path / "provenance.json").read_text())["wall_seconds"] >= 12.5
+
+
+def test_a_damaged_status_says_as_much_as_none(tmp_path: Path) -> None:
+    path = resumable(tmp_path)
+    (path / "status.json").write_text("")
+    assert status_of(path)["state"] == "killed"
+    assert unfinished(tmp_path, "abc") == path

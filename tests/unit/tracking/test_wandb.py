@@ -24,7 +24,11 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "metrics.json").write_text(
         json.dumps({"val/rmse": 1.25, "val/ndcg@10": 0.2, "test/rmse": 1.5, "test/rmse/cold_users": 2.0})
     )
-    provenance = {"config_hash": "8f14eb76", "wall_seconds": 3.5, "split": {"fingerprint": "abc"}}
+    provenance = {
+        "identity": {"run": "8f14eb76", "experiment": "c0ffee", "settings": {}},
+        "wall_seconds": 3.5,
+        "split": {"fingerprint": "abc"},
+    }
     (tmp_path / "provenance.json").write_text(json.dumps(provenance))
     pl.DataFrame({"item_id": range(500), "prediction": 7.0}).write_parquet(tmp_path / "predictions.parquet")
     (tmp_path / "checkpoints").mkdir()
@@ -55,7 +59,7 @@ def test_a_table_of_many_predictions_is_a_sample_that_says_so(folder: Path) -> N
 
 def test_the_model_is_kept_with_what_it_is_and_how_good(folder: Path) -> None:
     artifact = results.model(folder, "best", name="model-1")
-    assert artifact.metadata["config_hash"] == "8f14eb76"
+    assert artifact.metadata["identity"] == {"run": "8f14eb76", "experiment": "c0ffee"}
     assert artifact.metadata["fingerprints"] == {"data": None, "split": "abc"}
     assert artifact.metadata["metrics"] == {"val/rmse": 1.25, "val/ndcg@10": 0.2, "test/rmse": 1.5}
     assert results.aliases(folder, "best") == ["best"]

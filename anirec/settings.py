@@ -1,0 +1,170 @@
+"""Settings: what a constructor takes, declared in its annotations and checked where it is called.
+
+    class Ridge(Configurable):
+        def __init__(self, *, alpha: Positive) -> None: ...
+
+    Ridge(alpha=0)    # SettingsError: alpha=0: expected a number > 0
+
+`anirec validate` reads the same annotations from the source and applies the same `problems`.
+"""
+
+import functools
+import inspect
+import operator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import fields
+from math import isfinite
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from annotated_types import Ge, GroupedMetadata, Gt, Interval, Le, Lt, MaxLen, MinLen, MultipleOf
+
+from anirec.errors import UserError
+
+Positive = Annotated[float, Gt(0)]
+NonNegative = Annotated[float, Ge(0)]
+Share = Annotated[float, Interval(ge=0, lt=1)]
+PositiveShare = Annotated[float, Interval(gt=0, lt=1)]
+PositiveInt = Annotated[int, Ge(1)]
+Count = Annotated[int, Ge(0)]
+Seed = Annotated[int, Interval(ge=0, le=4294967295)]  # NumPy's, PyTorch's and Lightning's
+
+PLAIN: dict[Any, tuple[type, ...]] = {
+    int: (int,),
+    float: (int, float),
+    bool: (bool,),
+    str: (str,),
+    NoneType: (NoneType,),
+}
+RANGES: dict[type, tuple[Callable[[Any, Any], bool], str]] = {
+    Gt: (operator.gt, ">"),
+    Ge: (operator.ge, ">="),
+    Lt: (operator.lt, "<"),
+    Le: (operator.le, "<="),
+    MinLen: (operator.ge, ">="),
+    MaxLen: (operator.le, "<="),
+    MultipleOf: (lambda value, unit: value % unit == 0, "divisible by"),
+}
+
+
+class SettingsError(UserError):
+    """Values that a constructor does not take; `problems` has a line for each."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = list(problems)
+
+
+class Configurable:
+    """Base of the classes that a config makes: keyword arguments of the constructor are checked by its annotations.
+
+    Values that are not plain, such as a branch or a tensor, are not judged, nor are annotations of other classes.
+    """
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "__init__" in vars(cls):
+            cls.__init__ = checking(cls.__init__)  # type: ignore[method-assign]
+
+
+def checking(init: Callable[..., None]) -> Callable[..., None]:
+    """Return the constructor with a check of its keyword arguments before it."""
+    hints: dict[str, Any] = {}
+
+    @functools.wraps(init)
+    def checked(self: Any, *arguments: Any, **settings: Any) -> None:
+        if not hints:
+            with suppress(NameError):  # imported for type checkers only
+                hints.update(inspect.get_annotations(init, eval_str=True))
+        found = [p for name, value in settings.items() for p in problems(name, value, hints.get(name, Any))]
+        if found:
+            raise SettingsError(found)
+        init(self, *arguments, **settings)
+
+    return checked
+
+
+def problems(name: str, value: Any, hint: Any) -> Iterator[str]:
+    """Yield what is wrong with a plain value, by its annotation; nothing where it fits or cannot be judged.
+
+    >>> list(problems("reg", 0, Positive)), list(problems("reg", "a", Positive)), list(problems("reg", 1, Positive))
+    (['reg=0: expected a number > 0'], ["reg='a': expected float, not str"], [])
+    >>> list(problems("hidden", [8, 0], list[PositiveInt] | None))
+    ['hidden[1]=0: expected a number >= 1']
+    """
+    kind, arguments = get_origin(hint) or hint, get_args(hint)
+    if isinstance(value, float) and not isfinite(value):
+        yield f"{name}={value}: expected a finite number"
+    elif not isinstance(value, bool | int | float | str | NoneType | list | tuple | dict) or kind is Any:
+        return
+    elif kind is Annotated:
+        found = list(problems(name, value, arguments[0]))
+        if not found and (wanted := expected(value, arguments[1:])):
+            found = [f"{name}={value!r}: expected {wanted}"]
+        yield from found
+    elif kind in (Union, UnionType):
+        tries = [(list(problems(name, value, member)), member) for member in arguments]
+        if all(found for found, _ in tries):
+            wrong = [f"{name}={value!r}: expected {text(hint)}, not {type(value).__name__}"]
+            yield from next((found for found, member in tries if is_kind(value, member)), wrong)
+    elif kind is Literal:
+        if (type(value), value) not in [(type(choice), choice) for choice in arguments]:
+            yield f"{name}={value!r}: expected {text(hint)}"
+    elif not is_kind(value, kind):
+        yield f"{name}={value!r}: expected {text(hint)}, not {type(value).__name__}"
+    elif isinstance(value, dict) and arguments and "_target_" not in value:
+        for key, item in value.items():
+            yield from (f"{name}.{key}: {p.partition(': ')[2]}" for p in problems("", key, arguments[0]))
+            yield from problems(f"{name}.{key}", item, arguments[1])
+    elif isinstance(value, list | tuple) and arguments and kind is not tuple:
+        yield from (p for place, item in enumerate(value) for p in problems(f"{name}[{place}]", item, arguments[0]))
+
+
+def is_kind(value: Any, hint: Any) -> bool:
+    """Whether a plain value is of the type that an annotation names, whatever its range.
+
+    >>> is_kind(3, float), is_kind(True, int), is_kind([], Sequence[str]), is_kind("a", list[str])
+    (True, False, True, False)
+    """
+    kind = get_origin(hint) or hint
+    if kind is Annotated:
+        return is_kind(value, get_args(hint)[0])
+    if kind in PLAIN:
+        return isinstance(value, PLAIN[kind]) and (not isinstance(value, bool) or kind is bool)
+    if not isinstance(kind, type) or (isinstance(value, dict) and "_target_" in value):
+        return True
+    if issubclass(kind, Mapping):
+        return isinstance(value, dict)
+    return isinstance(value, list | tuple) or not issubclass(kind, Collection)
+
+
+def expected(value: Any, marks: Sequence[Any]) -> str:
+    """What the ranges of an annotation ask for, in words; empty if the value is inside all of them.
+
+    >>> expected(1, [Interval(ge=0, lt=1)]), expected([], [Len(1)]), expected(1, [Gt(0)])
+    ('a number >= 0 and < 1', 'a list of length >= 1', '')
+    """
+    single: list[Any] = [m for mark in marks for m in (mark if isinstance(mark, GroupedMetadata) else [mark])]
+    ranges = [(*RANGES[type(m)], getattr(m, fields(m)[0].name)) for m in single if type(m) in RANGES]
+    size = len(value) if isinstance(value, list | tuple | dict) else value
+    if all(holds(size, limit) for holds, _, limit in ranges):
+        return ""
+    what = "a number" if size is value else "a list of length"
+    return f"{what} {' and '.join(f'{sign} {limit}' for _, sign, limit in ranges)}"
+
+
+def text(hint: Any) -> str:
+    """An annotation without its ranges, as a config's author would write it.
+
+    >>> text(PositiveInt | None), text(Literal["a", False]), text(Mapping[str, list[int]])
+    ('int | None', 'one of a, False', 'Mapping')
+    """
+    kind, arguments = get_origin(hint) or hint, get_args(hint)
+    if kind is Annotated:
+        return text(arguments[0])
+    if kind in (Union, UnionType):
+        return " | ".join(map(text, arguments))
+    if kind is Literal:
+        return f"one of {', '.join(map(str, arguments))}"
+    return "None" if kind is NoneType else getattr(kind, "__name__", str(kind))
