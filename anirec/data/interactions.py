@@ -3,7 +3,7 @@
 One record: user 17 gave item 4021 a rating of 8.0. Users and items are indices into the dataset's vocabularies.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -117,18 +117,36 @@ class UserBlocks:
 
     Each of `world_size` processes gets its share, without repeats, in equally many batches: processes wait for each
     other at every batch. So a batch can be empty.
+
+    Args:
+        interactions: Sorted by user.
+        rows: Interactions a batch, about.
+        seed: Gives the seed of a pass when it begins, the same in every process: the blocks come in a random order.
+            None: in the order of the users.
     """
 
-    def __init__(self, interactions: Interactions, *, rows: int, rank: int = 0, world_size: int = 1) -> None:
-        self.interactions = interactions
+    def __init__(
+        self,
+        interactions: Interactions,
+        *,
+        rows: int,
+        seed: Callable[[], tuple[int, ...]] | None = None,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        self.interactions, self.seed, self.rank, self.world_size = interactions, seed, rank, world_size
         n_blocks = -(-len(interactions) // (rows * world_size)) * world_size
         # The users at whose first rows the blocks begin, as equal in rows as whole users allow.
         places = np.arange(n_blocks + 1) * len(interactions) // max(n_blocks, 1)
         bounds = interactions.indptr[np.searchsorted(interactions.indptr, places)].tolist()
-        self.blocks = list(pairwise(bounds))[rank::world_size]
+        self.blocks = list(pairwise(bounds))
 
     def __len__(self) -> int:
-        return len(self.blocks)
+        return len(self.blocks) // self.world_size
 
     def __iter__(self) -> Iterator[RatingBatch]:
-        return (self.interactions.rows(start, stop) for start, stop in self.blocks)
+        order = np.arange(len(self.blocks))
+        if self.seed is not None:
+            order = np.random.default_rng(self.seed()).permutation(order)
+        for number in order[self.rank :: self.world_size]:
+            yield self.interactions.rows(*self.blocks[number])

@@ -6,6 +6,7 @@ One post: 1girl, solo, kantai_collection, ... (23 tags of the chosen thousand); 
 import hashlib
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from anirec.atomic import replacing
 from anirec.data.base import Data
 from anirec.data.cells import decoded
 from anirec.data.fingerprint import digest
@@ -164,15 +166,27 @@ class Posts(Data):
         """
         tags = self.tags["tag"].head(PAIRED).to_list()
         columns = np.where(self.columns < PAIRED, self.columns, ABSENT).astype(np.int32)
-        pairs = torch.zeros(len(tags), len(tags), dtype=torch.float64)
-        for index in np.array_split(np.arange(len(self.posts)), max(1, len(self.posts) // EVALUATION_ROWS)):
-            rows = self.rows.of(index, columns)
-            add_pairs(pairs, torch.from_numpy(rows.start), torch.from_numpy(rows.tag))
-        both = whole(pairs).numpy()
+        both = self.pairs(tags, columns).astype(np.float64)
         phi = correlations(both, len(self.posts))
         found = {"scores": self.scores, "tag_pairs": strongest_pairs(tags, phi, both, KEPT_PAIRS)}
         some = [tag for tag in self.ties if tag in tags]
         return found | ({"tag_ties": ties_to(some, tags, phi)} if some else {})
+
+    def pairs(self, tags: Sequence[str], columns: NDArray[np.int32]) -> NDArray[np.int32]:
+        """(n_tags, n_tags): how many of all posts have both tags; counted once and kept with the prepared tables."""
+        path = self.prepared.folder / f"tag_pairs-{digest(tags)}.npy"
+        with suppress(OSError, ValueError, EOFError):  # there is none yet, or it is damaged
+            kept: NDArray[np.int32] = np.load(path, allow_pickle=False)
+            if kept.dtype == np.int32 and kept.shape == (len(tags), len(tags)):
+                return kept
+        pairs = torch.zeros(len(tags), len(tags), dtype=torch.float64)
+        for index in np.array_split(np.arange(len(self.posts)), max(1, len(self.posts) // EVALUATION_ROWS)):
+            rows = self.rows.of(index, columns)
+            add_pairs(pairs, torch.from_numpy(rows.start), torch.from_numpy(rows.tag))
+        counted = whole(pairs).numpy().astype(np.int32)
+        with replacing(path) as beside, beside.open("wb") as file:
+            np.save(file, counted, allow_pickle=False)
+        return counted
 
     @property
     def figures(self) -> dict[str, "Figure"]:

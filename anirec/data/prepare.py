@@ -6,6 +6,7 @@
     characters.parquet     columns of `tables.CHARACTERS`; each once
     appearances.parquet    columns of `tables.APPEARANCES`; each (item_id, character_id) once
     posts.parquet, tags.parquet, tag_start.npy, tag_number.i4      see `anirec.data.posts_table`
+    tag_pairs-<tags>.npy   how many posts have both of two tags, added when first needed; see `anirec.data.posts`
     pictures/              what a generated dataset draws
     rejects.parquet        file, line, reason, text of every row that could not be read
     report.json            what was read, kept, removed, and why

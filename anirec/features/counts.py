@@ -13,6 +13,7 @@ from torch import Tensor
 
 from anirec.features.branch import Branch, Members
 from anirec.features.texts import texts_of
+from anirec.metrics.variation import standard_deviation
 
 Countable = Literal["synopsis_words", "descriptions_words", "n_main_characters"]
 # What can be counted, and the column of the dataset that it is counted in.
@@ -38,8 +39,7 @@ class Counts(Branch):
 
     def fit(self, titles: pl.DataFrame) -> None:
         counts = self.counted(titles)
-        self.mean, deviation = np.nanmean(counts, axis=0), np.nanstd(counts, axis=0)
-        self.std = np.where(deviation > 0, deviation, 1)
+        self.mean, self.std = np.nanmean(counts, axis=0), standard_deviation(counts)
 
     def look(self, titles: pl.DataFrame, *, cache: Path, device: torch.device) -> None:
         # What is not known counts as the mean of the training titles.

@@ -23,12 +23,13 @@ class Gallery:
     Args:
         inputs: Paths of each.
         preprocessing: The encoder's own.
+        cache: Folder that remembers the contents of files.
 
     `absent`, after `problems`: (n,) bool, inputs of which no picture can be read.
     """
 
-    def __init__(self, inputs: Sequence[tuple[str, ...]], preprocessing: Preprocessing) -> None:
-        self.inputs, self.preprocessing = inputs, preprocessing
+    def __init__(self, inputs: Sequence[tuple[str, ...]], preprocessing: Preprocessing, cache: Path) -> None:
+        self.inputs, self.preprocessing, self.cache = inputs, preprocessing, cache
         self.paths = sorted({path for paths in inputs for path in paths})
         self.keys, self.missing = {}, {}
         for path, key in zip(self.paths, in_threads(self.look_at, self.paths), strict=True):
@@ -37,10 +38,9 @@ class Gallery:
             else:
                 self.missing[path] = str(key)
 
-    @staticmethod
-    def look_at(path: str) -> bytes | UnreadableError:
+    def look_at(self, path: str) -> bytes | UnreadableError:
         try:
-            return content_key(Path(path))
+            return content_key(Path(path), self.cache)
         except UnreadableError as error:
             return error
 

@@ -1,11 +1,12 @@
 """Reading pictures that nobody vouches for: few formats, bounded sizes, and a reason for each that is refused."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from anirec.features.frozen import key_of
+from anirec.data.fingerprint import content_hash
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -21,25 +22,31 @@ class UnreadableError(Exception):
     """Why a picture is refused, in a few words."""
 
 
-def content(path: Path) -> bytes:
-    """A file's bytes.
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Let the block read a file.
 
     Raises:
-        UnreadableError: There is no such file, or it is too large.
+        UnreadableError: There is no such file, it is too large, or the system refuses it.
     """
     try:
         if not path.is_file():
             raise UnreadableError("no such file")
         if path.stat().st_size > MOST_BYTES:
             raise UnreadableError(f"{path.stat().st_size >> 20} MB, more than {MOST_BYTES >> 20}")
-        return path.read_bytes()
+        yield
     except OSError as error:
         raise UnreadableError(error.strerror or str(error)) from None
 
 
-def content_key(path: Path) -> bytes:
-    """16 bytes that stand for a file's content."""
-    return key_of(content(path))
+def content_key(path: Path, cache: Path) -> bytes:
+    """16 bytes that stand for a file's content, which is read only if the file is new or has changed since.
+
+    Raises:
+        UnreadableError: As `readable`.
+    """
+    with readable(path):
+        return bytes.fromhex(content_hash(path, cache))[:16]
 
 
 def read(path: Path, *, at_least: tuple[int, int] | None = None) -> "Image":
@@ -54,7 +61,8 @@ def read(path: Path, *, at_least: tuple[int, int] | None = None) -> "Image":
     """
     from PIL import Image
 
-    data = content(path)
+    with readable(path):
+        data = path.read_bytes()
     try:
         with Image.open(BytesIO(data), formats=FORMATS) as image:
             check_size(*image.size)

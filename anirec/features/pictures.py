@@ -84,7 +84,7 @@ class Pictures(Encoded):
 
     def look(self, titles: pl.DataFrame, *, cache: Path, device: torch.device) -> None:
         self.places, inputs = Places.of(self.inputs_of(titles))
-        gallery = Gallery(inputs, self.preprocessing)
+        gallery = Gallery(inputs, self.preprocessing, cache)
         self.arrays = self.frozen_vectors(gallery, cache, device) if self.frozen else self.pixels(gallery, cache)
         self.cost = np.ones(len(inputs), np.int64)
         problems = gallery.problems(self.arrays.notes())

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from anirec.errors import UserError
 from anirec.features.branch import Branch, Members
+from anirec.metrics.variation import is_constant
 
 FEWEST = 2  # training titles that must share a name for it to be a column
 
@@ -73,8 +74,8 @@ def learned(values: pl.Series) -> dict[str, Any]:
         names = (values.explode() if values.dtype == pl.List else values).drop_nulls().value_counts(name="n")
         kept = names.filter(pl.col("n") >= FEWEST)[:, 0].sort()
         return {"names": kept.to_list()}
-    std = float(values.std() or 0.0)  # type: ignore[arg-type]
-    return {"mean": float(values.mean() or 0.0), "std": std or 1.0}  # type: ignore[arg-type]
+    std = 1.0 if is_constant(values.drop_nulls().to_numpy()) else float(values.std())  # type: ignore[arg-type]
+    return {"mean": float(values.mean() or 0.0), "std": std}  # type: ignore[arg-type]
 
 
 def as_known(values: pl.Series) -> pl.Series:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anirec.metrics.declared import declare
+from anirec.metrics.variation import ratio
 
 Items = NDArray[np.integer]
 PerUser = NDArray[np.float64]
@@ -62,7 +63,7 @@ def gini(items_uk: Items, catalogue: Catalogue) -> float:
     times_c = np.sort(catalogue.times_recommended(items_uk))
     n = len(times_c)
     weight_c = 2 * np.arange(1, n + 1) - n - 1
-    return float(weight_c @ times_c / (n * times_c.sum()))
+    return float(ratio(weight_c @ times_c, n * times_c.sum()))
 
 
 @declare("lists", better="higher")
@@ -114,7 +115,7 @@ def diversity_of_block(genres_bkg: NDArray[np.float32]) -> PerUser:
     n_b = (n_bk > 0).sum(axis=1)
     n_pairs_b = n_b * (n_b - 1)
     # Each item is wholly like itself: n of the n² similarities do not count.
-    return np.divide(n_pairs_b - (alike_b - n_b), n_pairs_b, out=np.full(len(n_b), np.nan), where=n_pairs_b > 0)
+    return ratio(n_pairs_b - (alike_b - n_b), n_pairs_b)
 
 
 def mean_over_list(value_i: NDArray[np.float64], items_uk: Items) -> PerUser:
@@ -122,7 +123,7 @@ def mean_over_list(value_i: NDArray[np.float64], items_uk: Items) -> PerUser:
     is_item_uk = items_uk >= 0
     n_u = is_item_uk.sum(axis=1)
     total_u = np.where(is_item_uk, value_i[items_uk], 0.0).sum(axis=1)
-    return np.divide(total_u, n_u, out=np.full(len(n_u), np.nan), where=n_u > 0)
+    return ratio(total_u, n_u)
 
 
 def small_catalogue() -> Catalogue:

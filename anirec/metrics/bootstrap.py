@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anirec.metrics.declared import Column, OrderMetric
+from anirec.metrics.variation import settled
 
 RESAMPLES = 1000
 FEWEST_UNITS = 6  # fewer say nothing of others: of five, even the exact test by signs never gets below 5 % (2 / 2**5)
@@ -68,6 +69,7 @@ def resampled_order(
     if n_units > max_units:
         unit, n_units = bags(n_units, max_units, seed)[unit], max_units
     counts_bu = draw_counts(n_units, resamples, seed)
+    prediction, target = settled(prediction), settled(target)
     step = max(1, ROWS_AT_ONCE // len(unit))
     blocks = [counts_bu[start : start + step, unit] for start in range(0, resamples, step)]
     return np.concatenate([metric.resampled(prediction, target, block) for block in blocks])

@@ -10,6 +10,8 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from anirec.metrics.variation import settled
+
 Column = NDArray[np.floating]
 Better = Literal["lower", "higher"]
 Kind = Literal["rating", "score", "ranking", "lists"]
@@ -70,8 +72,9 @@ def declare(kind: Kind, *, better: Better, name: str = "") -> Callable[[Function
 class RowMetric:
     """A metric of the columns of evaluated rows that is a function of sums over them.
 
-    `terms(*columns)` gives what is summed, `value(n, *sums)` the metric. Both use operators alone, so that one
-    definition serves arrays, resampled sums of any shape (see `bootstrap.py`), tensors and Polars expressions.
+    `terms(*columns)` gives what is summed, `value(n, *sums)` the metric, NaN where it is undefined. Both use operators
+    and `min` alone, so that one definition serves arrays, resampled sums of any shape (see `bootstrap.py`), tensors and
+    Polars expressions. Of arrays, take `summands`: what varies by rounding alone is constant there.
 
     Args:
         name: As logged.
@@ -96,11 +99,16 @@ class RowMetric:
 
     def __call__(self, *columns: ArrayLike) -> float:
         """The metric of (n,) columns, of which a constant one may be a number, summed in float64; NaN if undefined."""
-        rows = [np.asarray(column, np.float64) for column in columns]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            sums = [np.asarray(term.sum()) for term in self.terms(*rows)]
-            value = float(self.value(np.float64(max(map(np.size, rows))), *sums))
+        if not min(map(np.size, columns)):
+            return float("nan")
+        n = max(map(np.size, columns))
+        sums = [np.asarray(term.sum()) for term in self.summands(*columns)]
+        value = float(self.value(np.float64(n), *sums))
         return value if np.isfinite(value) else float("nan")
+
+    def summands(self, *columns: ArrayLike) -> tuple[Column, ...]:
+        """What is summed, float64 (n,) each, of columns in the precision that they came in."""
+        return self.terms(*map(settled, columns))
 
 
 class OrderMetric:
@@ -127,4 +135,4 @@ class OrderMetric:
         DECLARED[name] = Metric(name, "rating", better == "lower", self)
 
     def __call__(self, prediction: ArrayLike, target: ArrayLike) -> float:
-        return self.value(np.asarray(prediction, np.float64), np.asarray(target, np.float64))
+        return self.value(settled(prediction), settled(target))

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anirec.metrics.declared import Column, OrderMetric
+from anirec.metrics.variation import ratio
 
 Counts = NDArray[np.integer]
 PerResample = NDArray[np.float64]
@@ -49,8 +50,7 @@ def spearman_of_resamples(prediction: Column, target: Column, counts_bn: Counts)
     product_b, p_b, t_b = (
         np.einsum("bn,bn,bn->b", counts_bn, x, y) for x, y in ((p_bn, t_bn), (p_bn, p_bn), (t_bn, t_bn))
     )
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return product_b / np.sqrt(p_b * t_b)
+    return ratio(product_b, np.sqrt(p_b * t_b))
 
 
 def ranks(values: Column, counts_bn: Counts) -> NDArray[np.float64]:
@@ -89,8 +89,7 @@ def kendall_of_resamples(prediction: Column, target: Column, counts_bn: Counts) 
         surplus_b += np.einsum("bm,bm->b", surplus_bm, weight_bn[:, some], dtype=np.float64) / 2
     pairs_b = n_pairs(counts_bn.sum(axis=1, dtype=np.int64))
     untied = [pairs_b - n_pairs(grouped(column, counts_bn)[0]).sum(axis=1) for column in (prediction, target)]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return surplus_b / np.sqrt(untied[0] * untied[1])
+    return ratio(surplus_b, np.sqrt(untied[0] * untied[1]))
 
 
 def n_pairs(n: NDArray[np.int64]) -> NDArray[np.float64]:

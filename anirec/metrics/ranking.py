@@ -1,8 +1,9 @@
 """How well a list of k recommendations finds the items that a user held out.
 
 Each metric is the mean of one value per user. Every function takes `hits_uk`, bool (U, k), True where the item at that
-rank is relevant, best rank first (a list shorter than k is filled with False), and `n_relevant_u`, int (U,), >= 1: how
-many items could be found. It returns float64 (U,) in [0, 1]. The gain is binary.
+rank is relevant, best rank first (a list shorter than k is filled with False), and `n_relevant_u`, int (U,): how many
+items could be found. It returns float64 (U,) in [0, 1]; shares of the relevant items are NaN where there is none. The
+gain is binary.
 Definitions: Järvelin & Kekäläinen, Cumulated gain-based evaluation of IR techniques, TOIS 2002 (NDCG);
 Manning, Raghavan & Schütze, Introduction to Information Retrieval, 2008, chapter 8 (the others).
 
@@ -22,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anirec.metrics.declared import declare
+from anirec.metrics.variation import ratio
 
 Hits = NDArray[np.bool_]
 Counts = NDArray[np.integer]
@@ -43,15 +45,15 @@ def precision(hits_uk: Hits, n_relevant_u: Counts) -> PerUser:
 @declare("ranking", better="higher")
 def recall(hits_uk: Hits, n_relevant_u: Counts) -> PerUser:
     """Share of the relevant items that is among the k."""
-    return hits_uk.sum(axis=1) / n_relevant_u
+    return ratio(hits_uk.sum(axis=1), n_relevant_u)
 
 
 @declare("ranking", better="higher")
 def ndcg(hits_uk: Hits, n_relevant_u: Counts) -> PerUser:
     """Discounted gain, 1 / log2(1 + rank) a hit, over that of the best list: min(n_relevant, k) hits on top."""
     discount_k = 1 / np.log2(np.arange(2, hits_uk.shape[1] + 2))
-    ideal_k = np.cumsum(discount_k)
-    return hits_uk @ discount_k / ideal_k[np.minimum(n_relevant_u, len(ideal_k)) - 1]
+    ideal_k = np.append(0.0, np.cumsum(discount_k))
+    return ratio(hits_uk @ discount_k, ideal_k[np.minimum(n_relevant_u, len(discount_k))])
 
 
 @declare("ranking", better="higher", name="map")
@@ -63,7 +65,7 @@ def average_precision(hits_uk: Hits, n_relevant_u: Counts) -> PerUser:
     """
     ranks_k = np.arange(1, hits_uk.shape[1] + 1)
     found_uk = np.cumsum(hits_uk, axis=1) * hits_uk
-    return (found_uk / ranks_k).sum(axis=1) / np.minimum(n_relevant_u, len(ranks_k))
+    return ratio((found_uk / ranks_k).sum(axis=1), np.minimum(n_relevant_u, len(ranks_k)))
 
 
 @declare("ranking", better="higher", name="mrr")

@@ -5,10 +5,11 @@
 >>> mae([7.0, 9.0], [8.0, 6.0])
 2.0
 
-R² is 1 for perfect predictions, 0 for predicting the mean of the targets, negative for worse.
+R² is 1 for perfect predictions, 0 for predicting the mean of the targets, negative for worse; undefined where the
+targets do not vary.
 
->>> r2([7.0, 7.0], [8.0, 6.0]), r2([8.0, 6.0], [8.0, 6.0])
-(0.0, 1.0)
+>>> r2([7.0, 7.0], [8.0, 6.0]), r2([8.0, 6.0], [8.0, 6.0]), r2([7.0, 8.0], [6.1, 6.1])
+(0.0, 1.0, nan)
 
 Pearson's r asks for a straight line only, whatever its slope and place; undefined where either side does not vary.
 
@@ -24,8 +25,7 @@ Errors on the unit scale, where 0 is the lowest training score and 1 the highest
 from typing import Any
 
 from anirec.metrics.declared import RowMetric
-
-ROUNDING = 1e-12  # of the sum of squares: a variance below is what rounding left
+from anirec.metrics.variation import ratio, variation
 
 mse = RowMetric(
     "mse",
@@ -48,35 +48,44 @@ mae = RowMetric(
     value=lambda n, distances: distances / n,
 )
 
+
+def r_squared(n: Any, squares: Any, targets: Any, squared_targets: Any) -> Any:
+    return 1 - ratio(squares, variation(n, targets, squared_targets))
+
+
+# What varies is measured from the lowest value: squares of large values would leave nothing but rounding.
 r2 = RowMetric(
     "r2",
     better="higher",
-    terms=lambda prediction, target: ((prediction - target) ** 2, target, target**2),
-    value=lambda n, squares, targets, squared_targets: 1 - squares / (squared_targets - targets**2 / n),
+    terms=lambda prediction, target: (
+        (prediction - target) ** 2,
+        target - target.min(),
+        (target - target.min()) ** 2,
+    ),
+    value=r_squared,
 )
 
 
 def correlation(n: Any, *sums: Any) -> Any:
-    """Pearson's r of sums; infinite or NaN where a column does not vary."""
+    """Pearson's r of sums; NaN where a column does not vary."""
     p, t, pp, tt, pt = sums
-    p_varies, t_varies = pp - p**2 / n, tt - t**2 / n
-    # A flag is 1 or 0 in a division: of what does not vary, not even rounding errors correlate.
-    is_defined = (p_varies > ROUNDING * pp) & (t_varies > ROUNDING * tt)
-    return (pt - p * t / n) / (p_varies * t_varies) ** 0.5 / is_defined
+    p_varies, t_varies = variation(n, p, pp), variation(n, t, tt)
+    # The roots first: a product of the smallest variations would be 0.
+    return ratio(pt - p * t / n, p_varies**0.5 * t_varies**0.5)
 
 
-pearson = RowMetric(
-    "pearson",
-    better="higher",
-    terms=lambda prediction, target: (prediction, target, prediction**2, target**2, prediction * target),
-    value=correlation,
-)
+def products(prediction: Any, target: Any) -> tuple[Any, ...]:
+    p, t = prediction - prediction.min(), target - target.min()
+    return p, t, p**2, t**2, p * t
+
+
+pearson = RowMetric("pearson", better="higher", terms=products, value=correlation)
 
 unit_mse = RowMetric(
     "unit_mse",
     better="lower",
     columns=("prediction", "target", "span"),
-    terms=lambda prediction, target, span: (((prediction - target) / span) ** 2,),
+    terms=lambda prediction, target, span: (ratio(prediction - target, span) ** 2,),
     value=lambda n, squares: squares / n,
 )
 
@@ -84,6 +93,6 @@ unit_mae = RowMetric(
     "unit_mae",
     better="lower",
     columns=("prediction", "target", "span"),
-    terms=lambda prediction, target, span: (abs(prediction - target) / span,),
+    terms=lambda prediction, target, span: (ratio(abs(prediction - target), span),),
     value=lambda n, distances: distances / n,
 )

@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from anirec.metrics.variation import is_constant
+
 
 def reranked(
     score_c: NDArray[np.floating],
@@ -45,13 +47,12 @@ def reranked(
 
 
 def unit(values: NDArray[np.floating]) -> NDArray[np.float64]:
-    """From 0, the least of the values, to 1, the greatest; 0 where all are equal.
+    """From 0, the least of the values, to 1, the greatest; 0 where all are equal, up to rounding.
 
     >>> unit(np.array([2.0, 4.0, 3.0])), unit(np.array([5.0, 5.0]))
     (array([0. , 1. , 0.5]), array([0., 0.]))
     """
-    span = np.ptp(values) if len(values) else 0
-    return (values - values.min()) / span if span > 0 else np.zeros(len(values))
+    return np.zeros(len(values)) if is_constant(values) else (values - values.min()) / np.ptp(values)
 
 
 def jaccard(genres_g: NDArray[np.bool_], genres_cg: NDArray[np.bool_]) -> NDArray[np.float64]:

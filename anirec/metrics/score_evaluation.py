@@ -148,9 +148,16 @@ class ScoreEvaluation(Evaluation):
         linear, ordinal = (function(test["prediction"], test["target"]) for function in (pearson, spearman))
         if not (isfinite(linear) and isfinite(ordinal)):
             return ["The predictions for the test titles do not vary: they correlate with nothing."]
+<<<<<<< HEAD
         fit = self.curves.verdict(self.constant) if self.constant is not None else None
         curves = [self.curves.described(fit, self.constant)] if fit and self.constant is not None else []
         return [*curves, impact.reading(linear, ordinal, fit, n=test["cluster"].n_unique())]
+=======
+        constant = self.constant if self.constant is not None and isfinite(self.constant) else None
+        fit = self.curves.verdict(constant) if constant is not None else None
+        curves = [self.curves.described(fit, constant)] if fit and constant is not None else []
+        return [*curves, impact.reading(linear, ordinal, fit)]
+>>>>>>> models
 
     def of_intervals(self) -> list[str]:
         """How wide the intervals are, and how good; or why there are none."""

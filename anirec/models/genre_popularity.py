@@ -64,9 +64,12 @@ class GenrePopularity(HistoryRanked, RatingModel):
         left = rating - rating.mean()
         weight = count(user, self.n_users + 1) + self.damping_user
         offset_u = total(user, left, weight) / weight
-        genre_rg = self.genre_ig[item].double()
-        n_g = (genre_rg.sum(0) + self.damping_genre).clamp(min=1)
-        self.offset_g = (genre_rg.T @ (left - offset_u[user]) / n_g).float()
+        # By title first: there are far more ratings than titles.
+        rated_i = torch.bincount(item, minlength=self.n_items).double()
+        left_i = total(item, left - offset_u[user], rated_i)
+        genre_gi = self.genre_ig[:-1].double().T
+        n_g = (genre_gi @ rated_i + self.damping_genre).clamp(min=1)
+        self.offset_g = (genre_gi @ left_i / n_g).float()
         self.baseline.user = offset_u.float()
 
     def forward(self, batch: RatingBatch) -> Tensor:

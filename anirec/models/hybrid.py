@@ -89,8 +89,7 @@ class Hybrid(Content):
 
     def sides(self, batch: RatingBatch) -> tuple[Tensor, Tensor]:
         items, liked, watched = self.vectors()
-        # embedding, not [...]: the gradient of an index adds up in whatever order the threads come.
-        vector = embedding(batch.user, self.user_factors)
+        vector = self.rows_of(self.user_factors, batch.user)
         if self.profile:
             left = self.left(batch, self.baseline.user[batch.user])
             own = left[:, None] * embedding(batch.item, liked) + embedding(batch.item, watched)

@@ -8,11 +8,13 @@ import torch
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import csr_matrix
+from sklearn.metrics.pairwise import rbf_kernel
 from torch import Tensor, nn
 
 from anirec.data.titles import TitleBatch
 from anirec.errors import UserError
 from anirec.features.branch import Branch
+from anirec.metrics.variation import standard_deviation
 from anirec.models.closed_form import ClosedForm
 from anirec.models.seen import check_frozen, seen
 from anirec.settings import Positive
@@ -23,9 +25,10 @@ MOST_TITLES = 20_000  # the kernel takes 8 bytes for each pair of titles: 3.2 GB
 class KernelRidge(ClosedForm):
     """Ridge regression on a weighted sum of kernels, one a branch (Saunders, Gammerman & Vovk, ICML 1998).
 
-    `linear`: the product of two rows as the branch gives them (for TF-IDF the cosine). `rbf`: exp(-d² / width) of the
-    distance d between rows whose columns are standardised on the training titles. A title's likeness to itself is 1 in
-    every kernel, so that weights and the penalty can be compared.
+    `linear`: the product of two rows, over the mean squared length of the training rows (for TF-IDF the cosine). `rbf`:
+    exp(-d² / width) of the distance d between rows whose columns are standardised on the training titles. In every
+    kernel the likeness of a training title to itself is 1 in the mean, so that the weights of branches, and `alpha`
+    beside them, mean the same whatever a branch measures.
 
     Args:
         branches: By name; frozen ones only.
@@ -82,7 +85,7 @@ class KernelRidge(ClosedForm):
 
 
 class Linear(nn.Module):
-    """The plain product; the training titles fold into one coefficient a column."""
+    """The product of rows whose squared length is 1 in the mean; the titles fold into one coefficient a column."""
 
     coefficient: Tensor
 
@@ -92,12 +95,12 @@ class Linear(nn.Module):
 
     def fit(self, rows: csr_matrix) -> NDArray[np.float64]:
         """(n, n): likeness of the training titles; they are remembered until `keep`."""
-        self.rows = rows
-        return (rows @ rows.T).toarray()
+        self.rows, self.square = rows, float(rows.multiply(rows).sum()) / rows.shape[0] or 1.0
+        return (rows @ rows.T).toarray() / self.square
 
     def keep(self, dual: NDArray[np.float64]) -> None:
-        self.coefficient = torch.from_numpy(self.rows.T @ dual)
-        del self.rows
+        self.coefficient = torch.from_numpy(self.rows.T @ dual / self.square)
+        del self.rows, self.square
 
     def forward(self, rows: csr_matrix) -> NDArray[np.float64]:
         """(B,): the likeness to each training title, times its weight, summed."""
@@ -119,9 +122,8 @@ class Gaussian(nn.Module):
 
     def fit(self, rows: csr_matrix) -> NDArray[np.float64]:
         dense = rows.toarray().astype(np.float64)
-        deviation = dense.std(axis=0)
         self.centre = torch.from_numpy(dense.mean(axis=0))
-        self.scale = torch.from_numpy(np.where(deviation > 0, deviation, 1.0))
+        self.scale = torch.from_numpy(standard_deviation(dense))
         self.rows = torch.from_numpy(self.standardised(dense))
         return self.likeness(dense)
 
@@ -136,10 +138,7 @@ class Gaussian(nn.Module):
 
     def likeness(self, dense: NDArray[np.float64]) -> NDArray[np.float64]:
         """(B, n)."""
-        new, known = self.standardised(dense), self.rows.cpu().numpy()
-        # A matrix product instead of distances one by one: several times as fast, and accurate enough here.
-        squared = (new**2).sum(axis=1)[:, None] + (known**2).sum(axis=1) - 2 * new @ known.T
-        return np.exp(-squared.clip(min=0) / dense.shape[1])
+        return rbf_kernel(self.standardised(dense), self.rows.cpu().numpy(), gamma=1 / dense.shape[1])
 
 
 KERNELS: dict[str, type[nn.Module]] = {"linear": Linear, "rbf": Gaussian}

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.functional import embedding
 
 from anirec.data.interactions import RatingBatch
 from anirec.models.rating_network import RatingNetwork
@@ -58,7 +57,7 @@ class NCF(RatingNetwork):
 
     def sides(self, batch: RatingBatch) -> tuple[Tensor, Tensor]:
         items = self.head.item_side(self.item_factors, self.item_offset)
-        return items, self.head.user_side(embedding(batch.user, self.user_factors))
+        return items, self.head.user_side(self.rows_of(self.user_factors, batch.user))
 
 
 def noise(n: int, width: int, std: float) -> nn.Parameter:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, embedding, logsigmoid
 
 from anirec.data.interactions import RatingBatch
@@ -15,6 +15,7 @@ from anirec.errors import UserError
 from anirec.models.base import RatingModel
 from anirec.models.bias import Baseline
 from anirec.models.one_pass import History
+from anirec.models.row_adamw import RowAdamW
 from anirec.models.towers import Head
 from anirec.models.training import HeadTraining
 from anirec.settings import Count, NonNegative
@@ -134,6 +135,22 @@ class RatingNetwork(RatingModel):
         self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.user), sync_dist=True)
         return loss
 
+    def rows_of(self, table: nn.Parameter, index: Tensor) -> Tensor:
+        """The table's rows of an index (B,), (B, width); a step then costs as much as these rows, not as the table.
+
+        Several processes, and the clipping of gradients, know dense gradients only.
+        """
+        # embedding, not [...]: the gradient of an index adds up in whatever order the threads come.
+        if self.trainer.world_size > 1 or self.training_settings.clip is not None:
+            return embedding(index, table)
+        rows, place = index.unique(return_inverse=True)
+        self.optimizer.catch_up(table, rows)
+        return embedding(place, embedding(rows, table, sparse=True))
+
+    @property
+    def optimizer(self) -> RowAdamW:
+        return self.optimizers(use_pl_optimizer=False)  # type: ignore[return-value]
+
     def mse(self, batch: RatingBatch, users: Tensor, of_row: Tensor, items: Tensor) -> Tensor:
         return self.errors(batch, users, of_row).square().mean()
 
@@ -177,6 +194,7 @@ class RatingNetwork(RatingModel):
     @torch.no_grad()
     def on_train_batch_end(self, outputs: Any, batch: RatingBatch, batch_index: int) -> None:
         if self.trainer.is_last_batch:
+            self.optimizer.finish()
             self.eval()
             self.item_table, self.user_table = self.everyone()
             self.train()
@@ -200,6 +218,8 @@ class RatingNetwork(RatingModel):
 
     def configure_optimizers(self) -> Any:
         settings = self.training_settings
-        optimizer = settings.optimizer(torch.nn.Module(), self, fused=settings.clip is None)
+        # A fused optimiser unscales gradients by itself, which neither clipping nor sparse ones allow.
+        fused = not str(self.trainer.precision).endswith("mixed")
+        optimizer = settings.optimizer(nn.Module(), self, fused=fused)
         schedule = settings.scheduler(optimizer, int(self.trainer.estimated_stepping_batches))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -11,6 +11,7 @@ from torch import Tensor
 from anirec.data.titles import TitleBatch
 from anirec.errors import UserError
 from anirec.features.branch import Branch
+from anirec.metrics.variation import ROUNDING
 from anirec.models.closed_form import ClosedForm
 from anirec.models.seen import check_frozen, n_columns, seen
 from anirec.settings import NonNegative, Positive
@@ -55,7 +56,7 @@ class Ridge(ClosedForm):
         blocks = [seen(self.branch(name), titles.index) for name in self.weights]
         scale = np.concatenate(
             [
-                np.full(block.shape[1], weight / max(rms_length(block), 1e-12))
+                np.full(block.shape[1], weight / rms_length(block))
                 for block, weight in zip(blocks, self.weights.values(), strict=True)
             ]
         )
@@ -73,6 +74,8 @@ class Ridge(ClosedForm):
 
 
 def rms_length(block: csr_matrix) -> float:
-    """The root of the mean squared length of the centred rows."""
+    """The root of the mean squared length of the centred rows; 1 where the rows do not vary."""
     centre = np.asarray(block.mean(axis=0)).ravel()
-    return float(np.sqrt(max(block.multiply(block).sum() / block.shape[0] - centre @ centre, 0.0)))
+    square = float(block.multiply(block).sum() / block.shape[0])
+    left = square - float(centre @ centre)
+    return left**0.5 if left > ROUNDING * square else 1.0

@@ -1,13 +1,14 @@
 """SVD: users and items as points in one space of tastes, learned by stochastic gradient descent. Funk's method."""
 
-from typing import Literal
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from anirec.data.interactions import Interactions, RatingBatch, distinct
+from anirec.data.interactions import Interactions, RatingBatch, UserBlocks, distinct
 from anirec.errors import UserError
 from anirec.models.base import RatingModel, SelfTaught
 from anirec.models.bias import Baseline
@@ -16,12 +17,16 @@ from anirec.models.kernels.factors import Factors, Rates, block_of, learned
 from anirec.models.kernels.fused_sweep import fused_sweep
 from anirec.settings import NonNegative, Positive, PositiveInt
 
+if TYPE_CHECKING:
+    from anirec.data.datamodule import RatingData
+
 
 class SVD(SelfTaught, RatingModel):
     """mean + b_u + b_i + p_u · q_i, by SGD on the squared error (Funk 2006; Koren, Bell & Volinsky 2009).
 
-    Each epoch is one sweep over all ratings, user by user. Users, and the ratings of each, come in a random order that
-    depends on the seed and the number of the sweep alone: a resumed run equals an uninterrupted one.
+    Each epoch is one sweep over all ratings, in blocks of whole users. The blocks, the users of a block and the ratings
+    of a user come in a random order that depends on the seed and the number of the sweep alone: a resumed run equals an
+    uninterrupted one.
 
     Args:
         n_factors: Length of p_u and q_i; >= 1.
@@ -73,6 +78,13 @@ class SVD(SelfTaught, RatingModel):
         for name in ("seed", "sweeps"):
             self.register_buffer(name, torch.zeros((), dtype=torch.int64))
 
+    def batches(self, data: "RatingData", rank: int, world_size: int) -> Iterable[RatingBatch]:
+        rows = self.training_rows(data)
+        return UserBlocks(rows, rows=self.block_rows, seed=self.sweep_seed, rank=rank, world_size=world_size)
+
+    def sweep_seed(self) -> tuple[int, int]:
+        return int(self.seed), int(self.sweeps)
+
     def on_train_start(self) -> None:
         self.check_trainer()
         if self.sweeps == 0:
@@ -113,7 +125,7 @@ class SVD(SelfTaught, RatingModel):
     def training_step(self, batch: RatingBatch, batch_index: int) -> None:
         block, factors = block_of(batch), self.factor_tables()
         rates = Rates(self.lr * self.lr_decay ** int(self.sweeps), self.reg, self.reg_bias)
-        seed = (int(self.seed), int(self.sweeps), batch_index)
+        seed = (*self.sweep_seed(), batch_index)
         if self.is_fused:
             fused_sweep(block, factors, rates, seed=seed, parallel=self.parallel)
         else:

@@ -6,10 +6,10 @@ from typing import Any, Literal
 
 import torch
 from torch import nn
-from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
 from anirec.errors import UserError
+from anirec.models.row_adamw import RowAdamW
 from anirec.settings import Configurable, NonNegative, Positive, PositiveInt, Share
 
 
@@ -51,7 +51,7 @@ class HeadTraining(Configurable):
         """The full learning rate of a parameter."""
         return self.lr_head
 
-    def optimizer(self, encoders: nn.Module, model: nn.Module, *, fused: bool) -> AdamW:
+    def optimizer(self, encoders: nn.Module, model: nn.Module, *, fused: bool) -> RowAdamW:
         """Over all parameters that learn, in groups of equal rate and decay."""
         in_encoders = {id(parameter) for parameter in encoders.parameters()}
         groups: dict[tuple[float, float], list[nn.Parameter]] = {}
@@ -65,7 +65,7 @@ class HeadTraining(Configurable):
         made: Iterable[dict[str, Any]] = [
             {"params": parameters, "lr": lr, "weight_decay": decay} for (lr, decay), parameters in groups.items()
         ]
-        return AdamW(made, eps=self.eps, fused=fused)
+        return RowAdamW(made, eps=self.eps, fused=fused)
 
     def scheduler(self, optimizer: torch.optim.Optimizer, n_steps: int) -> LambdaLR:
         """The share of each rate at every step."""

@@ -6,6 +6,7 @@ group (seeds, folds) see the same resamples, so that the interval is that of the
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -29,9 +30,9 @@ class Units:
     unit: NDArray[np.int64]
     n_units: int
 
-    def columns(self, metric: Metric) -> list[NDArray[np.float64]]:
-        """What a metric of rows takes."""
-        return [self.table[column].cast(pl.Float64).to_numpy() for column in metric.function.columns]
+    def columns(self, metric: Metric) -> list[NDArray[Any]]:
+        """What a metric of rows takes, in the precision of the table."""
+        return [self.table[column].to_numpy() for column in metric.function.columns]
 
     def sums(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """(n_units,) values summed by unit."""
@@ -57,7 +58,7 @@ class Asked:
             value_u = self.metric.function(hits_uk, np.maximum(n_relevant_u, 1))
             return np.stack([is_ranked_u, np.where(is_ranked_u, value_u, 0.0)], axis=1)
         columns = units.columns(self.metric)
-        terms = [np.ones_like(columns[0]), *self.metric.function.terms(*columns)]
+        terms = [np.ones(len(columns[0])), *self.metric.function.summands(*columns)]
         return np.stack([units.sums(term) for term in terms], axis=1)
 
     def value(self, n: NDArray[np.float64], *sums: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -7,6 +7,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from anirec.metrics.declared import Column
+from anirec.metrics.variation import settled
 from anirec.report.intervals import Asked, Units
 
 
@@ -15,7 +16,7 @@ def losses(asked: Asked, units: Units) -> NDArray[np.float64]:
     metric = asked.metric
     with np.errstate(divide="ignore", invalid="ignore"):
         if metric.name in SCALES:
-            prediction, target = (SCALES[metric.name](column) for column in units.columns(metric))
+            prediction, target = (SCALES[metric.name](settled(column)) for column in units.columns(metric))
             return units.sums((prediction - target) ** 2) / units.sums(np.ones_like(target))
         value = asked.value(*asked.statistics(units).T)
     return value if metric.lower_is_better else -value

@@ -35,3 +35,30 @@ def test_indptr_has_users_without_rows() -> None:
 @pytest.mark.parametrize("n_users", [0, 4])
 def test_no_rows_no_batches(n_users: int) -> None:
     assert list(UserBlocks(interactions([], n_users), rows=10)) == []
+
+
+@pytest.mark.parametrize("world_size", [1, 3])
+def test_blocks_come_in_another_order_in_every_pass_and_the_same_for_one_seed(world_size: int) -> None:
+    user = np.repeat(np.arange(60, dtype=np.int32), 5)
+    rows = Interactions(user, np.tile(np.arange(5, dtype=np.int32), 60), np.ones(300, np.float32), 60)
+    epoch = 0
+
+    def passed() -> list[list[int]]:
+        """The first user of each block, by process."""
+        shares = [
+            UserBlocks(rows, rows=20, seed=lambda: (7, epoch), rank=rank, world_size=world_size)
+            for rank in range(world_size)
+        ]
+        return [[int(batch.user[0]) for batch in share] for share in shares]
+
+    first, again = passed(), passed()
+    epoch = 1
+    second = passed()
+    in_order = [int(batch.user[0]) for batch in UserBlocks(rows, rows=20)]
+    assert first == again
+    assert first != second
+    for shares in (first, second):
+        assert len({len(share) for share in shares}) == 1
+        together = [user for share in shares for user in share]
+        assert sorted(together) == in_order
+        assert together != in_order

@@ -14,6 +14,7 @@ from anirec.data.sources.demo_ratings import DemoRatings
 from anirec.data.sources.demo_tags import DemoTags
 from anirec.data.sources.safebooru import Safebooru
 from anirec.data.splits import Random, Split
+from anirec.data.tag_pairs import add_pairs
 from anirec.errors import UserError
 
 N_POSTS = 2_000
@@ -174,6 +175,35 @@ def test_the_tables_are_of_all_posts(folder: Path, cache: Path) -> None:
     assert n_both == x[:, place].prod(1).sum()
     assert made.tables["tag_ties"].columns == ["tag", "t0"]
     assert "tag_ties" not in data(folder, cache, ties=("unheard_of",)).tables
+
+
+def test_tag_pairs_are_counted_once_for_the_same_posts_and_tags(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[int] = []
+
+    def count(gram: torch.Tensor, *rows: torch.Tensor) -> None:
+        counted.append(len(gram))
+        add_pairs(gram, *rows)
+
+    monkeypatch.setattr("anirec.data.posts.add_pairs", count)
+    first = data(folder, tmp_path).tables["tag_pairs"]
+    assert counted == [20]
+    again = data(folder, tmp_path, split=Random(test=0.5, val=0.1, seed=3))
+    assert again.tables["tag_pairs"].equals(first)
+    assert counted == [20]
+    data(folder, tmp_path, tags={"top": 5}).tables  # noqa: B018
+    assert counted == [20, 5]
+    (kept,) = (path for path in again.prepared.folder.glob("tag_pairs-*.npy") if np.load(path).shape == (20, 20))
+    kept.write_bytes(kept.read_bytes()[:100])
+    assert data(folder, tmp_path).tables["tag_pairs"].equals(first)
+    assert counted == [20, 5, 20]
+    other = tmp_path / "other"
+    other.mkdir()
+    lines = (folder / "posts.jsonl").read_text().splitlines()
+    (other / "posts.jsonl").write_text("\n".join(lines[: N_POSTS // 2]))
+    assert not data(other, tmp_path).tables["tag_pairs"].equals(first)
+    assert counted == [20, 5, 20, 20]
 
 
 def test_the_best_reachable_error_of_generated_posts_is_known(cache: Path) -> None:

@@ -17,6 +17,8 @@ from transformers import AutoImageProcessor, AutoModel, ConvNextImageProcessor, 
 from anirec import notices
 from anirec.errors import UserError
 from anirec.features import picture_encoders
+from anirec.features.frozen import Store
+from anirec.features.gallery import Gallery
 from anirec.features.preprocessing import Preprocessing
 
 LITE0: dict[str, Any] = {"encoder": "efficientnet_lite0", "frozen": True}
@@ -177,3 +179,38 @@ def test_a_large_jpeg_is_shrunk_while_it_is_read(make_pictures, seen, tmp_path: 
     Image.open(tmp_path / "large.jpg").save(tmp_path / "large.png")
     jpeg, png = seen(make_pictures(), of(tmp_path, "large.jpg", "large.png")).arrays.take(np.array([0, 1])).astype(int)
     assert np.abs(jpeg - png).max() <= 3
+
+
+def test_a_second_run_reads_no_picture_unless_it_has_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither to decode it nor to hash it."""
+    recipe = picture_encoders.recipe_of("tiny")
+    preprocessing, paths = Preprocessing(recipe.library, recipe.preprocessing), []
+    for shade in range(3):
+        paths.append(str(tmp_path / f"{shade}.png"))
+        Image.new("RGB", (40, 40), (80 * shade, 0, 0)).save(paths[-1])
+    opened: list[str] = []
+    open_file = Path.open
+
+    def opening(path: Path, *args: Any, **settings: Any) -> Any:
+        if path.suffix == ".png":
+            opened.append(path.name)
+        return open_file(path, *args, **settings)
+
+    def looked() -> np.ndarray:
+        gallery = Gallery([(path,) for path in paths], preprocessing, tmp_path / "cache")
+        store = Store(tmp_path / "cache" / "pixels", (3, *preprocessing.size), np.uint8)
+        return gallery.select(store, gallery.pixels, batch=2, what="reading").take(np.arange(3))
+
+    monkeypatch.setattr(Path, "open", opening)
+    monkeypatch.setattr(Path, "read_bytes", lambda path: opening(path, "rb").read())
+    first = looked()
+    assert sorted(set(opened)) == ["0.png", "1.png", "2.png"]
+    opened.clear()
+    np.testing.assert_array_equal(looked(), first)
+    assert opened == []
+    Image.new("RGB", (41, 41), (0, 250, 0)).save(paths[1])
+    opened.clear()
+    changed = looked()
+    assert set(opened) == {"1.png"}
+    assert not np.array_equal(changed[1], first[1])
+    np.testing.assert_array_equal(changed[[0, 2]], first[[0, 2]])

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -400,3 +400,35 @@ def test_settings_without_a_meaning_are_refused(name: str, wrong: str, told: str
     with pytest.raises(Exception, match=told) as raised:
         made(name, *wrong.split())
     assert isinstance(raised.value.__cause__, UserError)
+
+
+# The cost of a step.
+
+
+@pytest.mark.parametrize("name", ["ncf", "hybrid"])
+def test_a_step_has_a_gradient_for_the_users_of_its_batch_alone(data: RatingData, fit: Any, name: str) -> None:
+    class Gradients(Callback):
+        n_rows: ClassVar[list[tuple[int, int]]] = []
+
+        def on_after_backward(self, trainer: Any, model: Any) -> None:
+            gradient = model.user_factors.grad
+            self.n_rows.append((gradient._nnz() if gradient.is_sparse else len(gradient), model.n_users))
+
+    fit(made(name, "training.batch_size=64"), data, callbacks=[Gradients()], limit_train_batches=3)
+    assert len(Gradients.n_rows) == 3
+    assert all(n <= 64 < n_users for n, n_users in Gradients.n_rows)
+
+
+@pytest.mark.parametrize("name", ["ncf", "hybrid"])
+def test_gradients_of_rows_train_what_those_of_the_table_train(data: RatingData, trained: Any, name: str) -> None:
+    """Clipping needs dense gradients; by so much that it never happens, it changes nothing else."""
+    models = []
+    for clip in ("null", "1e9"):
+        torch.manual_seed(5)
+        models.append(trained(data, name, f"training.clip={clip}"))
+    of_rows, of_table = models
+    for key, wanted in of_table.state_dict().items():
+        torch.testing.assert_close(
+            of_rows.state_dict()[key], wanted, rtol=1e-3, atol=1e-3, msg=lambda told, key=key: f"{key}: {told}"
+        )
+    assert not of_rows.user_factors[-1].any()

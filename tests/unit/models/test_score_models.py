@@ -10,7 +10,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from numpy.typing import NDArray
-from scipy.sparse import hstack
+from scipy.sparse import csr_matrix, hstack
 from sklearn.kernel_ridge import KernelRidge as SklearnKernelRidge
 from sklearn.linear_model import Ridge as SklearnRidge
 from sklearn.metrics.pairwise import rbf_kernel
@@ -22,8 +22,8 @@ from anirec.features.counts import Counts
 from anirec.features.tfidf import TfIdf
 from anirec.models.closed_form import ClosedForm
 from anirec.models.fusion import Fusion
-from anirec.models.kernel_ridge import KernelRidge
-from anirec.models.ridge import Ridge
+from anirec.models.kernel_ridge import KERNELS, KernelRidge
+from anirec.models.ridge import Ridge, rms_length
 from anirec.models.seen import seen
 
 WORDS = [
@@ -113,10 +113,44 @@ def test_kernel_ridge_is_scikit_learns(cache: Path) -> None:
     centre, scale = numbers[0].mean(0), np.where(numbers[0].std(0) > 0, numbers[0].std(0), 1)
     numbers = [(part - centre) / scale for part in numbers]
     gamma = 1 / numbers[0].shape[1]
+    words = [part / np.sqrt((words[0] ** 2).sum(1).mean()) for part in words]
     kernels = [w @ words[0].T + 0.3 * rbf_kernel(c, numbers[0], gamma) for w, c in zip(words, numbers, strict=True)]
     score = TRAIN["score"].to_numpy().astype(np.float64)
     reference = SklearnKernelRidge(alpha=0.5, kernel="precomputed").fit(kernels[0], score - score.mean())
     np.testing.assert_allclose(found, reference.predict(kernels[1]) + score.mean(), atol=1e-5)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("scale", [0.01, 1.0, 30.0])
+def test_the_mean_likeness_of_training_titles_to_themselves_is_1(kernel: str, scale: float) -> None:
+    counts = csr_matrix(scale * np.random.default_rng(0).poisson(1.5, size=(40, 6)))
+    assert KERNELS[kernel]().fit(counts).diagonal().mean() == pytest.approx(1)
+
+
+def test_the_unit_of_a_branch_is_nothing_to_kernel_ridge() -> None:
+    """Weights and alpha mean the same for features in days and in seconds."""
+    random = np.random.default_rng(0)
+    rows, new = random.poisson(1.5, size=(40, 6)), random.poisson(1.5, size=(5, 6))
+    predicted = []
+    for scale in (1.0, 86_400.0):
+        kernel = KERNELS["linear"]()
+        gram = kernel.fit(csr_matrix(scale * rows))
+        kernel.keep(np.linalg.solve(gram + 0.5 * np.eye(40), rows[:, 0] - rows[:, 0].mean()))
+        predicted.append(kernel(csr_matrix(scale * new)))
+    np.testing.assert_allclose(*predicted)
+
+
+def test_a_branch_in_which_training_titles_do_not_vary_says_nothing_of_others(cache: Path) -> None:
+    same = TRAIN.with_columns(synopsis=pl.lit("a brave knight"))
+    branch = counts()
+    branch.fit(same)
+    branch.look(NEW, cache=cache, device=torch.device("cpu"))
+    assert np.abs(branch.values).max() < 10
+    kernel = KERNELS["rbf"]()
+    kernel.fit(csr_matrix(np.full((50, 1), 0.1)))
+    assert kernel.scale.tolist() == [1.0]
+    block = csr_matrix(np.full((50, 3), 0.1))
+    assert rms_length(block) == 1.0
 
 
 def test_settings_that_name_no_branch_are_refused() -> None:

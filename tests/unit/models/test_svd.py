@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pytorch_lightning import Callback
 
 from anirec.data.interactions import RatingBatch
 from anirec.errors import UserError
@@ -179,3 +180,34 @@ def test_shared_factors_are_refused_where_results_must_repeat(planted, fit) -> N
 def test_numbers_out_of_range_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(UserError, match=f"{next(iter(wrong))}="):
         made(**wrong)
+
+
+@pytest.mark.parametrize("solver", ["fused", "batched"])
+def test_blocks_are_swept_in_another_order_in_every_epoch_also_after_resuming(
+    planted, fit, solver: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SVD, "block_rows", 100)
+    seen: list[tuple[int, int]] = []
+
+    class Blocks(Callback):
+        def on_train_batch_start(self, trainer: Any, model: Any, batch: RatingBatch, batch_index: int) -> None:
+            seen.append((int(model.sweeps), int(batch.user[0])))
+
+    def trained(**options: Any) -> SVD:
+        model = made(SVD, solver=solver)
+        options = {"seed": 5, "callbacks": [Blocks()]} | options
+        fit(model, planted, **options).save_checkpoint(tmp_path / "last.ckpt")
+        return model
+
+    whole = trained(epochs=3)
+    orders = [[user for sweep, user in seen if sweep == number] for number in range(3)]
+    assert len(orders[0]) > 5
+    assert len({tuple(order) for order in orders}) == 3
+    assert len({tuple(sorted(order)) for order in orders}) == 1
+    of_whole = seen.copy()
+    seen.clear()
+    trained(epochs=2)
+    resumed = trained(epochs=3, seed=99, resume=tmp_path / "last.ckpt")
+    assert seen == of_whole
+    for name, wanted in whole.state_dict().items():
+        torch.testing.assert_close(resumed.state_dict()[name], wanted, rtol=0, atol=0, msg=name)

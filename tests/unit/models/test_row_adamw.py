@@ -1,0 +1,85 @@
+"""RowAdamW: sparse gradients give what dense ones give, and a step touches the rows of its batch alone."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import embedding
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import LambdaLR
+
+from anirec.models.row_adamw import RowAdamW
+
+N_ROWS, WIDTH, N_STEPS = 300, 4, 400
+START = torch.randn(N_ROWS, WIDTH, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+
+def rows_of(optimizer: AdamW, table: nn.Parameter, index: Tensor) -> Tensor:
+    if not isinstance(optimizer, RowAdamW):
+        return embedding(index, table)
+    rows, place = index.unique(return_inverse=True)
+    optimizer.catch_up(table, rows)
+    return embedding(place, embedding(rows, table, sparse=True))
+
+
+def trained(kind: type[AdamW], decay: float, *, save_at: int | None = None, n_steps: int = N_STEPS) -> Any:
+    """A table and a weight after steps on few rows, some often and some never; the optimiser."""
+    table, weight = nn.Parameter(START.clone()), nn.Parameter(torch.ones(WIDTH, dtype=torch.float64))
+    optimizer = kind([{"params": [table], "lr": 0.02, "weight_decay": decay}, {"params": [weight], "lr": 0.01}])
+    schedule = LambdaLR(optimizer, lambda step: 1 - step / (2 * N_STEPS))
+    random = torch.Generator().manual_seed(1)
+    for step in range(n_steps):
+        if step == save_at:
+            saved = optimizer.state_dict()
+            optimizer = kind([{"params": [table]}, {"params": [weight]}])
+            optimizer.load_state_dict(saved)
+            schedule.optimizer = optimizer
+        index = (torch.rand(6, generator=random) ** 3 * (N_ROWS - 1)).long()
+        target = torch.randn(6, WIDTH, generator=random, dtype=torch.float64)
+        optimizer.zero_grad()
+        (rows_of(optimizer, table, index) * weight - target).square().mean().backward()
+        optimizer.step()
+        schedule.step()
+    return table, weight, optimizer
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_sparse_steps_give_what_adamw_gives_on_the_whole_table(decay: float) -> None:
+    table, weight, dense = trained(AdamW, decay)
+    of_rows, of_weight, sparse = trained(RowAdamW, decay)
+    assert (of_rows - table).abs().max() > 1e-3, "rows without a gradient must be behind"
+    sparse.finish()
+    assert (table - START).abs().mean() > 0.01
+    torch.testing.assert_close(of_rows, table, rtol=0, atol=1e-3)
+    torch.testing.assert_close((of_rows - table).abs().mean().item(), 0.0, rtol=0, atol=1e-6)
+    torch.testing.assert_close(of_weight, weight, rtol=1e-5, atol=0)
+    for name in ("exp_avg", "exp_avg_sq"):
+        torch.testing.assert_close(sparse.state[of_rows][name], dense.state[table][name], rtol=1e-4, atol=1e-7)
+
+
+def test_a_saved_state_is_that_of_the_uninterrupted_run() -> None:
+    whole, _, first = trained(RowAdamW, 0.1)
+    resumed, _, second = trained(RowAdamW, 0.1, save_at=150)
+    first.finish()
+    second.finish()
+    torch.testing.assert_close(resumed, whole, rtol=1e-4, atol=1e-6)
+
+
+def test_a_step_writes_no_row_that_is_not_in_the_batch() -> None:
+    table, _, optimizer = trained(RowAdamW, 0.1, n_steps=50)
+    before, moments = table.detach().clone(), optimizer.state[table]["exp_avg"].clone()
+    index = torch.tensor([3, 200])
+    rows_of(optimizer, table, index).sum().backward()
+    optimizer.step()
+    others = torch.ones(N_ROWS, dtype=torch.bool)
+    others[index] = False
+    assert torch.equal(table[others], before[others])
+    assert torch.equal(optimizer.state[table]["exp_avg"][others], moments[others])
+    assert (table != before)[index].all()
+
+
+def test_rows_that_never_had_a_gradient_stay_as_they_are_without_decay() -> None:
+    table, _, optimizer = trained(RowAdamW, 0.0)
+    optimizer.finish()
+    assert torch.equal(table[-1], START[-1])
