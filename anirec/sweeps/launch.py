@@ -11,7 +11,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from anirec.atomic import write_text
-from anirec.composing.composition import conf_folder, pin
+from anirec.config.compose import conf_folder, pin
 from anirec.errors import UserError
 from anirec.sweeps.worker import begin_sweep, end_with_sweep
 

@@ -16,8 +16,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
-from anirec.composing.composition import conf_folder
-from anirec.composing.space import (
+from anirec.config.compose import conf_folder
+from anirec.config.search_space import (
     defaults,
     distribution,
     fixed,
@@ -447,6 +447,6 @@ def test_what_no_search_and_no_grid_may_do() -> None:
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("anirec.composing.space.is_here", lambda module: False)
+    monkeypatch.setattr("anirec.config.search_space.is_here", lambda module: False)
     told = lacking(["search=svd", "hydra/launcher=slurm_local", "model=svd", "search=null"])
     assert [line[-22:] for line in told] == ["install 'anirec[optuna]'"[-22:], "install 'anirec[slurm]'"[-22:]]
