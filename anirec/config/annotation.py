@@ -26,7 +26,7 @@ def hint(annotation: Any, scope: Object) -> Any:
     return hint_of(ast.parse(str(annotation), mode="eval").body, scope)
 
 
-def hint_of(node: ast.expr, scope: Object) -> Any:
+def hint_of(node: ast.expr, scope: Object) -> Any:  # noqa: PLR0911
     match node:
         case ast.Constant():
             return hint(node.value, scope) if isinstance(node.value, str) else node.value
@@ -36,9 +36,12 @@ def hint_of(node: ast.expr, scope: Object) -> Any:
             return subscripted(hint_of(node.value, scope), node.slice, scope)
         case ast.Call():
             return called(hint_of(node.func, scope), node)
+        case ast.List():  # the arguments of a Callable
+            return [hint_of(element, scope) for element in node.elts]
         case ast.Name() | ast.Attribute():
             return looked_up(ast.unparse(node), scope)
-    return Any
+        case _:
+            return Any
 
 
 def subscripted(kind: Any, node: ast.expr, scope: Object) -> Any:

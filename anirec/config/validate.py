@@ -182,7 +182,7 @@ def problems_of_job(overrides: list[str]) -> list[str]:
     problems: list[str] = []
     while True:
         try:
-            return problems + check(compose("config", overrides))
+            config = compose("config", overrides)
         except COMPOSITION_ERRORS as error:
             culprit = next((o for o in overrides if blames(error, o)), None) or suspect(overrides)
             others = [o for o in overrides if o != culprit]
@@ -190,6 +190,8 @@ def problems_of_job(overrides: list[str]) -> list[str]:
             if culprit is None:
                 return problems
             overrides = others
+        else:
+            return problems + check(config)
 
 
 def suspect(overrides: list[str]) -> str | None:
