@@ -179,7 +179,7 @@ def recommend(
 
     Titles are found whatever their capitals and punctuation, in any language that the data know; #1535 is a title's id.
     """
-    from anirec.inference.list_filters import Wanted, listed, years
+    from anirec.inference.lists import Wanted, listed, years
     from anirec.inference.recommend import recommend as show
 
     wanted = Wanted(

@@ -4,15 +4,99 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from anirec.data.posts.datamodule import EVALUATION_ROWS, Posts
 from anirec.data.sources.base import Source
 from anirec.data.titles.catalogue import FIRST, Catalogue, all_prepared, by_name
 from anirec.data.titles.cleaning import Cleaning
-from anirec.describing.config import FORMATS, OF_ANY, composed, made, refuse_unread, show, write
-from anirec.describing.datasets import CONSOLE, source_of
-from anirec.describing.summary import cleaning_steps, corpus_lines, facts, histogram
-from anirec.describing.surface_features import before_ablation, by_band, of_all, with_score
+from anirec.describing import tables
+from anirec.describing.datasets import CONSOLE, FORMATS, OF_ANY, composed, made, refuse_unread, show, source_of, write
+from anirec.describing.summary import (
+    before_ablation,
+    by_band,
+    cleaning_steps,
+    corpus_lines,
+    facts,
+    histogram,
+    of_all,
+    with_score,
+)
 from anirec.describing.tables import band_table, cleaning_table, correlation_table, grid
 from anirec.errors import UserError
+from anirec.evaluation.posts import constants
+from anirec.metrics.rating import mae, rmse
+from anirec.models.posts.tag_pca_ols import TagPcaOls
+
+OF_POSTS = (*OF_ANY, "dataset.sampling", "dataset.tags", "dataset.ties")
+COMPONENTS = 100  # of at most as many tags,
+POSTS_EACH = 10  # and of so many posts each: fewer say nothing
+
+
+def show_posts(name: str, overrides: Sequence[str], figure: Path | None) -> None:
+    """Print what was read, the scores and what constants come to, the effects of tags, and tags that go together.
+
+    Args:
+        overrides: Of the keys `OF_POSTS`.
+        figure: Names the files of figures: for posts.png posts_scores.png, posts_tag_effects.png and so on.
+
+    Raises:
+        UserError: Overrides are wrong or change nothing here; files are missing; no tag is frequent enough.
+    """
+    if figure and figure.suffix.lower() not in FORMATS:
+        raise UserError(f"--figure {figure}: expected a file that ends in {', '.join(FORMATS)}")
+    config = composed(name, overrides, datamodule="posts", keys=OF_POSTS)
+    parts = {key: made(config.dataset[key]) for key in ("source", "sampling", "tags")}
+    data = Posts(**parts, ties=list(config.dataset.ties), split=made(config.split), cache=config.paths.cache)
+    data.read()
+    show(grid(facts(data.source, data.prepared)))
+    if len(data.scores):
+        show(tables.score_table(data.scores))
+        show(tables.constant_table(of_constants(data)))
+    data.choose()
+    regression = fitted(data) if data.sampled().any() else None
+    if regression:
+        n = regression.components
+        CONSOLE.print(f"What tags do to the score, in points, as far as {n} components of them tell\n")
+        show(tables.effect_table(regression.tables["effects"]))
+    else:
+        CONSOLE.print("What tags do to the score cannot be told: no post with a score is sampled.\n")
+    show(tables.pair_table(data.tables["tag_pairs"]))
+    if "tag_ties" in data.tables:
+        show(tables.tie_table(data.tables["tag_ties"]))
+    for sentence in regression.findings if regression else []:
+        CONSOLE.print(sentence)
+    if figure:
+        for drawn, picture in {**data.figures, **(regression.figures if regression else {})}.items():
+            path = figure.with_stem(f"{figure.stem}_{drawn}")
+            write(picture, path)
+            CONSOLE.print(f"A figure is in {path}", soft_wrap=True, markup=False)
+    else:
+        CONSOLE.print("--figure FILE.png draws all of this, in files whose names begin so.")
+
+
+def of_constants(data: Posts) -> dict[tuple[str, str], dict[str, float]]:
+    """Value, mean absolute error and RMSE of always predicting the mean and the median, of all posts and the sample."""
+    found = {}
+    for of_whom, kept in (("all posts", np.isfinite(data.score)), ("sampled posts", data.sampled())):
+        if kept.any():
+            score = data.score[kept]
+            for which, value in constants(score).items():
+                found[which, of_whom] = {"value": value, "mae": mae(value, score), "rmse": rmse(value, score)}
+    return found
+
+
+def fitted(data: Posts) -> TagPcaOls:
+    """Least squares on the components of the sampled posts' tags."""
+    index = np.flatnonzero(data.sampled())
+    model = TagPcaOls(components=min(COMPONENTS, len(data.tags), max(1, len(index) // POSTS_EACH)))
+    model.tags = data.tags["tag"].to_list()
+    model.configure_model()
+    for batch in data.blocks(index, rows=EVALUATION_ROWS):
+        model.accumulate(batch)
+    model.solve()
+    return model
+
 
 OF_CORPUS = (*OF_ANY, "dataset.joined", "dataset.cleaning")  # what the description of titles depends on
 
@@ -30,8 +114,6 @@ def show_description(name: str, overrides: Sequence[str], figure: Path | None) -
     if figure and figure.suffix.lower() not in FORMATS:
         raise UserError(f"--figure {figure}: expected a file that ends in {', '.join(FORMATS)}")
     if "tags" in source_of(name)[0].columns:
-        from anirec.describing.describe_posts import show_posts
-
         show_posts(name, overrides, figure)
         return
     config = composed(name, overrides, datamodule="corpus", keys=OF_CORPUS)
@@ -80,7 +162,7 @@ def show_titles(catalogue: Catalogue, cleaning: Cleaning, figure: Path | None) -
             f"with a score from {cleaning.ablate_min_score:g} and more than {cleaning.ablate_min_words} words."
         )
     if figure:
-        from anirec.describing.figure import by_score
+        from anirec.describing.tables import by_score
 
         write(by_score(bands), figure)
         CONSOLE.print(f"The figure is in {figure}", soft_wrap=True, markup=False)

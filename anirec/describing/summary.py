@@ -1,5 +1,7 @@
 """What a dataset is, and what its reader made of it, in words and numbers."""
 
+from collections.abc import Mapping
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import polars as pl
 from anirec.data.prepare.cache import Prepared
 from anirec.data.ratings.filters import status_counts
 from anirec.data.sources.base import Source
-from anirec.data.titles.cleaning import Cleaning, Removed, n_words
+from anirec.data.titles.cleaning import Cleaning, Removed, correlations, n_words
 
 
 def facts(source: Source, prepared: Prepared) -> list[tuple[str, str]]:
@@ -135,3 +137,64 @@ def share(count: int, titles: pl.DataFrame) -> str:
     '75.0% of titles (3)'
     """
     return f"{count / len(titles):.1%} of titles ({count:,})"
+
+
+VARIABLES: Mapping[str, pl.Expr] = {
+    "synopsis words": n_words("synopsis"),
+    "main characters": pl.col("n_main_characters"),
+}
+BEST = 10  # of scores; such a title is counted with those from 9
+
+
+def by_band(titles: pl.DataFrame) -> pl.DataFrame:
+    """One row for each whole score that there is, lowest first.
+
+    `from` (Int32), `titles`, `words_mean`, `words_min`, `words_low` and `words_high` (quartiles), `words_max`, and
+    `characters_mean`, of main characters.
+
+    >>> titles = pl.DataFrame({"score": [7.9, 7.0, 10.0], "synopsis": ["a b", "a", ""], "n_main_characters": [1, 4, 2]})
+    >>> by_band(titles).select("from", "titles", "words_mean", "characters_mean").rows()
+    [(7, 2, 1.5, 2.5), (9, 1, 0.0, 2.0)]
+    """
+    band = pl.col("score").floor().clip(upper_bound=BEST - 1).cast(pl.Int32).alias("from")
+    return titles.group_by(band).agg(**measured()).sort("from")
+
+
+def of_all(titles: pl.DataFrame) -> pl.DataFrame:
+    """The columns of `by_band` but `from`, of all titles in one row."""
+    return titles.select(**measured())
+
+
+def measured() -> dict[str, pl.Expr]:
+    words = VARIABLES["synopsis words"]
+    return {
+        "titles": pl.len(),
+        "words_mean": words.mean(),
+        "words_min": words.min(),
+        "words_low": words.quantile(0.25, "linear"),
+        "words_high": words.quantile(0.75, "linear"),
+        "words_max": words.max(),
+        "characters_mean": VARIABLES["main characters"].mean(),
+    }
+
+
+def with_score(titles: pl.DataFrame) -> dict[str, tuple[float, float] | None]:
+    """Pearson's and Spearman's correlation of each variable with the score; None where one of the two does not vary.
+
+    >>> titles = pl.DataFrame({"score": [6.0, 7.0], "synopsis": ["a", "a b"], "n_main_characters": [1, 1]})
+    >>> {name: found and round(found[0]) for name, found in with_score(titles).items()}
+    {'synopsis words': 1, 'main characters': None}
+    """
+    columns = titles.select("score", **VARIABLES)
+    varying = {name for name in columns.columns if columns[name].n_unique() > 1}
+    return {
+        name: correlations(columns[name], columns["score"]) if {name, "score"} <= varying else None
+        for name in VARIABLES
+    }
+
+
+def before_ablation(cleaning: Cleaning) -> Cleaning:
+    """The same rules, less the one that makes the length of the synopsis tell little of the score."""
+    others = copy(cleaning)
+    others.ablate_below = None
+    return others

@@ -6,7 +6,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from anirec.evaluation.bands import Bands
+from anirec.evaluation.segments import Bands
 from anirec.figures.style import BLUE, COLUMN, GREY, ORANGE, SMALL, STYLE, new_figure
 
 WHISKERS = (5, 95)

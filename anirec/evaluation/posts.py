@@ -8,10 +8,9 @@ import polars as pl
 from numpy.typing import NDArray
 from pytorch_lightning import LightningModule, Trainer
 
-from anirec.evaluation.bands import Bands
 from anirec.evaluation.base import Evaluation, check_finite
 from anirec.evaluation.results import ScoreRows
-from anirec.evaluation.values import row_values
+from anirec.evaluation.segments import Bands, row_values
 from anirec.metrics.rating import mae, rmse
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from pytorch_lightning import LightningModule, Trainer
 
 from anirec.evaluation.base import Evaluation, check_finite
 from anirec.evaluation.results import Ranked, Rows
+from anirec.evaluation.segments import list_values, ranking_values, row_values, segment_values
 from anirec.evaluation.top_items import hits, top_items
-from anirec.evaluation.values import list_values, ranking_values, row_values, segment_values
-from anirec.metrics.item_statistics import catalogue, training_counts
+from anirec.metrics.beyond_accuracy import catalogue, training_counts
 from anirec.settings import PositiveInt
 
 SAMPLE_SEED = 0

@@ -2,20 +2,88 @@
 
 import functools
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.functional import embedding
 
 from anirec.data.prepare.fingerprint import digest
 from anirec.features import encoders
 from anirec.features.branch import Branch, Members
 from anirec.features.cache import Compute, Selection, Store
-from anirec.features.places import Places, members_of
+
+Input = TypeVar("Input", bound=Hashable)
+ABSENT = -1
+
+
+class Places:
+    """Ragged rows of input numbers, one row a title; an absent member has number -1.
+
+    >>> places, inputs = Places.of([["a", "b"], [], ["b", None]])
+    >>> inputs
+    ['a', 'b']
+    >>> numbers, place_bm = places.batch(np.array([2, 1]))
+    >>> numbers, place_bm.tolist()
+    (array([1]), [[0, -1], [-1, -1]])
+    """
+
+    def __init__(self, start: NDArray[np.int64], number: NDArray[np.int64]) -> None:
+        self.start, self.number = start, number
+
+    @classmethod
+    def of(cls, members: Sequence[Sequence[Input | None]]) -> "tuple[Places, list[Input]]":
+        """The places of every title's members, and the distinct inputs in order of appearance."""
+        numbers: dict[Input, int] = {}
+        flat = [ABSENT if m is None else numbers.setdefault(m, len(numbers)) for title in members for m in title]
+        start = np.cumsum([0, *map(len, members)])
+        return cls(start.astype(np.int64), np.array(flat, np.int64)), list(numbers)
+
+    def __len__(self) -> int:
+        return len(self.start) - 1
+
+    def without(self, absent: NDArray[np.bool_]) -> "Places":
+        """The same rows, the members that read an input flagged `absent` now absent."""
+        gone = (self.number >= 0) & np.append(absent, False)[self.number]
+        return Places(self.start, np.where(gone, ABSENT, self.number))
+
+    def batch(self, index: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Of rows (B,): the distinct inputs (k,) they read, and (B, M) positions among those; M >= 1."""
+        counts = self.start[index + 1] - self.start[index]
+        columns = np.arange(max(1, counts.max(initial=0)))
+        inside = columns < counts[:, None]
+        member_bm = np.where(inside, self.start[index][:, None] + columns, 0)
+        number_bm = np.where(inside, self.number[member_bm], ABSENT) if len(self.number) else np.where(inside, 0, -1)
+        numbers, position = np.unique(number_bm[number_bm >= 0], return_inverse=True)
+        place_bm = np.full(number_bm.shape, ABSENT, np.int64)
+        place_bm[number_bm >= 0] = position
+        return numbers, place_bm
+
+    def total(self, cost: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(n_titles,): the summed cost of each title's inputs, given the cost of each input; at least 1."""
+        of_member = np.append(cost, 0)[self.number]
+        summed = np.concatenate([[0], np.cumsum(of_member)])
+        return np.maximum(1, summed[self.start[1:]] - summed[self.start[:-1]]).astype(np.int64)
+
+    def n_present(self) -> int:
+        """Titles with at least one member."""
+        summed = np.concatenate([[0], np.cumsum(self.number >= 0)])
+        return int((summed[self.start[1:]] > summed[self.start[:-1]]).sum())
+
+
+def members_of(vectors_kw: Tensor, place_bm: NDArray[np.int64]) -> Members:
+    """Put k vectors, of any float type, where they belong."""
+    place = torch.from_numpy(place_bm).to(vectors_kw.device)
+    vectors = vectors_kw.float()
+    is_present = place >= 0
+    # The absent ones find the row of zeros behind them all. An index's gradient would depend on the threads' order.
+    rows = torch.cat([vectors, vectors.new_zeros(1, vectors.shape[1])])
+    return Members(embedding(place.where(is_present, len(vectors)), rows), is_present)
+
 
 Vectors = Callable[[nn.Module, NDArray[np.int64]], tuple[Tensor, Sequence[str]]]
 

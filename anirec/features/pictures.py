@@ -14,11 +14,9 @@ from anirec.data.prepare.fingerprint import digest
 from anirec.errors import UserError
 from anirec.features import adaptation, picture_encoders
 from anirec.features.cache import Selection, Store
-from anirec.features.encoded import Encoded
-from anirec.features.gallery import Gallery
-from anirec.features.images import RULES
+from anirec.features.encoded import Encoded, Places
+from anirec.features.images import RULES, Gallery
 from anirec.features.picture_encoders import PictureRecipe
-from anirec.features.places import Places
 from anirec.features.preprocessing import Preprocessing
 from anirec.notices import warn
 from anirec.settings import PositiveInt

@@ -13,14 +13,11 @@ from torch import Tensor, nn
 
 from anirec.errors import UserError
 from anirec.features import adaptation, encoders, text_encoders
+from anirec.features.branch import OVER_TOKENS, AttentionPool
 from anirec.features.cache import Selection, key_of
-from anirec.features.encoded import Encoded
-from anirec.features.places import Places
-from anirec.features.pooling import OVER_TOKENS, AttentionPool
-from anirec.features.reading import Reading
+from anirec.features.encoded import Encoded, Places
 from anirec.features.text_encoders import Recipe
-from anirec.features.texts import texts_of
-from anirec.features.tokens import Tokens
+from anirec.features.tokens import Reading, Tokens, texts_of
 from anirec.settings import PositiveInt
 
 FROZEN_BATCH = 64  # texts

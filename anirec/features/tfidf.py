@@ -14,7 +14,7 @@ from torch import Tensor
 
 from anirec.errors import UserError
 from anirec.features.branch import Branch, Members
-from anirec.features.texts import texts_of
+from anirec.features.tokens import texts_of
 from anirec.settings import PositiveInt
 
 

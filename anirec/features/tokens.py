@@ -1,14 +1,17 @@
 """Texts as ragged rows of token numbers, tokenised once, padded only when a batch is made."""
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
+import polars as pl
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from anirec.errors import UserError
+from anirec.notices import warn
 
 Side = Literal["left", "right"]
 
@@ -56,3 +59,85 @@ class Tokens:
         numbers = np.full((len(rows), width), pad, np.int64)
         numbers[real] = self.number[(self.start[rows][:, None] + column - offset)[real]]
         return torch.from_numpy(numbers), torch.from_numpy(real.astype(np.int64))
+
+
+# Tokens, padding included, that an encoder reads at a time: a CPU likes what fits its cache, a GPU what fills it.
+CHUNK = {"cpu": 1 << 12, "cuda": 1 << 16}
+
+Pool = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How texts are read.
+
+    Args:
+        pool: Of hidden states (k, T, width) and (k, T) bool, one vector each.
+        pad: Token that fills short rows.
+        side: Where it fills them.
+        whole: Pad all texts of a batch to the longest of them; else they are read in chunks of like lengths, which
+            gives the same vectors (where padding on the left moves no position) for less work.
+        width: Pad to so many tokens at least.
+        longest: Never pad to more.
+    """
+
+    pool: Pool
+    pad: int
+    side: Side
+    whole: bool
+    width: int
+    longest: int
+
+    def vectors(self, encoder: nn.Module, tokens: Tokens, texts: NDArray[np.int64]) -> Tensor:
+        """(k, width) float32: the vectors of some texts, by number; k >= 1."""
+        device = next(encoder.parameters()).device
+        chunks = list(self.chunks(tokens.lengths[texts], CHUNK.get(device.type, CHUNK["cpu"])))
+        read = torch.cat([self.chunk(encoder, tokens, texts[chunk], device) for chunk in chunks])
+        return read[torch.from_numpy(np.argsort(np.concatenate(chunks))).to(device)]
+
+    def chunks(self, lengths: NDArray[np.int64], most: int) -> Iterator[NDArray[np.int64]]:
+        """Positions of texts that are read together: short ones with short ones."""
+        order = np.argsort(lengths, kind="stable")
+        if self.whole:
+            yield order
+            return
+        start = 0
+        for end in range(1, len(order) + 1):
+            if end == len(order) or (end + 1 - start) * lengths[order[end]] > most:
+                yield order[start:end]
+                start = end
+
+    def chunk(self, encoder: nn.Module, tokens: Tokens, texts: NDArray[np.int64], device: torch.device) -> Tensor:
+        width = max(self.width, int(tokens.lengths[texts].max()))
+        if device.type == "cuda" and not self.whole and self.width == 1:
+            width = min(-(-width // 8) * 8, self.longest)  # tensor cores like multiples of 8
+        ids, mask = (part.to(device) for part in tokens.padded(texts, pad=self.pad, side=self.side, width=width))
+        output: Any = encoder(input_ids=ids, attention_mask=mask)
+        return self.pool(output.last_hidden_state.float(), mask.bool())
+
+
+def texts_of(titles: pl.DataFrame, column: str, *, join: bool) -> list[list[str | None]]:
+    """Every title's texts, None for one that is unknown or blank; titles of a table without the column have none.
+
+    Args:
+        column: Of strings, one text a title; or of lists, any number.
+        join: Whether a title's texts become one, with spaces between.
+
+    >>> titles = pl.DataFrame({"descriptions": [["A thief.", None, " "], []]})
+    >>> texts_of(titles, "descriptions", join=False)
+    [['A thief.', None, None], []]
+    >>> texts_of(titles, "descriptions", join=True)
+    [['A thief.'], [None]]
+    """
+    if column not in titles.columns:
+        warn(f"The {len(titles)} titles have no column {column}: it counts as unknown for all")
+        return [[None]] * len(titles)
+    values = titles[column].to_list()
+    if titles.schema[column] == pl.List:
+        texts = [[known(text) for text in value or []] for value in values]
+        return [[known(" ".join(text for text in row if text))] for row in texts] if join else texts
+    return [[known(value)] for value in values]
+
+
+def known(text: str | None) -> str | None:
+    return (text or "").strip() or None

@@ -8,18 +8,86 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from sklearn.cluster import KMeans
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
 from anirec.errors import UserError
-from anirec.inference.chances import chances, half_step
-from anirec.inference.fanbase_tables import LEVEL
 from anirec.inference.histories import histories, scan
 from anirec.inference.predict import load
 from anirec.inference.recommend import titles
-from anirec.inference.tastes import loved
+from anirec.inference.tables import LEVEL
 from anirec.metrics.conformal import fewest, half_width, interval
 from anirec.models.ratings.hybrid import Hybrid
+
+Floats = NDArray[np.floating]
+
+
+def chances(prediction: Floats, errors: Floats, weights: Floats, threshold: float) -> NDArray[np.float64]:
+    """(n,): the weight of those errors that lift each prediction to the threshold, as a share of all.
+
+    Args:
+        prediction: (n,).
+        errors: Ratings less predictions of rows that the model did not learn from, (m,); m >= 1.
+        weights: What each of them counts, (m,); > 0.
+        threshold: What must be reached; see `half_step`.
+
+    >>> chances(np.array([6.0, 7.0, 9.0]), np.array([-1.0, 0.0, 1.0, 2.0]), np.ones(4), 8.0).tolist()
+    [0.25, 0.5, 1.0]
+    """
+    order = np.argsort(errors)
+    below = np.concatenate([[0.0], np.cumsum(weights[order], dtype=np.float64)])
+    place = np.searchsorted(errors[order].astype(np.float64), threshold - prediction.astype(np.float64))
+    return 1 - below[place] / below[-1]
+
+
+def half_step(ratings: Floats) -> float:
+    """Half of what lies between a rating and the next: where ratings are whole, 7.5 is as good as an 8.
+
+    >>> half_step(np.array([7.0, 10.0, 8.0])), half_step(np.array([7.0, 7.5, 9.0])), half_step(np.array([7.0, 7.0]))
+    (0.5, 0.25, 0.0)
+    """
+    distinct = np.unique(ratings)
+    return float(np.diff(distinct).min()) / 2 if len(distinct) > 1 else 0.0
+
+
+STARTS = 4  # of k-means, of which the best counts
+
+
+def tastes_of(vectors: NDArray[np.float32], n: int, *, seed: int) -> NDArray[np.int64]:
+    """(n_users,): which of n tastes, 0 to n - 1, each user has: k-means on the directions of their vectors.
+
+    Args:
+        vectors: Of the users, (n_users, width). Their length says how much is known of somebody, not what they like.
+        n: At most the number of users.
+        seed: Of the clusters' first centres.
+    """
+    if n > len(vectors):
+        raise UserError(f"--tastes {n}: the run knows {len(vectors)} users; ask for fewer")
+    own = vectors - vectors.mean(axis=0)
+    own = own / np.maximum(np.linalg.norm(own, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    return KMeans(n, n_init=STARTS, random_state=seed).fit_predict(own).astype(np.int64)
+
+
+def loved(liked: pl.DataFrame, n: int, *, titles: int) -> list[list[int]]:
+    """For each of n tastes, the items that it loves more than others do, most of all first.
+
+    An item counts by how many more of the taste's users like it than if all tastes were alike, in standard deviations
+    of chance; so that neither what all love nor what one user loves comes first.
+
+    Args:
+        liked: One row a rating that is a liking: taste and item, both whole numbers.
+        n: Number of tastes.
+        titles: How many are told at most.
+    """
+    of_taste = liked.group_by("taste").agg(of_taste=pl.len())
+    of_item = liked.group_by("item").agg(of_item=pl.len())
+    counts = liked.group_by("taste", "item").agg(n=pl.len()).join(of_taste, on="taste").join(of_item, on="item")
+    by_chance = pl.col("of_taste") * pl.col("of_item") / len(liked)
+    counts = counts.with_columns(more=(pl.col("n") - by_chance) / by_chance.sqrt()).filter(pl.col("more") > 0)
+    counts = counts.sort(["more", "item"], descending=[True, False])
+    return [counts.filter(taste=taste).head(titles)["item"].to_list() for taste in range(n)]
+
 
 ENOUGH = 10  # ratings of a held-out title, from which their mean says how good it is
 LOVED = 3  # titles that describe a taste

@@ -18,7 +18,7 @@ from anirec.data.prepare.cache import Prepared, in_cache, prepare
 from anirec.data.prepare.fingerprint import fingerprint
 from anirec.errors import UserError
 from anirec.inference.predict import load
-from anirec.inference.rerun import moved, strings
+from anirec.inference.reproduce import moved, strings
 from anirec.models.base import RatingModel
 from anirec.report.run_files import DamagedError, nested, read_config, read_mapping
 

@@ -13,14 +13,12 @@ from rich.markup import escape
 
 from anirec.errors import UserError
 from anirec.inference.histories import histories, scan
-from anirec.inference.likes import read_likes
-from anirec.inference.list_filters import Wanted
+from anirec.inference.lists import Wanted, reranked
 from anirec.inference.people import Person, newcomer, user_of
 from anirec.inference.predict import load
-from anirec.inference.recommend_tables import recommendations, terminal_table, write_csv, write_json
-from anirec.inference.reranking import reranked
-from anirec.inference.title_search import TitleSearch
-from anirec.metrics.item_statistics import genre_matrix
+from anirec.inference.tables import recommendations, terminal_table, write_csv, write_json
+from anirec.inference.title_search import TitleSearch, read_likes
+from anirec.metrics.beyond_accuracy import genre_matrix
 from anirec.models.base import RatingModel
 
 CANDIDATES = 5  # times as many as the list is long: what the re-ranker chooses from

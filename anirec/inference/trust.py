@@ -10,7 +10,7 @@ from anirec.errors import UserError
 from anirec.inference.predict import check_trusted
 
 CHECKPOINTS = "anirec.tracking.callbacks.LastAndBest"
-DATA_PARALLEL = "anirec.models.distributed.DataParallel"
+DATA_PARALLEL = "anirec.models.one_pass.DataParallel"
 # By part of a config: the kinds of anirec's own classes that it may name.
 KINDS = {
     "dataset": ("anirec.data.datamodule.Data", "anirec.data.sources.base.Source"),
@@ -30,7 +30,7 @@ NAMED = {
     "callbacks": (
         CHECKPOINTS,
         *(f"anirec.tracking.callbacks.{name}" for name in ("Patience", "ProgressBar")),
-        "anirec.tracking.epochs.Until",
+        "anirec.tracking.callbacks.Until",
     ),
 }
 
@@ -87,7 +87,7 @@ def is_number(value: Any) -> bool:
 
 def is_known(part: str, target: str) -> bool:
     """
-    >>> is_known("split", "anirec.data.splits.base.Random"), is_known("split", "os.system")
+    >>> is_known("split", "anirec.data.splits.rows.Random"), is_known("split", "os.system")
     (True, False)
     """
     ours = target.startswith("anirec.") and any(descends(target, kind) for kind in KINDS[part])

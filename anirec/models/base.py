@@ -13,8 +13,7 @@ from pytorch_lightning import LightningModule
 from torch import Tensor
 
 from anirec.artifacts import Shown
-from anirec.data.ratings.interactions import Interactions, RatingBatch, UserBlocks
-from anirec.data.ratings.vocabulary import Vocabulary
+from anirec.data.ratings.interactions import Interactions, RatingBatch, UserBlocks, Vocabulary
 from anirec.errors import UserError
 from anirec.settings import Configurable
 

@@ -6,10 +6,13 @@ from typing import Any
 
 import polars as pl
 import torch
-from torch import nn
+from scipy.sparse import csr_matrix
+from torch import Tensor, nn
 
-from anirec.features.branch import Branch
+from anirec.errors import UserError
+from anirec.features.branch import Branch, mean_pool
 from anirec.features.encoders import check_fingerprint
+from anirec.features.tfidf import TfIdf
 from anirec.models.base import Model
 
 
@@ -60,3 +63,29 @@ class Branched(Model):
                 self.branch(name).restore(description)
             self.is_fitted = True
         super().on_load_checkpoint(checkpoint)
+
+
+def seen(branch: Branch, index: Tensor) -> csr_matrix:
+    """(B, n_columns(branch)): a title's row of terms; or the mean of its members, and last whether it has any."""
+    if isinstance(branch, TfIdf):
+        return branch.matrix(index.cpu().numpy())
+    members = branch(index)
+    present = members.present.any(dim=1, keepdim=True)
+    rows = torch.cat([mean_pool(members.values, members.present), present], dim=1)
+    return csr_matrix(rows.double().cpu().numpy())
+
+
+def n_columns(branch: Branch) -> int:
+    return branch.width + (not isinstance(branch, TfIdf))
+
+
+def check_frozen(branches: Mapping[str, Branch]) -> None:
+    """Refuse what a closed form cannot learn from.
+
+    Raises:
+        UserError: There is no branch, or one that wants training.
+    """
+    if not branches:
+        raise UserError("model.branches is empty: there must be something to see")
+    if trained := [name for name, branch in branches.items() if not branch.frozen]:
+        raise UserError(f"model.branches.{trained[0]}: nothing here trains an encoder; set frozen=true")

@@ -4,6 +4,7 @@ from abc import abstractmethod
 from typing import Any
 
 import torch
+from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor, nn
 
 from anirec.data.ratings.interactions import RatingBatch, distinct
@@ -154,3 +155,12 @@ def gather_rows(column: Tensor, world_size: int) -> Tensor:
     parts: list[Any] = [None] * world_size
     torch.distributed.all_gather_object(parts, column.cpu())
     return torch.cat(parts).to(column.device)
+
+
+class DataParallel(DDPStrategy):
+    """Lightning's DDP, which refuses a model that has no parameter to learn: such a model sums its own statistics."""
+
+    def configure_ddp(self) -> None:
+        model = self.lightning_module
+        if model is not None and any(parameter.requires_grad for parameter in model.parameters()):
+            super().configure_ddp()

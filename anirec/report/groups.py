@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from anirec.report.formatting import Settings, brief, described, differing
 from anirec.report.runs import Run
-from anirec.report.settings import Settings, brief, described, differing
 
 # These change what the figures of a run mean, so that they are told wherever runs differ in them;
 JUDGED = frozenset({"metrics.relevant_from", "metrics.max_users", "metrics.candidates"})

@@ -12,9 +12,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from anirec.metrics.bootstrap import FEWEST_UNITS, percentile_interval, resampled_order, resampled_sums
 from anirec.metrics.definition import Metric, OrderMetric
 from anirec.metrics.names import MetricName
+from anirec.metrics.resampling import FEWEST_UNITS, percentile_interval, resampled_order, resampled_sums
 from anirec.report.runs import Run
 
 Interval = tuple[float, float]

@@ -12,9 +12,9 @@ from rich.text import Text
 
 from anirec.config.identity import DEVICES, flat
 from anirec.metrics.names import MetricName
-from anirec.report import numbers as cells
+from anirec.report import formatting as cells
+from anirec.report.formatting import SOURCE, brief, differing
 from anirec.report.runs import Run, nested
-from anirec.report.settings import SOURCE, brief, differing
 
 TOLERANCE = 1e-6  # relative
 SHOWN = 12

@@ -14,6 +14,7 @@ from typing import Any
 import polars as pl
 
 from anirec.errors import UserError
+from anirec.report.formatting import brief
 from anirec.report.run_files import (
     KNOWN_AT_START,
     NEEDED,
@@ -24,7 +25,6 @@ from anirec.report.run_files import (
     read_metrics,
     read_provenance,
 )
-from anirec.report.settings import brief
 
 MARKS = ("status.json", "provenance.json")
 # What the reports compute with, of the tables that they know.

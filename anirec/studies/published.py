@@ -9,7 +9,7 @@ import polars.selectors as cs
 from rich.table import Table
 
 from anirec.errors import UserError
-from anirec.report import numbers as cells
+from anirec.report import formatting as cells
 
 MEAN, STD = ":mean", ":std"
 COLUMNS = ("model", "settings", "data", "metric", "published", "ours", "difference", "source", "note")

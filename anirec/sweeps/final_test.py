@@ -11,7 +11,7 @@ from rich.text import Text
 from anirec.atomic import write_text
 from anirec.config.identity import identity_of
 from anirec.errors import UserError
-from anirec.inference.rerun import config_of, epochs_of, perform_again
+from anirec.inference.reproduce import config_of, epochs_of, perform_again
 from anirec.inference.trust import CHECKPOINTS
 from anirec.metrics.names import objectives
 from anirec.report.runs import Run, read_run
@@ -36,7 +36,7 @@ def measured(run: Run, *, trust: bool, console: Console) -> Run:
     config = config_of(run, trust=trust)
     config.resume = True
     config.trainer.max_epochs = epochs_of(run.folder / "checkpoints" / "last.ckpt")  # also if it stopped early
-    config.callbacks.untrained = {"_target_": "anirec.inference.rerun.Untrained"}
+    config.callbacks.untrained = {"_target_": "anirec.inference.reproduce.Untrained"}
     config.trainer.devices, config.trainer.strategy, config.trainer.num_nodes = 1, "auto", 1
     aside = run.folder / ASIDE
     shutil.rmtree(aside, ignore_errors=True)
@@ -95,7 +95,7 @@ def refitted(run: Run, *, trust: bool) -> Run:
         elif "objective" in node:  # nothing is left to watch
             del config.callbacks[name]
     if epochs < config.trainer.max_epochs:
-        config.callbacks.until = {"_target_": "anirec.tracking.epochs.Until", "epochs": epochs}
+        config.callbacks.until = {"_target_": "anirec.tracking.callbacks.Until", "epochs": epochs}
     identity = identity_of(config)
     path = new_folder(run.folder.parent, identity.run)
     perform_again(config, path, run, identity=identity, told="refit", refits=str(run.folder))

@@ -21,7 +21,7 @@ from rich.text import Text
 
 from anirec.atomic import write_text
 from anirec.errors import UserError
-from anirec.report import numbers as cells
+from anirec.report import formatting as cells
 from anirec.report.intervals import intervals
 from anirec.report.runs import Run, read_run, read_runs
 from anirec.report.selection import Choice, choice, show_choice

@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from anirec.errors import UserError
-from anirec.tracking.status import status_of
+from anirec.tracking.folders import status_of
 
 CONSOLE = Console(stderr=True, highlight=False, soft_wrap=True)
 

@@ -13,7 +13,7 @@ from anirec.atomic import write_text
 from anirec.errors import UserError
 from anirec.settings import Configurable, Count, NonNegative, Positive
 from anirec.tracking import wandb_results as results
-from anirec.tracking.status import status_of
+from anirec.tracking.folders import status_of
 
 EXIT_CODES = {"finished": 0, "pruned": 0, "interrupted": 130}  # any other way to end: 1
 OFFLINE = "or keep the run on this disk: logger.wandb.offline=true"

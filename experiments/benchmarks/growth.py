@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from anirec.data.ratings.interactions import Interactions
-from anirec.tracking.provenance import Memory
+from anirec.tracking.run_folder import Memory
 from experiments.benchmarks.ratings import Generated, generated, model, some_users
 from experiments.benchmarks.training import epochs_of, train
 

@@ -103,7 +103,7 @@ def n_weights(model: Any) -> int:
 
 def plain_loop(model: Any, data: Corpus, device: str, precision: str, batch_size: int) -> float:
     """Seconds of an epoch as tutorials have it: shuffled rows, padded to `MAX_TOKENS`, one after the other."""
-    from anirec.features.reading import Reading
+    from anirec.features.tokens import Reading
 
     branch = model.branch("synopsis").to(device)
     model.to(device).train()

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from anirec.data.posts.datamodule import Posts
-from anirec.tracking.provenance import Memory
+from anirec.tracking.run_folder import Memory
 from experiments.benchmarks.ratings import composed, model
 from experiments.benchmarks.training import train
 

@@ -15,7 +15,7 @@ from pytorch_lightning import Trainer, seed_everything
 
 from anirec.data.ratings.datamodule import RatingData
 from anirec.data.ratings.interactions import RatingBatch
-from anirec.data.splits.base import Random
+from anirec.data.splits.rows import Random
 from anirec.data.synthetic.demo_ratings import DemoRatings
 from anirec.models.base import FoldsIn, RatingModel, SelfTaught
 from anirec.models.ratings.blend import Blend

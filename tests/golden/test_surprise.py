@@ -13,7 +13,7 @@ from anirec.data.ratings.interactions import Interactions, RatingBatch
 from anirec.models.one_pass import History
 from anirec.models.ratings.bias import Baseline
 from anirec.models.ratings.item_knn import ItemKNN
-from anirec.models.ratings.kernels.factors import Factors, Rates, block_of
+from anirec.models.ratings.kernels import Factors, Rates, block_of
 from anirec.models.ratings.kernels.fused_sweep import fused_sweep, shuffled_rated
 
 N_USERS, N_ITEMS, N_FACTORS = 80, 50, 7

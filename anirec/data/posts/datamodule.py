@@ -21,11 +21,10 @@ from torch import Tensor
 from anirec.atomic import replacing
 from anirec.data.datamodule import Data
 from anirec.data.posts.sampling import Sampling, TagChoice
-from anirec.data.posts.tag_associations import correlations, strongest_pairs, ties_to
-from anirec.data.posts.tag_pairs import add_pairs, whole
+from anirec.data.posts.tags import add_pairs, correlations, strongest_pairs, ties_to, whole
 from anirec.data.prepare.cache import prepare
 from anirec.data.prepare.fingerprint import digest
-from anirec.data.prepare.tag_rows import ABSENT, TagRows
+from anirec.data.prepare.posts import ABSENT, TagRows
 from anirec.data.readers.cells import decoded
 from anirec.data.sources.base import Source
 from anirec.data.splits.base import TEST, TRAIN, VAL, Split, check_parts
@@ -190,8 +189,7 @@ class Posts(Data):
 
     @property
     def figures(self) -> dict[str, "Figure"]:
-        from anirec.figures.posts import score_histogram
-        from anirec.figures.tags import tag_pairs, ties
+        from anirec.figures.posts import score_histogram, tag_pairs, ties
 
         drawn = {"scores": score_histogram(self.tables["scores"]), "tag_pairs": tag_pairs(self.tables["tag_pairs"])}
         if "tag_ties" in self.tables:

@@ -5,7 +5,7 @@
     items.parquet          columns of `schema.ITEMS`; every item of the interactions, and the others of the dump
     characters.parquet     columns of `schema.CHARACTERS`; each once
     appearances.parquet    columns of `schema.APPEARANCES`; each (item_id, character_id) once
-    posts.parquet, tags.parquet, tag_start.npy, tag_number.i4      see `anirec.data.prepare.post_tables`
+    posts.parquet, tags.parquet, tag_start.npy, tag_number.i4      see `anirec.data.prepare.posts`
     tag_pairs-<tags>.npy   how many posts have both of two tags; added by `anirec.data.posts.datamodule`
     pictures/              what a generated dataset draws
     rejects.parquet        file, line, reason, text of every row that could not be read

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from anirec.data.datamodule import Data
 from anirec.data.prepare.fingerprint import digest
 from anirec.data.ratings.filters import PLANNED, SEEN, is_interaction, is_planned, k_core, status_counts
-from anirec.data.ratings.interactions import UNKNOWN, Interactions, RatingBatch, UserBlocks
-from anirec.data.ratings.vocabulary import Vocabulary
+from anirec.data.ratings.interactions import UNKNOWN, Interactions, RatingBatch, UserBlocks, Vocabulary
 from anirec.data.sources.base import Source
 from anirec.data.splits.base import TEST, TRAIN, VAL, Split, check_parts
 from anirec.data.splits.users import GIVEN

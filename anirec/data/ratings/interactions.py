@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
+import polars as pl
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -150,3 +151,26 @@ class UserBlocks:
             order = np.random.default_rng(self.seed()).permutation(order)
         for number in order[self.rank :: self.world_size]:
             yield self.interactions.rows(*self.blocks[number])
+
+
+class Vocabulary:
+    """Sorted unique raw ids; an id's index is its place, an unknown id has index -1.
+
+    >>> animes = Vocabulary(pl.Series([20, 5, 20, 1]))
+    >>> animes.encode(pl.Series([5, 20, 7]))
+    array([ 1,  2, -1], dtype=int32)
+    >>> animes.ids.to_list()
+    [1, 5, 20]
+    """
+
+    def __init__(self, ids: pl.Series) -> None:
+        self.ids = ids.unique().sort().alias("id")
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def encode(self, raw: pl.Series) -> NDArray[np.int32]:
+        """(n,) int32."""
+        index = self.ids.to_frame().with_columns(index=pl.int_range(pl.len(), dtype=pl.Int32))
+        found = raw.alias("id").to_frame().join(index, on="id", how="left", maintain_order="left")
+        return found["index"].fill_null(-1).to_numpy()

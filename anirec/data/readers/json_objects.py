@@ -1,6 +1,6 @@
 """Tolerant reading of a dump's JSON objects, one after another: a line each (JSON lines), over several, or in a list.
 
-The same rows as `anirec.data.readers.lines.scan`: marks file, line, reason, text, then the values of the keys as text.
+The same rows as `anirec.data.readers.csv.scan`: marks file, line, reason, text, then the values of the keys as text.
 
     {"mal_id": 1535, "title": "Death Note", "studios": ["Madhouse"]}  ->  "1535"  "Death Note"  "Madhouse"
 

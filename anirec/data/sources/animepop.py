@@ -12,10 +12,10 @@ from typing import Any
 
 import polars as pl
 
-from anirec.data.readers import cells, list_cells, records
+from anirec.data.readers import cells, list_cells
+from anirec.data.readers import csv as records
 from anirec.data.readers.layout import Layout
-from anirec.data.readers.pictures import listing, names_in
-from anirec.data.sources.base import Dump, Need
+from anirec.data.sources.base import Dump, Need, listing, names_in
 from anirec.data.sources.mal_columns import mal_cells
 
 PARTS = ("train", "test")

@@ -1,5 +1,6 @@
 """What a dataset is before it is prepared: files (if any), options, and lazy tidy tables with marks."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -157,3 +158,25 @@ class Dump(Source):
         if packed:
             lines.append(f"In that folder lies {', '.join(packed)}: unpack it first.")
         return "\n".join(lines)
+
+
+def is_inside(folder: Path, name: str) -> bool:
+    """Whether a path stays inside a folder: neither absolute, nor up, nor through a link that leads out.
+
+    >>> is_inside(Path("posters"), "images/1.jpg"), is_inside(Path("posters"), "../secret.jpg")
+    (True, False)
+    """
+    try:
+        return (folder / name).resolve().is_relative_to(folder.resolve())
+    except (OSError, ValueError):  # links in a circle; a zero byte
+        return False
+
+
+def names_in(folder: Path) -> list[str]:
+    """The names of the files in a folder, sorted; none where there is no folder."""
+    return sorted(path.name for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []
+
+
+def listing(names: list[str]) -> str:
+    """A short fingerprint of which pictures there are; their contents are fingerprinted where they are read."""
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]

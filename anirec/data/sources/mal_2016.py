@@ -6,8 +6,9 @@ anime.csv    anime_id,name,genre,type,episodes,rating,members   9969,Gintama&#03
 
 import polars as pl
 
-from anirec.data.readers import cells, records
-from anirec.data.readers import lines as dump
+from anirec.data.readers import cells
+from anirec.data.readers import csv as dump
+from anirec.data.readers import csv as records
 from anirec.data.readers.layout import Layout
 from anirec.data.sources.base import Dump, Need
 from anirec.data.sources.mal_columns import mal_cells

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import polars as pl
 
-from anirec.data.readers import cells, records
-from anirec.data.readers import lines as dump
+from anirec.data.readers import cells
+from anirec.data.readers import csv as dump
+from anirec.data.readers import csv as records
 from anirec.data.readers.layout import Layout
 from anirec.data.sources.base import Dump, Need
 from anirec.data.sources.mal_columns import MAL_TITLES, mal_cells

@@ -11,7 +11,7 @@ those of staff. A genre's text is doubled, behind its kind. A character's number
 import polars as pl
 
 from anirec.data.readers import cells
-from anirec.data.readers import lines as dump
+from anirec.data.readers import csv as dump
 from anirec.data.readers.layout import Layout
 from anirec.data.schema import ROLES
 from anirec.data.sources.base import Dump, Need

@@ -4,8 +4,33 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from anirec.data.splits.base import TEST, TRAIN, VAL, Parts, Split, check_shares
+from anirec.data.splits.base import TEST, TRAIN, VAL, Parts, Split, check_shares, parts_in_order
 from anirec.settings import PositiveShare, Seed, Share
+
+
+class WholeItems(Split):
+    """All ratings of some titles: what nobody has rated yet must be recommended by what is known of it.
+
+    Args:
+        test: Share of all titles; 0 < test < 1.
+        val: Likewise; 0 validates nothing.
+        seed: Of the split alone. Results over several are averaged: much depends on which titles test.
+    """
+
+    requires = frozenset({"user_id", "item_id"})
+    replicates = frozenset({"seed"})
+
+    def __init__(self, *, test: PositiveShare, val: Share, seed: Seed) -> None:
+        check_shares(test=test, val=val)
+        self.test, self.val, self.seed = test, val, seed
+
+    def assign(self, rows: pl.DataFrame) -> Parts:
+        items, of_row = np.unique(rows["item"].to_numpy(), return_inverse=True)
+        order = np.random.default_rng(self.seed).permutation(len(items))
+        return parts_in_order(order, round(self.test * len(items)), round(self.val * len(items)))[of_row]
+
+    def may_train(self, unrated: pl.DataFrame, rated: pl.DataFrame, parts: Parts) -> NDArray[np.bool_]:
+        return ~np.isin(unrated["item"], rated["item"].to_numpy()[parts != TRAIN])
 
 
 class Cluster(Split):

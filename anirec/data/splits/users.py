@@ -8,7 +8,38 @@ import polars as pl
 
 from anirec.data.splits.base import TEST, TRAIN, VAL, Parts, Split, check_shares, parts_in_order
 from anirec.errors import UserError
-from anirec.settings import PositiveInt, PositiveShare, Seed, Share
+from anirec.settings import Count, PositiveInt, PositiveShare, Seed, Share
+
+
+class PerUser(Split):
+    """Hold out a number of random rows of each user; the CS 4120 protocol is one and one.
+
+    Users with too few rows to leave one for training keep them all in training.
+
+    Args:
+        test: Rows of each user that test; at least 1.
+        val: Rows of each user that validate; 0 validates nothing.
+        seed: Of the split alone.
+    """
+
+    requires = frozenset({"user_id"})
+    replicates = frozenset({"seed"})
+
+    def __init__(self, *, test: PositiveInt, val: Count, seed: Seed) -> None:
+        self.test, self.val, self.seed = test, val, seed
+
+    def assign(self, rows: pl.DataFrame) -> Parts:
+        user = rows["user"].to_numpy()
+        noise = np.random.default_rng(self.seed).random(len(user))
+        order = np.lexsort((noise, user))
+        _, start, count = np.unique(user[order], return_index=True, return_counts=True)
+        rank = np.arange(len(user)) - np.repeat(start, count)
+        enough = np.repeat(count > self.test + self.val, count)
+        parts = np.zeros(len(user), dtype=np.uint8)
+        parts[order[enough & (rank < self.test + self.val)]] = VAL
+        parts[order[enough & (rank < self.test)]] = TEST
+        return parts
+
 
 GIVEN = 3  # a part beside TRAIN, VAL and TEST
 

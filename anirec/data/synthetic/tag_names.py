@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from anirec.data.synthetic.rating_world import WORDS
+from anirec.data.synthetic.demo_ratings import WORDS
 from anirec.data.synthetic.texts import names
 
 # Shares of posts with neither 1girl nor 1boy, with the one, the other, both.

@@ -11,8 +11,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from anirec.data.synthetic.franchises import Franchises
-from anirec.data.synthetic.rating_world import GENRES, WORDS
+from anirec.data.synthetic.casts import Franchises
+from anirec.data.synthetic.demo_ratings import GENRES, WORDS
 from anirec.data.synthetic.texts import (
     DESCRIPTION,
     DESCRIPTION_SENTENCES,
@@ -195,7 +195,7 @@ class TitleWorld:
 
     def draw(self, folder: Path) -> None:
         """Write every character's portrait into a new folder: 1.png and so on."""
-        from anirec.data.synthetic.portraits import portrait
+        from anirec.data.synthetic.casts import portrait
 
         folder.mkdir()
         for place, warmth in enumerate(self.warmth):

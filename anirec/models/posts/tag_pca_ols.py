@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import embedding_bag
 
 from anirec.data.posts.datamodule import PostBatch
-from anirec.data.posts.tag_pairs import add_pairs, whole
+from anirec.data.posts.tags import add_pairs, whole
 from anirec.errors import UserError
 from anirec.models.one_pass import OnePass
 from anirec.models.posts.base import PostModel
@@ -108,7 +108,7 @@ class TagPcaOls(OnePass, PostModel):
 
     @property
     def figures(self) -> dict[str, "Figure"]:
-        from anirec.figures.tags import explained_variance, tag_effects
+        from anirec.figures.posts import explained_variance, tag_effects
 
         tables = self.tables
         return {

@@ -13,8 +13,7 @@ from torch import Tensor
 
 from anirec.data.ratings.interactions import RatingBatch
 from anirec.features.branch import Branch
-from anirec.models.branched import Branched
-from anirec.models.frozen_features import check_frozen, n_columns, seen
+from anirec.models.branched import Branched, check_frozen, n_columns, seen
 from anirec.models.ratings.network import RatingNetwork
 
 OFFSET_PENALTY = 10.0  # of the ridge regression; content rows have the length 1

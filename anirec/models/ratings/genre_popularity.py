@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import embedding_bag, normalize
 
 from anirec.data.ratings.interactions import RatingBatch
-from anirec.metrics.item_statistics import genre_matrix
+from anirec.metrics.beyond_accuracy import genre_matrix
 from anirec.models.base import POPULARITY, RatingModel
 from anirec.models.one_pass import History, HistoryRanked
 from anirec.models.ratings.bias import Baseline, count, total

@@ -16,8 +16,7 @@ from anirec.models.base import RatingModel
 from anirec.models.one_pass import History
 from anirec.models.ratings.bias import Baseline
 from anirec.models.ratings.towers import Head
-from anirec.models.row_adamw import RowAdamW
-from anirec.models.training import HeadTraining
+from anirec.models.training import HeadTraining, RowAdamW
 from anirec.settings import Count, NonNegative
 
 Objective = Literal["mse", "mae", "bpr", "softmax"]

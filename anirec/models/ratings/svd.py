@@ -12,8 +12,8 @@ from anirec.data.ratings.interactions import Interactions, RatingBatch, UserBloc
 from anirec.errors import UserError
 from anirec.models.base import RatingModel, SelfTaught
 from anirec.models.ratings.bias import Baseline
+from anirec.models.ratings.kernels import Factors, Rates, block_of, learned
 from anirec.models.ratings.kernels.batched_sweep import batched_sweep
-from anirec.models.ratings.kernels.factors import Factors, Rates, block_of, learned
 from anirec.models.ratings.kernels.fused_sweep import fused_sweep
 from anirec.settings import NonNegative, Positive, PositiveInt
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import embedding_bag
 
 from anirec.data.ratings.interactions import Interactions
-from anirec.models.ratings.kernels.factors import Factors
+from anirec.models.ratings.kernels import Factors
 from anirec.models.ratings.svd import SVD
 
 

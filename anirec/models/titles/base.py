@@ -1,7 +1,7 @@
 """What every model of a title's score shares: branches that see the title, and the scale of the scores."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,6 +15,7 @@ from anirec.data.titles.datamodule import Corpus, titles_of
 from anirec.data.titles.loaders import EVALUATION_ROWS, TitleBatch, TitleBlocks
 from anirec.features.branch import Branch
 from anirec.models.branched import Branched
+from anirec.models.one_pass import OnePass
 from anirec.notices import warn
 
 
@@ -89,3 +90,42 @@ class ScoreModel(Branched):
     @abstractmethod
     def forward(self, batch: TitleBatch) -> Tensor:
         """(B,): scores on the site's scale."""
+
+
+class ClosedForm(OnePass, ScoreModel):
+    """Define `learn(titles)`; corpora are small, so that every process sees all titles and finds the same."""
+
+    def batches(self, data: Corpus, rank: int, world_size: int) -> Iterable[TitleBatch]:
+        return TitleBlocks(data.train, data.score, rows=len(data.train))
+
+    def accumulate(self, batch: TitleBatch) -> None:
+        self.titles = batch
+
+    def reduce(self) -> None:
+        """Nothing: no process has a part only."""
+
+    def solve(self) -> None:
+        self.learn(self.titles)
+        self.log("train/unit_mse", self.unit_mse(self(self.titles), self.titles.score))
+
+    @abstractmethod
+    def learn(self, titles: TitleBatch) -> None:
+        """Turn the training titles into the solution, in buffers."""
+
+
+class Mean(ClosedForm):
+    """The mean of the training scores for every title: what any other model must beat."""
+
+    mean: Tensor
+
+    def __init__(self) -> None:
+        super().__init__(branches={})
+
+    def allocate(self) -> None:
+        self.register_buffer("mean", self.low.new_zeros(()))
+
+    def learn(self, titles: TitleBatch) -> None:
+        self.mean = titles.score.mean()
+
+    def forward(self, batch: TitleBatch) -> Tensor:
+        return self.mean.expand(len(batch.index))

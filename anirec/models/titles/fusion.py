@@ -14,8 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from anirec.errors import UserError
-from anirec.features.branch import Branch, Members
-from anirec.features.pooling import AttentionPool, mean_pool
+from anirec.features.branch import AttentionPool, Branch, Members, mean_pool
 from anirec.models.titles.network import Layers, Network, layers
 from anirec.models.training import Training
 from anirec.settings import Share

@@ -15,8 +15,8 @@ from anirec.data.titles.loaders import TitleBatch
 from anirec.errors import UserError
 from anirec.features.branch import Branch
 from anirec.metrics.variation import standard_deviation
-from anirec.models.frozen_features import check_frozen, seen
-from anirec.models.titles.closed_form import ClosedForm
+from anirec.models.branched import check_frozen, seen
+from anirec.models.titles.base import ClosedForm
 from anirec.settings import Positive
 
 MOST_TITLES = 20_000  # the kernel takes 8 bytes for each pair of titles: 3.2 GB

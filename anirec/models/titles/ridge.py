@@ -12,8 +12,8 @@ from anirec.data.titles.loaders import TitleBatch
 from anirec.errors import UserError
 from anirec.features.branch import Branch
 from anirec.metrics.variation import ROUNDING
-from anirec.models.frozen_features import check_frozen, n_columns, seen
-from anirec.models.titles.closed_form import ClosedForm
+from anirec.models.branched import check_frozen, n_columns, seen
+from anirec.models.titles.base import ClosedForm
 from anirec.settings import NonNegative, Positive
 
 TOLERANCE = 1e-10  # of the iterative solver; scikit-learn's exact one agrees to 1e-6

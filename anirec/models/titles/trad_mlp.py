@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from anirec.features.images import UnreadableError, read, side_by_side
-from anirec.features.texts import texts_of
+from anirec.features.tokens import texts_of
 from anirec.models.titles.network import Layers, Network, layers
 from anirec.models.training import HeadTraining
 from anirec.settings import PositiveInt

@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from anirec.report.formatting import brief, differing
 from anirec.report.groups import Family, Group
 from anirec.report.leaderboard import Leaderboard
 from anirec.report.runs import Run, nested
-from anirec.report.settings import brief, differing
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,12 @@ import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
 from anirec.metrics.names import lower_is_better
-from anirec.report import numbers as cells
+from anirec.report import formatting as cells
+from anirec.report.formatting import brief, differing, told
 from anirec.report.groups import MEASURED, without_echoes
 from anirec.report.leaderboard import Leaderboard, Row
 from anirec.report.page.importance import FEWEST, importance
 from anirec.report.page.plots import Panel, Plot, figure, figures, plain, spoken
-from anirec.report.settings import brief, differing, told
 
 MOST_KEYS = 7  # axes that fit beside each other
 MOST_LEVELS = 10  # values that get a tick each; more make a scale

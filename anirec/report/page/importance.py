@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anirec.metrics.paired import LEVEL
-from anirec.report.settings import brief
+from anirec.metrics.resampling import LEVEL
+from anirec.report.formatting import brief
 
 FEWEST = 8  # configurations
 FOLDS = 10

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from anirec.metrics.names import MetricName, has_direction, lower_is_better
-from anirec.report import numbers as cells
+from anirec.report import formatting as cells
 from anirec.report.leaderboard import Leaderboard, Row, metric_names
-from anirec.report.page.looks import Look
-from anirec.report.page.plots import Panel, Plot, figure, figures, plain
+from anirec.report.page.plots import Look, Panel, Plot, figure, figures, plain
 
 MOST = 6
 # What else stands behind a metric's name, such as the error of a constant, is no segment.

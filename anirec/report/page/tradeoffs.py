@@ -1,15 +1,15 @@
 """What accuracy costs: against coverage and against time, with the groups that nobody beats in both."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import plotly.graph_objects as go
 
 from anirec.metrics.names import MetricName, has_direction
-from anirec.report import numbers as cells
+from anirec.report import formatting as cells
 from anirec.report.leaderboard import Leaderboard, Row
-from anirec.report.page.looks import Look
-from anirec.report.page.plots import Panel, Plot, figure, frame, listed, plain, spoken
-from anirec.report.pareto import front, loss
+from anirec.report.page.plots import Look, Panel, Plot, figure, frame, listed, plain, spoken
+from anirec.report.pareto import front, loss, searched
 
 COSTS = ("fit_seconds", "wall_seconds")
 TICKS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 60, 180, 600, 1800, 3600, 36_000, 360_000)
@@ -101,3 +101,39 @@ def plot(
     for row in rows:
         legend.setdefault(row.group.model, looks[row.group.label])
     return Plot(what.replace(" ", "-"), title, [Panel(drawing)], note, legend)
+
+
+@dataclass(frozen=True)
+class Front:
+    """Headings; for each group of the front its label and its figures as text; a plot of the first two objectives."""
+
+    title: str
+    headings: list[str]
+    rows: list[tuple[str, list[str]]]
+    plot: Plot
+
+
+def pareto_front(board: Leaderboard, looks: dict[str, Look]) -> Front | None:
+    """Compare groups by the objectives of their runs; None where these are not several."""
+    names, found = searched(board)
+    if not names:
+        return None
+    places = [cells.decimals(row.mean[name] for row in found) for name in names]
+    rows = [
+        (
+            row.group.label,
+            [cells.spread(row.mean[n], row.std.get(n), p) for n, p in zip(names, places, strict=True)],
+        )
+        for row in found
+    ]
+    headings = [cells.heading(name) for name in names]
+    measured = [row for row in board.rows if all(name in row.mean for name in names)]
+    first, second = names[:2]
+    of_two = front(measured, lambda row: [loss(row, first), loss(row, second)])
+    drawing = against(replace(board, metric=first), measured, of_two, looks, lambda row: row.mean[second])
+    drawing.update_xaxes(title_text=plain(cells.heading(second)))
+    legend = {row.group.model: looks[row.group.label] for row in reversed(measured)}
+    note = "Dotted: the front of these two objectives."
+    plot = Plot("pareto", f"{spoken(first)} against {spoken(second)}", [Panel(drawing)], note, legend)
+    title = f"Pareto front: {len(found)} of {len(measured)} groups, by {listed([spoken(name) for name in names])}"
+    return Front(title, headings, rows, plot)

@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from anirec.metrics.names import MetricName
 from anirec.report.leaderboard import Leaderboard, Row
-from anirec.report.page.looks import Look
-from anirec.report.page.plots import Panel, Plot, figure
+from anirec.report.page.plots import Look, Panel, Plot, figure
 
 MOST = 4
 FEW_ROWS = 1500

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from anirec.metrics.definition import OrderMetric
 from anirec.metrics.names import MetricName, lower_is_better
-from anirec.report import numbers as cells
+from anirec.report import formatting as cells
 from anirec.report.groups import Family, Group
 from anirec.report.intervals import TABLES
 from anirec.report.paired.tests import BEST, Pair, best_groups, misplaced, pairwise, unpaired

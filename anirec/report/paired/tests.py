@@ -10,9 +10,8 @@ from itertools import combinations
 
 import numpy as np
 
-from anirec.metrics.bootstrap import FEWEST_UNITS, percentile_interval
 from anirec.metrics.names import MetricName, has_direction, lower_is_better
-from anirec.metrics.paired import LEVEL, holm, p_value, rank_biserial
+from anirec.metrics.resampling import FEWEST_UNITS, LEVEL, holm, p_value, percentile_interval, rank_biserial
 from anirec.report.groups import Family, Group
 from anirec.report.intervals import TABLES, Interval
 from anirec.report.paired.runs import PairedRuns, paired_runs

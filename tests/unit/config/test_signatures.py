@@ -27,7 +27,7 @@ def test_follows_imports_of_other_packages_without_importing_them() -> None:
 def test_inherited_constructor_and_attribute() -> None:
     assert names("anirec.models.one_pass.MemoryBased") == []
     assert "rating" in attribute("anirec.models.ratings.popularity.Popularity", "requires")
-    assert attribute("anirec.data.splits.base.Temporal", "requires") == {"timestamp"}
+    assert attribute("anirec.data.splits.time.Temporal", "requires") == {"timestamp"}
 
 
 def test_compiled_classes_are_imported_after_all() -> None:

@@ -12,7 +12,7 @@ from anirec.data.sources.mal_2020 import Mal2020
 from anirec.data.sources.mal_characters import MalCharacters
 from anirec.data.titles.catalogue import Catalogue, all_prepared, by_name
 from anirec.data.titles.cleaning import Cleaning
-from anirec.describing.surface_features import before_ablation, by_band, of_all, with_score
+from anirec.describing.summary import before_ablation, by_band, of_all, with_score
 
 N = 500
 RANDOM = np.random.default_rng(0)

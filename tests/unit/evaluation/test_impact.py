@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from anirec.evaluation.impact import may_be_chance, reading
+from anirec.evaluation.findings import may_be_chance, reading
 
 
 def test_noise_is_called_chance() -> None:

@@ -1,8 +1,7 @@
 import polars as pl
 import pytest
 
-from anirec.evaluation.impact import reading, strength
-from anirec.evaluation.learning_curve import Curves, verdict
+from anirec.evaluation.findings import Curves, reading, strength, verdict
 
 C = 0.012  # the error of the mean
 CURVES = {

@@ -9,8 +9,7 @@ import torch
 
 from anirec.errors import UserError
 from anirec.features.branch import Branch
-from anirec.features.counts import Counts
-from anirec.features.tabular import Tabular
+from anirec.features.tabular import Counts, Tabular
 from tests.unit.features.conftest import CPU, pictures, text, tfidf
 
 pytestmark = pytest.mark.slow

@@ -18,7 +18,7 @@ from anirec import notices
 from anirec.errors import UserError
 from anirec.features import picture_encoders
 from anirec.features.cache import Store
-from anirec.features.gallery import Gallery
+from anirec.features.images import Gallery
 from anirec.features.preprocessing import Preprocessing
 
 LITE0: dict[str, Any] = {"encoder": "efficientnet_lite0", "frozen": True}

@@ -5,8 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anirec.features.places import Places, members_of
-from anirec.features.pooling import AttentionPool, last_token, mean_pool
+from anirec.features.branch import AttentionPool, last_token, mean_pool
+from anirec.features.encoded import Places, members_of
 
 PRESENT = torch.tensor([[True, False, True], [False, False, False], [True, True, True]])
 

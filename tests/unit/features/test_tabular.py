@@ -7,8 +7,7 @@ import torch
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from anirec.errors import UserError
-from anirec.features.counts import Counts
-from anirec.features.tabular import Tabular
+from anirec.features.tabular import Counts, Tabular
 
 
 def test_tfidf_is_scikit_learns_with_the_idf_of_training(make_tfidf, seen, titles: pl.DataFrame) -> None:

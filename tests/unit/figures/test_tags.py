@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from anirec.figures.tags import explained_variance, tag_effects, tag_pairs, ties
+from anirec.figures.posts import explained_variance, tag_effects, tag_pairs, ties
 
 pytestmark = pytest.mark.slow
 

@@ -4,8 +4,7 @@ import polars as pl
 import pytest
 
 from anirec.errors import UserError
-from anirec.inference.likes import Liked, read_likes
-from anirec.inference.title_search import TitleSearch
+from anirec.inference.title_search import Liked, TitleSearch, read_likes
 
 TITLES = ["Monster", "Steins;Gate", "Mushishi", "1+1=2"]
 SEARCH = TitleSearch(pl.DataFrame({"item_id": [19, 9253, 457, 3], "title": TITLES, "n_ratings": [9, 9, 9, 9]}))

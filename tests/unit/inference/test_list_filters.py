@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from anirec.errors import UserError
-from anirec.inference.list_filters import Wanted, years
+from anirec.inference.lists import Wanted, years
 
 ITEMS = pl.DataFrame(
     {

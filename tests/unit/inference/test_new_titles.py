@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from anirec.errors import UserError
-from anirec.inference.new_titles import read_invented, with_all
+from anirec.inference.fanbase import read_invented, with_all
 
 TITLE = {"title": "Paper Kingdom", "genres": ["Comedy"], "aired_from": "2026-04-03", "episodes": 12, "studios": None}
 

@@ -12,8 +12,7 @@ from omegaconf import OmegaConf
 
 from anirec.config.compose import conf_folder
 from anirec.errors import UserError
-from anirec.inference.reproduce import checked, override, placed
-from anirec.inference.rerun import config_of, moved
+from anirec.inference.reproduce import checked, config_of, moved, override, placed
 from anirec.report.runs import Run
 
 Stored = Callable[..., Run]
@@ -74,7 +73,7 @@ def test_only_keys_that_are_there_can_be_set(stored: Stored) -> None:
         ("dataset.source", {"_target_": "builtins.open", "file": "/etc/passwd"}),
         ("dataset.joined", {"more": [{"_target_": "subprocess.run"}]}),
         ("trainer.strategy", {"_target_": "subprocess.run"}),
-        ("metrics", {"_target_": "anirec.data.splits.base.Random", "test": 0.1, "val": 0.1, "seed": 1}),
+        ("metrics", {"_target_": "anirec.data.splits.rows.Random", "test": 0.1, "val": 0.1, "seed": 1}),
         ("callbacks.more", {"_target_": "pytorch_lightning.callbacks.ModelCheckpoint", "dirpath": "/"}),
         ("model", {"_target_": "os.system", "command": "true"}),
     ],
@@ -94,7 +93,7 @@ def test_a_strangers_config_may_name_only_parts_of_anirec(stored: Stored, key: s
         ("plugins", ["anything"]),
         ("precision", {"more": 1}),
         ("strategy", {"_target_": "pytorch_lightning.Trainer", "max_epochs": 1}),
-        ("strategy", {"_target_": "anirec.models.distributed.DataParallel", "process_group_backend": "gloo"}),
+        ("strategy", {"_target_": "anirec.models.one_pass.DataParallel", "process_group_backend": "gloo"}),
     ],
 )
 def test_a_strangers_trainer_has_only_settings_that_write_nothing(stored: Stored, key: str, value: Any) -> None:
@@ -105,7 +104,7 @@ def test_a_strangers_trainer_has_only_settings_that_write_nothing(stored: Stored
 
 
 def test_a_strangers_trainer_may_be_parallel_and_have_other_numbers(stored: Stored) -> None:
-    strategy = {"_target_": "anirec.models.distributed.DataParallel", "find_unused_parameters": True}
+    strategy = {"_target_": "anirec.models.one_pass.DataParallel", "find_unused_parameters": True}
     run = stored(trainer__strategy=strategy, trainer__devices=[0, 1], trainer__limit_train_batches=0.5)
     assert config_of(run, trust=False).trainer.limit_train_batches == 0.5
 

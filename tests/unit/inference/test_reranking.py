@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from anirec.inference.reranking import reranked
+from anirec.inference.lists import reranked
 from anirec.metrics.beyond_accuracy import Catalogue, diversity
 from anirec.metrics.beyond_accuracy import novelty as mean_novelty
 

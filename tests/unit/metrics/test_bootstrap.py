@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from anirec.metrics.bootstrap import bagged, bags, percentile_interval, resampled_sums
 from anirec.metrics.rating import rmse
+from anirec.metrics.resampling import bagged, bags, percentile_interval, resampled_sums
 
 
 def test_agrees_with_resampling_the_rows_of_every_drawn_user() -> None:

@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import kstest, wilcoxon
 
-from anirec.metrics.bootstrap import resampled_sums
-from anirec.metrics.paired import holm, p_value, rank_biserial
+from anirec.metrics.resampling import holm, p_value, rank_biserial, resampled_sums
 
 
 def rmse_p_value(random: np.random.Generator, better_by: float) -> float:

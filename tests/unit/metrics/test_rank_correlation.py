@@ -6,9 +6,9 @@ import torchmetrics
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anirec.metrics.bootstrap import draw_counts, percentile_interval, resampled_order
 from anirec.metrics.definition import OrderMetric
 from anirec.metrics.rank_correlation import MAX_PAIRED_ROWS, kendall, spearman
+from anirec.metrics.resampling import draw_counts, percentile_interval, resampled_order
 
 REFERENCES = {spearman: scipy.stats.spearmanr, kendall: scipy.stats.kendalltau}
 scores = st.lists(st.tuples(st.integers(1, 6), st.integers(1, 6)), min_size=3, max_size=30)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from anirec.data.ratings.interactions import RatingBatch
-from anirec.inference.reasons import reasons
+from anirec.inference.people import reasons
 from anirec.models.base import FoldsIn
 
 NAN = float("nan")

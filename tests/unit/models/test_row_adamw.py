@@ -9,7 +9,7 @@ from torch.nn.functional import embedding
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
-from anirec.models.row_adamw import RowAdamW
+from anirec.models.training import RowAdamW
 
 N_ROWS, WIDTH, N_STEPS = 300, 4, 400
 START = torch.randn(N_ROWS, WIDTH, generator=torch.Generator().manual_seed(0), dtype=torch.float64)

@@ -104,7 +104,7 @@ def write_run(tmp_path: Path) -> WriteRun:
         (folder / "status.json").write_text(json.dumps({"state": state, "error": error}))
         resolved = {
             "dataset": {"_target_": "anirec.data.ratings.datamodule.RatingData", "min_user_ratings": 1},
-            "split": {"_target_": "anirec.data.splits.base.Random", "test": 0.1, "seed": 42},
+            "split": {"_target_": "anirec.data.splits.rows.Random", "test": 0.1, "seed": 42},
             "model": {"_target_": f"anirec.models.{model}", "n_factors": 80},
             "trainer": {"_target_": "pytorch_lightning.Trainer", "max_epochs": 12, "default_root_dir": str(folder)},
             "metrics": {"relevant_from": None},

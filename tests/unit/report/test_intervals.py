@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 from scipy.stats import spearmanr
 
-from anirec.metrics.bootstrap import draw_counts, percentile_interval, resampled_sums
+from anirec.metrics.resampling import draw_counts, percentile_interval, resampled_sums
 from anirec.report.intervals import intervals
 from anirec.report.runs import Run, read_runs
 

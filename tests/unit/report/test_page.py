@@ -11,7 +11,8 @@ import pytest
 
 from anirec.report.groups import families
 from anirec.report.leaderboard import leaderboard
-from anirec.report.page import pairs, write_page
+from anirec.report.page import tables as pairs
+from anirec.report.page import write_page
 from anirec.report.page.curves import curves, history
 from anirec.report.pareto import front, loss
 from anirec.report.runs import read_runs

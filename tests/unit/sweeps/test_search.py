@@ -35,7 +35,7 @@ from anirec.tracking.folders import Pruned, join
 optuna = pytest.importorskip("optuna")
 
 from anirec.sweeps.search import hold, search, take_over  # noqa: E402
-from anirec.tracking.pruning import Prune, storage  # noqa: E402
+from anirec.tracking.callbacks import Prune, storage  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 Study = Any

@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 
 from anirec.errors import UserError
-from anirec.tracking import status
-from anirec.tracking.folders import new_folder, unfinished
+from anirec.tracking import folders as status
+from anirec.tracking.folders import LEASE, new_folder, status_of, unfinished, write_status
 from anirec.tracking.run_folder import RunFolder
-from anirec.tracking.status import LEASE, status_of, write_status
 
 
 def folder(path: Path) -> RunFolder:
@@ -77,7 +76,7 @@ def test_only_an_unfinished_run_with_a_checkpoint_is_resumed(tmp_path: Path) -> 
 def test_the_lock_tells_whether_a_process_of_this_machine_lives(tmp_path: Path) -> None:
     path = resumable(tmp_path)
     script = f"""
-import sys; from pathlib import Path; from anirec.tracking.status import hold
+import sys; from pathlib import Path; from anirec.tracking.folders import hold
 assert hold(Path({str(path)!r})); print("held", flush=True); sys.stdin.read()
 """
     process = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
-from anirec.models.ratings.kernels.factors import Block, Factors, Rates
+from anirec.models.ratings.kernels import Block, Factors, Rates
 
 USER_ROWS = 4096  # rows of the users that step before y does; more is faster on a GPU, and further from SGD
 STEPS = 4  # in which these users' ratings are taken

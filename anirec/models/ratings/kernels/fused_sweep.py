@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from anirec.models.ratings.kernels.factors import Block, Factors, Rates, shared_with_numpy
+from anirec.models.ratings.kernels import Block, Factors, Rates, shared_with_numpy
 from anirec.threads import in_threads
 
 USERS_PER_TASK = 256

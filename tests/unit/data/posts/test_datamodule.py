@@ -10,9 +10,10 @@ import torch
 
 from anirec.data.posts.datamodule import Posts, posts_of
 from anirec.data.posts.sampling import Sampling, TagChoice
-from anirec.data.posts.tag_pairs import add_pairs
+from anirec.data.posts.tags import add_pairs
 from anirec.data.sources.safebooru import Safebooru
-from anirec.data.splits.base import Random, Split
+from anirec.data.splits.base import Split
+from anirec.data.splits.rows import Random
 from anirec.data.synthetic.demo_ratings import DemoRatings
 from anirec.data.synthetic.demo_tags import DemoTags
 from anirec.errors import UserError

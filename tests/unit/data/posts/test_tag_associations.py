@@ -8,9 +8,8 @@ import pytest
 import torch
 from scipy.sparse import csr_array
 
-from anirec.data.posts.tag_associations import correlations, strongest_pairs, ties_to
-from anirec.data.posts.tag_pairs import add_dense, add_pairs, whole
-from anirec.data.prepare.tag_rows import ABSENT, NUMBER, START, TagRows
+from anirec.data.posts.tags import add_dense, add_pairs, correlations, strongest_pairs, ties_to, whole
+from anirec.data.prepare.posts import ABSENT, NUMBER, START, TagRows
 
 N_POSTS, N_TAGS = 200, 12
 NAMES = [f"tag_{number}" for number in range(N_TAGS)]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anirec.data.prepare.duplicates import once, write_once
+from anirec.data.prepare.build import once, write_once
 
 SCHEMA = {"user_id": pl.Int64, "item_id": pl.Int64, "rating": pl.Float32}
 

@@ -8,9 +8,11 @@ import pytest
 from anirec.data.ratings.datamodule import RatingData
 from anirec.data.ratings.interactions import Interactions
 from anirec.data.sources.base import Source
-from anirec.data.splits.base import TEST, TRAIN, Parts, PerUser, Random, Split, Temporal
-from anirec.data.synthetic.demo_ratings import DemoRatings
-from anirec.data.synthetic.rating_world import World
+from anirec.data.splits.base import TEST, TRAIN, Parts, Split
+from anirec.data.splits.rows import Random
+from anirec.data.splits.time import Temporal
+from anirec.data.splits.users import PerUser
+from anirec.data.synthetic.demo_ratings import DemoRatings, World
 from anirec.errors import UserError
 
 

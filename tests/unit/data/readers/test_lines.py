@@ -5,8 +5,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from anirec.data.readers.csv import scan, scan_parquet
 from anirec.data.readers.layout import Layout, recognise
-from anirec.data.readers.lines import scan, scan_parquet
 from anirec.errors import UserError
 
 LAYOUT = Layout(

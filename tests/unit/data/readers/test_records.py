@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from anirec.data.readers.csv import read
 from anirec.data.readers.layout import Layout
-from anirec.data.readers.records import read
 
 LAYOUT = Layout(header=("id", "name", "synopsis"), required=("id", "name", "synopsis"), data={"id": r"\d+"})
 HEADER = b"id,name,synopsis\n"

@@ -21,7 +21,7 @@ from anirec.data.sources.mal_2023 import Mal2023
 from anirec.data.sources.mal_characters import FILLER, MalCharacters
 from anirec.data.sources.mal_seasonal import MalSeasonal
 from anirec.data.sources.posters import Posters
-from anirec.data.splits.base import Random
+from anirec.data.splits.rows import Random
 from anirec.errors import UserError
 
 

@@ -4,7 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anirec.data.splits.base import TEST, TRAIN, VAL, KFold, PerUser, Random, Split, Temporal, WholeItems
+from anirec.data.splits.base import TEST, TRAIN, VAL, Split
+from anirec.data.splits.rows import KFold, Random
+from anirec.data.splits.time import Temporal
+from anirec.data.splits.titles import WholeItems
+from anirec.data.splits.users import PerUser
 from anirec.errors import UserError
 
 

@@ -15,7 +15,7 @@ from sklearn.model_selection import GroupKFold, KFold, cross_val_predict
 from anirec.data.prepare.cache import prepare
 from anirec.data.synthetic.demo_corpus import DemoCorpus
 from anirec.data.synthetic.title_world import TitleWorld
-from anirec.data.titles.franchises import clusters
+from anirec.data.titles.catalogue import clusters
 from anirec.errors import UserError
 
 SHARES = {"synopsis": 0.3, "descriptions": 0.15, "portraits": 0.15, "franchise": 0.15, "noise": 0.25}

@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from anirec.data.sources.base import Source
-from anirec.data.splits.base import Random
+from anirec.data.splits.rows import Random
 from anirec.data.splits.titles import Cluster
 from anirec.data.titles.cleaning import Cleaning
 from anirec.data.titles.datamodule import Corpus, titles_of
 from anirec.errors import UserError
-from anirec.features.counts import Counts
+from anirec.features.tabular import Counts
 
 RULES: dict[str, Any] = {
     "cut_texts_at": ["(Source"],

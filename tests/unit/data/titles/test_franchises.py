@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from anirec.data.splits.base import TEST, TRAIN, VAL
 from anirec.data.splits.titles import Cluster, Published, subset_sum
-from anirec.data.titles.franchises import clusters
+from anirec.data.titles.catalogue import clusters
 from anirec.errors import UserError
 
 

@@ -20,9 +20,9 @@ from sklearn.svm import SVR
 from sklearn.tree import DecisionTreeRegressor, export_text
 
 from anirec.data.posts.datamodule import PostBatch
-from anirec.data.posts.tag_pairs import add_dense, add_pairs, whole
-from anirec.data.prepare.tag_rows import TagRows
-from anirec.data.synthetic.tag_world import TagWorld
+from anirec.data.posts.tags import add_dense, add_pairs, whole
+from anirec.data.prepare.posts import TagRows
+from anirec.data.synthetic.demo_tags import TagWorld
 from anirec.errors import UserError
 from anirec.models.posts.base import PostModel
 from anirec.models.posts.sklearn import SklearnModel
@@ -134,7 +134,7 @@ def test_batches_and_processes_change_nothing() -> None:
 
 def test_pairs_are_counted_alike_by_kernel_and_by_products(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where a block begins within a batch, and for posts without tags."""
-    monkeypatch.setattr("anirec.data.posts.tag_pairs.DENSE_ROWS", 7)
+    monkeypatch.setattr("anirec.data.posts.tags.DENSE_ROWS", 7)
     x = X[:40] * (np.arange(40)[:, None] % 5 > 0)
     batch = batch_of(x, SCORE[:40])
     for count in (add_pairs, add_dense):

@@ -11,7 +11,7 @@ from anirec.models.base import RatingModel
 from anirec.models.ratings.bias import Bias
 from anirec.models.ratings.ease import EASE
 from anirec.models.ratings.item_knn import ItemKNN
-from anirec.models.ratings.kernels.factors import Rates, learned
+from anirec.models.ratings.kernels import Rates, learned
 from anirec.models.ratings.popularity import Popularity
 
 from .test_item_knn import SETTINGS

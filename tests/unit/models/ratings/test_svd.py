@@ -12,7 +12,7 @@ from pytorch_lightning import Callback
 from anirec.data.ratings.interactions import RatingBatch
 from anirec.errors import UserError
 from anirec.models.ratings.bias import Bias
-from anirec.models.ratings.kernels.factors import Factors, Rates, block_of
+from anirec.models.ratings.kernels import Factors, Rates, block_of
 from anirec.models.ratings.kernels.fused_sweep import fused_sweep, shuffled_rated
 from anirec.models.ratings.svd import SVD
 from anirec.models.ratings.svdpp import SVDpp

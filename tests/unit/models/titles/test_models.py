@@ -18,10 +18,10 @@ from sklearn.metrics.pairwise import rbf_kernel
 from anirec.config.compose import conf_folder
 from anirec.data.titles.loaders import TitleBatch
 from anirec.errors import UserError
-from anirec.features.counts import Counts
+from anirec.features.tabular import Counts
 from anirec.features.tfidf import TfIdf
-from anirec.models.frozen_features import seen
-from anirec.models.titles.closed_form import ClosedForm
+from anirec.models.branched import seen
+from anirec.models.titles.base import ClosedForm
 from anirec.models.titles.fusion import Fusion
 from anirec.models.titles.kernel_ridge import KERNELS, KernelRidge
 from anirec.models.titles.ridge import Ridge, rms_length

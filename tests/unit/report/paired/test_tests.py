@@ -7,9 +7,8 @@ import polars as pl
 import pytest
 from scipy.stats import spearmanr, wilcoxon
 
-from anirec.metrics.bootstrap import draw_counts
-from anirec.metrics.paired import holm
 from anirec.metrics.rating import rmse
+from anirec.metrics.resampling import draw_counts, holm
 from anirec.report.groups import Family, families
 from anirec.report.intervals import intervals
 from anirec.report.paired.runs import ORDER_RESAMPLES

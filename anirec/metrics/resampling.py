@@ -15,6 +15,7 @@ True
 from functools import lru_cache
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from anirec.metrics.definition import Column, OrderMetric
@@ -103,3 +104,48 @@ def bags(n_units: int, n_bags: int, seed: int) -> NDArray[np.int64]:
 def bagged(statistics_us: NDArray[np.float64], bag_u: NDArray[np.int64]) -> NDArray[np.float64]:
     """(n_bags, s): the units' statistics summed over bags."""
     return np.stack([np.bincount(bag_u, weights=column) for column in statistics_us.T], axis=1)
+
+
+LEVEL = 0.05
+
+Values = NDArray[np.float64]
+
+
+def p_value(difference: float, resampled_b: Values) -> float:
+    """Two-sided, in (0, 1]: never 0, as the sample itself counts as one resample.
+
+    Args:
+        difference: Of the two models' metrics, on all units.
+        resampled_b: The same in every resample, (B,).
+
+    >>> p_value(3.0, np.array([3.5, 2.0, 6.0])), p_value(0.0, np.zeros(3))
+    (0.5, 1.0)
+    """
+    n_as_far = int(np.count_nonzero(np.abs(resampled_b - difference) >= abs(difference)))
+    return (1 + n_as_far) / (1 + len(resampled_b))
+
+
+def holm(p: Values) -> Values:
+    """The p-values of m tests, (m,), so corrected that those below the level may all be believed together.
+
+    The smallest is multiplied by m, the next by m - 1 and so on; none may fall below one before it, or exceed 1.
+    """
+    order = np.argsort(p, kind="stable")
+    corrected = np.empty_like(p)
+    corrected[order] = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)).clip(max=1.0)
+    return corrected
+
+
+def rank_biserial(gain_u: Values) -> float:
+    """Matched-pairs rank-biserial correlation, from -1 to 1: 1 if every unit gains, 0 if gains and losses even out.
+
+    The units that neither gain nor lose are left out, the others ranked by how much they do; it is the sum of the
+    ranks of those that gain less that of those that lose, over the sum of both, whose smaller one is Wilcoxon's T.
+    Kerby, The Simple Difference Formula, Comprehensive Psychology 2014.
+
+    >>> rank_biserial(np.array([3.0, 2.0, 0.0, -1.0]))   # ranks 3 and 2 against 1
+    0.6666666666666666
+    """
+    moved = gain_u[gain_u != 0]
+    rank = pl.Series(np.abs(moved)).rank("average").to_numpy()
+    return float((rank * np.sign(moved)).sum() / rank.sum()) if len(moved) else 0.0
