@@ -36,6 +36,8 @@ def hint_of(node: ast.expr, scope: Object) -> Any:
             return subscripted(hint_of(node.value, scope), node.slice, scope)
         case ast.Call():
             return called(hint_of(node.func, scope), node)
+        case ast.List():  # the arguments of a Callable
+            return [hint_of(element, scope) for element in node.elts]
         case ast.Name() | ast.Attribute():
             return looked_up(ast.unparse(node), scope)
     return Any
