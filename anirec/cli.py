@@ -30,7 +30,7 @@ def run(context: typer.Context) -> None:
         n_jobs = check(overrides, config_dir)
         if n_jobs > 1 and not is_sweep:
             raise UserError(f"These overrides make {n_jobs} jobs; add -m to run them all.")
-        from anirec.composing.config import for_hydra
+        from anirec.config.validate import for_hydra
 
         written = dict(zip(overrides, for_hydra(overrides, is_sweep=is_sweep), strict=True))
         arguments = [written.get(argument, argument) for argument in arguments]
@@ -68,7 +68,7 @@ def split_arguments(arguments: list[str]) -> tuple[list[str], str | None, bool]:
 
 def check(overrides: list[str], config_dir: str | None) -> int:
     """How many jobs there are, all without a problem. The user's folder brings YAML, and modules of their own."""
-    from anirec.composing import config
+    from anirec.config import validate as config
 
     if config_dir:
         folder = str(Path(config_dir).absolute())
@@ -123,7 +123,7 @@ def reproduce(
 ) -> None:
     """Run a finished run's config again, and say which metrics are equal; if not, what differs: code, data, versions,
     device."""
-    from anirec.finished.reproduce import reproduce as again
+    from anirec.inference.reproduce import reproduce as again
 
     again(run, overrides=overrides or [], trust=trust)
 
@@ -149,7 +149,7 @@ def predict(
     output: Annotated[Path, typer.Option(help="The same rows with a prediction: .csv, .jsonl or .parquet.")],
 ) -> None:
     """New rows through a finished run's best model."""
-    from anirec.finished.predict import predict as predict_rows
+    from anirec.inference.predict import predict as predict_rows
 
     counts = predict_rows(run, input=input, output=output)
     lacking = ", ".join(f"{what}: {count}" for what, count in counts.items() if what != "rows")
@@ -179,8 +179,8 @@ def recommend(
 
     Titles are found whatever their capitals and punctuation, in any language that the data know; #1535 is a title's id.
     """
-    from anirec.data.wanted import Wanted, listed, years
-    from anirec.finished.recommend import recommend as show
+    from anirec.inference.list_filters import Wanted, listed, years
+    from anirec.inference.recommend import recommend as show
 
     wanted = Wanted(
         types=listed(types or []),
@@ -219,7 +219,7 @@ def fanbase(
     A title is an object such as {"title": "Paper Kingdom", "type": "TV", "genres": ["Comedy", "School"]}. Users count
     as often as they rate. Lift: how much more a taste would give it than others, were all equally generous.
     """
-    from anirec.finished.fanbase import fanbase as show
+    from anirec.inference.fanbase import fanbase as show
 
     show(run, input=input, tastes=tastes, threshold=threshold, nearest=nearest, json=json)
 
@@ -229,7 +229,7 @@ def export(
     run: Annotated[Path, typer.Argument(help="A finished run's folder, of a model that ranks titles for users.")],
 ) -> None:
     """Copy the lists of a run's users into its folder: recommend and fanbase then need neither cache nor dump."""
-    from anirec.finished.histories import export as copy
+    from anirec.inference.histories import export as copy
 
     path, n_rows = copy(run)
     typer.echo(f"{path}: {n_rows:,} list entries, {path.stat().st_size / 1e6:.1f} MB")
@@ -242,7 +242,7 @@ app.add_typer(data, name="data")
 @data.command("list")
 def list_datasets() -> None:
     """Every dataset, and whether its files are here."""
-    from anirec.describing import inventory
+    from anirec.describing import datasets as inventory
 
     inventory.show_list()
 
@@ -250,7 +250,7 @@ def list_datasets() -> None:
 @data.command("prepare")
 def prepare_dataset(name: str) -> None:
     """Read a dump into the cache now; a run does it by itself."""
-    from anirec.describing import inventory
+    from anirec.describing import datasets as inventory
 
     inventory.show_prepared(name)
 
@@ -266,7 +266,7 @@ def describe_dataset(
     """Counts and histogram of ratings; of titles with synopsis and score, what cleaning drops, and by score the length
     of synopses and the number of main characters, which ought to say nothing of it; of posts, their scores, what tags
     do to them, and which tags go together."""
-    from anirec.describing import description
+    from anirec.describing import describe as description
 
     description.show_description(name, overrides or [], figure)
 
@@ -274,7 +274,7 @@ def describe_dataset(
 @data.command("get")
 def get_dataset(name: str) -> None:
     """Where a dump comes from and where its files belong."""
-    from anirec.describing import inventory
+    from anirec.describing import datasets as inventory
 
     inventory.show_origin(name)
 

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from pytorch_lightning import seed_everything
 from pytorch_lightning.loggers import Logger
 
-from anirec.composing.composition import first_line, plain
+from anirec.config.compose import first_line, plain
 from anirec.errors import UserError
 from anirec.settings import SettingsError
 from anirec.tracking.callbacks import Stopwatch
@@ -106,7 +106,7 @@ def run_path(config: DictConfig, parent: Path, run: str) -> Path:
     Args:
         config: Composed.
         parent: Where runs of its dataset and model lie.
-        run: Its identity's; see `anirec.composing.identity`.
+        run: Its identity's; see `anirec.config.identity`.
 
     Raises:
         UserError: The folder cannot be made; or processes were not started by Lightning, and do not know the folder.

@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from anirec.data.fingerprint import digest
+from anirec.data.prepare.fingerprint import digest
 from anirec.features import encoders
 from anirec.features.branch import Branch, Members
-from anirec.features.frozen import Compute, Selection, Store
+from anirec.features.cache import Compute, Selection, Store
 from anirec.features.places import Places, members_of
 
 Vectors = Callable[[nn.Module, NDArray[np.int64]], tuple[Tensor, Sequence[str]]]

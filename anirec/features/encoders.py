@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from anirec.data.fingerprint import content_hash
+from anirec.data.prepare.fingerprint import content_hash
 from anirec.errors import UserError
 
 PACKAGED = {

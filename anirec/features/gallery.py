@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from anirec.features.frozen import Compute, Selection, Store, key_of
+from anirec.features.cache import Compute, Selection, Store, key_of
 from anirec.features.images import UnreadableError, content_key, read, side_by_side
 from anirec.features.preprocessing import Preprocessing
 

@@ -6,7 +6,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from anirec.data.fingerprint import content_hash
+from anirec.data.prepare.fingerprint import content_hash
 
 if TYPE_CHECKING:
     from PIL.Image import Image

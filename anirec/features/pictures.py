@@ -10,11 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from anirec.data.fingerprint import digest
+from anirec.data.prepare.fingerprint import digest
 from anirec.errors import UserError
 from anirec.features import adaptation, picture_encoders
+from anirec.features.cache import Selection, Store
 from anirec.features.encoded import Encoded
-from anirec.features.frozen import Selection, Store
 from anirec.features.gallery import Gallery
 from anirec.features.images import RULES
 from anirec.features.picture_encoders import PictureRecipe

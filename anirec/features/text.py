@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from anirec.errors import UserError
 from anirec.features import adaptation, encoders, text_encoders
+from anirec.features.cache import Selection, key_of
 from anirec.features.encoded import Encoded
-from anirec.features.frozen import Selection, key_of
 from anirec.features.places import Places
 from anirec.features.pooling import OVER_TOKENS, AttentionPool
 from anirec.features.reading import Reading

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from anirec.metrics.declared import declare
+from anirec.metrics.definition import declare
 from anirec.metrics.variation import ratio
 
 Items = NDArray[np.integer]

@@ -17,7 +17,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from anirec.metrics.declared import Column, OrderMetric
+from anirec.metrics.definition import Column, OrderMetric
 from anirec.metrics.variation import settled
 
 RESAMPLES = 1000

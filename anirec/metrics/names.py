@@ -8,7 +8,7 @@ from typing import get_args
 
 from anirec.errors import UserError
 from anirec.metrics import beyond_accuracy, rank_correlation, ranking, rating  # noqa: F401  (importing them declares their metrics)
-from anirec.metrics.declared import BESIDE, CONSTANTS, COUNTS, DECLARED, REACHABLE, Better, Kind, Metric
+from anirec.metrics.definition import BESIDE, CONSTANTS, COUNTS, DECLARED, REACHABLE, Better, Kind, Metric
 
 LOSSES = ("loss", "error")  # names of other measures that a model may log
 PATTERN = re.compile(

@@ -14,7 +14,7 @@ import warnings
 import numpy as np
 from numpy.typing import NDArray
 
-from anirec.metrics.declared import Column, OrderMetric
+from anirec.metrics.definition import Column, OrderMetric
 from anirec.metrics.variation import ratio
 
 Counts = NDArray[np.integer]

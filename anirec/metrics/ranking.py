@@ -22,7 +22,7 @@ array([0.4144])
 import numpy as np
 from numpy.typing import NDArray
 
-from anirec.metrics.declared import declare
+from anirec.metrics.definition import declare
 from anirec.metrics.variation import ratio
 
 Hits = NDArray[np.bool_]

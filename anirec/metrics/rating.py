@@ -24,7 +24,7 @@ Errors on the unit scale, where 0 is the lowest training score and 1 the highest
 
 from typing import Any
 
-from anirec.metrics.declared import RowMetric
+from anirec.metrics.definition import RowMetric
 from anirec.metrics.variation import ratio, variation
 
 mse = RowMetric(

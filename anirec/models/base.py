@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from pytorch_lightning import LightningModule
 from torch import Tensor
 
-from anirec.data.interactions import Interactions, RatingBatch, UserBlocks
-from anirec.data.vocabulary import Vocabulary
+from anirec.artifacts import Shown
+from anirec.data.ratings.interactions import Interactions, RatingBatch, UserBlocks
+from anirec.data.ratings.vocabulary import Vocabulary
 from anirec.errors import UserError
 from anirec.settings import Configurable
-from anirec.shown import Shown
 
 if TYPE_CHECKING:
-    from anirec.data.datamodule import RatingData
+    from anirec.data.ratings.datamodule import RatingData
 
 PREDICTED_AT_ONCE = 1 << 17  # rows
 POPULARITY = 1e-6  # what an item's popularity may add to a ranking score: an order where nothing else gives one

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from anirec.data.interactions import RatingBatch, distinct
+from anirec.data.ratings.interactions import RatingBatch, distinct
 from anirec.models.base import RatingModel, SelfTaught
 
 

@@ -9,10 +9,10 @@ from rich.text import Text
 
 from anirec.errors import UserError
 from anirec.metrics.names import MetricName, has_direction, is_metric, lower_is_better
-from anirec.report import cells
+from anirec.report import numbers as cells
 from anirec.report.groups import Family, families, unlike_splits
 from anirec.report.leaderboard import Leaderboard, frame, leaderboard, metric_names
-from anirec.report.pairs_table import print_pairs, quick_verdict
+from anirec.report.paired.table import print_pairs, quick_verdict
 from anirec.report.pareto import searched
 from anirec.report.runs import Run, read_runs
 from anirec.report.tables import markdown_table, terminal_table

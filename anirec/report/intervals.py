@@ -13,7 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from anirec.metrics.bootstrap import FEWEST_UNITS, percentile_interval, resampled_order, resampled_sums
-from anirec.metrics.declared import Metric, OrderMetric
+from anirec.metrics.definition import Metric, OrderMetric
 from anirec.metrics.names import MetricName
 from anirec.report.runs import Run
 

@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from anirec.composing.identity import DEVICES, flat
+from anirec.config.identity import DEVICES, flat
 from anirec.metrics.names import MetricName
-from anirec.report import cells
+from anirec.report import numbers as cells
 from anirec.report.runs import Run, nested
 from anirec.report.settings import SOURCE, brief, differing
 

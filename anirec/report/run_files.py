@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from anirec.composing.identity import flat
+from anirec.config.identity import flat
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 MAX_DEPTH = 50

@@ -86,7 +86,7 @@ class Run:
 
     @property
     def experiment(self) -> str:
-        """The same for runs that differ in seed and fold alone; see `anirec.composing.identity`."""
+        """The same for runs that differ in seed and fold alone; see `anirec.config.identity`."""
         return str(self.provenance["identity"]["experiment"])
 
     @property

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from anirec.errors import UserError
 from anirec.metrics.names import MetricName, has_direction, lower_is_better, objectives
-from anirec.report import cells
+from anirec.report import numbers as cells
 from anirec.report.groups import Group, families
 from anirec.report.leaderboard import Row, leaderboard, metric_names
 from anirec.report.runs import Run

@@ -38,7 +38,7 @@ def told(key: str) -> str:
 def brief(value: Any) -> str:
     """As in YAML, and no longer than a table bears.
 
-    >>> brief(None), brief(0.02), brief("anirec.data.corpus.Corpus"), brief(["rmse", "mae", "r2", "ndcg@10"])
+    >>> brief(None), brief(0.02), brief("anirec.data.titles.datamodule.Corpus"), brief(["rmse", "mae", "r2", "ndcg@10"])
     ('null', '0.02', 'Corpus', '["rmse", "mae", "r2", "…')
     """
     value = f"{value:g}" if isinstance(value, float) else value

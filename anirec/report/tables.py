@@ -8,7 +8,7 @@ from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
-from anirec.report import cells
+from anirec.report import numbers as cells
 from anirec.report.leaderboard import Leaderboard, Row
 
 FLOOR = "best reachable"

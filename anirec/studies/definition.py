@@ -24,7 +24,7 @@ from typing import Any
 
 import yaml
 
-from anirec.composing.composition import nearest
+from anirec.config.compose import nearest
 from anirec.errors import UserError
 
 FILE = "study.yaml"

@@ -13,11 +13,11 @@ import polars as pl
 from rich.console import Console
 from rich.text import Text
 
-from anirec.composing.config import validate
+from anirec.config.validate import validate
 from anirec.errors import UserError
-from anirec.report import published
 from anirec.report.compare import compare, created
-from anirec.studies.data import Chosen, choose
+from anirec.studies import published
+from anirec.studies.datasets import Chosen, choose
 from anirec.studies.definition import Part, Study, last_of_each, read_study, study_names
 from anirec.sweeps.worker import begin_sweep
 

@@ -12,8 +12,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from anirec.composing.composition import plain
-from anirec.composing.identity import Identity, identity_of
+from anirec.config.compose import plain
+from anirec.config.identity import Identity, identity_of
 from anirec.errors import UserError
 from anirec.metrics.names import objectives
 from anirec.notices import on_terminal
@@ -95,7 +95,7 @@ def about(config: DictConfig, chosen: HydraConf, identity: Identity) -> dict[str
 
 
 def typed(chosen: HydraConf) -> list[str]:
-    """The overrides as the user typed them; see `anirec.composing.config.left_to_jobs`."""
+    """The overrides as the user typed them; see `anirec.config.validate.left_to_jobs`."""
     return [override.removeprefix("++") for override in chosen.overrides.task]
 
 

@@ -4,17 +4,21 @@ import os
 import sys
 import traceback
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import hydra
+from hydra.core.plugins import Plugins
 from hydra.experimental.callback import Callback
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from anirec.atomic import write_text
-from anirec.composing.composition import conf_folder, pin
+from anirec.config.compose import conf_folder, pin
 from anirec.errors import UserError
 from anirec.sweeps.worker import begin_sweep, end_with_sweep
 
+PLUGIN = "hydra_plugins.anirec"  # this module's name for Hydra, which takes sweepers from that package only
 PLACES = ("ANIREC_DATA", "ANIREC_CACHE")
 
 
@@ -23,6 +27,27 @@ def job(config: DictConfig) -> list[float] | None:
     from anirec.sweeps import jobs
 
     return jobs.job(config)
+
+
+class SearchSweeper(Sweeper):
+    """The sweeper of `search=NAME`: it runs the trials that Optuna proposes by the configured launcher.
+
+    Args:
+        params: The search space: a range of values, in Hydra's syntax, for each key.
+    """
+
+    __module__ = PLUGIN
+
+    def __init__(self, params: DictConfig | None) -> None:
+        self.params = params
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self.parts: dict[str, Any] = {"hydra_context": hydra_context, "task_function": task_function, "config": config}
+
+    def sweep(self, arguments: list[str]) -> None:
+        from anirec.sweeps.search import search
+
+        search(self.parts["config"], launcher=lambda: Plugins.instance().instantiate_launcher(**self.parts))
 
 
 class SweepEnd(Callback):
@@ -73,6 +98,8 @@ def main(arguments: list[str]) -> None:
     sys.argv[1:] = arguments
     end_with_sweep()  # a study's, say
     begin_sweep()
+    sys.modules[PLUGIN] = sys.modules[__name__]
+    Plugins.instance().register(SearchSweeper)
     try:
         hydra.main(config_path=str(conf_folder()), config_name="config", version_base="1.3")(job)()
     except Exception as error:

@@ -21,9 +21,9 @@ from optuna.trial import TrialState
 from rich.markup import escape
 
 from anirec.atomic import write_text
-from anirec.composing.composition import pin, plain
-from anirec.composing.identity import identity_of
-from anirec.composing.space import defaults, distribution, fixed, space, unsearchable
+from anirec.config.compose import pin, plain
+from anirec.config.identity import identity_of
+from anirec.config.search_space import defaults, distribution, fixed, space, unsearchable
 from anirec.errors import UserError
 from anirec.metrics.names import minimized, objectives
 from anirec.report.settings import differing

@@ -21,11 +21,11 @@ from rich.text import Text
 
 from anirec.atomic import write_text
 from anirec.errors import UserError
-from anirec.report import cells
+from anirec.report import numbers as cells
 from anirec.report.intervals import intervals
 from anirec.report.runs import Run, read_run, read_runs
 from anirec.report.selection import Choice, choice, show_choice
-from anirec.sweeps.tested import measured, refitted
+from anirec.sweeps.final_test import measured, refitted
 
 
 def select(

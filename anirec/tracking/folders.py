@@ -42,7 +42,7 @@ def finished(parent: Path, run: str, *, tested: bool) -> Path | None:
 
     Args:
         parent: Where runs of its dataset and model lie.
-        run: Its identity's; see `anirec.composing.identity`.
+        run: Its identity's; see `anirec.config.identity`.
         tested: Whether it must have met the test set.
     """
     paths = sorted(parent.glob(f"*_{run}*"), reverse=True)

@@ -10,7 +10,7 @@ import surprise
 import torch
 from pytorch_lightning import Trainer
 
-from anirec.data.interactions import Interactions
+from anirec.data.ratings.interactions import Interactions
 from experiments.benchmarks.ratings import Generated, evaluation, generated, model, rating_data, some_users
 from experiments.benchmarks.training import epochs_of, seconds, side_by_side, train
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from anirec.data.interactions import Interactions
+from anirec.data.ratings.interactions import Interactions
 from anirec.tracking.provenance import Memory
 from experiments.benchmarks.ratings import Generated, generated, model, some_users
 from experiments.benchmarks.training import epochs_of, train

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from torch.utils.data import DataLoader, Dataset
 
-from anirec.data.interactions import Interactions, RatingBatch
+from anirec.data.ratings.interactions import Interactions, RatingBatch
 from experiments.benchmarks.ratings import Generated, generated, model
 from experiments.benchmarks.training import epochs_of, seconds
 

@@ -8,9 +8,9 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from pytorch_lightning import LightningDataModule
 
-from anirec.composing.composition import conf_folder
-from anirec.data.datamodule import RatingData
-from anirec.data.interactions import Interactions
+from anirec.config.compose import conf_folder
+from anirec.data.ratings.datamodule import RatingData
+from anirec.data.ratings.interactions import Interactions
 
 N_ITEMS = 10_000
 SAME_SIZE = ("n_users=5000", "n_items=7400", "ratings_per_user=84")  # as mal_2016 has them

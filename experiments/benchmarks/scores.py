@@ -20,8 +20,8 @@ from rich.table import Table
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import Ridge
 
-from anirec.data.corpus import Corpus
-from anirec.data.titles import TitleBatch
+from anirec.data.titles.datamodule import Corpus
+from anirec.data.titles.loaders import TitleBatch
 from experiments.benchmarks.ratings import composed
 from experiments.benchmarks.training import EpochSeconds, seconds, side_by_side
 

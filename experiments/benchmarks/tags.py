@@ -17,7 +17,7 @@ from hydra.utils import instantiate
 from rich.console import Console
 from rich.table import Table
 
-from anirec.data.posts import Posts
+from anirec.data.posts.datamodule import Posts
 from anirec.tracking.provenance import Memory
 from experiments.benchmarks.ratings import composed, model
 from experiments.benchmarks.training import train

@@ -11,7 +11,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from pytorch_lightning import LightningDataModule, Trainer, seed_everything
 
-from anirec.composing.composition import conf_folder
+from anirec.config.compose import conf_folder
 from anirec.tracking.callbacks import LastAndBest
 
 from .reads import recorded

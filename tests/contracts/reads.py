@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from anirec.composing.composition import conf_folder
+from anirec.config.compose import conf_folder
 from anirec.features.branch import Branch
 from anirec.models.base import Model
 from anirec.models.training import HeadTraining

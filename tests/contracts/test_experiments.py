@@ -7,10 +7,10 @@ import polars as pl
 import pytest
 
 from anirec.cli import split_arguments
-from anirec.composing.composition import conf_folder
-from anirec.composing.config import validate
-from anirec.report.published import published_figures
+from anirec.config.compose import conf_folder
+from anirec.config.validate import validate
 from anirec.studies.definition import Study, read_study, studies_folder, study_names
+from anirec.studies.published import published_figures
 
 MODELS = {path.stem for path in (conf_folder() / "model").glob("*.yaml")}
 REPEATS = re.compile(r"\b(seed|fold)=(\d+)(,\d+)+")  # one of them composes like the others

@@ -13,12 +13,12 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from pytorch_lightning import Trainer, seed_everything
 
-from anirec.data.datamodule import RatingData
-from anirec.data.interactions import RatingBatch
-from anirec.data.sources.demo_ratings import DemoRatings
-from anirec.data.splits import Random
+from anirec.data.ratings.datamodule import RatingData
+from anirec.data.ratings.interactions import RatingBatch
+from anirec.data.splits.base import Random
+from anirec.data.synthetic.demo_ratings import DemoRatings
 from anirec.models.base import FoldsIn, RatingModel, SelfTaught
-from anirec.models.blend import Blend
+from anirec.models.ratings.blend import Blend
 
 from .reads import recorded, unread
 

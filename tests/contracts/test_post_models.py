@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 import torch
 
-from anirec.data.posts import PostBatch, Posts
-from anirec.models.post import PostModel
+from anirec.data.posts.datamodule import PostBatch, Posts
+from anirec.models.posts.base import PostModel
 
 from .reads import recorded, unread
 

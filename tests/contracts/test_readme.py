@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from anirec.cli import split_arguments
-from anirec.composing.composition import conf_folder
-from anirec.composing.config import validate
+from anirec.config.compose import conf_folder
+from anirec.config.validate import validate
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "conf" / "README.md", *sorted((ROOT / "experiments").rglob("README.md"))]

@@ -7,9 +7,9 @@ import numpy as np
 import polars as pl
 import torch
 
-from anirec.data.corpus import Corpus
-from anirec.data.titles import TitleBatch
-from anirec.models.score import ScoreModel
+from anirec.data.titles.datamodule import Corpus
+from anirec.data.titles.loaders import TitleBatch
+from anirec.models.titles.base import ScoreModel
 
 from .reads import recorded, unread
 

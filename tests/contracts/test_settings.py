@@ -8,7 +8,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from anirec.composing.composition import conf_folder
+from anirec.config.compose import conf_folder
 from anirec.settings import Configurable
 
 from .reads import Reads, kept, recorded, unread

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from anirec.composing.composition import conf_folder
+from anirec.config.compose import conf_folder
 
 MODELS = sorted((conf_folder() / "model").glob("*.yaml"))
 

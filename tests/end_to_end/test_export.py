@@ -148,7 +148,7 @@ def test_a_reference_that_is_none_is_refused(place: Path, data: dict[str, Any]) 
     ("old", "new", "message"),
     [
         ("anirec.data.sources.mal_2020.Mal2020", "os.system", "no source of anirec"),
-        ("anirec.data.sources.mal_2020.Mal2020", "anirec.data.datamodule.RatingData", "no source of anirec"),
+        ("anirec.data.sources.mal_2020.Mal2020", "anirec.data.ratings.datamodule.RatingData", "no source of anirec"),
         ("/mal-2020", "/../outside/mal-2020", "lies outside of"),
         ("/mal-2020", "/${oc.env:HOME}", "is not resolved"),
     ],

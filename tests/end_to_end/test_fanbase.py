@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 
 from anirec.cli import app
 from anirec.errors import UserError
-from anirec.finished.predict import load
-from anirec.models.hybrid import Hybrid
+from anirec.inference.predict import load
+from anirec.models.ratings.hybrid import Hybrid
 
 from .conftest import SMALL, Anirec, runs
 

@@ -11,9 +11,9 @@ import pytest
 import torch
 import yaml
 
-from anirec.composing.config import validate
+from anirec.config.validate import validate
 from anirec.errors import UserError
-from anirec.finished.predict import predict
+from anirec.inference.predict import predict
 
 from .conftest import Anirec, content
 
@@ -24,7 +24,7 @@ SMALL = [
 HUBER = """# Least squares that outliers sway less.
 defaults:
   - override /task@_global_: posts
-_target_: anirec.models.sklearn.SklearnModel
+_target_: anirec.models.posts.sklearn.SklearnModel
 regressor:
   _target_: sklearn.linear_model.HuberRegressor
   max_iter: 1000
@@ -173,14 +173,14 @@ PIPELINE = {"_target_": "sklearn.pipeline.Pipeline", "steps": [["fit", RIDGE]]}
         ({"_target_": "sklearn.preprocessing.FunctionTransformer", "func": CALLS}, "hydra.utils.get_method"),
         (PIPELINE | {"steps": [["fit", {"_target_": "os.system", "command": "true"}]]}, "names os.system"),
         ({"_target_": "joblib.load", "filename": "x"}, "names joblib.load"),
-        ({"_target_": "anirec.models.two_part.TwoPart", "classifier": CALLS, "regressor": RIDGE}, "get_method"),
+        ({"_target_": "anirec.models.posts.two_part.TwoPart", "classifier": CALLS, "regressor": RIDGE}, "get_method"),
     ],
 )
 def test_a_strangers_config_calls_nothing_else(
     stranger: Path, tmp_path: Path, regressor: dict[str, Any], message: str
 ) -> None:
     config = yaml.safe_load((stranger / "config.yaml").read_text())
-    config["model"] = {"_target_": "anirec.models.sklearn.SklearnModel", "regressor": regressor}
+    config["model"] = {"_target_": "anirec.models.posts.sklearn.SklearnModel", "regressor": regressor}
     (stranger / "config.yaml").write_text(yaml.safe_dump(config))
     with pytest.raises(UserError, match=message):
         predict(stranger, input=write_rows(tmp_path / "new.jsonl", ["solo"]), output=tmp_path / "out.jsonl")

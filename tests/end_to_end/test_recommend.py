@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from anirec.cli import app
-from anirec.data.demo import World
+from anirec.data.synthetic.rating_world import World
 from anirec.errors import UserError
 
 from .conftest import SMALL, Anirec, runs

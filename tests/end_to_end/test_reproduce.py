@@ -46,7 +46,7 @@ def test_what_cannot_be_reproduced_is_refused(anirec: Anirec, run: Path, tmp_pat
     assert "did you mean model.n_factors?" in anirec("reproduce", str(run), "model.n_factor=3", expect=2).stderr
     assert "unreadable: status.json is missing" in anirec("reproduce", str(tmp_path), expect=2).stderr
     config = run / "config.yaml"
-    config.write_text(config.read_text().replace("anirec.data.splits.Random", "os.system"))
+    config.write_text(config.read_text().replace("anirec.data.splits.base.Random", "os.system"))
     told = anirec("reproduce", str(run), expect=2).stderr
     assert "split names os.system" in told
     assert "--trust" in told

@@ -47,7 +47,7 @@ def test_a_failing_job_spoils_no_other(anirec: Anirec, tmp_path: Path) -> None:
         "_target_: broken.Broken\ndamping_user: 1\ndamping_item: 1\n"
     )
     (tmp_path / "broken.py").write_text(
-        "from anirec.models.bias import Bias\n\n\nclass Broken(Bias):\n"
+        "from anirec.models.ratings.bias import Bias\n\n\nclass Broken(Bias):\n"
         "    def solve(self):\n        raise ZeroDivisionError('on purpose')\n"
     )
     # damping_user is a key of the last two alone, and of no default.
@@ -114,13 +114,13 @@ def test_a_strangers_run_cannot_call_anything(anirec: Anirec, tmp_path: Path) ->
     (tmp_path / "new.csv").write_text("user_id,item_id\n1,2\n")
     with (tmp_path / "evil.pkl").open("wb") as file:
         pickle.dump(Evil(), file)
-    surprise = "  _target_: anirec.models.surprise.SurpriseModel\n  algorithm: "
+    surprise = "  _target_: anirec.models.ratings.surprise.SurpriseModel\n  algorithm: "
     for model in (
         "  _target_: os.system\n  command: touch owned\n",
         surprise + "{_target_: surprise.dump.load, file_name: evil.pkl}\n",
         surprise + "${evil}\nevil: {_target_: pandas.read_pickle, filepath_or_buffer: evil.pkl}\n",
         # Resolved once, this is a word; resolved again, when the model is made, a call.
-        "  _target_: anirec.models.popularity.Popularity\n"
+        "  _target_: anirec.models.ratings.popularity.Popularity\n"
         "  damping: '\\${oc.create:{_target_:os.system,command:touch owned}}'\n",
     ):
         (run / "config.yaml").write_text(f"model:\n{model}")

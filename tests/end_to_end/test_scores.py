@@ -20,7 +20,7 @@ import yaml
 from PIL import Image
 
 from anirec.errors import UserError
-from anirec.finished.predict import predict
+from anirec.inference.predict import predict
 
 from .conftest import Anirec, content
 

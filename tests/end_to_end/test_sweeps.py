@@ -21,7 +21,7 @@ LAUNCHERS = {
 }
 FRAIL = """
 import os, time
-from anirec.models.popularity import Popularity
+from anirec.models.ratings.popularity import Popularity
 
 class Frail(Popularity):
     def __init__(self, *, damping, fate):

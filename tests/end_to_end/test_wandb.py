@@ -19,7 +19,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from wandb.proto.wandb_internal_pb2 import Record
 
-from anirec.composing.composition import conf_folder
+from anirec.config.compose import conf_folder
 from anirec.tracking.folders import Pruned
 from anirec.tracking.loggers import ending
 from anirec.tracking.run_folder import RunFolder

@@ -9,12 +9,12 @@ import surprise
 import torch
 from numpy.typing import NDArray
 
-from anirec.data.interactions import Interactions, RatingBatch
-from anirec.models.bias import Baseline
-from anirec.models.item_knn import ItemKNN
-from anirec.models.kernels.factors import Factors, Rates, block_of
-from anirec.models.kernels.fused_sweep import fused_sweep, shuffled_rated
+from anirec.data.ratings.interactions import Interactions, RatingBatch
 from anirec.models.one_pass import History
+from anirec.models.ratings.bias import Baseline
+from anirec.models.ratings.item_knn import ItemKNN
+from anirec.models.ratings.kernels.factors import Factors, Rates, block_of
+from anirec.models.ratings.kernels.fused_sweep import fused_sweep, shuffled_rated
 
 N_USERS, N_ITEMS, N_FACTORS = 80, 50, 7
 ALL_PAIRS = (np.repeat(np.arange(N_USERS), N_ITEMS), np.tile(np.arange(N_ITEMS), N_USERS))

@@ -4,7 +4,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from anirec.composing.composition import conf_folder
+from anirec.config.compose import conf_folder
 from anirec.errors import UserError
 from anirec.run import build
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import polars as pl
 
-from anirec.data import cells, list_cells, records
-from anirec.data.layout import Layout
-from anirec.data.pictures import listing, names_in
+from anirec.data.readers import cells, list_cells, records
+from anirec.data.readers.layout import Layout
+from anirec.data.readers.pictures import listing, names_in
+from anirec.data.sources.base import Dump, Need
 from anirec.data.sources.mal_columns import mal_cells
-from anirec.data.sources.source import Dump, Need
 
 PARTS = ("train", "test")
 TITLES = Layout(

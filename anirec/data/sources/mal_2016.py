@@ -6,10 +6,11 @@ anime.csv    anime_id,name,genre,type,episodes,rating,members   9969,Gintama&#03
 
 import polars as pl
 
-from anirec.data import cells, dump, records
-from anirec.data.layout import Layout
+from anirec.data.readers import cells, records
+from anirec.data.readers import lines as dump
+from anirec.data.readers.layout import Layout
+from anirec.data.sources.base import Dump, Need
 from anirec.data.sources.mal_columns import mal_cells
-from anirec.data.sources.source import Dump, Need
 
 RATINGS = Layout(
     header=("user_id", "anime_id", "rating"),

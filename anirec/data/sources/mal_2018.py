@@ -9,10 +9,11 @@ the day of the scrape. `aired_string` says what was known.
 
 import polars as pl
 
-from anirec.data import cells, dump, records, time_cells
-from anirec.data.layout import Layout
+from anirec.data.readers import cells, records, time_cells
+from anirec.data.readers import lines as dump
+from anirec.data.readers.layout import Layout
+from anirec.data.sources.base import Dump, Need
 from anirec.data.sources.mal_columns import MAL_TITLES, mal_cells
-from anirec.data.sources.source import Dump, Need
 
 ENTRIES = Layout(
     header=(

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import polars as pl
 
-from anirec.data import cells, dump, records
-from anirec.data.layout import Layout
+from anirec.data.readers import cells, records
+from anirec.data.readers import lines as dump
+from anirec.data.readers.layout import Layout
+from anirec.data.sources.base import Dump, Need
 from anirec.data.sources.mal_columns import MAL_TITLES, mal_cells
-from anirec.data.sources.source import Dump, Need
 
 ENTRIES = Layout(
     header=("user_id", "anime_id", "rating", "watching_status", "watched_episodes"),

@@ -10,10 +10,11 @@ those of staff. A genre's text is doubled, behind its kind. A character's number
 
 import polars as pl
 
-from anirec.data import cells, dump
-from anirec.data.layout import Layout
-from anirec.data.sources.source import Dump, Need
-from anirec.data.tables import ROLES
+from anirec.data.readers import cells
+from anirec.data.readers import lines as dump
+from anirec.data.readers.layout import Layout
+from anirec.data.schema import ROLES
+from anirec.data.sources.base import Dump, Need
 
 LINKS = Layout(
     header=("anime_id", "character_id", "role"),

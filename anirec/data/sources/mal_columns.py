@@ -5,8 +5,8 @@ A dump has most of them under names of its own: `rating` is the users' mean in o
 
 from collections.abc import Callable, Mapping, Set
 
-from anirec.data import cells, list_cells, time_cells
-from anirec.data.cells import Cell
+from anirec.data.readers import cells, list_cells, time_cells
+from anirec.data.readers.cells import Cell
 
 READING: Mapping[str, Callable[[str], Cell]] = {
     "title": cells.title,

@@ -7,9 +7,10 @@ MyAnimeList keeps genres, themes and demographics apart since 2021; here, as in 
 
 import polars as pl
 
-from anirec.data import cells, objects
+from anirec.data.readers import cells
+from anirec.data.readers import json_objects as objects
+from anirec.data.sources.base import Dump, Need
 from anirec.data.sources.mal_columns import MAL_TITLES, mal_cells
-from anirec.data.sources.source import Dump, Need
 
 KEYS = (
     *("mal_id", "title", "title_english", "title_japanese", "title_synonyms", "synopsis", "episodes", "score"),

@@ -9,10 +9,11 @@ twice where a page ended while the ranking moved; the first counts.
 
 import polars as pl
 
-from anirec.data import cells, dump, records
-from anirec.data.layout import Layout
+from anirec.data.readers import cells, records
+from anirec.data.readers import lines as dump
+from anirec.data.readers.layout import Layout
+from anirec.data.sources.base import Dump, Need
 from anirec.data.sources.mal_columns import mal_cells
-from anirec.data.sources.source import Dump, Need
 
 LISTS = Layout(
     header=("username", "anime", "rating"),

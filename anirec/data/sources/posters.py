@@ -8,11 +8,11 @@ from typing import Any
 
 import polars as pl
 
-from anirec.data import cells, records
-from anirec.data.cells import Cell
-from anirec.data.layout import Layout
-from anirec.data.pictures import is_inside, listing
-from anirec.data.sources.source import Dump, Need
+from anirec.data.readers import cells, records
+from anirec.data.readers.cells import Cell
+from anirec.data.readers.layout import Layout
+from anirec.data.readers.pictures import is_inside, listing
+from anirec.data.sources.base import Dump, Need
 
 INDEX = Layout(
     header=("mal_id", "picture"),

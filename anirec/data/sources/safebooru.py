@@ -16,9 +16,11 @@ from pathlib import Path
 
 import polars as pl
 
-from anirec.data import cells, dump, list_cells, objects, time_cells
-from anirec.data.layout import Layout
-from anirec.data.sources.source import Dump, Need
+from anirec.data.readers import cells, list_cells, time_cells
+from anirec.data.readers import json_objects as objects
+from anirec.data.readers import lines as dump
+from anirec.data.readers.layout import Layout
+from anirec.data.sources.base import Dump, Need
 
 CSV = Layout(
     header=(

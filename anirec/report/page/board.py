@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from math import isfinite
 
 from anirec.metrics.names import has_direction
-from anirec.report import cells
+from anirec.report import numbers as cells
 from anirec.report.groups import unlike_splits
 from anirec.report.leaderboard import Leaderboard, Row
 from anirec.report.page.pairs import Duels

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 import polars as pl
 
 from anirec.metrics.names import MetricName, lower_is_better, objectives
-from anirec.report import cells
+from anirec.report import numbers as cells
 from anirec.report.leaderboard import Leaderboard, Row, metric_names
 from anirec.report.page.looks import Look
 from anirec.report.page.plots import FAR, HEADROOM, Panel, Plot, figure, plain, spoken

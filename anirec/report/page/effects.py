@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
 from anirec.metrics.names import lower_is_better
-from anirec.report import cells
+from anirec.report import numbers as cells
 from anirec.report.groups import MEASURED, without_echoes
 from anirec.report.leaderboard import Leaderboard, Row
 from anirec.report.page.importance import FEWEST, importance

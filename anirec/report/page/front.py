@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from anirec.report import cells
+from anirec.report import numbers as cells
 from anirec.report.leaderboard import Leaderboard
 from anirec.report.page.looks import Look
 from anirec.report.page.plots import Panel, Plot, listed, plain, spoken

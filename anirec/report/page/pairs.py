@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from anirec.report import cells
+from anirec.report import numbers as cells
 from anirec.report.groups import Family
 from anirec.report.leaderboard import Leaderboard
 from anirec.report.page.plots import listed
-from anirec.report.pairs_table import cautions, drawn, verdict
-from anirec.report.pairwise import pairwise, unpaired
+from anirec.report.paired.table import cautions, drawn, verdict
+from anirec.report.paired.tests import pairwise, unpaired
 from anirec.report.tables import places_of
 
 MINUS = "−"  # noqa: RUF001

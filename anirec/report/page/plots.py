@@ -10,7 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from anirec.metrics.names import MetricName
-from anirec.report import cells
+from anirec.report import numbers as cells
 from anirec.report.leaderboard import Leaderboard
 from anirec.report.page.looks import Look
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from anirec.metrics.names import MetricName, has_direction, lower_is_better
-from anirec.report import cells
+from anirec.report import numbers as cells
 from anirec.report.leaderboard import Leaderboard, Row, metric_names
 from anirec.report.page.looks import Look
 from anirec.report.page.plots import Panel, Plot, figure, figures, plain

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import plotly.graph_objects as go
 
 from anirec.metrics.names import MetricName, has_direction
-from anirec.report import cells
+from anirec.report import numbers as cells
 from anirec.report.leaderboard import Leaderboard, Row
 from anirec.report.page.looks import Look
 from anirec.report.page.plots import Panel, Plot, figure, frame, listed, plain, spoken

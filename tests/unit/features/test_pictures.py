@@ -17,7 +17,7 @@ from transformers import AutoImageProcessor, AutoModel, ConvNextImageProcessor, 
 from anirec import notices
 from anirec.errors import UserError
 from anirec.features import picture_encoders
-from anirec.features.frozen import Store
+from anirec.features.cache import Store
 from anirec.features.gallery import Gallery
 from anirec.features.preprocessing import Preprocessing
 

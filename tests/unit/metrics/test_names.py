@@ -1,7 +1,7 @@
 import pytest
 
 from anirec.errors import UserError
-from anirec.metrics.declared import DECLARED
+from anirec.metrics.definition import DECLARED
 from anirec.metrics.names import MetricName, checked, has_direction, is_metric, lower_is_better, minimized
 
 

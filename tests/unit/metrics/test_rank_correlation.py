@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anirec.metrics.bootstrap import draw_counts, percentile_interval, resampled_order
-from anirec.metrics.declared import OrderMetric
+from anirec.metrics.definition import OrderMetric
 from anirec.metrics.rank_correlation import MAX_PAIRED_ROWS, kendall, spearman
 
 REFERENCES = {spearman: scipy.stats.spearmanr, kendall: scipy.stats.kendalltau}

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import ndcg_score
 
-from anirec.metrics.declared import DECLARED
+from anirec.metrics.definition import DECLARED
 from anirec.metrics.ranking import average_precision, hit_rate, ndcg, precision, recall, reciprocal_rank
 
 

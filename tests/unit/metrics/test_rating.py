@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn import metrics as sklearn_metrics
 
-from anirec.metrics.declared import RowMetric
+from anirec.metrics.definition import RowMetric
 from anirec.metrics.rating import mae, mse, pearson, r2, rmse, unit_mae, unit_mse
 
 REFERENCES = {

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from anirec.inference.reranking import unit
 from anirec.metrics.beyond_accuracy import Catalogue, gini
 from anirec.metrics.bootstrap import resampled_order
 from anirec.metrics.rank_correlation import kendall, spearman
 from anirec.metrics.ranking import average_precision, ndcg, recall
 from anirec.metrics.rating import pearson, r2, unit_mae, unit_mse
-from anirec.metrics.reranking import unit
 from anirec.metrics.variation import is_constant, settled, standard_deviation
 
 CORRELATIONS = [pearson, spearman, kendall]

@@ -9,7 +9,7 @@ import pytest
 import pytorch_lightning
 from pytorch_lightning import LightningDataModule, Trainer
 
-from anirec.data.interactions import Interactions, UserBlocks
+from anirec.data.ratings.interactions import Interactions, UserBlocks
 
 N_USERS, N_ITEMS = 120, 60
 

@@ -3,9 +3,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from anirec.data.interactions import RatingBatch
+from anirec.data.ratings.interactions import RatingBatch
+from anirec.inference.reasons import reasons
 from anirec.models.base import FoldsIn
-from anirec.models.reasons import reasons
 
 NAN = float("nan")
 

@@ -3,7 +3,7 @@ import polars as pl
 import pytest
 
 from anirec.errors import UserError
-from anirec.models.tastes import loved, tastes_of
+from anirec.inference.tastes import loved, tastes_of
 
 
 def test_users_are_divided_by_direction_not_by_how_much_is_known_of_them() -> None:

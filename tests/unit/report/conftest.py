@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 import yaml
 
-from anirec.composing.identity import identify
+from anirec.config.identity import identify
 from anirec.metrics.rank_correlation import kendall, spearman
 from anirec.metrics.ranking import ndcg
 from anirec.metrics.rating import mae, pearson, r2, rmse, unit_mse
@@ -103,8 +103,8 @@ def write_run(tmp_path: Path) -> WriteRun:
         folder.mkdir(parents=True)
         (folder / "status.json").write_text(json.dumps({"state": state, "error": error}))
         resolved = {
-            "dataset": {"_target_": "anirec.data.datamodule.RatingData", "min_user_ratings": 1},
-            "split": {"_target_": "anirec.data.splits.Random", "test": 0.1, "seed": 42},
+            "dataset": {"_target_": "anirec.data.ratings.datamodule.RatingData", "min_user_ratings": 1},
+            "split": {"_target_": "anirec.data.splits.base.Random", "test": 0.1, "seed": 42},
             "model": {"_target_": f"anirec.models.{model}", "n_factors": 80},
             "trainer": {"_target_": "pytorch_lightning.Trainer", "max_epochs": 12, "default_root_dir": str(folder)},
             "metrics": {"relevant_from": None},

@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 from rich.console import Console
 
-from anirec.report.recommendations import recommendations, terminal_table, write_csv, write_json
+from anirec.inference.recommend_tables import recommendations, terminal_table, write_csv, write_json
 
 ITEMS = pl.DataFrame(
     {

@@ -55,7 +55,7 @@ def test_wrong_paths_are_all_named(tmp_path: Path) -> None:
 def test_a_split_without_a_name_goes_by_its_class(write_run: WriteRun) -> None:
     names = {"Random": "random", "PerUser": "per_user", "KFold": "k_fold"}
     for class_name, name in names.items():
-        folder = write_run("svd", split="", config={"split._target_": f"anirec.data.splits.{class_name}"})
+        folder = write_run("svd", split="", config={"split._target_": f"anirec.data.splits.base.{class_name}"})
         assert read_runs([folder])[0].split_name == name
 
 

@@ -9,8 +9,8 @@ from rich.console import Console
 from anirec.errors import UserError
 from anirec.report.runs import read_runs
 from anirec.report.selection import Choice, choice, show_choice
+from anirec.sweeps.final_test import check_links
 from anirec.sweeps.select import show_cautions
-from anirec.sweeps.tested import check_links
 
 WriteRun = Callable[..., Path]
 

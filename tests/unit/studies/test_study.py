@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from anirec.errors import UserError
-from anirec.report.published import beside, our_figures, published_figures
 from anirec.studies import study
-from anirec.studies.data import choose
+from anirec.studies.datasets import choose
 from anirec.studies.definition import Part, read_study
+from anirec.studies.published import beside, our_figures, published_figures
 
 YAML = """
 question: Who will love it?

@@ -16,9 +16,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
-from anirec.composing.checks import check
-from anirec.composing.composition import conf_folder
-from anirec.composing.space import (
+from anirec.config.checks import check
+from anirec.config.compose import conf_folder
+from anirec.config.search_space import (
     defaults,
     distribution,
     fixed,
@@ -323,12 +323,12 @@ def test_a_run_before_the_median_goes_on(run: Callable[..., Prune], tmp_path: Pa
 
 
 @pytest.mark.parametrize("settings", [{"enabled": False}, {"trials": 3}, {"epochs": 2}])
-def test_a_run_is_given_time(study: Study, run: Callable[..., Prune], settings: dict[str, Any]) -> None:
+def test_a_run_is_given_time(tmp_path: Path, run: Callable[..., Prune], settings: dict[str, Any]) -> None:
     epoch(run(**settings), 0, 0.9)
     assert again(tmp_path).trials[2].user_attrs == {"run": "data/model/third"}
 
 
-def test_the_last_epoch_ends_nothing(study: Study, run: Callable[..., Prune]) -> None:
+def test_the_last_epoch_ends_nothing(tmp_path: Path, run: Callable[..., Prune]) -> None:
     epoch(run(), 4, 0.9)
     assert again(tmp_path).trials[2].user_attrs == {"run": "data/model/third"}
 
@@ -450,6 +450,6 @@ def test_what_no_search_and_no_grid_may_do() -> None:
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("anirec.composing.space.is_here", lambda module: False)
+    monkeypatch.setattr("anirec.config.search_space.is_here", lambda module: False)
     told = lacking(["search=svd", "hydra/launcher=slurm_local", "model=svd", "search=null"])
     assert [line[-22:] for line in told] == ["install 'anirec[optuna]'"[-22:], "install 'anirec[slurm]'"[-22:]]

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from wandb.sdk.launch.sweeps.utils import create_sweep_command_args
 
-from anirec.composing.config import validate
+from anirec.config.validate import validate
 from anirec.metrics.names import lower_is_better
 from anirec.tracking import wandb_results as results
 

@@ -1,0 +1,113 @@
+"""Definitions of classes and functions found in source files by griffe, without importing them.
+
+Modules are visited one by one, as names lead to them: griffe's own loader would read whole packages. A name is followed
+through imports and base classes; where the source cannot tell, UnreadableError says so.
+"""
+
+import importlib.util
+from functools import lru_cache
+from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
+
+from griffe import Alias, Attribute, Class, ExprAttribute, ExprName, ExprSubscript, Function, Module, visit
+from griffe import c3linear_merge as merged
+
+# Packages whose classes are not followed further when they are a base: they say nothing that is asked for here.
+DEEP = frozenset({"torch", "pytorch_lightning", "lightning"})
+EMPTY = frozenset({"object", "abc.ABC", "typing.Generic", "typing.Protocol"})
+
+
+class UnknownTargetError(LookupError):
+    """There is no such module or name."""
+
+
+class UnreadableError(Exception):
+    """The source cannot tell; importing can."""
+
+
+def locate(target: str) -> Class | Function | Attribute:
+    """Find the definition of a dotted name, following imports."""
+    module, _, name = target.rpartition(".")
+    if not module:
+        raise UnknownTargetError(f"{target} is not a dotted path such as anirec.models.ratings.popularity.Popularity")
+    found = visited(module).members.get(name)
+    if isinstance(found, Alias):
+        return locate(found.target_path)
+    if not isinstance(found, Class | Function | Attribute):
+        raise UnreadableError(target)
+    return found
+
+
+def lineage(found: Class) -> list[Class]:
+    """A class and its bases, in the order in which Python looks at them; without those that are not followed."""
+    bases = [base for base in bases_of(found) if base]
+    return [found, *merged(*map(lineage, bases), bases)]
+
+
+def bases_of(found: Class) -> list[Class | None]:
+    """The definitions of the bases; None for one that is not followed."""
+    bases: list[Class | None] = []
+    for base in found.bases:
+        path = base.canonical_path if isinstance(base, ExprName | ExprAttribute | ExprSubscript) else ""
+        if path in EMPTY:
+            continue
+        try:
+            definition = None if path.partition(".")[0] in {*DEEP, path} else locate(path)
+        except UnreadableError:
+            definition = None
+        bases.append(definition if isinstance(definition, Class) else None)
+    return bases
+
+
+def is_whole(found: Class) -> bool:
+    """Whether all bases of all bases were followed."""
+    return all(base for definition in lineage(found) for base in bases_of(definition))
+
+
+def descends(target: str, ancestor: str) -> bool:
+    """Whether the class `target` is or inherits `ancestor`, as far as the source tells.
+
+    >>> descends("anirec.models.ratings.popularity.Popularity", "anirec.models.base.Model")
+    True
+    >>> descends("os.system", "anirec.models.base.Model")
+    False
+    """
+    try:
+        found = locate(target)
+        return isinstance(found, Class) and ancestor in [definition.path for definition in lineage(found)]
+    except (UnreadableError, UnknownTargetError):
+        return False
+
+
+@lru_cache(maxsize=256)
+def visited(module: str) -> Module:
+    """A module's source as griffe sees it; its parents, which only give it a name, are not read."""
+    origin = spec(module).origin
+    if origin is None or not origin.endswith(".py"):
+        raise UnreadableError(module)
+    package, _, name = module.rpartition(".")
+    return visit(name, Path(origin), Path(origin).read_text(encoding="utf-8"), parent=named(package))
+
+
+def named(package: str) -> Module | None:
+    parent, _, name = package.rpartition(".")
+    return Module(name, filepath=Path("__init__.py"), parent=named(parent)) if package else None
+
+
+@lru_cache(maxsize=256)
+def spec(module: str) -> ModuleSpec:
+    """Where a module lies. Its parents are not imported for that."""
+    path = None
+    found: ModuleSpec | None = None
+    parts = module.split(".")
+    for end in range(1, len(parts) + 1):
+        name = ".".join(parts[:end])
+        found = PathFinder.find_spec(name, path) or (importlib.util.find_spec(name) if end == 1 else None)
+        if found is None:
+            raise UnknownTargetError(f"there is no module {name}")
+        path = found.submodule_search_locations
+        if path is None and end < len(parts):
+            raise UnknownTargetError(f"there is no module {'.'.join(parts[: end + 1])}")
+    if found is None:
+        raise UnknownTargetError(f"there is no module {module}")
+    return found

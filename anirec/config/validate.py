@@ -1,0 +1,232 @@
+"""`anirec validate`: every job that a command line describes, composed and checked, all problems at once."""
+
+from collections.abc import Sequence
+from itertools import islice, product
+from math import prod
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from anirec.config.checks import check
+from anirec.config.compose import conf_folder, first_line, nearest, not_yet_run, options, plain
+from anirec.config.identity import is_within, replicates
+from anirec.config.search_space import fixed, lacking, parsed, space, trials, undrawn, unsearchable, unsuited
+from anirec.config.signatures import attribute
+from anirec.errors import UserError
+
+FEW = 24  # jobs that are all looked at; each takes a fifth of a second
+# Hydra lets some of Python's own through: `model=null` is a ValueError.
+COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, ValueError, KeyError, TypeError)
+
+
+def validate(overrides: Sequence[str], *, config_dir: str | None = None) -> int:
+    """Compose and check every job that the overrides describe; return how many there are: of a search, one.
+
+    Raises:
+        UserError: With all problems of all jobs.
+    """
+    search_path = [f"hydra.searchpath=['file://{Path(config_dir).resolve()}']"] if config_dir else []
+    if config_dir and not Path(config_dir).is_dir():
+        raise UserError(f"--config-dir {config_dir}: there is no such folder")
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        overrides = without_null(overrides)
+        if wrong := lacking(overrides):
+            raise UserError(report({problem: [] for problem in wrong}, 0))
+        search = search_of([*search_path, *fixed(overrides)])
+        varied = None if search is None else space(search.hydra.sweeper.params or {}, overrides)
+        if search is None or varied is None:
+            wrong = [*undrawn(overrides), *unchoosable(overrides, search_path)]
+        else:
+            wrong = [*unsuited(varied), *unsearchable(search, varied)]
+        axes = [] if varied else axes_of(overrides)
+        n_jobs = prod(map(len, axes)) if varied is None else 1
+        jobs = telling(axes) if varied is None else trials(varied, overrides)
+        problems = {problem: [" ".join(job) for job in jobs] for problem in wrong}
+        for job in jobs:
+            key = job[-1].partition("=")[0] if varied else ""
+            if varied and any(told.startswith((f"{key}=", f"{key}:")) for told in problems):
+                continue  # of a setting, one value that does not fit is enough
+            for problem in problems_of_job([*search_path, *job]):
+                problems.setdefault(problem, []).append(" ".join(job))
+    if problems:
+        raise UserError(report(problems, len(jobs), looked_at=" looked at" if len(jobs) < n_jobs else ""))
+    return n_jobs
+
+
+def search_of(overrides: list[str]) -> DictConfig | None:
+    """The config of a search, Hydra's part included; None where there is no search, or nothing that composes."""
+    try:
+        config = compose("config", overrides, return_hydra_config=True)
+    except COMPOSITION_ERRORS:
+        return None
+    return config if "search" in config else None
+
+
+def unchoosable(overrides: Sequence[str], search_path: Sequence[str]) -> list[str]:
+    """What a sweep that chooses must not vary: figures on different data or splits cannot be chosen from together.
+
+    Seeds and folds of a split may vary, as its class declares, and settings of a dataset that leave its rows the same.
+    """
+    read = {override.key_or_group: override for override in parsed(overrides)}
+    if "select" not in read or read["select"].value() is None:
+        return []
+    varied = [key for key, override in read.items() if override.is_sweep_override()]
+    of_data = [key for key in varied if key.partition(".")[0] in ("dataset", "joined", "split")]
+    if not of_data:
+        return []
+    try:
+        config = plain(not_yet_run(compose("config", [*search_path, *next(product(*axes_of(overrides)))])))
+    except COMPOSITION_ERRORS:
+        return []  # the job itself is reported
+    same_rows = [f"dataset.{name}" for name in attribute(config["dataset"]["_target_"], "same_rows") or ()]
+    return [
+        f"select chooses among runs on the same data and split: vary {key} in sweeps of their own"
+        for key in of_data
+        if key not in replicates(config)
+        and not any(is_within("dataset.joined" if key == "joined" else key, part) for part in same_rows)
+    ]
+
+
+def report(problems: dict[str, list[str]], n_jobs: int, looked_at: str = "") -> str:
+    """Every problem once, with the jobs it spoils where not all have it."""
+    lines = []
+    for problem, jobs in problems.items():
+        lines.append(f"- {problem}")
+        if len(jobs) < n_jobs:
+            lines.append(f"    in {len(jobs)} of {n_jobs} jobs{looked_at}: {jobs[0]}{' …' if len(jobs) > 1 else ''}")
+    return "\n".join([f"The config has {len(problems)} problem{'s' if len(problems) > 1 else ''}:", *lines])
+
+
+def axes_of(overrides: Sequence[str]) -> list[list[str]]:
+    """The values of each override; a multirun is every combination of them.
+
+    >>> axes_of(["model=bias,svd", "seed=1"])
+    [['model=bias', 'model=svd'], ['seed=1']]
+    """
+    axes = []
+    for override in parsed(overrides):
+        if override.is_sweep_override() and override.is_discrete_sweep():
+            key = override.get_key_element()
+            axes.append([f"{key}={value}" for value in override.sweep_string_iterator()])
+        elif not override.is_sweep_override():
+            axes.append([override.input_line or ""])
+    return axes
+
+
+def telling(axes: list[list[str]]) -> list[list[str]]:
+    """The jobs to look at: all of a small multirun; of a large one every combination of choices, each with every value.
+
+    Which settings there are follows from the choices, and whether a value fits seldom from another value.
+    """
+    jobs = [list(job) for job in islice(product(*axes), FEW + 1)]
+    if len(jobs) <= FEW:
+        return jobs
+    is_choice = [bool(options(axis[0].lstrip("+~").partition("=")[0].partition("@")[0])) for axis in axes]
+    n_values = max((len(axis) for axis, choice in zip(axes, is_choice, strict=True) if not choice), default=1)
+    combinations = product(*(axis if choice else [None] for axis, choice in zip(axes, is_choice, strict=True)))
+    return [
+        [chosen or axis[row % len(axis)] for chosen, axis in zip(combination, axes, strict=True)]
+        for combination in combinations
+        for row in range(n_values)
+    ]
+
+
+def for_hydra(overrides: Sequence[str], *, is_sweep: bool) -> list[str]:
+    """Overrides as Hydra understands them; see `without_null` and `left_to_jobs`."""
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        written = without_null(overrides)
+    return left_to_jobs(written) if is_sweep else written
+
+
+def without_null(overrides: Sequence[str]) -> list[str]:
+    """Overrides with `none` for `null`, which Hydra does not accept as the choice of a group.
+
+    Only groups that have a choice `none` are changed; call it where Hydra is initialised.
+    """
+    written = []
+    for override in parsed(overrides):
+        line = override.input_line or ""
+        if "none" in options(override.key_or_group):
+            values = list(override.sweep_string_iterator()) if override.is_sweep_override() else [override.value()]
+            if "null" in values or None in values:
+                chosen = ("none" if value in ("null", None) else str(value) for value in values)
+                line = f"{override.get_key_element()}={','.join(chosen)}"
+        written.append(line)
+    return written
+
+
+def left_to_jobs(overrides: Sequence[str]) -> list[str]:
+    """Overrides of keys, as ones that add the key where it is not, if a group is swept over.
+
+    Hydra composes a multirun once without what it sweeps over, and would look for n_factors in the default model, or,
+    as a model brings its task, for dataset.sampling in the default task.
+
+    >>> left_to_jobs(["model=svd,svdpp", "model.n_factors=80", "seed=1"])
+    ['model=svd,svdpp', '++model.n_factors=80', 'seed=1']
+    """
+    read = parsed(overrides)
+    sweeps_groups = any(override.is_sweep_override() and "." not in override.key_or_group for override in read)
+    left = []
+    for override in read:
+        line = override.input_line or ""
+        is_plain = "." in override.key_or_group and line[0] not in "+~" and not override.is_sweep_override()
+        left.append(f"++{line}" if sweeps_groups and is_plain else line)
+    return left
+
+
+def problems_of_job(overrides: list[str]) -> list[str]:
+    """Compose one job. Overrides that cannot be applied are reported and left out, to find the other problems too."""
+    problems: list[str] = []
+    while True:
+        try:
+            config = compose("config", overrides)
+        except COMPOSITION_ERRORS as error:
+            culprit = next((o for o in overrides if blames(error, o)), None) or suspect(overrides)
+            others = [o for o in overrides if o != culprit]
+            problems.append(explained(error, culprit, others))
+            if culprit is None:
+                return problems
+            overrides = others
+        else:
+            return problems + check(config)
+
+
+def suspect(overrides: list[str]) -> str | None:
+    """The override without which the others compose."""
+    for override in overrides:
+        try:
+            compose("config", [o for o in overrides if o != override])
+        except COMPOSITION_ERRORS:
+            continue
+        return override
+    return None
+
+
+def blames(error: Exception, override: str) -> bool:
+    key, _, value = override.lstrip("+~").partition("=")
+    text = str(error)
+    return f"'{key}'" in text or f"'{key}/{value}'" in text or f"{key}={value}" in text
+
+
+def explained(error: Exception, override: str | None, others: list[str]) -> str:
+    """What Hydra says of an override, and the nearest right name."""
+    if override is None:
+        return first_line(error)
+    key, _, value = override.lstrip("+~").partition("=")
+    choices = options(key)
+    if choices and value not in choices:
+        return f"{key}={value}: no such choice{nearest(value, choices)} There are: {', '.join(choices)}"
+    try:
+        base = compose("config", others)
+    except COMPOSITION_ERRORS:
+        base = compose("config")
+    parent, _, leaf = key.rpartition(".")
+    node = OmegaConf.select(base, parent) if parent else base
+    known = [str(name) for name in node] if isinstance(node, DictConfig) else []
+    if leaf in known:
+        return f"{override}: {first_line(error)}"
+    place = f"in {parent}" if parent else "at the top"
+    return f"{override}: there is no key {leaf} {place}{nearest(leaf, known)} There are: {', '.join(known)}"

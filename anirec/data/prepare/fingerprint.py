@@ -1,0 +1,48 @@
+"""Which data a source yields, as one hash: the same on every machine, whatever the folder is called.
+
+Hashing 2 GB takes seconds, so the hash of a file's content is remembered under its path, size and time of change.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from anirec.atomic import write_text
+from anirec.data.sources.base import Source
+
+FORMAT = 2  # grows when `prepare` writes the same source differently
+
+
+def fingerprint(source: Source, cache: Path) -> str:
+    """sha256 (hex) of the contents of the source's files, its name, version and options.
+
+    Raises:
+        UserError: Files are missing.
+    """
+    identity = {
+        "format": FORMAT,
+        "source": source.name,
+        "version": source.version,
+        "options": dict(source.options()),
+        "files": [(path.name, content_hash(path, cache)) for path in source.files()],
+    }
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+
+def content_hash(path: Path, cache: Path) -> str:
+    """sha256 (hex) of a file's content."""
+    status = path.stat()
+    key = f"{path.absolute()}|{status.st_size}|{status.st_mtime_ns}"
+    remembered = cache / "contents" / hashlib.sha256(key.encode()).hexdigest()[:32]
+    if remembered.is_file():
+        return remembered.read_text(encoding="utf-8")
+    with path.open("rb") as file:
+        content = hashlib.file_digest(file, "sha256").hexdigest()
+    write_text(remembered, content)
+    return content
+
+
+def digest(*parts: Any) -> str:
+    """A short fingerprint of anything that JSON can hold."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]

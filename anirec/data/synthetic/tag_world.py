@@ -1,0 +1,196 @@
+"""Generated posts of an image board, of which it is known what each tag does to the score, and so the best prediction.
+
+One post: score 2, tags "1girl blue_hair crimson_voyage highres solo straw_hat". Each post has a latent quality: the sum
+of the effects of its tags, and normal noise; its score is how many thresholds that quality passes.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy.special import ndtr
+
+from anirec.data.synthetic.tag_names import (
+    BARE,
+    DISLIKED,
+    FIRST_SERIES,
+    FIXED,
+    HEAD,
+    IN_SERIES,
+    LIKED,
+    MEMBERS,
+    NAMED,
+    ORIGINAL,
+    SECOND_SERIES,
+    SHIFT,
+    SLOPE,
+    SPREAD,
+    SUBJECTS,
+    TAGME,
+    tag_names,
+)
+from anirec.errors import UserError
+
+CHUNK = 25_000  # posts drawn with one seed
+PILOT = 50_000  # posts from which the thresholds are found
+KNOWN = 200_000  # posts over which the best error is averaged
+FROM, UNTIL = datetime(2010, 1, 29), datetime(2016, 11, 20)
+LOWEST, HIGHEST = -13, 250  # scores
+
+
+class TagWorld:
+    """Tags, which of them go together, and what each does to a score; everything follows from the arguments.
+
+    A world of more posts begins with the posts of a smaller one, but for the timestamps.
+
+    Args:
+        n_posts: Number of posts.
+        n_tags: Number of different tags that a post can have.
+        n_groups: Number of series, 2 or more; each has nine tags that go together: its own, characters and costumes.
+        signal: Share of the variance of the latent quality that the tags explain; from 0 to below 1.
+        seed: Of all of it.
+
+    After that: `effects`, the tags that matter, with columns tag and effect (standard deviations of the latent
+    quality), the strongest first.
+
+    Raises:
+        UserError: An argument is out of its range.
+    """
+
+    def __init__(self, *, n_posts: int, n_tags: int, n_groups: int, signal: float, seed: int) -> None:
+        least = len(FIXED) + len(MEMBERS) * n_groups + 1
+        if n_tags < least:
+            raise UserError(f"dataset.source.n_tags={n_tags}: {n_groups} groups need at least {least} tags")
+        self.n_posts, self.n_groups, self.seed = n_posts, n_groups, seed
+        tags = tag_names(np.random.default_rng(seed), n_tags, n_groups)
+        # A tag's number is its place in the alphabet: posts with sorted numbers have sorted names.
+        self.tags = pl.Series("tag", sorted(tags))
+        self.number = np.argsort(np.argsort(tags))
+        neither, girl, boy = np.array(list(NAMED.values()), dtype=np.float32).T
+        self.named = np.stack([neither, girl, boy, (girl + boy) / 2])
+        popularity = 1 / (np.arange(n_groups) + 2)
+        self.series_cdf = popularity.cumsum() / popularity.sum() * IN_SERIES
+        rank = np.arange(1, n_tags - least + 2)
+        share = HEAD * ((1 + SHIFT) / (rank + SHIFT)) ** SLOPE
+        # How often a tag must be drawn, with gamma-distributed numbers of draws, for it to be on that share of posts.
+        self.others = (SPREAD * ((1 - share) ** (-1 / SPREAD) - 1)).cumsum()
+        self.plant(tags, signal)
+
+    def plant(self, tags: list[str], signal: float) -> None:
+        """Scale the effects to their share of the variance, and find the thresholds, both on pilot posts."""
+        series = {tags[len(FIXED)]: FIRST_SERIES, tags[len(FIXED) + len(MEMBERS)]: SECOND_SERIES}
+        sizes = series | LIKED | DISLIKED
+        numbers = self.number[[tags.index(tag) for tag in sizes]]
+        self.effect = np.zeros(len(tags))
+        self.effect[numbers] = list(sizes.values())
+        pilot = self.draw(np.random.default_rng((self.seed, 1)), PILOT)
+        self.effect *= np.sqrt(signal) / self.quality(*pilot, PILOT).std()
+        effects = pl.DataFrame({"tag": list(sizes), "effect": self.effect[numbers]})
+        self.effects = effects.sort(pl.col("effect").abs(), descending=True)
+        self.noise = float(np.sqrt(1 - signal))
+        self.thresholds = thresholds(self.quality(*pilot, PILOT), self.noise)
+
+    def draw(self, rng: np.random.Generator, n: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Tags of `n` posts: (k,) post, from 0, and (k,) tag; each pair once, sorted."""
+        subject = rng.choice(4, n, p=SUBJECTS)
+        is_bare = rng.random(n) < TAGME
+        plenty = np.where(is_bare, BARE, 1).astype(np.float32)
+        series = np.where(is_bare, self.n_groups, np.searchsorted(self.series_cdf, rng.random(n), side="right"))
+        is_original = (series == self.n_groups) & (rng.random(n) < ORIGINAL) & ~is_bare
+        has_named = rng.random((n, len(NAMED)), dtype=np.float32) < self.named[subject] * plenty[:, None]
+        fixed = np.column_stack([subject & 1, subject & 2, is_original, is_bare, has_named]).nonzero()
+
+        of_series = np.flatnonzero(series < self.n_groups)
+        row, member = (rng.random((len(of_series), len(MEMBERS))) < MEMBERS).nonzero()
+        post_of_series = of_series[row]
+        tag_of_series = len(FIXED) + series[post_of_series] * len(MEMBERS) + member
+
+        n_others = rng.poisson(self.others[-1] * plenty * rng.gamma(SPREAD, 1 / SPREAD, n))
+        n_others = np.maximum(n_others, ~is_bare)  # no post is without a tag
+        post_of_others = np.repeat(np.arange(n), n_others)
+        place = np.searchsorted(self.others, rng.random(len(post_of_others)) * self.others[-1], side="right")
+        tag_of_others = len(self.tags) - len(self.others) + place
+
+        post = np.concatenate([fixed[0], post_of_series, post_of_others])
+        tag = np.concatenate([fixed[1], tag_of_series, tag_of_others])
+        pair = np.unique(post * len(self.tags) + self.number[tag])
+        return pair // len(self.tags), pair % len(self.tags)
+
+    def quality(self, post: NDArray[np.int64], tag: NDArray[np.int64], n: int) -> NDArray[np.float64]:
+        """(n,): the part of the latent quality that the tags make."""
+        return np.bincount(post, weights=self.effect[tag], minlength=n).astype(np.float64, copy=False)
+
+    def posts(self, block: int = 100_000) -> Iterator[pl.DataFrame]:
+        """Posts by id, `block` at a time; columns of `tables.POSTS`."""
+        waiting: list[pl.DataFrame] = []
+        for first in range(0, self.n_posts, CHUNK):
+            rows = pl.concat([*waiting, self.chunk(first)])
+            n_ready = len(rows) // block * block
+            yield from rows[:n_ready].iter_slices(block)
+            waiting = [rows[n_ready:]]
+        if len(waiting[0]):
+            yield waiting[0]
+
+    def chunk(self, first: int) -> pl.DataFrame:
+        """The posts from a multiple of `CHUNK` to before the next; it seeds the draw."""
+        rng = np.random.default_rng((self.seed, 2, first))
+        post, tag = self.draw(rng, CHUNK)
+        latent = self.quality(post, tag, CHUNK) + rng.normal(0, self.noise, CHUNK)
+        score = LOWEST + np.searchsorted(self.thresholds, latent, side="right")
+        is_large = np.bincount(post, tag == self.tags.index_of("highres"), CHUNK)
+        width = rng.integers(400, 1200, CHUNK) * (1 + is_large)
+        height = width * rng.uniform(0.6, 1.7, CHUNK)
+        used = pl.DataFrame({"post": post, "tag": self.tags.gather(tag)})
+        used = used.group_by("post", maintain_order=True).agg(pl.col("tag").str.join(" "))
+        place = np.arange(first, first + CHUNK)
+        rows = {
+            "post_id": place + 1,
+            "score": score.astype(np.int32),
+            "tags": used["tag"],
+            "timestamp": np.datetime64(FROM, "us") + place * (np.timedelta64(UNTIL - FROM, "us") // self.n_posts),
+            "age_rating": pl.repeat("safe", CHUNK, eager=True),
+            "width": width.astype(np.int32),
+            "height": height.astype(np.int32),
+        }
+        return pl.DataFrame(rows).head(self.n_posts - first)
+
+    def expected(self, quality: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Mean and variance of the score, (n,) each, given the part of the quality that the tags make, (n,)."""
+        passed = ndtr((quality[:, None] - self.thresholds) / self.noise)
+        # Each threshold passed adds a point to the score, and an odd number to the square of the points.
+        points, squares = passed.sum(1), passed @ (2 * np.arange(len(self.thresholds)) + 1)
+        return LOWEST + points, squares - points**2
+
+    def facts(self) -> dict[str, float]:
+        """The RMSE of predicting each score's expectation given the tags: no model can do better in the long run."""
+        found = []
+        for first in range(0, min(self.n_posts, KNOWN), CHUNK):
+            quality = self.quality(*self.draw(np.random.default_rng((self.seed, 2, first)), CHUNK), CHUNK)
+            found.append(self.expected(quality[: self.n_posts - first])[1])
+        return {"floor/rmse/population": float(np.sqrt(np.concatenate(found).mean()))}
+
+
+def survival(score: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(n,): share of posts that have at least a score, about as on Safebooru until 2016."""
+    above = np.maximum(score - 1, 0)
+    # Nobody knows why 16 is so common there; and a few posts are famous.
+    positive = 0.29 * np.exp(-1.07 * above**0.86) + 0.0004 * (score <= 16) + 1.5e-5 * (1 + above / 20) ** -1.5
+    below = np.maximum(-score, 0)
+    negative = np.where(score == 0, 0.0012, 0.0001 * np.exp(-0.35 * (below - 1)))
+    return np.where(score > 0, positive, 1 - negative)
+
+
+def thresholds(quality: NDArray[np.float64], noise: float) -> NDArray[np.float64]:
+    """Latent qualities from which on a post has a score of LOWEST + 1, and so on to HIGHEST: rising.
+
+    Args:
+        quality: (n,) parts of the quality that the tags of pilot posts make.
+        noise: Standard deviation of the rest.
+    """
+    n_posts, edges = np.histogram(quality, 400)
+    centre = (edges[1:] + edges[:-1]) / 2
+    latent = np.linspace(-8, 8, 4001)
+    share = ndtr((centre - latent[:, None]) / noise) @ (n_posts / n_posts.sum())
+    return np.interp(survival(np.arange(LOWEST + 1, HIGHEST + 1)), share[::-1], latent[::-1])

@@ -1,0 +1,159 @@
+"""Arrays that are computed once, kept on disk under the content that they were made from.
+
+<cache>/embeddings/<what computes them>/data.mdb     LMDB; key -> checksum, array, note
+
+A second run over the same inputs computes nothing. Values are bytes, so that reading runs no code; several processes
+may read and write at once. What does not match its checksum is computed again. LMDB needs a local file system.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import lmdb
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from anirec.notices import warn
+from anirec.progress import Waiting
+
+MOST_BYTES = 1 << 40  # addresses that a store's file may take; it is as large as what it holds
+MOST_READERS = 1024  # processes at once
+CHECKSUM = 4  # bytes
+DAMAGE = (
+    lmdb.CorruptedError,
+    lmdb.InvalidError,
+    lmdb.MapResizedError,  # a file does not grow beyond MOST_BYTES
+    lmdb.PageFullError,
+    lmdb.PageNotFoundError,
+    lmdb.PanicError,
+    lmdb.VersionMismatchError,
+)
+
+# Positions of inputs -> their arrays, and a note on each (such as why a picture cannot be read; "" for none).
+Compute = Callable[[NDArray[np.int64]], tuple[NDArray[Any], Sequence[str]]]
+
+
+def key_of(*parts: bytes) -> bytes:
+    """16 bytes that stand for a content."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "little") + part)
+    return digest.digest()[:16]
+
+
+class Store:
+    """All arrays that one way of computing has given so far.
+
+    Args:
+        folder: Where they lie.
+        shape, dtype: Of each array.
+    """
+
+    def __init__(self, folder: Path, shape: tuple[int, ...], dtype: DTypeLike) -> None:
+        self.folder, self.shape, self.dtype = folder.absolute(), shape, np.dtype(dtype)
+        self.note = CHECKSUM + self.dtype.itemsize * int(np.prod(shape))  # place of the note in a value
+
+    def select(
+        self, keys: Sequence[bytes], compute: Compute, *, cost: NDArray[np.int64], batch: int, what: str
+    ) -> "Selection":
+        """The arrays of all `keys`; those unknown so far are computed, the costliest first, `batch` at a time."""
+        try:
+            self.fill(keys, compute, cost, batch, what)
+        except DAMAGE as error:
+            warn(f"{self.folder} is damaged; its arrays are computed again ({error})")
+            close(self.folder)
+            (self.folder / "data.mdb").unlink(missing_ok=True)
+            self.fill(keys, compute, cost, batch, what)
+        return Selection(self, keys)
+
+    def fill(self, keys: Sequence[bytes], compute: Compute, cost: NDArray[np.int64], batch: int, what: str) -> None:
+        missing = np.array(self.missing(keys), np.int64)
+        missing = missing[np.argsort(-cost[missing], kind="stable")]
+        if not len(missing):
+            return
+        with Waiting(what) as waiting:
+            for start in range(0, len(missing), batch):
+                waiting.step(f"{start:,} of {len(missing):,}")
+                inputs = missing[start : start + batch]
+                self.write([keys[i] for i in inputs], *compute(inputs))
+        if self.missing(keys):
+            raise lmdb.CorruptedError("arrays that were just written cannot be read")
+
+    def missing(self, keys: Sequence[bytes]) -> list[int]:
+        """Positions of the keys without a value that matches its checksum."""
+        absent, n_damaged = [], 0
+        with opened(self.folder).begin(buffers=True) as found:
+            for i, key in enumerate(keys):
+                value = found.get(key)
+                if value is None or len(value) < self.note or checksum(key, value[CHECKSUM:]) != value[:CHECKSUM]:
+                    absent.append(i)
+                    n_damaged += value is not None
+        if n_damaged:
+            warn(f"{n_damaged} arrays in {self.folder} are damaged; they are computed again")
+        return absent
+
+    def write(self, keys: Sequence[bytes], arrays: NDArray[Any], notes: Sequence[str]) -> None:
+        with opened(self.folder).begin(write=True) as stored:
+            for key, array, note in zip(keys, arrays, notes, strict=True):
+                value = array.astype(self.dtype, copy=False).tobytes() + note.encode()
+                stored.put(key, checksum(key, value) + value)
+
+
+class Selection:
+    """The arrays of n inputs, on disk.
+
+    Args:
+        store: That holds them.
+        keys: Of the inputs.
+    """
+
+    def __init__(self, store: Store, keys: Sequence[bytes]) -> None:
+        self.store, self.keys = store, keys
+
+    def take(self, inputs: NDArray[np.int64]) -> NDArray[Any]:
+        """(k, …): the arrays of some inputs."""
+        shape, dtype = self.store.shape, self.store.dtype
+        taken = np.empty((len(inputs), *shape), dtype)
+        with opened(self.store.folder).begin(buffers=True) as found:
+            for row, i in enumerate(inputs):
+                taken[row] = np.frombuffer(found.get(self.keys[i], b"")[CHECKSUM : self.store.note], dtype).reshape(
+                    shape
+                )
+        return taken
+
+    def notes(self) -> list[str]:
+        """(n,)."""
+        with opened(self.store.folder).begin(buffers=True) as found:
+            return [bytes(found.get(key, b"")[self.store.note :]).decode() for key in self.keys]
+
+
+def checksum(key: bytes, value: bytes | memoryview) -> bytes:
+    return crc32(value, crc32(key)).to_bytes(CHECKSUM, "little")
+
+
+OPEN: dict[Path, lmdb.Environment] = {}  # a process may open a file only once
+
+
+def opened(folder: Path) -> lmdb.Environment:
+    """The database in a folder, made if there is none.
+
+    Raises:
+        lmdb.Error: It is damaged.
+    """
+    if folder not in OPEN:
+        folder.mkdir(parents=True, exist_ok=True)
+        OPEN[folder] = lmdb.open(str(folder), map_size=MOST_BYTES, max_readers=MOST_READERS)
+        # Pages behind the end of a file that was cut off would end the process.
+        n_bytes = (OPEN[folder].info()["last_pgno"] + 1) * OPEN[folder].stat()["psize"]
+        if (folder / "data.mdb").stat().st_size < n_bytes:
+            close(folder)
+            raise lmdb.CorruptedError(f"fewer than {n_bytes} bytes")
+    return OPEN[folder]
+
+
+def close(folder: Path) -> None:
+    if folder in OPEN:
+        OPEN.pop(folder).close()

@@ -1,0 +1,171 @@
+"""The users of a run as the audience of titles that do not exist yet, and how far its model may be trusted there."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import cosine_similarity
+
+from anirec.errors import UserError
+from anirec.inference.chances import chances, half_step
+from anirec.inference.fanbase_tables import LEVEL
+from anirec.inference.histories import histories, scan
+from anirec.inference.predict import load
+from anirec.inference.recommend import titles
+from anirec.inference.tastes import loved
+from anirec.metrics.conformal import fewest, half_width, interval
+from anirec.models.ratings.hybrid import Hybrid
+
+ENOUGH = 10  # ratings of a held-out title, from which their mean says how good it is
+LOVED = 3  # titles that describe a taste
+TITLES = pl.List(pl.String)
+
+
+@dataclass(frozen=True)
+class Audience:
+    """The users of a run, and how far its model may be trusted with what they will think of new titles.
+
+    Args:
+        model: Of the run.
+        items: Its titles, in index order.
+        rated: user and item (indices) and rating of all that is rated.
+        validation: item, target and prediction of validation rows that are like those of a new title.
+        threshold: Rating of a fan.
+        notes: What a reader must know of it.
+    """
+
+    model: Hybrid
+    items: pl.DataFrame
+    rated: pl.DataFrame
+    validation: pl.DataFrame
+    threshold: float
+    notes: Sequence[str]
+
+    @classmethod
+    def of(cls, run: Path, threshold: float) -> "Audience":
+        """Raises: UserError: The run's model judges no such titles, or it has validated on nothing."""
+        model = load(run)
+        if not isinstance(model, Hybrid) or model.objective != "mse":
+            raise UserError(
+                f"{run}: this {type(model).__name__} predicts no rating of a title by its content; use a run of "
+                "model=hybrid model.objective=mse split=whole_items"
+            )
+        rated = histories(run, model).filter(pl.col("rating").is_not_null()).sort("user_id", "item_id").collect()
+        encode = {name: model.vocabularies[f"{name}_id"].encode for name in ("user", "item")}
+        rated = rated.select("rating", **{name: pl.Series(encode[name](rated[f"{name}_id"])) for name in encode})
+        rows = scan(run / "predictions.parquet").filter(split="val").collect()
+        rows = rows.with_columns(item=pl.Series(encode["item"](rows["item_id"])))
+        rows = rows.select("item", "target", "prediction", n=pl.len().over("item"))
+        known = model.known[:, 0].numpy() > 0
+        held_out = rows.filter(pl.Series(~known[rows["item"].to_numpy()]), pl.col("n") >= ENOUGH)
+        notes = []
+        if held_out["item"].n_unique() < fewest(LEVEL):
+            held_out = rows
+            notes.append(
+                f"No interval: the run held out too few whole titles with {ENOUGH} ratings; train with "
+                "split=whole_items. Chances are those of titles that have ratings: too sure of a new one."
+            )
+        if not len(held_out):
+            raise UserError(f"{run}: it was validated on nothing, so nobody knows how wrong it is; set split.val=0.05")
+        return cls(model, titles(run, model.n_items), rated, held_out, threshold, notes)
+
+    @cached_property
+    def weight_u(self) -> NDArray[np.float64]:
+        """Users count as often as they have rated: a score is a mean of ratings, and most are by few."""
+        return np.bincount(self.rated["user"].to_numpy(), minlength=self.model.n_users).astype(np.float64)
+
+    def mean(self, value_u: NDArray[np.floating]) -> float:
+        return float(np.average(value_u, weights=self.weight_u))
+
+    def chances(self, rating_u: NDArray[np.floating]) -> NDArray[np.float64]:
+        """(n_users,): how likely each user is a fan. All held-out titles count alike, whatever their popularity."""
+        rows = self.validation
+        error, weight = (rows["target"] - rows["prediction"]).to_numpy(), (1 / rows["n"]).to_numpy()
+        return chances(rating_u, error, weight, self.threshold - self.half_step)
+
+    @cached_property
+    def half_step(self) -> float:
+        return half_step(self.rated["rating"].to_numpy())
+
+    @cached_property
+    def half_width(self) -> float | None:
+        """Of the interval around a title's score: by the same prediction for the held-out titles, and their means."""
+        if self.notes:
+            return None
+        of_title = self.validation.group_by("item").agg(pl.col("target").mean()).sort("item")
+        predicted = [self.mean(self.model.everyones_rating(self.model.content[i]).numpy()) for i in of_title["item"]]
+        return half_width(of_title["target"].to_numpy() - np.array(predicted), LEVEL)
+
+    def ends(self, rating_u: NDArray[np.floating]) -> tuple[float, float] | None:
+        if self.half_width is None:
+            return None
+        low, high = interval(np.array([self.mean(rating_u)]), self.half_width)
+        return float(low[0]), float(high[0])
+
+    def loves(self, taste_u: NDArray[np.int64], n: int) -> list[list[str]]:
+        """For each of n tastes, titles that it loves more than others do."""
+        liked = self.rated.filter(pl.col("rating") >= self.threshold)
+        liked = liked.select("item", taste=pl.Series(taste_u[liked["user"].to_numpy()]))
+        return [various(self.items["title"].gather(indices)) for indices in loved(liked, n, titles=5 * LOVED)]
+
+    def by_taste(
+        self,
+        taste_u: NDArray[np.int64],
+        loves: Sequence[Sequence[str]],
+        rating_u: NDArray[np.floating],
+        chance_u: NDArray[np.float64],
+    ) -> pl.DataFrame:
+        """One row a taste, that with most fans first.
+
+        `audience` and `fans` are its shares of all, `rating` is what it would give the title, and `lift` how much more
+        that is than others would give, were all equally generous.
+        """
+        lift_u = rating_u - self.model.baseline.user[:-1].numpy()
+        users = pl.DataFrame(
+            {
+                "taste": taste_u,
+                "weight": self.weight_u,
+                "lift": lift_u - self.mean(lift_u),
+                "rating": rating_u,
+                "chance": chance_u,
+            }
+        )
+        weight, rating, chance = pl.col("weight"), pl.col("rating"), pl.col("chance")
+        rows = users.group_by("taste").agg(
+            users=pl.len(),
+            audience=weight.sum() / self.weight_u.sum(),
+            rating=(rating * weight).sum() / weight.sum(),
+            lift=(pl.col("lift") * weight).sum() / weight.sum(),
+            share=(chance * weight).sum() / weight.sum(),
+            fans=(chance * weight).sum() / (chance_u * self.weight_u).sum(),
+        )
+        told = pl.DataFrame({"taste": range(len(loves)), "loves": list(loves)}, schema_overrides={"loves": TITLES})
+        return rows.join(told, on="taste").sort(["fans", "taste"], descending=[True, False]).drop("taste")
+
+    def nearest(self, content: Tensor, n: int) -> pl.DataFrame:
+        """The n existing titles that users meet most alike, the better known first; with their mean ratings."""
+        likeness = cosine_similarity(self.model.met(content), self.model.met(self.model.content[:-1]))
+        of_item = self.rated.group_by("item").agg(n_ratings=pl.len(), rating=pl.col("rating").mean())
+        names = [name for name in ("item_id", "title", "type", "genres") if name in self.items.columns]
+        table = self.items.select(names).with_columns(likeness=likeness.numpy().round(4), item=pl.int_range(pl.len()))
+        table = table.join(of_item.with_columns(pl.col("item").cast(pl.Int64)), on="item", how="left")
+        order = ["likeness", "n_ratings", "item"]
+        return table.sort(order, descending=[True, True, False], nulls_last=True).head(n).drop("item")
+
+
+def various(names: Iterable[str]) -> list[str]:
+    """The first few that are not sequels of each other, as far as names tell.
+
+    >>> various(["Bleach 2", "Bleach", "Naruto", "Naruto: The Last", "Monster", "Mushishi"])
+    ['Bleach 2', 'Naruto', 'Monster']
+    """
+    chosen: list[str] = []
+    for name in names:
+        if len(chosen) < LOVED and not any(name.startswith(other) or other.startswith(name) for other in chosen):
+            chosen.append(name)
+    return chosen

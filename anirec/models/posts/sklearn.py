@@ -1,0 +1,197 @@
+"""Any regressor of scikit-learn's kind on the tags of posts, named in YAML."""
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import polars as pl
+import psutil
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import csr_array, issparse
+from sklearn.base import RegressorMixin
+from sklearn.utils import get_tags
+from torch import Tensor, nn
+
+from anirec.data.posts.datamodule import PostBatch
+from anirec.data.prepare.tag_rows import TagRows
+from anirec.errors import UserError
+from anirec.models.one_pass import OnePass, gather_rows
+from anirec.models.posts.base import PostModel
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+DENSE_SHARE = 0.5  # of the free memory that a dense matrix may take: estimators copy it
+
+
+class SklearnModel(OnePass, PostModel):
+    """Fit on all training posts at once, as a sparse matrix of ones where the estimator takes one, else as a dense one.
+
+    The checkpoint holds the training posts and the seed, and no pickled object: a loaded model fits again when it is
+    first asked. What the estimator tells of itself becomes a figure: a tree, or a coefficient for every tag.
+
+    Args:
+        regressor: Unfitted; where it, or a part of it, has no `random_state` of its own, it gets the run's seed.
+    """
+
+    replicates: ClassVar[frozenset[str]] = frozenset({"random_state"})
+    seed: Tensor
+
+    def __init__(self, *, regressor: RegressorMixin) -> None:
+        super().__init__()
+        check_parameters(regressor)
+        self.regressor: Any = regressor
+        self.unseeded = [
+            name
+            for name, value in self.regressor.get_params().items()
+            if name.endswith("random_state") and value is None
+        ]
+        self.fitted_to: tuple[Tensor, ...] | None = None
+
+    def allocate(self) -> None:
+        self.memory = Memory()
+        self.register_buffer("seed", torch.zeros((), dtype=torch.int64))
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """
+        Raises:
+            ValueError: The posts have other tags than there are: compiled code would write outside its arrays.
+        """
+        super().on_load_checkpoint(checkpoint)
+        start, tag = (checkpoint["state_dict"][f"memory.{name}"].cpu().numpy() for name in ("start", "tag"))
+        TagRows(start, tag, self.n_tags).matrix().check_format()
+
+    def on_train_epoch_start(self) -> None:
+        self.memory.clear()
+
+    def accumulate(self, batch: PostBatch) -> None:
+        self.memory.append(batch)
+
+    def reduce(self) -> None:
+        self.memory.close(self.trainer.world_size)
+
+    def solve(self) -> None:
+        self.seed.fill_(torch.initial_seed() % 2**32)
+        self.fit()
+
+    def fit(self) -> None:
+        """Fit unless it is fitted to these very posts already."""
+        memory = self.memory
+        if self.fitted_to and all(map(torch.equal, self.fitted_to, memory.buffers())):
+            return
+        self.regressor.set_params(**dict.fromkeys(self.unseeded, int(self.seed)))
+        rows = TagRows(memory.start.cpu().numpy(), memory.tag.cpu().numpy(), self.n_tags)
+        try:
+            self.regressor.fit(self.matrix(rows), memory.score.double().cpu().numpy())
+        except ValueError as error:
+            raise UserError(f"model.regressor: {error}") from error
+        self.fitted_to = tuple(buffer.clone() for buffer in memory.buffers())
+
+    def matrix(self, rows: TagRows) -> csr_array | NDArray[np.float64]:
+        """What the estimator takes.
+
+        Raises:
+            UserError: It takes a dense matrix only, and memory is too small for that.
+        """
+        if get_tags(self.regressor).input_tags.sparse:
+            return rows.matrix()
+        needed, free = 8 * len(rows) * self.n_tags, psutil.virtual_memory().available
+        if needed > DENSE_SHARE * free:
+            raise UserError(
+                f"{type(self.regressor).__name__} takes no sparse matrix, and a dense one of {len(rows):,} posts x "
+                f"{self.n_tags:,} tags needs {needed / 2**30:.1f} GiB, of {free / 2**30:.1f} GiB free. Lower "
+                "dataset.tags.top, or put sklearn.decomposition.TruncatedSVD before it in a sklearn.pipeline.Pipeline."
+            )
+        return rows.matrix().toarray()
+
+    def forward(self, batch: PostBatch) -> Tensor:
+        self.fit()
+        rows = TagRows(batch.start.cpu().numpy(), batch.tag.cpu().numpy(), self.n_tags)
+        scores = self.regressor.predict(self.matrix(rows))
+        return torch.from_numpy(np.asarray(scores, dtype=np.float32)).to(batch.start.device)
+
+    @property
+    def tables(self) -> dict[str, pl.DataFrame]:
+        """`effects`, the coefficient of every tag, of a linear estimator; `tree`, the nodes of a tree."""
+        if hasattr(self.regressor, "tree_"):
+            return {"tree": nodes(self.regressor.tree_, self.tags)}
+        if not hasattr(self.regressor, "coef_"):
+            return {}
+        coefficient = self.regressor.coef_
+        dense = coefficient.toarray() if issparse(coefficient) else coefficient
+        effect = pl.Series("effect", np.ravel(dense), dtype=pl.Float64)
+        unknown = pl.lit(None, pl.Float64)
+        return {"effects": pl.DataFrame({"tag": self.tags, "effect": effect}).with_columns(low=unknown, high=unknown)}
+
+    @property
+    def figures(self) -> dict[str, "Figure"]:
+        from anirec.figures.tags import tag_effects
+        from anirec.figures.tree import tree
+
+        draw = {"effects": ("tag_effects", tag_effects), "tree": ("tree", tree)}
+        return {draw[name][0]: draw[name][1](table) for name, table in self.tables.items()}
+
+
+def check_parameters(regressor: Any) -> None:
+    """Refuse parameters that scikit-learn would refuse in `fit`, of the estimator and of its parts.
+
+    Raises:
+        UserError: Naming the part and what scikit-learn expects.
+    """
+    for name, part in {"": regressor, **regressor.get_params()}.items():
+        if hasattr(part, "_parameter_constraints"):  # an estimator that declares them
+            try:
+                part._validate_params()
+            except ValueError as error:
+                raise UserError(f"{'.'.join(['model.regressor', *name.split('__')]).rstrip('.')}: {error}") from None
+
+
+class Memory(nn.Module):
+    """All training posts, as compressed sparse rows in buffers, so that a checkpoint carries them: see `TagRows`."""
+
+    start: Tensor
+    tag: Tensor
+    score: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clear()
+        self.register_buffer("start", torch.zeros(1, dtype=torch.int64))
+        self.register_buffer("tag", torch.empty(0, dtype=torch.int32))
+        self.register_buffer("score", torch.empty(0))
+
+    def clear(self) -> None:
+        self.parts: list[tuple[Tensor, Tensor, Tensor]] = []
+
+    def append(self, batch: PostBatch) -> None:
+        self.parts.append((batch.start.diff(), batch.tag, batch.score))
+
+    def close(self, world_size: int) -> None:
+        """Gather the posts of all processes."""
+        length, tag, score = (torch.cat(column) for column in zip(*self.parts, strict=True))
+        self.clear()
+        if world_size > 1:
+            length, tag, score = (gather_rows(column, world_size) for column in (length, tag, score))
+        self.start = torch.cat([length.new_zeros(1), length.cumsum(0)])
+        self.tag, self.score = tag, score
+
+
+def nodes(tree: Any, tags: list[str]) -> pl.DataFrame:
+    """The nodes of a fitted tree on ones and zeros: `left` lacks the tag, `right` has it; both null for a leaf.
+
+    `mean` and `sd` are of the scores if the tree's criterion is the squared error, else its like of them.
+    """
+    is_leaf = tree.children_left < 0
+    table = pl.DataFrame(
+        {
+            "node": np.arange(tree.node_count),
+            "left": tree.children_left.astype(np.int64),
+            "right": tree.children_right.astype(np.int64),
+            "tag": [tags[max(place, 0)] for place in tree.feature],
+            "n": tree.n_node_samples.astype(np.int64),
+            "mean": tree.value[:, 0, 0],
+            "sd": np.sqrt(tree.impurity.clip(0)),
+        }
+    )
+    inner = pl.lit(pl.Series(~is_leaf))
+    return table.with_columns(pl.when(inner).then(pl.col("left", "right", "tag")))

@@ -1,0 +1,113 @@
+"""ALS: factors that explain who has seen what, each half of them solved exactly while the other half is held fixed."""
+
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from anirec.data.ratings.interactions import RatingBatch
+from anirec.models.base import POPULARITY, RatingModel
+from anirec.models.one_pass import History, MemoryBased
+from anirec.models.ratings.bias import Baseline
+from anirec.models.ratings.kernels.als_sweep import Weights, half_step
+from anirec.models.ratings.kernels.neighbours import Rows
+from anirec.settings import NonNegative, Positive, PositiveInt
+
+
+class ALS(MemoryBased, RatingModel):
+    """Rank by p_u · q_i, fitted to 1 where u has seen i and to 0 elsewhere (Hu, Koren & Volinsky 2008).
+
+    What was seen counts 1 + `alpha` times as much as what was not. Each epoch solves all items, then all users. What
+    the factors say of taste is no rating: ratings are those of the bias model.
+
+    Args:
+        n_factors: Length of p_u and q_i; >= 1.
+        epochs: Sweeps of a full training; what the trainer counts to; >= 1.
+        alpha: How much more certain than a gap an interaction is; > 0.
+        weighting: "equal", all interactions alike; "rating", alpha times the rating over the mean rating.
+        reg: Penalty on the squared lengths of p_u and q_i; > 0.
+        init_std: Users start as normal noise of this size; > 0.
+        damping_user: Of the bias model; >= 0.
+        damping_item: Likewise for items.
+
+    Raises:
+        UserError: A number is out of its range.
+    """
+
+    uses_unrated: ClassVar[bool] = True
+    user_factors: Tensor
+    item_factors: Tensor
+    count_i: Tensor
+    sweeps: Tensor
+
+    def __init__(
+        self,
+        *,
+        n_factors: PositiveInt,
+        epochs: PositiveInt,
+        alpha: Positive,
+        weighting: Literal["equal", "rating"],
+        reg: Positive,
+        init_std: Positive,
+        damping_user: NonNegative,
+        damping_item: NonNegative,
+    ) -> None:
+        super().__init__()
+        self.n_factors, self.epochs = n_factors, epochs
+        self.alpha, self.weighting, self.reg = alpha, weighting, reg
+        self.init_std = init_std
+        self.damping_user = damping_user
+        self.damping_item = damping_item
+
+    def allocate(self) -> None:
+        super().allocate()
+        self.baseline = Baseline(self.n_users, self.n_items)
+        # The last row, of zeros, is that of unknown users and items.
+        self.register_buffer("user_factors", torch.zeros(self.n_users + 1, self.n_factors))
+        self.register_buffer("item_factors", torch.zeros(self.n_items + 1, self.n_factors))
+        self.register_buffer("count_i", torch.zeros(self.n_items))
+        self.register_buffer("sweeps", torch.zeros((), dtype=torch.int64))
+
+    def on_train_start(self) -> None:
+        if self.sweeps == 0:
+            noise = torch.Generator().manual_seed(torch.initial_seed() % 2**63)
+            self.user_factors[:-1] = self.init_std * torch.randn(self.n_users, self.n_factors, generator=noise)
+
+    def solve(self) -> None:
+        if self.sweeps == 0:
+            self.baseline.fit(self.history, self.damping_user, self.damping_item)
+            self.count_i = torch.bincount(self.history.item, minlength=self.n_items).float()
+        by_user = self.weights(self.history)
+        self.item_factors = half_step(transposed(by_user, self.n_items + 1), self.user_factors, reg=self.reg)
+        self.user_factors = half_step(by_user, self.item_factors, reg=self.reg)
+        self.sweeps += 1
+        self.history = History(self.n_users)  # the factors say all; a checkpoint need not carry the interactions
+
+    def weights(self, history: History) -> Weights:
+        """alpha, or alpha times the rating over the mean; unrated interactions count like mean ratings."""
+        relative = torch.ones_like(history.rating)
+        if self.weighting == "rating":
+            relative = (history.rating / self.baseline.mean).nan_to_num(nan=1.0)
+        return Weights(history.indptr, history.item.long(), self.alpha * relative)
+
+    def forward(self, batch: RatingBatch) -> Tensor:
+        return self.baseline(batch.user, batch.item)
+
+    def score_items(self, users: Tensor) -> Tensor:
+        return self.scores(self.user_factors[users])
+
+    def fold_in(self, batch: RatingBatch, n: int) -> Tensor:
+        """One half-step: what a sweep would make of these people."""
+        people = half_step(self.weights(History.of_people(batch, n)), self.item_factors, reg=self.reg)
+        return self.scores(people[:-1])
+
+    def scores(self, factor_bf: Tensor) -> Tensor:
+        return factor_bf @ self.item_factors[:-1].T + POPULARITY * self.count_i / self.count_i.max()
+
+
+def transposed(weights: Weights, n_columns: int) -> Weights:
+    """The same entries by column."""
+    device = weights.start.device
+    rows = Rows(*(column.cpu().numpy() for column in weights)).transposed(n_columns)
+    start, column, weight = (torch.from_numpy(array).to(device) for array in rows)
+    return Weights(start, column.long(), weight)

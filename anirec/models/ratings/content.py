@@ -1,0 +1,107 @@
+"""Rating models that know what titles are: content of all items, as frozen branches see it, in a buffer."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from scipy.sparse import hstack
+from sklearn.linear_model import Ridge
+from torch import Tensor
+
+from anirec.data.ratings.interactions import RatingBatch
+from anirec.features.branch import Branch
+from anirec.models.branched import Branched
+from anirec.models.frozen_features import check_frozen, n_columns, seen
+from anirec.models.ratings.network import RatingNetwork
+
+OFFSET_PENALTY = 10.0  # of the ridge regression; content rows have the length 1
+
+
+class Content(Branched, RatingNetwork):
+    """`content` float32 (n_items + 1, width), 0 for an unknown item; `known` (n_items + 1, 1): 1 for items of training.
+
+    It is centred on the training titles, and scaled so that their rows have the length 1 in the mean. A title that
+    nobody has rated has no offset of its own: it gets the one that its content suggests, by ridge regression.
+
+    Args:
+        branches: By name; frozen ones only.
+    """
+
+    content: Tensor
+    known: Tensor
+    centre: Tensor
+    length: Tensor
+    offset_weight: Tensor
+    offset_start: Tensor
+
+    def __init__(self, *, branches: Mapping[str, Branch], **settings: Any) -> None:
+        super().__init__(branches=branches, **settings)
+        check_frozen(branches)
+
+    def setup(self, stage: str) -> None:
+        super().setup(stage)
+        if not self.is_fitted:
+            data = self.data
+            self.fit(data.items[np.unique(self.training_rows(data).item)])
+            self.look(data.items, cache=data.cache, device=self.trainer.strategy.root_device)
+            self.is_fitted = True
+
+    def allocate_content(self) -> None:
+        """Make room, once the branches are fitted."""
+        width = sum(n_columns(self.branch(name)) for name in self.branches)
+        sizes = {
+            "content": (self.n_items + 1, width),
+            "known": (self.n_items + 1, 1),
+            "centre": (width,),
+            "offset_weight": (width,),
+        }
+        for name, size in sizes.items():
+            self.register_buffer(name, torch.zeros(size))
+        self.register_buffer("length", torch.ones(()))
+        self.register_buffer("offset_start", torch.zeros(()))
+
+    def on_train_start(self) -> None:
+        super().on_train_start()
+        every, known = self.seen_of(self.n_items), np.unique(self.training_rows(self.data).item)
+        self.known[known] = 1
+        self.centre.copy_(every[known].mean(0))
+        self.length.copy_((every[known] - every[known].mean(0)).square().sum(1).mean().sqrt().clamp_min(1e-6))
+        self.content[:-1] = self.scaled(every.to(self.device))
+        self.suggest_offsets()
+
+    def suggest_offsets(self) -> None:
+        """Learn offsets from content; each title counts as much as its own offset can be trusted."""
+        rows = self.training_rows(self.data)
+        n_ratings = np.bincount(rows.item[~np.isnan(rows.rating)], minlength=self.n_items)
+        rated, own = np.flatnonzero(n_ratings), self.baseline.item[:-1].cpu().numpy()
+        trust = n_ratings[rated] / (n_ratings[rated] + self.damping_item)
+        content = self.content[:-1].cpu().numpy()[rated]
+        ridge = Ridge(alpha=OFFSET_PENALTY).fit(content, own[rated], sample_weight=trust)
+        self.offset_weight.copy_(torch.from_numpy(ridge.coef_))
+        self.offset_start.fill_(float(ridge.intercept_))
+        unrated = np.flatnonzero(n_ratings == 0)
+        self.baseline.item[unrated] = self.suggested(self.content[unrated])
+
+    def suggested(self, content: Tensor) -> Tensor:
+        """(n,): the offsets of titles that nobody has rated, from their content (n, width)."""
+        return content @ self.offset_weight + self.offset_start
+
+    def content_of(self, titles: pl.DataFrame, *, cache: Path) -> Tensor:
+        """(n, width): the content of any titles; the branches then know no others."""
+        self.look(titles, cache=cache, device=self.device)
+        return self.scaled(self.seen_of(len(titles)).to(self.device))
+
+    def seen_of(self, n: int) -> Tensor:
+        """(n, width): what the branches see of the n titles that they last looked at."""
+        columns = [seen(self.branch(name), torch.arange(n)) for name in self.branches]
+        return torch.from_numpy(hstack(columns).toarray().astype(np.float32))
+
+    def scaled(self, every: Tensor) -> Tensor:
+        return (every - self.centre) / self.length
+
+    def left(self, batch: RatingBatch, offset: Tensor) -> Tensor:
+        """(B,): the ratings less the offsets of their users (B,) and items; 0 where there is none."""
+        return (batch.rating - self.baseline.mean - offset - self.baseline.item[batch.item]).nan_to_num(nan=0.0)

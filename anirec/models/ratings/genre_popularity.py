@@ -1,0 +1,87 @@
+"""Genre popularity: what is popular in general, among what the user watches. A title needs no rating, only genres."""
+
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import embedding_bag, normalize
+
+from anirec.data.ratings.interactions import RatingBatch
+from anirec.metrics.item_statistics import genre_matrix
+from anirec.models.base import POPULARITY, RatingModel
+from anirec.models.one_pass import History, HistoryRanked
+from anirec.models.ratings.bias import Baseline, count, total
+from anirec.settings import NonNegative
+
+
+class GenrePopularity(HistoryRanked, RatingModel):
+    """Rank by the sum over a title's genres of how popular the genre is, times how much of it the user watches.
+
+    A genre is as popular as the mean of log(1 + training interactions) of its titles. A rating is the user's damped
+    mean plus the mean of the damped offsets of the title's genres. A title without genres comes last. Not the mean over
+    genres: titles of a single one would come first, and famous titles have many.
+
+    Args:
+        personal: Weigh genres by the share of the user's training items that have them; else all users are told the
+            same.
+        damping_user: Imaginary ratings without an offset added to every user; >= 0.
+        damping_genre: Likewise for genres.
+    """
+
+    requires: ClassVar[frozenset[str]] = frozenset({"user_id", "item_id", "rating", "genres"})
+    uses_unrated: ClassVar[bool] = True
+    count_i: Tensor
+    genre_ig: Tensor
+    popularity_g: Tensor
+    offset_g: Tensor
+
+    def __init__(self, *, personal: bool, damping_user: NonNegative, damping_genre: NonNegative) -> None:
+        super().__init__()
+        self.personal = personal
+        self.damping_user = damping_user
+        self.damping_genre = damping_genre
+
+    def allocate(self) -> None:
+        super().allocate()
+        self.baseline = Baseline(self.n_users, self.n_items)
+        for name in ("count_i", "genre_ig", "popularity_g", "offset_g"):
+            self.register_buffer(name, torch.empty(0))
+
+    def solve(self) -> None:
+        genres = genre_matrix(self.data.items["genres"]).astype(np.float32)
+        self.genre_ig = torch.from_numpy(np.vstack([genres, np.zeros_like(genres[:1])])).to(self.device)
+        self.count_i = torch.bincount(self.history.item, minlength=self.n_items).float()
+        seen_ig = self.genre_ig[:-1] * (self.count_i > 0)[:, None]
+        self.popularity_g = seen_ig.T @ self.count_i.log1p() / seen_ig.sum(0).clamp(min=1)
+        self.fit_ratings()
+
+    def fit_ratings(self) -> None:
+        """User offsets first, then what is left of ratings by genre."""
+        rated = ~self.history.rating.isnan()
+        user, item, rating = self.history.user()[rated], self.history.item[rated], self.history.rating[rated].double()
+        self.baseline.centre(rating.cpu().numpy())
+        left = rating - rating.mean()
+        weight = count(user, self.n_users + 1) + self.damping_user
+        offset_u = total(user, left, weight) / weight
+        # By title first: there are far more ratings than titles.
+        rated_i = torch.bincount(item, minlength=self.n_items).double()
+        left_i = total(item, left - offset_u[user], rated_i)
+        genre_gi = self.genre_ig[:-1].double().T
+        n_g = (genre_gi @ rated_i + self.damping_genre).clamp(min=1)
+        self.offset_g = (genre_gi @ left_i / n_g).float()
+        self.baseline.user = offset_u.float()
+
+    def forward(self, batch: RatingBatch) -> Tensor:
+        of_genres = normalize(self.genre_ig[batch.item], p=1) @ self.offset_g
+        return self.baseline.within_range(self.baseline.mean + self.baseline.user[batch.user] + of_genres)
+
+    def score_history(self, history: History, users: Tensor) -> Tensor:
+        items, starts = history.of(users)
+        share_bg = embedding_bag(items, self.genre_ig, starts, mode="mean")
+        if not self.personal:
+            share_bg = torch.ones_like(share_bg)
+        # Somebody unknown has the taste of all.
+        share_bg[share_bg.sum(1) == 0] = normalize(self.count_i @ self.genre_ig[:-1], p=1, dim=0)
+        scores_bi = (share_bg * self.popularity_g) @ self.genre_ig[:-1].T
+        return scores_bi + POPULARITY * self.count_i / self.count_i.max()

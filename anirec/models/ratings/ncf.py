@@ -1,0 +1,73 @@
+"""NCF: users and items as embeddings, compared by their element-wise product and by an MLP.
+
+Source: He et al., Neural Collaborative Filtering, WWW 2017; announced in the Anime Alchemy notebook, and not finished.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from anirec.data.ratings.interactions import RatingBatch
+from anirec.models.ratings.network import RatingNetwork
+from anirec.models.ratings.towers import Head
+from anirec.settings import NonNegative, PositiveInt, Share
+
+
+class NCF(RatingNetwork):
+    """An embedding for every user and item, and nothing else: who was not in training gets the offsets alone.
+
+    Args:
+        n_factors: Of the product; as many more go into the MLP.
+        hidden: Widths of the MLP; []: the product alone.
+        dropout: Within the MLP.
+        init_std: Embeddings start as normal noise of this size.
+    """
+
+    def __init__(
+        self,
+        *,
+        n_factors: PositiveInt,
+        hidden: list[PositiveInt],
+        dropout: Share,
+        init_std: NonNegative,
+        **settings: Any,
+    ) -> None:
+        super().__init__(**settings)
+        self.head = Head(n_factors=n_factors, hidden=hidden, dropout=dropout)
+        self.init_std = init_std
+
+    def allocate(self) -> None:
+        super().allocate()
+        self.user_factors, self.item_factors = (
+            noise(n, self.head.width, self.init_std) for n in (self.n_users, self.n_items)
+        )
+        self.item_offset = nn.Parameter(torch.zeros(self.n_items + 1, 1))
+
+    def on_train_start(self) -> None:
+        super().on_train_start()
+        rows = self.training_rows(self.data)
+        silence(self.user_factors, rows.user)
+        silence(self.item_factors, rows.item)
+
+    def everyone(self) -> tuple[Tensor, Tensor]:
+        return self.head.item_side(self.item_factors, self.item_offset), self.head.user_side(self.user_factors)
+
+    def sides(self, batch: RatingBatch) -> tuple[Tensor, Tensor]:
+        items = self.head.item_side(self.item_factors, self.item_offset)
+        return items, self.head.user_side(self.rows_of(self.user_factors, batch.user))
+
+
+def noise(n: int, width: int, std: float) -> nn.Parameter:
+    """(n + 1, width) to be learned; the last row, the unknown one's, is 0 and stays so."""
+    start = std * torch.randn(n + 1, width)
+    start[-1] = 0
+    return nn.Parameter(start)
+
+
+@torch.no_grad()
+def silence(factors: nn.Parameter, seen: NDArray[np.int32]) -> None:
+    """Set the rows of all but those seen in training to 0: noise says nothing of anyone."""
+    factors[torch.from_numpy(np.bincount(seen, minlength=len(factors)) == 0)] = 0

@@ -1,0 +1,53 @@
+"""SVD++: what users have watched says something of them, whatever they thought of it."""
+
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import embedding_bag
+
+from anirec.data.ratings.interactions import Interactions
+from anirec.models.ratings.kernels.factors import Factors
+from anirec.models.ratings.svd import SVD
+
+
+class SVDpp(SVD):
+    """mean + b_u + b_i + q_i · (p_u + |N(u)|^-½ Σ y_j), j in N(u): all that the user rated or watched (Koren 2008).
+
+    Learned like `SVD`, whose arguments it takes; `reg` holds for y_j too. A user without a rating, but with unrated
+    rows, is described by Σ y_j.
+    """
+
+    uses_unrated: ClassVar[bool] = True
+    implicit_factors: Tensor
+    user_tastes: Tensor
+
+    def allocate(self) -> None:
+        super().allocate()
+        self.register_buffer("implicit_factors", torch.zeros_like(self.item_factors))
+        self.register_buffer("user_tastes", torch.zeros_like(self.user_factors))
+
+    def initialise(self, rows: Interactions) -> None:
+        super().initialise(rows)
+        noise = torch.Generator().manual_seed(int(self.seed) ^ 1)
+        self.implicit_factors = self.noise(rows.item, self.n_items + 1, noise)
+
+    def factor_tables(self) -> Factors[Tensor]:
+        return super().factor_tables()._replace(y_if=self.implicit_factors)
+
+    def finish_sweep(self) -> None:
+        """Sum y_j once more: since a user's turn, other users have moved them."""
+        super().finish_sweep()
+        rows = self.training_rows(self.data)
+        item, start = (torch.from_numpy(column).to(self.device) for column in (rows.item, rows.indptr.astype(np.int32)))
+        sums_uf = embedding_bag(item, self.implicit_factors, start[:-1], mode="sum")
+        norms_u1 = start.diff().clamp(min=1).rsqrt()[:, None]
+        self.user_tastes[:-1] = self.user_factors[:-1] + norms_u1 * sums_uf
+
+    def implied_tastes(self, user: Tensor, item: Tensor, n: int) -> Tensor:
+        sums_nf = super().implied_tastes(user, item, n).index_add_(0, user, self.implicit_factors[item])
+        return torch.bincount(user, minlength=n).clamp(min=1).rsqrt()[:, None] * sums_nf
+
+    def tastes(self) -> Tensor:
+        return self.user_tastes

@@ -1,0 +1,149 @@
+"""Every two groups of a family against each other, on the users (titles, rows) that both were measured on.
+
+Runs are paired by their split: those of one split have the same test rows, whatever their seed. A group's runs are
+averaged in each split, and a pair's difference over the splits that both have. What is drawn are users, so that the
+tests speak of other users, not of other seeds or training rows. See `metrics/paired.py` for the test itself.
+"""
+
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import numpy as np
+
+from anirec.metrics.bootstrap import FEWEST_UNITS, percentile_interval
+from anirec.metrics.names import MetricName, has_direction, lower_is_better
+from anirec.metrics.paired import LEVEL, holm, p_value, rank_biserial
+from anirec.report.groups import Family, Group
+from anirec.report.intervals import TABLES, Interval
+from anirec.report.paired.runs import PairedRuns, paired_runs
+
+BEST = 12
+TEST = "paired bootstrap"
+EFFECT = "rank-biserial correlation"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two groups, measured on the same units.
+
+    Attributes:
+        first: The one with the better metric, on average over the splits that both have.
+        second: The other.
+        metric: As logged.
+        difference: first - second, in the metric's unit.
+        interval: Its 95 % percentile interval.
+        p: Two-sided p-value.
+        p_holm: Corrected for all tested pairs of the family.
+        effect: From -1 to 1; above 0 where more units do better, or do so by more, with `first`.
+        effect_name: What `effect` is.
+        unit: What was drawn: "users", "clusters", "titles" or "rows".
+        n_units: How many of them both have.
+        n_better: Those that do better with `first`.
+        n_worse: Those that do worse; some do neither.
+        test: What the p-value is of.
+    """
+
+    first: Group
+    second: Group
+    metric: str
+    difference: float
+    interval: Interval
+    p: float
+    p_holm: float
+    effect: float
+    effect_name: str
+    unit: str
+    n_units: int
+    n_better: int
+    n_worse: int
+    test: str
+
+    @property
+    def differs(self) -> bool:
+        """Whether the two can be told apart."""
+        return self.p_holm < LEVEL
+
+
+def pairwise(family: Family, metric: str, *, limit: int = BEST) -> list[Pair]:
+    """Every two of the `limit` best groups that share a split, best first; where there are none, `unpaired` says why.
+
+    Raises:
+        UserError: If a table is damaged.
+    """
+    return pairs_or_reason(family, metric, limit)[0]
+
+
+def unpaired(family: Family, metric: str) -> str | None:
+    """Why `pairwise` finds no pairs; None if it finds some. Costs as much, so ask only where it found none."""
+    pairs, why = pairs_or_reason(family, metric, BEST)
+    return None if pairs else why
+
+
+def pairs_or_reason(family: Family, metric: str, limit: int) -> tuple[list[Pair], str]:
+    """All pairs, and, where there are none, why."""
+    groups = best_groups(family, metric)[:limit]
+    if why := misplaced(metric):
+        return [], why
+    if len(groups) < 2:
+        return [], f"fewer than two configurations have {metric}"
+    runs, parsed = paired_runs(groups, metric), MetricName.parse(metric)
+    if runs is None or all(group is runs.groups[0] for group in runs.groups):
+        table = TABLES[parsed.declared.kind] if parsed.declared else ""
+        return [], f"fewer than two configurations left {table}.parquet with the same {parsed.split} rows"
+    sharing = [(one, other) for one, other in combinations(groups, 2) if runs.shared_splits(one, other)]
+    if not sharing:
+        return [], "no two configurations were measured on the same split"
+    pairs = [pair for one, other in sharing if (pair := pair_of(runs, metric, one, other))]
+    if pairs and not (enough := [pair for pair in pairs if pair.n_units >= FEWEST_UNITS]):
+        return [], f"fewer than {FEWEST_UNITS} {runs.unit} were measured: a test of so few can find nothing"
+    pairs = enough if pairs else []
+    corrected = holm(np.array([pair.p for pair in pairs]))
+    why = f"{parsed.short} is undefined in some resamples, or too slow to resample so many rows"
+    return [replace(pair, p_holm=float(p)) for pair, p in zip(pairs, corrected, strict=True)], why
+
+
+def pair_of(runs: PairedRuns, metric: str, one: Group, other: Group) -> Pair | None:
+    """Two groups on the splits that they share; None if the metric is undefined in a resample."""
+    shared = runs.shared_splits(one, other)
+    (value, value_b, loss_u), (other_value, other_b, other_loss_u) = (runs.means(it, shared) for it in (one, other))
+    difference, resampled_b = value - other_value, value_b - other_b
+    if not (np.isfinite(difference) and np.isfinite(resampled_b).all()):
+        return None
+    if (difference > 0) if lower_is_better(metric) else (difference < 0):
+        return pair_of(runs, metric, other, one)
+    gain_u = (other_loss_u - loss_u)[np.isfinite(loss_u)]
+    p = p_value(difference, resampled_b)
+    return Pair(
+        first=one,
+        second=other,
+        metric=metric,
+        difference=difference,
+        interval=percentile_interval(resampled_b),
+        p=p,
+        p_holm=p,
+        effect=rank_biserial(gain_u),
+        effect_name=EFFECT,
+        unit=runs.unit,
+        n_units=len(gain_u),
+        n_better=int((gain_u > 0).sum()),
+        n_worse=int((gain_u < 0).sum()),
+        test=TEST,
+    )
+
+
+def misplaced(metric: str) -> str:
+    """Why a metric cannot be tested, whatever the runs; empty if it can."""
+    parsed = MetricName.parse(metric)
+    if parsed.segment:
+        return f"no table says which rows {metric} is of"
+    if parsed.declared is None or parsed.declared.kind not in TABLES:
+        return f"{metric} is no function of single users, titles or rows"
+    return "" if has_direction(metric) else f"{metric} has no better direction"
+
+
+def best_groups(family: Family, metric: str) -> list[Group]:
+    """The groups whose runs all have the metric, best mean first, as in the leaderboard."""
+    having = [group for group in family.groups if all(metric in run.metrics for run in group.members)]
+    sign = 1 if lower_is_better(metric) else -1
+    means = {id(group): sign * float(np.mean([run.metrics[metric] for run in group.members])) for group in having}
+    return sorted(having, key=lambda group: (means[id(group)], group.label))

@@ -1,0 +1,159 @@
+"""Which runs are one experiment, which are replicates of one, and which are one run made twice."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from anirec.config.compose import conf_folder
+from anirec.config.identity import Identity, identity_of
+from anirec.config.validate import for_hydra, validate
+from anirec.errors import UserError
+
+FILES = {
+    "mal-2016": ("rating.csv", "anime.csv"),
+    "mal-2018": ("animelists_cleaned.csv", "AnimeList.csv"),
+    "mal-2020": ("animelist.csv", "anime.csv", "anime_with_synopsis.csv"),
+}
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return dumps(tmp_path / "data")
+
+
+def dumps(folder: Path) -> Path:
+    """Files of three dumps; what they say is never read, only what they hold."""
+    for name, files in FILES.items():
+        (folder / name).mkdir(parents=True)
+        for file in files:
+            (folder / name / file).write_text(f"{name} {file}")
+    return folder
+
+
+def identity(data: Path, *overrides: str) -> Identity:
+    paths = [f"paths.data={data}", f"paths.cache={data.parent / 'cache'}"]
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        return identity_of(compose("config", ["dataset=mal_2016", *paths, *overrides]))
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["joined=mal_2018"],
+        ["joined=mal_2020"],
+        ["dataset.min_user_ratings=5"],
+        ["dataset.unrated=keep"],
+        ["split=per_user"],
+        ["split.test=0.2"],
+        ["model=svd"],
+        ["model.damping=7"],
+        ["callbacks=early_stopping"],
+        ["trainer.precision=bf16-mixed"],
+        ["trainer.max_epochs=3"],
+        ["objective=null"],
+        ["metrics.names=[rmse]"],
+    ],
+)
+def test_another_experiment(data: Path, overrides: list[str]) -> None:
+    assert identity(data, *overrides).experiment != identity(data).experiment
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["trainer=cpu"],
+        ["trainer.devices=2", "trainer.accelerator=gpu"],
+        ["paths.outputs=elsewhere"],
+        ["logger=tensorboard"],
+        ["tags=[a]"],
+        ["resume=true", "sweep.skip_done=true"],
+        ["select=best"],
+        ["~callbacks.progress_bar"],
+        ["+trainer.enable_progress_bar=false"],
+        ["model.damping=5"],
+        ["joined=none"],
+    ],
+)
+def test_the_same_run(data: Path, overrides: list[str]) -> None:
+    assert identity(data, *overrides).run == identity(data).run
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["seed=1"],
+        ["split.seed=1"],
+        ["split=per_user", "split.seed=1"],
+        ["split=k_fold", "split.fold=1"],
+        ["split=k_fold", "split.seed=1"],
+        ["split=whole_users", "split.seed=1"],
+        ["model=surprise_svd", "+model.algorithm.random_state=1"],
+    ],
+)
+def test_replicates(data: Path, overrides: list[str]) -> None:
+    kept = [one for one in overrides if one.startswith(("split=", "model="))]
+    one = identity(data, *kept)
+    other = identity(data, *overrides)
+    assert other.experiment == one.experiment
+    assert other.run != one.run
+
+
+def test_content_counts_and_not_its_place(data: Path, tmp_path: Path) -> None:
+    elsewhere = dumps(tmp_path / "moved" / "data")
+    before = identity(data, "joined=mal_2018")
+    assert identity(elsewhere, "joined=mal_2018").run == before.run
+    (data / "mal-2016" / "rating.csv").write_text("another dump")
+    assert identity(data, "joined=mal_2018").experiment != before.experiment
+    (elsewhere / "mal-2018" / "AnimeList.csv").write_text("another dump")
+    assert identity(elsewhere, "joined=mal_2018").experiment != before.experiment
+    assert identity(elsewhere).experiment == identity(elsewhere, "joined=none").experiment
+
+
+def test_a_source_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"mal_2016: 2 of 2 files are missing"):
+        identity(tmp_path / "data")
+
+
+def test_generated_data_is_told_by_its_settings(tmp_path: Path) -> None:
+    small = identity(tmp_path, "dataset=demo_ratings", "dataset.source.n_users=100")
+    assert small.experiment != identity(tmp_path, "dataset=demo_ratings").experiment
+    assert not any(key.startswith("dataset.joined") for key in small.settings)
+    assert small.settings["dataset.source"].startswith("demo_ratings-")
+
+
+def test_a_run_is_told_from_what_it_stored(data: Path) -> None:
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        config = compose("config", ["dataset=mal_2016", f"paths.data={data}", f"paths.cache={data.parent / 'cache'}"])
+    stored: Any = OmegaConf.create(OmegaConf.to_yaml(OmegaConf.merge(config, {"run": {"folder": "a", "name": "b"}})))
+    stored.run.folder = "/elsewhere/run"
+    assert identity_of(stored).run == identity_of(config).run
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["split=per_user", "split.seed=1,2"],
+        ["dataset=animepop", "model=mean", "split=published", "split.seed=1,2"],
+        ["split=k_fold", "split.fold=0,1", "split.seed=1,2"],
+        ["split=whole_items", "split.seed=1,2"],
+        ["dataset=mal_2016", "model=hybrid", "joined=null,mal_2018"],
+        ["dataset=mal_2016", "model=hybrid", "joined=none,mal_2018"],
+    ],
+)
+def test_select_averages_replicates_and_chooses_among_what_leaves_the_rows_the_same(overrides: list[str]) -> None:
+    assert validate([*overrides, "select=best"]) >= 2
+
+
+@pytest.mark.parametrize("varied", ["split.test=0.1,0.2", "split=random,per_user", "dataset.min_user_ratings=1,5"])
+def test_select_refuses_to_choose_among_other_rows(varied: str) -> None:
+    key = varied.partition("=")[0]
+    with pytest.raises(UserError, match=f"vary {key} in sweeps of their own"):
+        validate([varied, "select=best"])
+
+
+def test_null_is_the_word_for_no_choice() -> None:
+    assert for_hydra(["joined=null", "seed=1"], is_sweep=False) == ["joined=none", "seed=1"]
+    assert for_hydra(["joined=null,mal_2018"], is_sweep=True) == ["joined=none,mal_2018"]

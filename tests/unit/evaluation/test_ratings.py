@@ -1,0 +1,305 @@
+"""RatingEvaluation inside real Lightning loops, around a model that knows the answer and a datamodule of arrays."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from pytorch_lightning import LightningDataModule, LightningModule, Trainer
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from anirec.errors import UserError
+from anirec.evaluation.ratings import RatingEvaluation
+from anirec.metrics.definition import DECLARED
+from anirec.metrics.rating import rmse
+from anirec.report.intervals import Asked, shared_units
+
+N_USERS, N_ITEMS = 40, 60
+NAMES = [
+    *("rmse", "mae", "r2", "ndcg@10", "hit_rate@5", "precision@10", "recall@10", "map@10", "mrr@10"),
+    *("coverage@10", "novelty@10", "gini@10", "popularity@10", "diversity@10"),
+]
+
+
+class Batch(NamedTuple):
+    user: Tensor
+    item: Tensor
+    rating: Tensor
+
+
+class Interactions:
+    def __init__(self, pairs: np.ndarray, truth: np.ndarray) -> None:
+        self.user, self.item = np.nonzero(pairs)
+        self.user, self.item = self.user.astype(np.int32), self.item.astype(np.int32)
+        self.rating = truth[self.user, self.item]
+        self.indptr = np.searchsorted(self.user, np.arange(N_USERS + 1))
+
+    def batches(self, rows: int) -> DataLoader[Batch]:
+        columns = [
+            torch.from_numpy(self.user).long(),
+            torch.from_numpy(self.item).long(),
+            torch.from_numpy(self.rating),
+        ]
+        batches = [Batch(*part) for part in zip(*(column.split(rows) for column in columns), strict=True)]
+        return DataLoader(batches, batch_size=None)  # type: ignore[arg-type]
+
+
+class Data(LightningDataModule):
+    def __init__(self, rows: int = 64) -> None:
+        super().__init__()
+        random = np.random.default_rng(0)
+        self.rows = rows
+        self.n_users, self.n_items = N_USERS, N_ITEMS
+        self.truth = random.integers(1, 11, size=(N_USERS, N_ITEMS)).astype(np.float32)
+        part = random.choice(5, size=self.truth.shape, p=[0.5, 0.3, 0.08, 0.08, 0.04])
+        part[:, 50] = np.where(part[:, 50] == 1, 0, part[:, 50])  # nobody rated item 50 in training,
+        part[0, 50] = 3  # but user 0 did in the test set
+        part[39][part[39] > 1] = 0  # user 39 holds nothing out
+        self.train, self.val, self.test, self.unrated = (Interactions(part == i, self.truth) for i in (1, 2, 3, 4))
+        self.given = self.excluded = None
+        self.part = part
+        self.users = np.array([f"user{index}" for index in range(N_USERS)])
+        genres = [[["Drama"], ["Drama", "Sports"], ["Horror"], None][index % 4] for index in range(N_ITEMS)]
+        items = {"item_id": np.arange(N_ITEMS) * 10, "title": [f"Anime {index}" for index in range(N_ITEMS)]}
+        self.items = pl.DataFrame({**items, "genres": genres})
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        return self.train.batches(self.rows)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        return self.val.batches(self.rows)
+
+    def test_dataloader(self) -> DataLoader[Batch]:
+        return self.test.batches(self.rows)
+
+
+class Oracle(LightningModule):
+    """Predicts the truth plus noise; ranks by it."""
+
+    def __init__(self, truth: np.ndarray, noise: float = 1.0) -> None:
+        super().__init__()
+        errors = noise * np.random.default_rng(1).normal(size=truth.shape).astype(np.float32)
+        self.scores = torch.from_numpy(truth + errors)
+        self.weight = torch.nn.Parameter(torch.zeros(1))
+
+    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
+        return self.weight.sum()
+
+    def validation_step(self, batch: Batch, batch_index: int) -> Tensor:
+        return self.scores[batch.user, batch.item]
+
+    test_step = validation_step
+
+    def score_items(self, users: Tensor) -> Tensor:
+        return self.scores[users]
+
+    def configure_optimizers(self) -> Any:
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+def evaluation(**changed: Any) -> RatingEvaluation:
+    ranking = {"block": 7, "relevant_from": None, "max_users": None, "candidates": "all"}
+    return RatingEvaluation(**{"names": NAMES, "segments": True, **ranking, **changed})
+
+
+def trainer(callback: RatingEvaluation) -> Trainer:
+    return Trainer(
+        accelerator="cpu",
+        max_epochs=2,
+        callbacks=[callback],
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+
+
+def evaluated(data: Data | None = None, model: Oracle | None = None, **changed: Any) -> RatingEvaluation:
+    data = data or Data()
+    callback = evaluation(**changed)
+    model = model or Oracle(data.truth)
+    for run in (trainer(callback).validate, trainer(callback).test):
+        run(model, datamodule=data, verbose=False)
+    return callback
+
+
+def naive_top(data: Data, scores: np.ndarray, user: int, seen: tuple[int, ...]) -> list[int]:
+    unseen = [item for item in range(N_ITEMS) if data.part[user, item] not in seen]
+    return sorted(unseen, key=lambda item: -scores[user, item])[:10]
+
+
+@pytest.mark.parametrize(("split", "part", "seen"), [("val", 2, (1, 4)), ("test", 3, (1, 2, 4))])
+def test_every_metric_agrees_with_its_definition_applied_user_by_user(
+    split: str, part: int, seen: tuple[int, ...]
+) -> None:
+    data, model = Data(), Oracle(Data().truth)
+    metrics = evaluated(data, model).metrics
+    rows, scores = getattr(data, split), model.scores.numpy()
+    assert metrics[f"{split}/rmse"] == rmse(scores[rows.user, rows.item], rows.rating)
+    values: dict[str, list[float]] = {"ndcg@10": [], "hit_rate@5": [], "recall@10": []}
+    recommended = []
+    for user in np.unique(rows.user):
+        recommended.append(naive_top(data, scores, user, seen))
+        relevant = set(np.flatnonzero(data.part[user] == part))
+        hits = np.array([[item in relevant for item in recommended[-1]]])
+        for name, found in values.items():
+            metric, _, k = name.partition("@")
+            found.append(DECLARED[metric].function(hits[:, : int(k)], np.array([len(relevant)]))[0])
+    for name, found in values.items():
+        assert metrics[f"{split}/{name}"] == pytest.approx(np.mean(found), rel=1e-12)
+    assert metrics[f"{split}/coverage@10"] == len({item for items in recommended for item in items}) / N_ITEMS
+    counts = np.bincount(data.train.item, minlength=N_ITEMS)
+    assert metrics[f"{split}/popularity@10"] == pytest.approx(counts[np.array(recommended)].mean())
+
+
+def test_names_logged_are_the_names_asked_for_and_in_that_order() -> None:
+    metrics = evaluated(segments=False).metrics
+    expected = [*NAMES, "unknown_users", "unknown_items"]
+    assert list(metrics) == [f"{split}/{name}" for split in ("val", "test") for name in expected]
+    assert all(type(value) is float for value in metrics.values())
+
+
+def test_neither_block_nor_batch_size_changes_a_digit() -> None:
+    assert evaluated(Data(rows=7), block=1).metrics == evaluated(Data(rows=1000), block=1000).metrics
+
+
+def test_segments_split_the_rows_and_the_users() -> None:
+    data = Data()
+    callback = evaluated(data)
+    test = callback.tables["predictions"].filter(split="test")
+    rated = np.bincount(data.train.user, minlength=N_USERS)
+    low = np.sort(rated[np.unique(data.test.user)])[len(np.unique(data.test.user)) // 3]
+    cold = test.filter(pl.Series(rated[data.test.user] <= low))
+    assert callback.metrics["test/rmse/cold_users"] == rmse(cold["prediction"].to_numpy(), cold["target"].to_numpy())
+    assert {"test/rmse/heavy_items", "test/mae/middle_users", "val/ndcg@10/heavy_users"} <= set(callback.metrics)
+    assert "test/ndcg@10/cold_items" not in callback.metrics
+
+
+def test_unknown_users_and_items_are_counted() -> None:
+    data = Data()
+    metrics = evaluated(data).metrics
+    assert metrics["test/unknown_users"] == 0
+    assert metrics["test/unknown_items"] == (data.test.item == 50).sum() >= 1
+
+
+def test_cold_candidates_are_all_that_is_ranked_and_found() -> None:
+    callback = evaluated(candidates="cold")
+    recommendations = callback.tables["recommendations"]
+    (cold,) = recommendations["item_id"].drop_nulls().unique()
+    assert cold == 500  # item 50, which nobody has rated in training
+    assert recommendations["n_relevant"].unique().to_list() == [1]
+    assert callback.metrics["test/hit_rate@5"] == 1
+
+
+def test_list_metrics_of_cold_candidates_agree_with_their_definitions_over_these_alone() -> None:
+    data = Data()
+    data.part[:, 40:56] = np.where(data.part[:, 40:56] == 1, 0, data.part[:, 40:56])  # nobody rated them in training
+    data.train = Interactions(data.part == 1, data.truth)
+    model = Oracle(data.truth)
+    metrics = evaluated(data, model, candidates="cold", names=["coverage@2", "gini@2", "novelty@2", "ndcg@2"]).metrics
+    times, gains = dict.fromkeys(range(40, 56), 0), []
+    for user in range(N_USERS):
+        relevant = {item for item in times if data.part[user, item] == 3}
+        if not relevant:
+            continue
+        unseen = [item for item in times if data.part[user, item] not in (1, 2, 4)]
+        best = sorted(unseen, key=lambda item: -model.scores[user, item])[:2]
+        gain = sum((item in relevant) / np.log2(2 + rank) for rank, item in enumerate(best))
+        gains.append(gain / sum(1 / np.log2(2 + rank) for rank in range(min(2, len(relevant)))))
+        for item in best:
+            times[item] += 1
+    pairs = sum(abs(one - other) for one in times.values() for other in times.values())
+    assert metrics["test/coverage@2"] == sum(n > 0 for n in times.values()) / 16
+    assert metrics["test/gini@2"] == pytest.approx(pairs / (2 * 16 * sum(times.values())))
+    assert metrics["test/novelty@2"] == pytest.approx(np.log2(len(np.unique(data.train.user))))
+    assert metrics["test/ndcg@2"] == pytest.approx(np.mean(gains))
+
+
+def test_tables_have_raw_ids_and_suffice_for_every_ranking_metric() -> None:
+    callback = evaluated(relevant_from=8)
+    predictions, recommendations = callback.tables["predictions"], callback.tables["recommendations"]
+    assert predictions.columns == ["user_id", "item_id", "title", "target", "prediction", "split"]
+    assert set(predictions["split"]) == {"val", "test"}
+    relevant = predictions.filter((pl.col("split") == "test") & (pl.col("target") >= 8))
+    assert set(recommendations["user_id"]) == set(relevant["user_id"])
+    pairs = set(relevant.select("user_id", "item_id").rows())
+    rows = recommendations.select("user_id", "item_id", "relevant").rows()
+    assert all(((user, item) in pairs) == flag for user, item, flag in rows)
+    (units,) = shared_units([recommendations])
+    for name in ("ndcg@10", "hit_rate@5", "precision@10", "recall@10", "map@10", "mrr@10"):
+        metric, _, k = name.partition("@")
+        asked = Asked(DECLARED[metric], int(k))
+        assert callback.metrics[f"test/{name}"] == pytest.approx(asked.value(*asked.statistics(units).sum(axis=0)))
+    first = recommendations.filter(pl.col("rank") == 1).row(0, named=True)
+    assert first["title"] == f"Anime {first['item_id'] // 10}"
+
+
+def test_training_logs_validation_metrics_only_and_keeps_no_tables() -> None:
+    data, callback = Data(), evaluation()
+    run = trainer(callback)
+    run.fit(Oracle(data.truth), datamodule=data)
+    assert set(run.callback_metrics) == {f"val/{name}" for name in NAMES}
+    assert callback.metrics == {}
+    assert callback.tables == {}
+    final = evaluated(data).metrics
+    assert float(run.callback_metrics["val/rmse"]) == final["val/rmse"]
+
+
+def test_validation_metrics_do_not_depend_on_the_test_set() -> None:
+    data, other = Data(), Data()
+    other.test = Interactions(np.zeros_like(data.part, dtype=bool), data.truth)
+    callback = evaluation()
+    trainer(callback).validate(Oracle(data.truth), datamodule=other, verbose=False)
+    expected = {name: value for name, value in evaluated(data).metrics.items() if name.startswith("val/")}
+    assert callback.metrics == expected
+
+
+def test_a_sample_of_users_is_the_same_every_time() -> None:
+    users = [set(evaluated(max_users=9).tables["recommendations"]["user_id"]) for _ in range(2)]
+    assert len(users[0]) == 9
+    assert users[0] == users[1]
+
+
+def test_rating_metrics_alone_never_score_items() -> None:
+    model = Oracle(Data().truth)
+    model.score_items = None  # type: ignore[assignment]
+    callback = evaluated(model=model, names=["rmse", "r2"])
+    assert set(callback.tables) == {"predictions"}
+
+
+def test_what_is_undefined_is_left_out_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    data = Data()
+    data.items = data.items.with_columns(genres=pl.lit([], dtype=pl.List(pl.String)))
+    metrics = evaluated(data).metrics
+    assert "Undefined on this data and therefore left out: val/diversity@10" in caplog.messages
+    assert "test/diversity@10" not in metrics
+    assert "test/ndcg@10" not in evaluated(relevant_from=11).metrics
+    assert "val/ndcg@10" in caplog.text
+
+
+@pytest.mark.parametrize(("bad", "message"), [("prediction", r"Oracle .* 1 of \d+ val ratings"), ("score", "rankings")])
+def test_a_diverged_model_is_a_clear_error(bad: str, message: str) -> None:
+    data = Data()
+    model = Oracle(data.truth)
+    item = data.val.item[0] if bad == "prediction" else np.flatnonzero(data.part[data.val.user[0]] == 0)[0]
+    model.scores[data.val.user[0], item] = torch.nan
+    with pytest.raises(UserError, match=message):
+        evaluated(data, model)
+
+
+def test_wrong_settings_are_refused_before_anything_runs() -> None:
+    with pytest.raises(UserError, match="max_users=0"):
+        evaluation(max_users=0)
+    with pytest.raises(UserError, match="did you mean ndcg"):
+        evaluation(names=["ndgc@10"])
+
+
+def test_predictions_of_the_wrong_shape_are_refused() -> None:
+    class Column(Oracle):
+        def validation_step(self, batch: Batch, batch_index: int) -> Tensor:
+            return super().validation_step(batch, batch_index)[:, None]
+
+    with pytest.raises(ValueError, match="shape"):
+        evaluated(model=Column(Data().truth))

@@ -1,0 +1,65 @@
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+
+from anirec.evaluation.top_items import hits, top_items
+
+
+@dataclass
+class Seen:
+    item: np.ndarray
+    indptr: np.ndarray
+
+    @classmethod
+    def of(cls, items: list[list[int]]) -> "Seen":
+        return cls(np.concatenate([np.array(some, dtype=np.int32) for some in items]), np.cumsum([0, *map(len, items)]))
+
+
+@pytest.mark.parametrize("block", [1, 3, 100])
+def test_agrees_with_sorting_every_user_alone(block: int) -> None:
+    random = np.random.default_rng(0)
+    scores = torch.from_numpy(random.normal(size=(20, 30)).astype(np.float32))
+    train, val = ([sorted(random.choice(30, size=n, replace=False).tolist()) for n in range(20)] for _ in range(2))
+    users = np.array([0, 3, 4, 11, 12, 18, 19])
+    top = top_items(lambda some: scores[some], users, [Seen.of(train), Seen.of(val)], n_items=30, k=6, block=block)
+    for row, user in enumerate(users):
+        unseen = sorted(set(range(30)) - set(train[user]) - set(val[user]), key=lambda item: -scores[user, item])
+        expected = (unseen + [-1] * 6)[:6]
+        assert top.items_uk[row].tolist() == expected
+        assert (
+            top.scores_uk[row, top.items_uk[row] >= 0].tolist()
+            == scores[user, [i for i in expected if i >= 0]].tolist()
+        )
+
+
+def test_never_writes_into_the_models_own_scores() -> None:
+    popularity = torch.arange(4.0)
+    seen = Seen.of([[3], [2]])
+    top = top_items(lambda users: popularity.expand(len(users), -1), np.arange(2), [seen], n_items=4, k=2, block=2)
+    assert top.items_uk.tolist() == [[2, 1], [3, 1]]
+    assert popularity.tolist() == [0, 1, 2, 3]
+
+
+def test_only_what_is_asked_for_is_ranked() -> None:
+    scores, seen = torch.tensor([2.0, 9.0, 9.0, 1.0, 3.0]), [Seen.of([[0], []])]
+    ranked = {"n_items": 5, "k": 2, "block": 1, "among": np.array([4, 0, 3])}
+    top = top_items(lambda users: scores.expand(len(users), -1), np.arange(2), seen, **ranked)
+    assert top.items_uk.tolist() == [[4, 3], [4, 0]]
+    assert top.scores_uk.tolist() == [[3, 1], [3, 2]]
+
+
+def test_a_list_longer_than_the_catalogue_ends_early() -> None:
+    top = top_items(lambda users: torch.ones(len(users), 3), np.arange(1), [Seen.of([[0]])], n_items=3, k=5, block=8)
+    assert sorted(top.items_uk[0, :2].tolist()) == [1, 2]
+    assert top.items_uk[0, 2:].tolist() == [-1, -1, -1]
+
+
+def test_hits_find_each_users_own_items_only() -> None:
+    top = top_items(
+        lambda users: -torch.arange(5.0).expand(len(users), -1), np.array([1, 2]), [], n_items=5, k=3, block=8
+    )
+    found, n_relevant = hits(top, np.array([1, 1, 2, 0]), np.array([0, 4, 2, 1]), n_items=5)
+    assert found.tolist() == [[True, False, False], [False, False, True]]
+    assert n_relevant.tolist() == [2, 1]

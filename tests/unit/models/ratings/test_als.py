@@ -1,0 +1,131 @@
+"""ALS: half-steps against linear algebra by the book, what is fitted, resuming, and people in no dump."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from anirec.errors import UserError
+from anirec.models.ratings.als import ALS, transposed
+from anirec.models.ratings.kernels import als_sweep
+from anirec.models.ratings.kernels.als_sweep import Weights, half_step
+
+SETTINGS: dict[str, Any] = {
+    "n_factors": 6,
+    "epochs": 6,
+    "alpha": 4.0,
+    "weighting": "equal",
+    "reg": 2.0,
+    "init_std": 0.1,
+    "damping_user": 5.0,
+    "damping_item": 5.0,
+}
+
+
+def made(**changed: Any) -> ALS:
+    return ALS(**{**SETTINGS, **changed})
+
+
+def by_user(data: Any, alpha: float = 4.0) -> Weights:
+    rows = data.train_and_unrated
+    start = torch.from_numpy(np.append(rows.indptr, len(rows)))  # an unknown user's row, which is empty
+    return Weights(start, torch.from_numpy(rows.item).long(), torch.full((len(rows),), alpha))
+
+
+def confidences(data: Any, weights: Weights) -> np.ndarray:
+    c_ui = np.ones((data.n_users + 1, data.n_items + 1))
+    rows = data.train_and_unrated
+    c_ui[rows.user, rows.item] += weights.weight.numpy()
+    return c_ui
+
+
+@pytest.mark.parametrize("at_once", [1, 50, 1 << 13])
+@pytest.mark.parametrize("n_factors", [6, 20, 50])  # fewer than a user's entries, as many, more
+def test_a_half_step_is_the_ridge_regression_of_every_row(planted, monkeypatch, at_once: int, n_factors: int) -> None:
+    monkeypatch.setattr(als_sweep, "ENTRIES_AT_ONCE", at_once)
+    weights, noise = by_user(planted), torch.Generator().manual_seed(0)
+    weights = weights._replace(weight=torch.rand(len(weights.weight), generator=noise) * 9)
+    y_jf = torch.randn(planted.n_items + 1, n_factors, generator=noise)
+    y_jf[-1] = 0
+    solved = half_step(weights, y_jf, reg=2.0).numpy()
+    c_ui, y = confidences(planted, weights), y_jf.double().numpy()
+    for user, c_i in enumerate(c_ui):
+        gram = y.T @ (c_i[:, None] * y) + 2 * np.eye(n_factors)
+        wanted = np.linalg.solve(gram, y.T @ (c_i * (c_i > 1)))
+        np.testing.assert_allclose(solved[user], wanted, atol=1e-5)
+
+
+def test_transposed_weights_are_those_of_the_other_side(planted) -> None:
+    weights = by_user(planted)
+    there_and_back = transposed(transposed(weights, planted.n_items + 1), planted.n_users + 1)
+    for got, wanted in zip(there_and_back, weights, strict=True):
+        assert torch.equal(got, wanted)
+
+
+def loss(model: ALS, data: Any) -> float:
+    """Equation 3 of the paper."""
+    c_ui = confidences(data, by_user(data))
+    p_uf, q_if = model.user_factors.double().numpy(), model.item_factors.double().numpy()
+    penalty = model.reg * ((p_uf**2).sum() + (q_if**2).sum())
+    return float((c_ui * ((c_ui > 1) - p_uf @ q_if.T) ** 2).sum() + penalty)
+
+
+def test_every_epoch_comes_closer(planted, fit) -> None:
+    losses = []
+    for epochs in (1, 2, 3, 6):
+        model = made()
+        fit(model, planted, epochs=epochs)
+        losses.append(loss(model, planted))
+    assert losses == sorted(losses, reverse=True)
+    assert losses[-1] < 0.9 * losses[0]
+
+
+def test_resuming_gives_the_uninterrupted_result(planted, fit, tmp_path: Path) -> None:
+    whole = made()
+    fit(whole, planted, epochs=4, seed=5)
+    fit(made(), planted, epochs=2, seed=5).save_checkpoint(tmp_path / "half.ckpt")
+    resumed = made()
+    fit(resumed, planted, epochs=4, seed=99, resume=tmp_path / "half.ckpt")
+    for name, wanted in whole.state_dict().items():
+        torch.testing.assert_close(resumed.state_dict()[name], wanted, rtol=0, atol=0, msg=name)
+
+
+def test_people_in_no_dump_are_told_what_their_doubles_are(planted, fit) -> None:
+    model = made()
+    fit(model, planted, epochs=3)
+    rows = planted.train_and_unrated
+    batch = rows.rows(0, int(rows.indptr[10]))
+    torch.testing.assert_close(model.fold_in(batch, 10), model.score_items(torch.arange(10)), rtol=1e-4, atol=1e-5)
+
+
+def test_somebody_unknown_is_told_what_is_popular(planted, fit) -> None:
+    model = made()
+    fit(model, planted)
+    counts = np.bincount(planted.train_and_unrated.item, minlength=planted.n_items)
+    (scores,) = model.score_items(torch.tensor([-1])).numpy()
+    assert (np.diff(scores)[np.diff(counts) > 0] > 0).all()
+
+
+def test_weighting_by_rating_trusts_good_ratings_more(planted, fit) -> None:
+    equal, rating = made(), made(weighting="rating")
+    for model in (equal, rating):
+        fit(model, planted, epochs=6)
+    rows = planted.train
+    users, items = torch.from_numpy(rows.user).long(), torch.from_numpy(rows.item).long()
+    closer = (rating.score_items(users) - equal.score_items(users))[torch.arange(len(users)), items].numpy()
+    assert np.corrcoef(closer, rows.rating)[0, 1] > 0.2
+
+
+def test_ratings_are_those_of_the_bias_model(planted, fit) -> None:
+    model = made()
+    fit(model, planted)
+    rows = planted.test.rows(0, len(planted.test))
+    torch.testing.assert_close(model(rows), model.baseline(rows.user, rows.item))
+
+
+@pytest.mark.parametrize("wrong", [{"n_factors": 0}, {"alpha": 0.0}, {"reg": 0.0}])
+def test_numbers_out_of_range_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(UserError, match=f"{next(iter(wrong))}="):
+        made(**wrong)

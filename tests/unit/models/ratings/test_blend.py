@@ -1,0 +1,35 @@
+"""Blends: the weighted mean of models that learned as they would have alone."""
+
+import pytest
+import torch
+
+from anirec.errors import UserError
+from anirec.models.ratings.bias import Bias
+from anirec.models.ratings.blend import Blend
+from anirec.models.ratings.item_knn import ItemKNN
+from anirec.models.ratings.popularity import Popularity
+
+from .test_item_knn import SETTINGS
+
+
+def test_each_part_is_what_it_is_alone(planted, fit) -> None:
+    alone = {"bias": Bias(damping_user=5.0, damping_item=5.0), "knn": ItemKNN(**SETTINGS)}
+    parts = {"bias": Bias(damping_user=5.0, damping_item=5.0), "knn": ItemKNN(**SETTINGS)}
+    blend = Blend(models=parts, weights={"bias": 0.25, "knn": 0.75}, epochs=1)
+    for model in (*alone.values(), blend):
+        fit(model, planted)
+    users = torch.arange(5)
+    expected = 0.25 * alone["bias"].score_items(users) + 0.75 * alone["knn"].score_items(users)
+    torch.testing.assert_close(blend.score_items(users), expected)
+
+
+@pytest.mark.parametrize(
+    ("models", "weights", "words"),
+    [
+        ({"a": Popularity(damping=1.0)}, {"a": 0.5}, "their sum is 1"),
+        ({"a": Popularity(damping=1.0)}, {"b": 1.0}, "expected one for each of a"),
+    ],
+)
+def test_what_cannot_be_blended_is_refused(models: dict, weights: dict, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        Blend(models=models, weights=weights, epochs=1)

@@ -1,0 +1,34 @@
+"""EASE against its closed form, written with NumPy."""
+
+import numpy as np
+import torch
+
+from anirec.models.ratings.ease import EASE
+
+
+def test_scores_are_those_of_the_closed_form(planted, fit) -> None:
+    model = EASE(reg=5.0, damping_user=5.0, damping_item=5.0)
+    fit(model, planted)
+    rows = planted.train_and_unrated
+    x_ui = np.zeros((planted.n_users, planted.n_items))
+    x_ui[rows.user, rows.item] = 1
+    inverse = np.linalg.inv(x_ui.T @ x_ui + 5 * np.eye(planted.n_items))
+    weights = -inverse / np.diag(inverse)
+    np.fill_diagonal(weights, 0)
+    scores = model.score_items(torch.arange(planted.n_users)).numpy()
+    np.testing.assert_allclose(scores, x_ui @ weights, atol=1e-5)
+
+
+def test_somebody_unknown_is_told_what_is_popular(planted, fit) -> None:
+    model = EASE(reg=5.0, damping_user=5.0, damping_item=5.0)
+    fit(model, planted)
+    counts = torch.bincount(model.history.item, minlength=planted.n_items)  # of all that the model has seen
+    (scores,) = model.score_items(torch.tensor([-1]))
+    assert (scores.diff()[counts.diff() > 0] > 0).all()
+
+
+def test_ratings_are_those_of_the_bias_model(planted, fit) -> None:
+    model = EASE(reg=5.0, damping_user=5.0, damping_item=5.0)
+    fit(model, planted)
+    rows = planted.test.rows(0, len(planted.test))
+    torch.testing.assert_close(model(rows), model.baseline(rows.user, rows.item))

@@ -1,0 +1,250 @@
+"""Closed forms beside scikit-learn's, and what the networks do with what they are given."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix, hstack
+from sklearn.kernel_ridge import KernelRidge as SklearnKernelRidge
+from sklearn.linear_model import Ridge as SklearnRidge
+from sklearn.metrics.pairwise import rbf_kernel
+
+from anirec.config.compose import conf_folder
+from anirec.data.titles.loaders import TitleBatch
+from anirec.errors import UserError
+from anirec.features.counts import Counts
+from anirec.features.tfidf import TfIdf
+from anirec.models.frozen_features import seen
+from anirec.models.titles.closed_form import ClosedForm
+from anirec.models.titles.fusion import Fusion
+from anirec.models.titles.kernel_ridge import KERNELS, KernelRidge
+from anirec.models.titles.ridge import Ridge, rms_length
+
+WORDS = [
+    "robot",
+    "dream",
+    "school",
+    "war",
+    "quiet",
+    "love",
+    "sword",
+    "idol",
+    "detective",
+    "rain",
+    "sea",
+    "music",
+    "ghost",
+    "train",
+]
+
+
+def titles(n: int, seed: int) -> pl.DataFrame:
+    random = np.random.default_rng(seed)
+    return pl.DataFrame(
+        {
+            "synopsis": [" ".join(random.choice(WORDS, random.integers(4, 30))) for _ in range(n)],
+            "score": random.normal(7, 1, n).clip(1, 10).astype(np.float32),
+            "n_main_characters": random.integers(1, 5, n).astype(np.int32),
+        }
+    )
+
+
+TRAIN, NEW = titles(150, 0), titles(40, 1)
+
+
+def tfidf() -> TfIdf:
+    return TfIdf(
+        columns=["synopsis"],
+        ngrams=[1, 2],
+        analyzer="word",
+        min_df=2,
+        max_features=None,
+        sublinear=True,
+        punctuation=False,
+    )
+
+
+def counts() -> Counts:
+    return Counts(columns=["synopsis_words", "n_main_characters"])
+
+
+def learned(model: ClosedForm, cache: Path) -> Any:
+    """The model's predictions for new titles."""
+    model.fit(TRAIN)
+    model.look(TRAIN, cache=cache, device=torch.device("cpu"))
+    model.configure_model()
+    model.learn(TitleBatch(torch.arange(len(TRAIN)), torch.from_numpy(TRAIN["score"].to_numpy(writable=True))))
+    model.look(NEW, cache=cache, device=torch.device("cpu"))
+    return model(TitleBatch(torch.arange(len(NEW)), torch.full((len(NEW),), float("nan")))).numpy()
+
+
+def rows(branch: Any, table: pl.DataFrame, cache: Path) -> Any:
+    branch.look(table, cache=cache, device=torch.device("cpu"))
+    return seen(branch, torch.arange(len(table)))
+
+
+def test_ridge_is_scikit_learns(cache: Path) -> None:
+    model = Ridge(branches={"words": tfidf(), "counts": counts()}, alpha=0.7, weights={"counts": 0.5})
+    found = learned(model, cache)
+    scale = model.scale.numpy()
+    parts = [hstack([rows(model.branch(name), table, cache) for name in model.weights]) for table in (TRAIN, NEW)]
+    known, new = (np.asarray(part.todense()) * scale for part in parts)
+    expected = SklearnRidge(alpha=0.7, solver="cholesky").fit(known, TRAIN["score"]).predict(new)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    blocks = np.split(known - known.mean(0), [model.branch("words").width], axis=1)
+    assert [np.sqrt((block**2).sum(1).mean()) for block in blocks] == pytest.approx([1.0, 0.5])
+
+
+def test_kernel_ridge_is_scikit_learns(cache: Path) -> None:
+    model = KernelRidge(
+        branches={"words": tfidf(), "counts": counts()},
+        kernels={"words": "linear", "counts": "rbf"},
+        weights={"words": 1.0, "counts": 0.3},
+        alpha=0.5,
+    )
+    found = learned(model, cache)
+    words, numbers = ([rows(model.branch(n), t, cache).toarray() for t in (TRAIN, NEW)] for n in model.weights)
+    centre, scale = numbers[0].mean(0), np.where(numbers[0].std(0) > 0, numbers[0].std(0), 1)
+    numbers = [(part - centre) / scale for part in numbers]
+    gamma = 1 / numbers[0].shape[1]
+    words = [part / np.sqrt((words[0] ** 2).sum(1).mean()) for part in words]
+    kernels = [w @ words[0].T + 0.3 * rbf_kernel(c, numbers[0], gamma) for w, c in zip(words, numbers, strict=True)]
+    score = TRAIN["score"].to_numpy().astype(np.float64)
+    reference = SklearnKernelRidge(alpha=0.5, kernel="precomputed").fit(kernels[0], score - score.mean())
+    np.testing.assert_allclose(found, reference.predict(kernels[1]) + score.mean(), atol=1e-5)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("scale", [0.01, 1.0, 30.0])
+def test_the_mean_likeness_of_training_titles_to_themselves_is_1(kernel: str, scale: float) -> None:
+    counts = csr_matrix(scale * np.random.default_rng(0).poisson(1.5, size=(40, 6)))
+    assert KERNELS[kernel]().fit(counts).diagonal().mean() == pytest.approx(1)
+
+
+def test_the_unit_of_a_branch_is_nothing_to_kernel_ridge() -> None:
+    """Weights and alpha mean the same for features in days and in seconds."""
+    random = np.random.default_rng(0)
+    rows, new = random.poisson(1.5, size=(40, 6)), random.poisson(1.5, size=(5, 6))
+    predicted = []
+    for scale in (1.0, 86_400.0):
+        kernel = KERNELS["linear"]()
+        gram = kernel.fit(csr_matrix(scale * rows))
+        kernel.keep(np.linalg.solve(gram + 0.5 * np.eye(40), rows[:, 0] - rows[:, 0].mean()))
+        predicted.append(kernel(csr_matrix(scale * new)))
+    np.testing.assert_allclose(*predicted)
+
+
+def test_a_branch_in_which_training_titles_do_not_vary_says_nothing_of_others(cache: Path) -> None:
+    same = TRAIN.with_columns(synopsis=pl.lit("a brave knight"))
+    branch = counts()
+    branch.fit(same)
+    branch.look(NEW, cache=cache, device=torch.device("cpu"))
+    assert np.abs(branch.values).max() < 10
+    kernel = KERNELS["rbf"]()
+    kernel.fit(csr_matrix(np.full((50, 1), 0.1)))
+    assert kernel.scale.tolist() == [1.0]
+    block = csr_matrix(np.full((50, 3), 0.1))
+    assert rms_length(block) == 1.0
+
+
+def test_settings_that_name_no_branch_are_refused() -> None:
+    with pytest.raises(UserError, match=r"model.weights names word; the branches are words"):
+        Ridge(branches={"words": tfidf()}, alpha=1.0, weights={"word": 2.0})
+    with pytest.raises(UserError, match=r"model.kernels is for words; expected one for each of words, counts"):
+        KernelRidge(branches={"words": tfidf(), "counts": counts()}, kernels={"words": "linear"}, weights={}, alpha=1.0)
+    with pytest.raises(UserError, match=r"model.branches is empty"):
+        Ridge(branches={}, alpha=1.0, weights=None)
+
+
+def corpus(n: int, seed: int) -> pl.DataFrame:
+    """Titles with one to three characters, some of whose descriptions are unknown; nobody has a portrait."""
+    random = np.random.default_rng(seed)
+    cast = [
+        [random.choice(["brave knight", "shy ghost", None]) for _ in range(random.integers(1, 4))] for _ in range(n)
+    ]
+    return titles(n, seed).with_columns(
+        descriptions=pl.Series(cast, dtype=pl.List(pl.String)),
+        portraits=pl.Series([[None] * len(row) for row in cast], dtype=pl.List(pl.String)),
+    )
+
+
+def made(name: str, *overrides: str) -> Any:
+    """A model of conf/model with tiny encoders, fitted to the vocabulary of 60 titles, untrained."""
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        config = compose("config", [f"model={name}", "encoders=tiny", *overrides])
+    torch.manual_seed(0)
+    model = instantiate(config.model, _convert_="all")
+    model.fit(corpus(60, 0))
+    model.configure_model()
+    return model.eval()
+
+
+def judged(model: Any, table: pl.DataFrame, cache: Path) -> NDArray[np.float32]:
+    model.look(table, cache=cache, device=torch.device("cpu"))
+    with torch.no_grad():
+        return model(TitleBatch(torch.arange(len(table)), torch.full((len(table),), float("nan")))).numpy()
+
+
+def with_synopses(texts: list[str]) -> pl.DataFrame:
+    return corpus(len(texts), 1).with_columns(synopsis=pl.Series(texts))
+
+
+def test_the_published_text_vector_ignores_what_follows_its_first_token(cache: Path) -> None:
+    """Position 0 of a causal encoder, padded on the left: the reason why the published model is repaired."""
+    texts = ["robot dream school war quiet", "robot love sword idol detective"]
+    paper = judged(made("fusion_synopsis_paper"), with_synopses(texts), cache)
+    assert paper[0] == paper[1]
+    repaired = judged(made("fusion_synopsis"), with_synopses(texts), cache)
+    assert abs(repaired[0] - repaired[1]) > 1e-4
+
+
+def test_every_character_counts_and_absent_ones_do_not(cache: Path) -> None:
+    model = made("fusion_descriptions")
+    cast = [["brave knight"], ["brave knight", "shy ghost"], ["brave knight", None], [None], []]
+    table = corpus(len(cast), 2).with_columns(
+        descriptions=pl.Series(cast, dtype=pl.List(pl.String)),
+        portraits=pl.Series([[None] * len(row) for row in cast], dtype=pl.List(pl.String)),
+    )
+    one, two, one_known, none_known, nobody = judged(model, table, cache)
+    assert one != two
+    assert one == pytest.approx(one_known, abs=1e-6)
+    assert none_known == pytest.approx(nobody, abs=1e-6)
+
+
+def test_an_absent_modality_is_learned_not_zero(cache: Path) -> None:
+    model = made("fusion_descriptions")
+    nobody = corpus(1, 3).with_columns(
+        descriptions=pl.Series([[]], dtype=pl.List(pl.String)), portraits=pl.Series([[]], dtype=pl.List(pl.String))
+    )
+    before = judged(model, nobody, cache)
+    with torch.no_grad():
+        model.absent["descriptions"] += 1
+    assert judged(model, nobody, cache) != before
+
+
+def test_groups_must_name_each_branch_once() -> None:
+    with pytest.raises(UserError, match=r"model.groups holds words; expected each branch once: words, counts"):
+        Fusion(
+            branches={"words": tfidf(), "counts": counts()},
+            groups={"plot": ["words"]},
+            pooling="mean",
+            group_layers={},
+            head={},
+            dropout=0.0,
+            training=None,  # type: ignore[arg-type]
+            requires=[],
+        )
+
+
+def test_the_published_perceptron_predicts_shares_of_its_batch(cache: Path) -> None:
+    model = made("trad_mlp")
+    table = corpus(16, 4)
+    unit = (judged(model, table, cache) - float(model.low)) / float(model.span)
+    assert unit.sum() == pytest.approx(1.0, abs=1e-4)
+    assert np.ptp(judged(model, table, cache)) < 1e-5, "whole-numbered TF-IDF is zero: all titles look alike"
