@@ -16,6 +16,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
+from anirec.config.checks import check
 from anirec.config.compose import conf_folder
 from anirec.config.search_space import (
     defaults,
@@ -246,6 +247,8 @@ def test_a_front_equals_a_naive_one() -> None:
 def test_samplers_do_not_repeat_themselves(tmp_path: Path, sampler: str) -> None:
     if sampler == "cmaes":
         pytest.importorskip("cmaes")
+    config = composed(tmp_path, f"search/sampler={sampler}")
+    assert check(OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])) == []
     searched(tmp_path, by_lr, f"search/sampler={sampler}", "search.n_trials=3")
     study, _ = searched(tmp_path, by_lr, f"search/sampler={sampler}")
     assert len({tuple(trial.params.values()) for trial in study.trials}) == len(study.trials) == 6
@@ -320,14 +323,14 @@ def test_a_run_before_the_median_goes_on(run: Callable[..., Prune], tmp_path: Pa
 
 
 @pytest.mark.parametrize("settings", [{"enabled": False}, {"trials": 3}, {"epochs": 2}])
-def test_a_run_is_given_time(study: Study, run: Callable[..., Prune], settings: dict[str, Any]) -> None:
+def test_a_run_is_given_time(tmp_path: Path, run: Callable[..., Prune], settings: dict[str, Any]) -> None:
     epoch(run(**settings), 0, 0.9)
-    assert again(study).trials[2].user_attrs == {"run": "data/model/third"}
+    assert again(tmp_path).trials[2].user_attrs == {"run": "data/model/third"}
 
 
-def test_the_last_epoch_ends_nothing(study: Study, run: Callable[..., Prune]) -> None:
+def test_the_last_epoch_ends_nothing(tmp_path: Path, run: Callable[..., Prune]) -> None:
     epoch(run(), 4, 0.9)
-    assert again(study).trials[2].user_attrs == {"run": "data/model/third"}
+    assert again(tmp_path).trials[2].user_attrs == {"run": "data/model/third"}
 
 
 def test_of_several_objectives_nothing_is_pruned(tmp_path: Path) -> None:
