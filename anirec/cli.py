@@ -30,9 +30,9 @@ def run(context: typer.Context) -> None:
         n_jobs = check(overrides, config_dir)
         if n_jobs > 1 and not is_sweep:
             raise UserError(f"These overrides make {n_jobs} jobs; add -m to run them all.")
-        from anirec.config.validate import for_hydra
+        from anirec.config.validate import hydra_overrides
 
-        written = dict(zip(overrides, for_hydra(overrides, is_sweep=is_sweep), strict=True))
+        written = dict(zip(overrides, hydra_overrides(overrides, is_sweep=is_sweep), strict=True))
         arguments = [written.get(argument, argument) for argument in arguments]
     from anirec.sweeps import launch
 
@@ -137,7 +137,7 @@ def study(
     dry: Annotated[bool, typer.Option("--dry", help="Only print the commands.")] = False,
 ) -> None:
     """Run a published study on the full dump, on a sample of it, or else on generated data; says which."""
-    from anirec.studies.study import study as run_study
+    from anirec.studies.study import run_study
 
     run_study(name, overrides=overrides or [], dry=dry)
 

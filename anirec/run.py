@@ -11,19 +11,19 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from pytorch_lightning import seed_everything
 from pytorch_lightning.loggers import Logger
 
-from anirec.config.compose import first_line, plain
+from anirec.config.compose import first_line, to_dict
 from anirec.errors import UserError
 from anirec.settings import SettingsError
 from anirec.tracking.callbacks import Stopwatch
-from anirec.tracking.console import CONSOLE, announce
-from anirec.tracking.folders import new_folder, unfinished
-from anirec.tracking.loggers import ending
+from anirec.tracking.console import CONSOLE, print_job
+from anirec.tracking.folders import find_unfinished, new_folder
+from anirec.tracking.loggers import loggers_of_run
 from anirec.tracking.run_folder import RunFolder
 
-FOLDER = "ANIREC_RUN_FOLDER"  # tells the other processes of a run its folder
+FOLDER_VARIABLE = "ANIREC_RUN_FOLDER"  # tells the other processes of a run its folder
 
 
-def perform(config: DictConfig, path: Path, *, about: dict[str, Any], told: str) -> RunFolder:
+def run_experiment(config: DictConfig, path: Path, *, about: dict[str, Any], told: str) -> RunFolder:
     """Run the experiment of a config in a folder, and record how it ended.
 
     Args:
@@ -36,24 +36,24 @@ def perform(config: DictConfig, path: Path, *, about: dict[str, Any], told: str)
         config.run.folder, config.run.name = str(path), "/".join(path.parts[-3:])
         config.run.sweep = about["sweep"]
     content = OmegaConf.to_yaml(config, resolve=True)
-    with ending() as loggers, RunFolder(path, config=content, about=about) as folder:
-        announce(path, told)
-        loggers.extend(build(config.logger).values())
-        folder.metrics = experiment(config, folder, loggers)
+    with loggers_of_run() as loggers, RunFolder(path, config=content, about=about) as folder:
+        print_job(path, told)
+        loggers.extend(instantiate_node(config.logger).values())
+        folder.metrics = train_and_evaluate(config, folder, loggers)
     return folder
 
 
-def experiment(config: DictConfig, folder: RunFolder, loggers: list[Logger]) -> dict[str, float]:
+def train_and_evaluate(config: DictConfig, folder: RunFolder, loggers: list[Logger]) -> dict[str, float]:
     """Train, choose the best checkpoint, and measure it; the same for every model. Returns all metrics."""
     seed_everything(config.seed, workers=True, verbose=False)
-    data = build(config.dataset, split=build(config.split), cache=config.paths.cache)
-    model = build(config.model)
-    evaluation = build(config.metrics)
+    data = instantiate_node(config.dataset, split=instantiate_node(config.split), cache=config.paths.cache)
+    model = instantiate_node(config.model)
+    evaluation = instantiate_node(config.metrics)
     stopwatch = Stopwatch()
-    callbacks = [evaluation, stopwatch, *build(config.callbacks).values()]
-    trainer = build(config.trainer, callbacks=callbacks, logger=loggers)
+    callbacks = [evaluation, stopwatch, *instantiate_node(config.callbacks).values()]
+    trainer = instantiate_node(config.trainer, callbacks=callbacks, logger=loggers)
     for logger in loggers:
-        logger.log_hyperparams(plain(config))
+        logger.log_hyperparams(to_dict(config))
 
     resumed = folder.last if config.resume and folder.last.exists() else None
     trainer.fit(model, datamodule=data, ckpt_path=resumed, weights_only=True)
@@ -78,7 +78,7 @@ def experiment(config: DictConfig, folder: RunFolder, loggers: list[Logger]) -> 
     return metrics
 
 
-def build(node: DictConfig, **supplied: Any) -> Any:
+def instantiate_node(node: DictConfig, **supplied: Any) -> Any:
     """Make what the node's `_target_` names.
 
     Raises:
@@ -95,12 +95,12 @@ def build(node: DictConfig, **supplied: Any) -> Any:
         raise UserError(f"{key}: {first_line(cause)}") from None
 
 
-def other_process() -> bool:
+def is_helper_process() -> bool:
     """Whether this process was started to help the first one."""
     return getattr(rank_zero_only, "rank", 0) > 0
 
 
-def run_path(config: DictConfig, parent: Path, run: str) -> Path:
+def choose_folder(config: DictConfig, parent: Path, run: str) -> Path:
     """The folder of this run: a new one, or that of the run to resume. The first process decides for all.
 
     Args:
@@ -111,11 +111,13 @@ def run_path(config: DictConfig, parent: Path, run: str) -> Path:
     Raises:
         UserError: The folder cannot be made; or processes were not started by Lightning, and do not know the folder.
     """
-    if other_process():
-        if FOLDER not in os.environ:
-            raise UserError(f"Start the processes by trainer=ddp, or set {FOLDER} to the same folder for all of them.")
-        return Path(os.environ[FOLDER])
-    path = unfinished(parent, run) if config.resume else None
+    if is_helper_process():
+        if FOLDER_VARIABLE not in os.environ:
+            raise UserError(
+                f"Start the processes by trainer=ddp, or set {FOLDER_VARIABLE} to the same folder for all of them."
+            )
+        return Path(os.environ[FOLDER_VARIABLE])
+    path = find_unfinished(parent, run) if config.resume else None
     if path:
         CONSOLE.print("Resuming from the last checkpoint")
     elif config.resume and not config.sweep.skip_done:
@@ -126,5 +128,5 @@ def run_path(config: DictConfig, parent: Path, run: str) -> Path:
         raise UserError(
             f"paths.outputs={config.paths.outputs}: no folder can be made there: {error.strerror}"
         ) from None
-    os.environ[FOLDER] = str(path)
+    os.environ[FOLDER_VARIABLE] = str(path)
     return path

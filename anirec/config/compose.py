@@ -26,17 +26,17 @@ def conf_folder() -> Path:
     return inside if inside.is_dir() else Path(__file__).parents[2] / "conf"
 
 
-def own_paths() -> dict[str, Path]:
+def default_paths() -> dict[str, Path]:
     """The folders `data`, `cache` and `outputs` of this user, as conf/config.yaml and the environment set them."""
-    return {name: Path(path) for name, path in plain(OmegaConf.load(conf_folder() / "config.yaml").paths).items()}
+    return {name: Path(path) for name, path in to_dict(OmegaConf.load(conf_folder() / "config.yaml").paths).items()}
 
 
-def not_yet_run(config: DictConfig) -> DictConfig:
+def with_placeholders(config: DictConfig) -> DictConfig:
     """A copy with something in the places that the start of a run fills in."""
     return OmegaConf.merge(config, {"run": {"folder": "run", "name": "run"}})  # type: ignore[return-value]
 
 
-def plain(config: Any, *, resolve: bool = True) -> dict[str, Any]:
+def to_dict(config: Any, *, resolve: bool = True) -> dict[str, Any]:
     """The config as dictionaries and lists."""
     return cast(dict[str, Any], OmegaConf.to_container(config, resolve=resolve, throw_on_missing=resolve))
 
@@ -56,7 +56,7 @@ def pin(config: DictConfig, key: str, value: object) -> None:
     config.hydra.overrides.hydra.append(f"++{key}='{quoted}'")
 
 
-def nearest(name: str, names: Sequence[str]) -> str:
+def did_you_mean(name: str, names: Sequence[str]) -> str:
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     return f"; did you mean {close[0]}?" if close else "."
 

@@ -13,28 +13,28 @@ from griffe import Alias, Attribute, Class, ExprAttribute, ExprName, ExprSubscri
 from griffe import c3linear_merge as merged
 
 # Packages whose classes are not followed further when they are a base: they say nothing that is asked for here.
-DEEP = frozenset({"torch", "pytorch_lightning", "lightning"})
-EMPTY = frozenset({"object", "abc.ABC", "typing.Generic", "typing.Protocol"})
+OPAQUE = frozenset({"torch", "pytorch_lightning", "lightning"})
+IGNORED = frozenset({"object", "abc.ABC", "typing.Generic", "typing.Protocol"})
 
 
 class UnknownTargetError(LookupError):
     """There is no such module or name."""
 
 
-class UnreadableError(Exception):
+class UnreadableSourceError(Exception):
     """The source cannot tell; importing can."""
 
 
-def locate(target: str) -> Class | Function | Attribute:
+def find_definition(target: str) -> Class | Function | Attribute:
     """Find the definition of a dotted name, following imports."""
     module, _, name = target.rpartition(".")
     if not module:
         raise UnknownTargetError(f"{target} is not a dotted path such as anirec.models.ratings.popularity.Popularity")
-    found = visited(module).members.get(name)
+    found = parse_module(module).members.get(name)
     if isinstance(found, Alias):
-        return locate(found.target_path)
+        return find_definition(found.target_path)
     if not isinstance(found, Class | Function | Attribute):
-        raise UnreadableError(target)
+        raise UnreadableSourceError(target)
     return found
 
 
@@ -49,53 +49,53 @@ def bases_of(found: Class) -> list[Class | None]:
     bases: list[Class | None] = []
     for base in found.bases:
         path = base.canonical_path if isinstance(base, ExprName | ExprAttribute | ExprSubscript) else ""
-        if path in EMPTY:
+        if path in IGNORED:
             continue
         try:
-            definition = None if path.partition(".")[0] in {*DEEP, path} else locate(path)
-        except UnreadableError:
+            definition = None if path.partition(".")[0] in {*OPAQUE, path} else find_definition(path)
+        except UnreadableSourceError:
             definition = None
         bases.append(definition if isinstance(definition, Class) else None)
     return bases
 
 
-def is_whole(found: Class) -> bool:
+def has_known_bases(found: Class) -> bool:
     """Whether all bases of all bases were followed."""
     return all(base for definition in lineage(found) for base in bases_of(definition))
 
 
-def descends(target: str, ancestor: str) -> bool:
+def inherits(target: str, ancestor: str) -> bool:
     """Whether the class `target` is or inherits `ancestor`, as far as the source tells.
 
-    >>> descends("anirec.models.ratings.popularity.Popularity", "anirec.models.base.Model")
+    >>> inherits("anirec.models.ratings.popularity.Popularity", "anirec.models.base.Model")
     True
-    >>> descends("os.system", "anirec.models.base.Model")
+    >>> inherits("os.system", "anirec.models.base.Model")
     False
     """
     try:
-        found = locate(target)
+        found = find_definition(target)
         return isinstance(found, Class) and ancestor in [definition.path for definition in lineage(found)]
-    except (UnreadableError, UnknownTargetError):
+    except (UnreadableSourceError, UnknownTargetError):
         return False
 
 
 @lru_cache(maxsize=256)
-def visited(module: str) -> Module:
+def parse_module(module: str) -> Module:
     """A module's source as griffe sees it; its parents, which only give it a name, are not read."""
-    origin = spec(module).origin
+    origin = module_spec(module).origin
     if origin is None or not origin.endswith(".py"):
-        raise UnreadableError(module)
+        raise UnreadableSourceError(module)
     package, _, name = module.rpartition(".")
-    return visit(name, Path(origin), Path(origin).read_text(encoding="utf-8"), parent=named(package))
+    return visit(name, Path(origin), Path(origin).read_text(encoding="utf-8"), parent=package_stub(package))
 
 
-def named(package: str) -> Module | None:
+def package_stub(package: str) -> Module | None:
     parent, _, name = package.rpartition(".")
-    return Module(name, filepath=Path("__init__.py"), parent=named(parent)) if package else None
+    return Module(name, filepath=Path("__init__.py"), parent=package_stub(parent)) if package else None
 
 
 @lru_cache(maxsize=256)
-def spec(module: str) -> ModuleSpec:
+def module_spec(module: str) -> ModuleSpec:
     """Where a module lies. Its parents are not imported for that."""
     path = None
     found: ModuleSpec | None = None

@@ -77,10 +77,10 @@ def identity_of(config: "DictConfig") -> Identity:
     Raises:
         UserError: Files of a source are missing.
     """
-    from anirec.config.compose import not_yet_run, plain
+    from anirec.config.compose import to_dict, with_placeholders
 
-    content = plain(not_yet_run(config))
-    return identify(content, fingerprints(content), replicates(content))
+    content = to_dict(with_placeholders(config))
+    return identify(content, source_fingerprints(content), replicate_keys(content))
 
 
 def identify(config: Mapping[str, Any], sources: Mapping[str, str], replicates: Iterable[str]) -> Identity:
@@ -96,7 +96,7 @@ def identify(config: Mapping[str, Any], sources: Mapping[str, str], replicates: 
     Identity(settings={'model.n_factors': 20.0}, replicate={'seed': 1.0, 'split.fold': 0.0})
     """
     varying = set(replicates)
-    values = {key: as_number(value) for key, value in flat(placed(config), stops=sources)}
+    values = {key: as_number(value) for key, value in flatten(with_path_variables(config), stops=sources)}
     callbacks = config.get("callbacks") or {}
     watching = [f"callbacks.{name}" for name, node in callbacks.items() if only_watches(node)]
     settings = {
@@ -110,29 +110,29 @@ def identify(config: Mapping[str, Any], sources: Mapping[str, str], replicates: 
     return Identity(settings, {key: values[key] for key in sorted(varying) if key in values})
 
 
-def fingerprints(config: Mapping[str, Any]) -> dict[str, str]:
+def source_fingerprints(config: Mapping[str, Any]) -> dict[str, str]:
     """`<name>-<fingerprint>` of every source that the dataset reads, joined ones included, by dotted key."""
     from hydra.utils import instantiate
 
-    from anirec.config.definitions import descends
+    from anirec.config.definitions import inherits
     from anirec.data.prepare.fingerprint import fingerprint
 
     found = {}
-    for key, node in nodes(config["dataset"], "dataset"):
-        if isinstance(target := node.get("_target_"), str) and descends(target, SOURCE):
+    for key, node in config_nodes(config["dataset"], "dataset"):
+        if isinstance(target := node.get("_target_"), str) and inherits(target, SOURCE):
             source = instantiate(node, _convert_="all")
             found[key] = f"{source.name}-{fingerprint(source, Path(config['paths']['cache']))[:16]}"
     return found
 
 
-def replicates(config: Mapping[str, Any]) -> list[str]:
+def replicate_keys(config: Mapping[str, Any]) -> list[str]:
     """Dotted keys of what replicates of an experiment differ in: the run's seed, and what model and split declare."""
     from anirec.config.signatures import attribute
 
     found = ["seed"]
     for part in ("model", "split"):
         leaves = attribute(config[part]["_target_"], "replicates") or frozenset()
-        found += [key for key, _ in flat(config[part], part) if key.rpartition(".")[2] in leaves]
+        found += [key for key, _ in flatten(config[part], part) if key.rpartition(".")[2] in leaves]
     return found
 
 
@@ -144,59 +144,59 @@ def only_watches(callback: Any) -> bool:
     return bool(target and attribute(target, "only_watches"))
 
 
-def placed(config: Mapping[str, Any]) -> Any:
+def with_path_variables(config: Mapping[str, Any]) -> Any:
     """The config with the run's folder and the paths in the place of what lies below them.
 
-    >>> placed({"paths": {"data": "/data"}, "model": {"weights": "/data/w.pt"}})["model"]
+    >>> with_path_variables({"paths": {"data": "/data"}, "model": {"weights": "/data/w.pt"}})["model"]
     {'weights': '${paths.data}/w.pt'}
     """
     places = {"run.folder": (config.get("run") or {}).get("folder")}
     places |= {f"paths.{name}": path for name, path in (config.get("paths") or {}).items()}
     known = {name: path for name, path in places.items() if isinstance(path, str) and path}
     for name, path in sorted(known.items(), key=lambda item: -len(item[1])):
-        config = moved(config, path, f"${{{name}}}")
+        config = replace_folder(config, path, f"${{{name}}}")
     return config
 
 
-def moved(node: Any, old: str, new: str) -> Any:
+def replace_folder(node: Any, old: str, new: str) -> Any:
     """Paths in or below the folder `old`, put into `new`.
 
-    >>> moved({"folder": "/data/mal-2016", "column": "/database"}, "/data", "${paths.data}")
+    >>> replace_folder({"folder": "/data/mal-2016", "column": "/database"}, "/data", "${paths.data}")
     {'folder': '${paths.data}/mal-2016', 'column': '/database'}
     """
     if isinstance(node, dict):
-        return {key: moved(value, old, new) for key, value in node.items()}
+        return {key: replace_folder(value, old, new) for key, value in node.items()}
     if isinstance(node, list):
-        return [moved(value, old, new) for value in node]
+        return [replace_folder(value, old, new) for value in node]
     root = old.rstrip("/")
     if isinstance(node, str) and (node.startswith(f"{root}/") or (node == root and root.startswith("/"))):
         return new + node[len(root) :]
     return node
 
 
-def flat(config: Any, prefix: str = "", *, stops: Iterable[str] = ()) -> Iterator[tuple[str, Any]]:
+def flatten(config: Any, prefix: str = "", *, stops: Iterable[str] = ()) -> Iterator[tuple[str, Any]]:
     """Nested mappings as dotted keys; those at the keys `stops` stay whole.
 
-    >>> dict(flat({"model": {"_target_": "SVD", "lr": 0.005}, "objective": "val/rmse"}))
+    >>> dict(flatten({"model": {"_target_": "SVD", "lr": 0.005}, "objective": "val/rmse"}))
     {'model._target_': 'SVD', 'model.lr': 0.005, 'objective': 'val/rmse'}
     """
     if not isinstance(config, dict) or not config or prefix in stops:
         yield prefix, config
         return
     for key, value in config.items():
-        yield from flat(value, f"{prefix}.{key}" if prefix else str(key), stops=stops)
+        yield from flatten(value, f"{prefix}.{key}" if prefix else str(key), stops=stops)
 
 
-def nodes(node: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+def config_nodes(node: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
     """Every mapping in a config, with its dotted key."""
     if isinstance(node, dict):
         if path:
             yield path, node
         for key, value in node.items():
-            yield from nodes(value, f"{path}.{key}" if path else str(key))
+            yield from config_nodes(value, f"{path}.{key}" if path else str(key))
     elif isinstance(node, list):
         for index, value in enumerate(node):
-            yield from nodes(value, f"{path}[{index}]")
+            yield from config_nodes(value, f"{path}[{index}]")
 
 
 def is_within(key: str, part: str) -> bool:

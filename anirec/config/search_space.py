@@ -22,24 +22,24 @@ EXTRAS = {
     "hydra/launcher=ray": ("hydra_plugins.hydra_ray_launcher", "ray"),
     "hydra/launcher=slurm": ("hydra_plugins.hydra_submitit_launcher", "slurm"),
 }
-LUCK = ("seed", "split.seed", "split.fold")
+SEEDS = ("seed", "split.seed", "split.fold")
 
 
-def parsed(overrides: Sequence[str]) -> list[Override]:
+def parse_overrides(overrides: Sequence[str]) -> list[Override]:
     try:
         return OverridesParser.create().parse_overrides(list(overrides))
     except HydraException as error:
         raise UserError(f"{first_line(error)}\nAn override is written key=value, such as model.damping=1") from None
 
 
-def space(params: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, str]:
+def search_space(params: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, str]:
     """What a search varies, by key: the YAML's space with what the command line fixes, narrows or adds.
 
-    >>> space({"model.lr": "interval(0.1,1)", "model.reg": "choice(1,2)"}, ["model.lr=0.5", "model.damping=1,2"])
+    >>> search_space({"model.lr": "interval(0.1,1)", "model.reg": "choice(1,2)"}, ["model.lr=0.5", "model.damping=1,2"])
     {'model.reg': 'choice(1,2)', 'model.damping': '1,2'}
     """
     varied = {key: str(value) for key, value in params.items()}
-    for override in parsed(overrides):
+    for override in parse_overrides(overrides):
         key, _, value = (override.input_line or "").lstrip("+~").partition("=")
         varied.pop(key, None)
         if override.is_sweep_override():
@@ -47,23 +47,23 @@ def space(params: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, str]
     return varied
 
 
-def trials(varied: Mapping[str, str], overrides: Sequence[str]) -> list[list[str]]:
+def boundary_jobs(varied: Mapping[str, str], overrides: Sequence[str]) -> list[list[str]]:
     """A job for every end of every interval and every value of every choice: what fits them fits the whole space.
 
-    >>> trials({"model.lr": "tag(log, interval(0.1, 1.0))"}, ["model=svd", "model.lr=interval(0.1, 1.0)"])
+    >>> boundary_jobs({"model.lr": "tag(log, interval(0.1, 1.0))"}, ["model=svd", "model.lr=interval(0.1, 1.0)"])
     [['model=svd', 'model.lr=0.1'], ['model=svd', 'model.lr=1.0']]
     """
-    plain = fixed(overrides)
-    return [[*plain, one] for key, text in varied.items() for one in ends(key, text)] or [plain]
+    plain = fixed_overrides(overrides)
+    return [[*plain, one] for key, text in varied.items() for one in boundary_values(key, text)] or [plain]
 
 
-def fixed(overrides: Sequence[str]) -> list[str]:
+def fixed_overrides(overrides: Sequence[str]) -> list[str]:
     """The overrides that give one value."""
-    return [override.input_line or "" for override in parsed(overrides) if not override.is_sweep_override()]
+    return [override.input_line or "" for override in parse_overrides(overrides) if not override.is_sweep_override()]
 
 
-def ends(key: str, text: str) -> Iterator[str]:
-    (override,) = parsed([f"{key}={text}"])
+def boundary_values(key: str, text: str) -> Iterator[str]:
+    (override,) = parse_overrides([f"{key}={text}"])
     if override.is_interval_sweep():
         interval: Any = override.value()
         yield from (f"{key}={interval.start}", f"{key}={interval.end}")
@@ -84,13 +84,13 @@ def distribution(key: str, text: str) -> "BaseDistribution":
     """
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-    (override,) = parsed([f"{key}={text}"])
+    (override,) = parse_overrides([f"{key}={text}"])
     if not override.is_sweep_override():
         return CategoricalDistribution([text])
     if override.is_choice_sweep():
         return CategoricalDistribution(list(override.sweep_string_iterator()))
     swept: Any = override.value()
-    low, high, step = (swept.start, swept.end, {}) if override.is_interval_sweep() else ends_of_range(swept)
+    low, high, step = (swept.start, swept.end, {}) if override.is_interval_sweep() else range_ends(swept)
     kind = IntDistribution if isinstance(low, int) and isinstance(high, int) else FloatDistribution
     try:
         return kind(low, high, log="log" in swept.tags, **step)
@@ -98,7 +98,7 @@ def distribution(key: str, text: str) -> "BaseDistribution":
         raise UserError(f"{key}={text}: {error}") from None
 
 
-def ends_of_range(swept: Any) -> tuple[Any, Any, dict[str, Any]]:
+def range_ends(swept: Any) -> tuple[Any, Any, dict[str, Any]]:
     """Lowest and highest value of Hydra's `range(…)`, which leaves its end out, and the step between them."""
     values, step = sorted(swept.range()), abs(swept.step)
     if not values:
@@ -106,7 +106,7 @@ def ends_of_range(swept: Any) -> tuple[Any, Any, dict[str, Any]]:
     return values[0], round(values[0] + (len(values) - 1) * step, 12), {"step": step}  # without the error of a sum
 
 
-def defaults(config: DictConfig, space: Mapping[str, "BaseDistribution"]) -> tuple[dict[str, Any], list[str]]:
+def default_values(config: DictConfig, space: Mapping[str, "BaseDistribution"]) -> tuple[dict[str, Any], list[str]]:
     """Find the config's own values in a search space.
 
     Args:
@@ -124,9 +124,11 @@ def defaults(config: DictConfig, space: Mapping[str, "BaseDistribution"]) -> tup
     for key, drawn in space.items():
         value = groups[key] if key in groups else OmegaConf.select(config, key)
         if isinstance(drawn, CategoricalDistribution):
-            nearest = next((text for text in drawn.choices if parsed([f"{key}={text}"])[0].value() == value), None)
+            nearest = next(
+                (text for text in drawn.choices if parse_overrides([f"{key}={text}"])[0].value() == value), None
+            )
         else:
-            nearest = in_interval(value, drawn)
+            nearest = nearest_in_interval(value, drawn)
         if nearest is not None:
             found[key] = nearest
         if nearest is None:
@@ -136,7 +138,7 @@ def defaults(config: DictConfig, space: Mapping[str, "BaseDistribution"]) -> tup
     return found, notes
 
 
-def in_interval(value: Any, drawn: Any) -> int | float | None:
+def nearest_in_interval(value: Any, drawn: Any) -> int | float | None:
     """The nearest value that can be drawn; None for what is no number."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
@@ -145,23 +147,23 @@ def in_interval(value: Any, drawn: Any) -> int | float | None:
     return type(drawn.low)(value)
 
 
-def unsuited(varied: Mapping[str, str]) -> list[str]:
+def check_no_seeds(varied: Mapping[str, str]) -> list[str]:
     """What no search may vary."""
     return [
         f"{key}={varied[key]}: a search would choose the luckiest; fix it, and run the winner with several"
-        for key in LUCK
+        for key in SEEDS
         if key in varied
     ]
 
 
-def unsearchable(config: DictConfig, varied: Mapping[str, str]) -> list[str]:
+def check_search(config: DictConfig, varied: Mapping[str, str]) -> list[str]:
     """Settings that no search can work with.
 
     Args:
         config: As composed, with Hydra's part.
-        varied: Of `space`.
+        varied: Of `search_space`.
     """
-    problems = [str(error) for key, text in varied.items() if (error := undrawable(key, text))]
+    problems = [str(error) for key, text in varied.items() if (error := range_error(key, text))]
     for key in ("search.n_trials", "search.at_once"):
         value = OmegaConf.select(config, key, default=1)
         if type(value) is not int or value < 1:
@@ -180,12 +182,12 @@ def unsearchable(config: DictConfig, varied: Mapping[str, str]) -> list[str]:
         problems += [
             f"{key}={text}: a grid needs a list of values, such as {key}=0.01,0.03"
             for key, text in varied.items()
-            if not undrawable(key, text) and is_endless(distribution(key, text))
+            if not range_error(key, text) and is_continuous(distribution(key, text))
         ]
     return problems
 
 
-def undrawable(key: str, text: str) -> UserError | None:
+def range_error(key: str, text: str) -> UserError | None:
     """Why nothing can be drawn from a range; None if it can."""
     try:
         distribution(key, text)
@@ -194,31 +196,31 @@ def undrawable(key: str, text: str) -> UserError | None:
     return None
 
 
-def is_endless(drawn: Any) -> bool:
+def is_continuous(drawn: Any) -> bool:
     """Whether any number between two ends can be drawn."""
     return getattr(drawn, "step", 1) is None
 
 
-def undrawn(overrides: Sequence[str]) -> list[str]:
+def stray_intervals(overrides: Sequence[str]) -> list[str]:
     """Intervals where there is no search to draw from them."""
     return [
         f"{override.input_line}: only a search draws from an interval; add search=NAME, or list the values"
-        for override in parsed(overrides)
+        for override in parse_overrides(overrides)
         if override.is_interval_sweep()
     ]
 
 
-def lacking(overrides: Sequence[str]) -> list[str]:
+def missing_extras(overrides: Sequence[str]) -> list[str]:
     """Choices that need a package that is not here."""
     return [
         f"{override} needs a package that is not here: pip install 'anirec[{extra}]'"
         for override in overrides
         for start, (module, extra) in EXTRAS.items()
-        if override.startswith(start) and override != "search=null" and not is_here(module)
+        if override.startswith(start) and override != "search=null" and not is_installed(module)
     ]
 
 
-def is_here(module: str) -> bool:
+def is_installed(module: str) -> bool:
     try:
         return find_spec(module) is not None
     except ModuleNotFoundError:  # of the package around it

@@ -14,13 +14,20 @@ from typing import Any
 import annotated_types
 from griffe import Attribute, Class, Function, NameResolutionError, Object, ParameterKind
 
-from anirec.config.definitions import DEEP, UnknownTargetError, UnreadableError, is_whole, lineage, locate
+from anirec.config.definitions import (
+    OPAQUE,
+    UnknownTargetError,
+    UnreadableSourceError,
+    find_definition,
+    has_known_bases,
+    lineage,
+)
 
 BUILT_IN = {kind.__name__: kind for kind in (int, float, bool, str, list, dict, tuple, set, frozenset)}
 LIBRARIES = {"typing": typing, "collections.abc": abc, "annotated_types": annotated_types}
 
 
-def hint(annotation: Any, scope: Object) -> Any:
+def resolve_annotation(annotation: Any, scope: Object) -> Any:
     """The type that an annotation stands for where it is written; Any for what is not known here.
 
     Args:
@@ -29,36 +36,36 @@ def hint(annotation: Any, scope: Object) -> Any:
     """
     if annotation is None:
         return Any
-    return hint_of(ast.parse(str(annotation), mode="eval").body, scope)
+    return resolve_node(ast.parse(str(annotation), mode="eval").body, scope)
 
 
-def hint_of(node: ast.expr, scope: Object) -> Any:  # noqa: PLR0911
+def resolve_node(node: ast.expr, scope: Object) -> Any:  # noqa: PLR0911
     match node:
         case ast.Constant():
-            return hint(node.value, scope) if isinstance(node.value, str) else node.value
+            return resolve_annotation(node.value, scope) if isinstance(node.value, str) else node.value
         case ast.BinOp(op=ast.BitOr()):
-            return typing.Union[hint_of(node.left, scope), hint_of(node.right, scope)]  # noqa: UP007
+            return typing.Union[resolve_node(node.left, scope), resolve_node(node.right, scope)]  # noqa: UP007
         case ast.Subscript():
-            return subscripted(hint_of(node.value, scope), node.slice, scope)
+            return resolve_subscript(resolve_node(node.value, scope), node.slice, scope)
         case ast.Call():
-            return called(hint_of(node.func, scope), node)
+            return resolve_range(resolve_node(node.func, scope), node)
         case ast.List():  # the arguments of a Callable
-            return [hint_of(element, scope) for element in node.elts]
+            return [resolve_node(element, scope) for element in node.elts]
         case ast.Name() | ast.Attribute():
-            return looked_up(ast.unparse(node), scope)
+            return resolve_name(ast.unparse(node), scope)
         case _:
             return Any
 
 
-def subscripted(kind: Any, node: ast.expr, scope: Object) -> Any:
+def resolve_subscript(kind: Any, node: ast.expr, scope: Object) -> Any:
     parts = node.elts if isinstance(node, ast.Tuple) else [node]
     if kind is typing.Literal:
         return typing.Literal[tuple(map(ast.literal_eval, parts))]
-    arguments = tuple(hint_of(part, scope) for part in parts)
+    arguments = tuple(resolve_node(part, scope) for part in parts)
     return Any if kind is Any else kind[arguments if len(arguments) > 1 else arguments[0]]
 
 
-def called(kind: Any, node: ast.Call) -> Any:
+def resolve_range(kind: Any, node: ast.Call) -> Any:
     """A range such as Interval(ge=0, lt=1)."""
     if getattr(kind, "__module__", None) != annotated_types.__name__:
         return Any
@@ -66,7 +73,7 @@ def called(kind: Any, node: ast.Call) -> Any:
     return kind(*map(ast.literal_eval, node.args), **given)
 
 
-def looked_up(name: str, scope: Object) -> Any:
+def resolve_name(name: str, scope: Object) -> Any:
     head, _, rest = name.partition(".")
     try:
         path = f"{scope.resolve(head)}.{rest}".rstrip(".")
@@ -75,13 +82,13 @@ def looked_up(name: str, scope: Object) -> Any:
     library, _, leaf = path.rpartition(".")
     if library in LIBRARIES:
         return getattr(LIBRARIES[library], leaf, Any)
-    if path.partition(".")[0] in DEEP:
+    if path.partition(".")[0] in OPAQUE:
         return Any
     try:
-        found = locate(path)
-    except (UnreadableError, UnknownTargetError):
+        found = find_definition(path)
+    except (UnreadableSourceError, UnknownTargetError):
         return Any
-    return hint(found.value, found.module) if isinstance(found, Attribute) else Any
+    return resolve_annotation(found.value, found.module) if isinstance(found, Attribute) else Any
 
 
 CONFIGURABLE = "anirec.settings.Configurable"
@@ -89,7 +96,7 @@ CONFIGURABLE = "anirec.settings.Configurable"
 
 @dataclass(frozen=True)
 class Parameter:
-    """One constructor parameter; `hint` is the type of its annotation, Any if there is none."""
+    """One constructor parameter; `resolve_annotation` is the type of its annotation, Any if there is none."""
 
     name: str
     hint: Any
@@ -112,8 +119,8 @@ def signature(target: str) -> Signature:
     """
     try:
         return read_signature(target)
-    except UnreadableError:
-        return inspected(imported(target))
+    except UnreadableSourceError:
+        return inspect_signature(import_target(target))
 
 
 def attribute(target: str, name: str) -> Any:
@@ -124,25 +131,25 @@ def attribute(target: str, name: str) -> Any:
     """
     try:
         return read_attribute(target, name)
-    except UnreadableError:
-        return getattr(imported(target), name, None)
+    except UnreadableSourceError:
+        return getattr(import_target(target), name, None)
 
 
 def read_signature(target: str) -> Signature:
-    found = locate(target)
+    found = find_definition(target)
     if isinstance(found, Function):
-        return of_functions([found], skip=0)
+        return merge_parameters([found], skip=0)
     if not isinstance(found, Class) or any("dataclass" in str(decorator.value) for decorator in found.decorators):
-        raise UnreadableError(target)
+        raise UnreadableSourceError(target)
     bases = lineage(found)
     hands_on = any(base.path == CONFIGURABLE for base in bases)
     constructors = [init for base in bases if isinstance(init := base.members.get("__init__"), Function)]
-    if not constructors and not is_whole(found):
-        raise UnreadableError(target)
-    return of_functions(constructors[: None if hands_on else 1], skip=1)
+    if not constructors and not has_known_bases(found):
+        raise UnreadableSourceError(target)
+    return merge_parameters(constructors[: None if hands_on else 1], skip=1)
 
 
-def of_functions(functions: list[Function], *, skip: int) -> Signature:
+def merge_parameters(functions: list[Function], *, skip: int) -> Signature:
     """The parameters of a function; of several, each of which hands on to the next what it does not name."""
     named: dict[str, Parameter] = {}
     is_open = False
@@ -150,7 +157,7 @@ def of_functions(functions: list[Function], *, skip: int) -> Signature:
         parameters = list(function.parameters)[skip:]
         for p in parameters:
             if p.kind not in (ParameterKind.var_keyword, ParameterKind.var_positional):
-                named.setdefault(p.name, Parameter(p.name, hint(p.annotation, function), p.required))
+                named.setdefault(p.name, Parameter(p.name, resolve_annotation(p.annotation, function), p.required))
         is_open = any(p.kind is ParameterKind.var_keyword for p in parameters)
         if not is_open:
             break
@@ -158,19 +165,19 @@ def of_functions(functions: list[Function], *, skip: int) -> Signature:
 
 
 def read_attribute(target: str, name: str) -> Any:
-    found = locate(target)
+    found = find_definition(target)
     if not isinstance(found, Class):
-        raise UnreadableError(target)
+        raise UnreadableSourceError(target)
     for base in lineage(found):
         member = base.members.get(name)
         if isinstance(member, Attribute) and "class-attribute" in member.labels and member.value:
-            return literal(str(member.value))
-    if not is_whole(found):
-        raise UnreadableError(target)
+            return literal_value(str(member.value))
+    if not has_known_bases(found):
+        raise UnreadableSourceError(target)
     return None
 
 
-def literal(text: str) -> Any:
+def literal_value(text: str) -> Any:
     """The value of a literal, or of a frozenset of literals."""
     node = ast.parse(text, mode="eval").body
     try:
@@ -178,10 +185,10 @@ def literal(text: str) -> Any:
             return frozenset(*(ast.literal_eval(argument) for argument in node.args))
         return ast.literal_eval(node)
     except ValueError:
-        raise UnreadableError(text) from None
+        raise UnreadableSourceError(text) from None
 
 
-def imported(target: str) -> Any:
+def import_target(target: str) -> Any:
     module, _, name = target.rpartition(".")
     try:
         return getattr(importlib.import_module(module), name)
@@ -189,7 +196,7 @@ def imported(target: str) -> Any:
         raise UnknownTargetError(str(error)) from None
 
 
-def inspected(target: Any) -> Signature:
+def inspect_signature(target: Any) -> Signature:
     try:
         found = inspect.signature(target)
     except (TypeError, ValueError):
@@ -197,10 +204,10 @@ def inspected(target: Any) -> Signature:
     kinds = inspect.Parameter
     named = [p for p in found.parameters.values() if p.kind not in (kinds.VAR_KEYWORD, kinds.VAR_POSITIONAL)]
     return Signature(
-        tuple(Parameter(p.name, annotated(p.annotation), p.default is kinds.empty) for p in named),
+        tuple(Parameter(p.name, annotation_or_any(p.annotation), p.default is kinds.empty) for p in named),
         open=any(p.kind is kinds.VAR_KEYWORD for p in found.parameters.values()),
     )
 
 
-def annotated(annotation: Any) -> Any:
+def annotation_or_any(annotation: Any) -> Any:
     return Any if annotation is inspect.Parameter.empty or isinstance(annotation, str) else annotation

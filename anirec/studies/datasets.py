@@ -10,13 +10,13 @@ from hydra.utils import instantiate
 from anirec.config.compose import conf_folder
 from anirec.data.prepare.cache import prepare
 from anirec.errors import UserError
-from anirec.studies.definition import Choice, Part
+from anirec.studies.definition import DatasetChoice, Part
 
 ALL = 0.99  # share of the published rows from which nothing is said to lack: copies of a dump vary a little
 
 
 @dataclass(frozen=True, kw_only=True)
-class Chosen:
+class ChosenData:
     """What a part runs on.
 
     Args:
@@ -26,13 +26,13 @@ class Chosen:
         passed_over: Why not the datasets before it.
     """
 
-    choice: Choice
+    choice: DatasetChoice
     told: str
     own: bool
     passed_over: list[str]
 
 
-def choose(part: Part, overrides: Sequence[str]) -> Chosen | None:
+def choose_data(part: Part, overrides: Sequence[str]) -> ChosenData | None:
     """The first dataset of a part that is here and large enough; generated data always are.
 
     Args:
@@ -50,7 +50,7 @@ def choose(part: Part, overrides: Sequence[str]) -> Chosen | None:
     passed_over: list[str] = []
     for choice in choices:
         try:
-            count = size(choice.dataset, part.unit, paths)
+            count = count_rows(choice.dataset, part.unit, paths)
         except UserError as error:
             passed_over.append(first_line(error))
             continue
@@ -60,13 +60,13 @@ def choose(part: Part, overrides: Sequence[str]) -> Chosen | None:
             passed_over.append(f"{choice.dataset}: only {count:,} {part.unit} here")
             continue
         else:
-            told = f"{choice.dataset}: {count:,} {part.unit}, {beside(part, choice, count)}"
+            told = f"{choice.dataset}: {count:,} {part.unit}, {compare_size(part, choice, count)}"
         own = choice is part.data[0] and count is not None and count >= ALL * part.published
-        return Chosen(choice=choice, told=told, own=own, passed_over=passed_over)
+        return ChosenData(choice=choice, told=told, own=own, passed_over=passed_over)
     raise UserError("\n".join([f"{part.name}: none of its data is here:", *(f"  {why}" for why in passed_over)]))
 
 
-def beside(part: Part, choice: Choice, count: int) -> str:
+def compare_size(part: Part, choice: DatasetChoice, count: int) -> str:
     """How many rows compare with the published."""
     if choice is not part.data[0]:
         return f"not the study's own data ({part.data[0].dataset}: {part.published:,})"
@@ -75,7 +75,7 @@ def beside(part: Part, choice: Choice, count: int) -> str:
     return f"the study's own data ({part.published:,} published)"
 
 
-def size(dataset: str, unit: str, paths: Sequence[str] = ()) -> int | None:
+def count_rows(dataset: str, unit: str, paths: Sequence[str] = ()) -> int | None:
     """How many ratings, titles with synopsis and score, or posts are here; None for generated data.
 
     Raises:

@@ -24,7 +24,7 @@ from typing import Any
 
 import yaml
 
-from anirec.config.compose import nearest
+from anirec.config.compose import did_you_mean
 from anirec.errors import UserError
 
 FILE = "study.yaml"
@@ -32,7 +32,7 @@ UNITS = ("ratings", "titles", "posts")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Choice:
+class DatasetChoice:
     """One dataset that a part can run on, with what is for it alone."""
 
     dataset: str
@@ -59,7 +59,7 @@ class Part:
     question: str
     metric: str
     size: dict[str, int]
-    data: list[Choice]
+    data: list[DatasetChoice]
     commands: list[str]
     overrides: str = ""
     least: int = 0
@@ -72,10 +72,10 @@ class Part:
     def published(self) -> int:
         return self.size[self.unit]
 
-    def typed(self, choice: Choice) -> list[list[str]]:
+    def typed(self, choice: DatasetChoice) -> list[list[str]]:
         """The overrides of each command on that dataset."""
         shared = f"dataset={choice.dataset} {self.overrides} {choice.overrides}"
-        return [last_of_each(shlex.split(f"{shared} {one}")) for one in [*self.commands, *choice.commands]]
+        return [keep_last(shlex.split(f"{shared} {one}")) for one in [*self.commands, *choice.commands]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,10 +92,10 @@ class Study:
         return self.folder.name
 
 
-def last_of_each(overrides: Iterable[str]) -> list[str]:
+def keep_last(overrides: Iterable[str]) -> list[str]:
     """Of overrides of one key the last, in the place of the first.
 
-    >>> last_of_each(["split=random", "seed=1", "split=k_fold"])
+    >>> keep_last(["split=random", "seed=1", "split=k_fold"])
     ['split=k_fold', 'seed=1']
     """
     return list({override.partition("=")[0]: override for override in overrides}.values())
@@ -122,44 +122,51 @@ def read_study(name: str) -> Study:
     folder = next((path for path in (studies_folder() / name, Path(name)) if (path / FILE).is_file()), None)
     if folder is None:
         names = study_names()
-        raise UserError(f"{name}: no such study{nearest(name, names)} There are: {', '.join(names)}")
+        raise UserError(f"{name}: no such study{did_you_mean(name, names)} There are: {', '.join(names)}")
     file = folder.resolve() / FILE
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
         raise UserError(f"{file} is no YAML: {error}") from None
-    told = checked(content, Study, str(file), given=("folder",))
-    parts = [part(name, values, str(file)) for name, values in mapping(told.pop("parts"), f"{file}: parts").items()]
+    told = check_fields(content, Study, str(file), given=("folder",))
+    parts = [
+        read_part(name, values, str(file))
+        for name, values in check_mapping(told.pop("parts"), f"{file}: parts").items()
+    ]
     return Study(folder=file.parent, **told, parts=parts)
 
 
-def part(name: str, values: Any, file: str) -> Part:
+def read_part(name: str, values: Any, file: str) -> Part:
     """Of the mapping under its name."""
     where = f"{file}: parts.{name}"
-    told = checked(values, Part, where, given=("name",))
-    if len(mapping(told["size"], f"{where}.size")) != 1 or next(iter(told["size"])) not in UNITS:
+    told = check_fields(values, Part, where, given=("name",))
+    if len(check_mapping(told["size"], f"{where}.size")) != 1 or next(iter(told["size"])) not in UNITS:
         raise UserError(f"{where}.size is {told['size']}: expected the number of one of {', '.join(UNITS)}.")
     data = [
-        Choice(dataset=dataset, **checked(of_it or {}, Choice, f"{where}.data.{dataset}", given=("dataset",)))
-        for dataset, of_it in mapping(told.pop("data"), f"{where}.data").items()
+        DatasetChoice(
+            dataset=dataset, **check_fields(of_it or {}, DatasetChoice, f"{where}.data.{dataset}", given=("dataset",))
+        )
+        for dataset, of_it in check_mapping(told.pop("data"), f"{where}.data").items()
     ]
     return Part(name=name, **told, data=data)
 
 
-def checked(values: Any, kind: type[Study | Part | Choice], where: str, *, given: tuple[str, ...]) -> dict[str, Any]:
+def check_fields(
+    values: Any, kind: type[Study | Part | DatasetChoice], where: str, *, given: tuple[str, ...]
+) -> dict[str, Any]:
     """The mapping, if its keys are the fields of that dataclass, apart from those that are given."""
-    values = mapping(values, where, may_be_empty=True)
+    values = check_mapping(values, where, may_be_empty=True)
     known = [one for one in fields(kind) if one.name not in given]
     names = [one.name for one in known]
     if unknown := [str(key) for key in values if key not in names]:
-        raise UserError(f"{where}: there is no key {unknown[0]}{nearest(unknown[0], names)}")
+        raise UserError(f"{where}: there is no key {unknown[0]}{did_you_mean(unknown[0], names)}")
     required = [one.name for one in known if one.default is MISSING and one.default_factory is MISSING]
     if lacking := [name for name in required if name not in values]:
         raise UserError(f"{where} lacks {', '.join(lacking)}.")
     return dict(values)
 
 
-def mapping(values: Any, where: str, *, may_be_empty: bool = False) -> Mapping[str, Any]:
+def check_mapping(values: Any, where: str, *, may_be_empty: bool = False) -> Mapping[str, Any]:
     if not isinstance(values, Mapping) or not (values or may_be_empty):
         raise UserError(f"{where} is {values!r}: expected keys and values.")
     return values

@@ -17,13 +17,13 @@ from anirec.config.validate import validate
 from anirec.errors import UserError
 from anirec.report.compare import compare, created
 from anirec.studies import published
-from anirec.studies.datasets import Chosen, choose
-from anirec.studies.definition import Part, Study, last_of_each, read_study, study_names
-from anirec.sweeps.worker import begin_sweep
+from anirec.studies.datasets import ChosenData, choose_data
+from anirec.studies.definition import Part, Study, keep_last, read_study, study_names
+from anirec.sweeps.worker import mark_sweep_process
 
 CONSOLE = Console(highlight=False, soft_wrap=True)
-GO_ON = ["sweep.skip_done=true", "resume=true"]  # the same study once more does only what is not done
-STOPPED = 130
+CONTINUE = ["sweep.skip_done=true", "resume=true"]  # the same study once more does only what is not done
+INTERRUPTED = 130
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Plan:
     """
 
     part: Part
-    data: Chosen
+    data: ChosenData
     commands: list[list[str]]
 
     @property
@@ -46,7 +46,7 @@ class Plan:
         return [f"anirec run -m {shlex.join(command)}" for command in self.commands]
 
 
-def study(name: str | None, *, overrides: Sequence[str], dry: bool) -> None:
+def run_study(name: str | None, *, overrides: Sequence[str], dry: bool) -> None:
     """Run a study, or list all of them; tables go to the terminal and to `outputs/studies/NAME`.
 
     Args:
@@ -58,45 +58,45 @@ def study(name: str | None, *, overrides: Sequence[str], dry: bool) -> None:
         UserError: There is no such study, none of its data is here, or a command is wrong; before anything runs.
     """
     if name is None:
-        show_studies()
+        print_studies()
         return
     chosen = read_study(name)
-    plans = plan(chosen, overrides)
+    plans = make_plans(chosen, overrides)
     CONSOLE.print(Text(f"{chosen.question}\n{chosen.source}"))
     for one in plans:
-        show(one)
+        print_plan(one)
         for command in one.commands:
             validate(command)
     if dry:
         return
-    folder = outputs(overrides) / "studies" / chosen.name
+    folder = outputs_folder(overrides) / "studies" / chosen.name
     failed: list[str] = []
-    sweeps = {one.part.name: run(one, chosen.name, overrides, failed) for one in plans}
-    report(chosen, plans, sweeps, folder)
+    sweeps = {one.part.name: run_plan(one, chosen.name, overrides, failed) for one in plans}
+    write_report(chosen, plans, sweeps, folder)
     if failed:
         CONSOLE.print(Text("\n".join(["Of these commands, jobs failed:", *failed])))
         sys.exit(1)
 
 
-def show_studies() -> None:
+def print_studies() -> None:
     """Every study, its question, and the data that it would run on."""
     for name in study_names():
         found = read_study(name)
         CONSOLE.print(Text.assemble((name, "bold"), f"  {found.question}\n  {found.source}"))
-        for one in plan(found, []):
+        for one in make_plans(found, []):
             CONSOLE.print(Text(f"  {one.part.name}: {one.data.told}"))
 
 
-def plan(chosen: Study, overrides: Sequence[str]) -> list[Plan]:
+def make_plans(chosen: Study, overrides: Sequence[str]) -> list[Plan]:
     """The parts for which there is data, each with its commands.
 
     Raises:
         UserError: No part knows the dataset that was asked for.
     """
     others = [override for override in overrides if not override.startswith("dataset=")]
-    found = [(part, choose(part, overrides)) for part in chosen.parts]
+    found = [(part, choose_data(part, overrides)) for part in chosen.parts]
     plans = [
-        Plan(part, data, [last_of_each([*command, *others]) for command in part.typed(data.choice)])
+        Plan(part, data, [keep_last([*command, *others]) for command in part.typed(data.choice)])
         for part, data in found
         if data
     ]
@@ -106,27 +106,27 @@ def plan(chosen: Study, overrides: Sequence[str]) -> list[Plan]:
     return plans
 
 
-def show(one: Plan) -> None:
+def print_plan(one: Plan) -> None:
     lines = [f"  ({why})" for why in one.data.passed_over]
     CONSOLE.print(Text.assemble("\n", (one.part.question, "bold"), "\n", "\n".join([one.data.told, *lines])))
     for command in one.shown:
         CONSOLE.print(Text(f"  {command}"))
 
 
-def run(one: Plan, study: str, overrides: Sequence[str], failed: list[str]) -> list[Path]:
+def run_plan(one: Plan, study: str, overrides: Sequence[str], failed: list[str]) -> list[Path]:
     """Each command in a process of its own, so that a failure ends none of the others; the folders of their sweeps."""
     sweeps = []
-    begin_sweep()  # killed, this process leaves none of them at work
+    mark_sweep_process()  # killed, this process leaves none of them at work
     for number, command in enumerate(one.commands):
         began = time.strftime("%Y-%m-%d_%H-%M-%S")
-        sweep = outputs(overrides) / "sweeps" / f"{began}_{study}_{one.part.name}_{number}"
+        sweep = outputs_folder(overrides) / "sweeps" / f"{began}_{study}_{one.part.name}_{number}"
         CONSOLE.print(Text(f"\n{one.shown[number]}", style="bold"))
-        arguments = [*command, *GO_ON, f"hydra.sweep.dir='{sweep}'"]
+        arguments = [*command, *CONTINUE, f"hydra.sweep.dir='{sweep}'"]
         line = [sys.executable, "-m", "anirec", "run", "-m", *arguments]
         status = subprocess.run(line, check=False).returncode  # noqa: S603 (this very program)
-        if status == STOPPED:
+        if status == INTERRUPTED:
             CONSOLE.print("stopped by hand; the same command goes on from here")
-            sys.exit(STOPPED)
+            sys.exit(INTERRUPTED)
         if status:
             failed.append(one.shown[number])
         if sweep.is_dir():
@@ -134,9 +134,9 @@ def run(one: Plan, study: str, overrides: Sequence[str], failed: list[str]) -> l
     return sweeps
 
 
-def report(chosen: Study, plans: list[Plan], sweeps: dict[str, list[Path]], folder: Path) -> None:
+def write_report(chosen: Study, plans: list[Plan], sweeps: dict[str, list[Path]], folder: Path) -> None:
     """Compare exactly these runs, part by part, and set the published figures beside them."""
-    figures = published.published_figures(chosen.folder / "published.csv")
+    figures = published.read_published_figures(chosen.folder / "published.csv")
     tables, written = [], [f"# {chosen.name}\n\n{chosen.question}\n\n{chosen.source}\n"]
     for one in plans:
         CONSOLE.print(Text(f"\n{one.part.question}\n{one.data.told}", style="bold"))
@@ -149,20 +149,20 @@ def report(chosen: Study, plans: list[Plan], sweeps: dict[str, list[Path]], fold
                 CONSOLE.print(Text(str(error), style="yellow"))
                 written.append(f"{error}\n")
                 continue
-            tables.append(published.our_figures(csv))
+            tables.append(published.read_our_figures(csv))
             written.append(markdown.read_text(encoding="utf-8"))
     results = pl.concat(tables, how="diagonal_relaxed") if tables else pl.DataFrame(schema={"model": pl.String})
-    lines = published.beside(figures, results)
+    lines = published.compare_figures(figures, results)
     title = "Published, and ours" if all(one.data.own for one in plans) else "Published, and ours on other data"
     if lines:
-        CONSOLE.print(published.terminal_table(lines, title=f"\n{title}"))
-        written.append(published.markdown_table(lines, title=title))
+        CONSOLE.print(published.figures_table(lines, title=f"\n{title}"))
+        written.append(published.figures_markdown(lines, title=title))
     results.write_csv(created(folder / "results.csv"))
     created(folder / "report.md").write_text("\n".join(written), encoding="utf-8")
     CONSOLE.print(Text(f"In {folder}: report.md, results.csv"))
 
 
-def outputs(overrides: Sequence[str]) -> Path:
+def outputs_folder(overrides: Sequence[str]) -> Path:
     """`paths.outputs`."""
     given = [override.partition("=")[2] for override in overrides if override.startswith("paths.outputs=")]
     return Path(given[-1] if given else "outputs")

@@ -18,13 +18,13 @@ from anirec.report.runs import Run, read_run
 from anirec.tracking.callbacks import LastAndBest
 from anirec.tracking.folders import new_folder
 
-ASIDE = ".testing"  # in a run's folder, until the test figures are there
+SCRATCH = ".testing"  # in a run's folder, until the test figures are there
 NOT_MOVED = frozenset({"checkpoints", "config.yaml", "history.csv", "provenance.json", "status.json"})
 METRICS = "metrics.json"
-NOT_TOUCHED = "wandb"  # keeps links in there itself
+IGNORED = "wandb"  # keeps links in there itself
 
 
-def measured(run: Run, *, trust: bool, console: Console) -> Run:
+def evaluate_on_test(run: Run, *, trust: bool, console: Console) -> Run:
     """The run, with test metrics: its last checkpoint is taken up, and nothing is trained.
 
     The results are made aside and then put in the place of the old ones; config, history and costs stay what they were.
@@ -38,7 +38,7 @@ def measured(run: Run, *, trust: bool, console: Console) -> Run:
     config.trainer.max_epochs = epochs_of(run.folder / "checkpoints" / "last.ckpt")  # also if it stopped early
     config.callbacks.untrained = {"_target_": "anirec.inference.reproduce.Untrained"}
     config.trainer.devices, config.trainer.strategy, config.trainer.num_nodes = 1, "auto", 1
-    aside = run.folder / ASIDE
+    aside = run.folder / SCRATCH
     shutil.rmtree(aside, ignore_errors=True)
     (aside / "checkpoints").mkdir(parents=True)
     for checkpoint in (run.folder / "checkpoints").glob("*.ckpt"):
@@ -67,11 +67,11 @@ def measured(run: Run, *, trust: bool, console: Console) -> Run:
 def check_links(folder: Path) -> None:
     """Refuse a run that links to elsewhere: what is written into it would land there."""
     links = [path for path in folder.rglob("*") if path.is_symlink()]
-    if links := [path for path in links if path.relative_to(folder).parts[0] != NOT_TOUCHED]:
+    if links := [path for path in links if path.relative_to(folder).parts[0] != IGNORED]:
         raise UserError(f"{links[0]}: a symbolic link, and a run's folder holds files only; not tested.")
 
 
-def refitted(run: Run, *, trust: bool) -> Run:
+def refit_run(run: Run, *, trust: bool) -> Run:
     """The same configuration, trained on training and validation rows for as many epochs as the best model had seen.
 
     Raises:

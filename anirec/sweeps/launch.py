@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 from anirec.atomic import write_text
 from anirec.config.compose import conf_folder, pin
 from anirec.errors import UserError
-from anirec.sweeps.worker import begin_sweep, end_with_sweep
+from anirec.sweeps.worker import exit_with_sweep, mark_sweep_process
 
 PLUGIN = "hydra_plugins.anirec"  # this module's name for Hydra, which takes sweepers from that package only
 PLACES = ("ANIREC_DATA", "ANIREC_CACHE")
@@ -26,7 +26,7 @@ def job(config: DictConfig) -> list[float] | None:
     """What Hydra and its launchers call for each job."""
     from anirec.sweeps import jobs
 
-    return jobs.job(config)
+    return jobs.run_job(config)
 
 
 class SearchSweeper(Sweeper):
@@ -74,20 +74,20 @@ class SweepEnd(Callback):
         from rich.markup import escape
 
         from anirec.metrics.names import objectives
-        from anirec.tracking.console import CONSOLE, show_failure, show_sweep, shown
+        from anirec.tracking.console import CONSOLE, print_failure, print_sweep, relative_path
 
         sweep = Path(config.hydra.sweep.dir)
-        failed = show_sweep(sweep) > 0
+        failed = print_sweep(sweep) > 0
         several = len(objectives(config.objective)) > 1
         if config.select and several:  # `validate` lets only a search come here: it has shown its Pareto front
-            CONSOLE.print(f"To test one of them: [bold]anirec select {escape(shown(sweep))} --metric val/…[/]")
+            CONSOLE.print(f"To test one of them: [bold]anirec select {escape(relative_path(sweep))} --metric val/…[/]")
         elif config.select:
             from anirec.sweeps.select import select
 
             try:
                 select(sweep, refit=config.select == "refit", trust=True)
             except Exception as error:  # Hydra would make a warning of it
-                show_failure(None, error)
+                print_failure(None, error)
                 failed = True
         if failed:
             sys.exit(1)
@@ -96,8 +96,8 @@ class SweepEnd(Callback):
 def main(arguments: list[str]) -> None:
     """Run the command line `anirec run …`."""
     sys.argv[1:] = arguments
-    end_with_sweep()  # a study's, say
-    begin_sweep()
+    exit_with_sweep()  # a study's, say
+    mark_sweep_process()
     sys.modules[PLUGIN] = sys.modules[__name__]
     Plugins.instance().register(SearchSweeper)
     try:
@@ -105,19 +105,19 @@ def main(arguments: list[str]) -> None:
     except Exception as error:
         if SweepEnd.config is None or isinstance(error, UserError):  # of a search that cannot begin
             raise
-        broken_off(Path(SweepEnd.config.hydra.sweep.dir), error)
+        report_broken_sweep(Path(SweepEnd.config.hydra.sweep.dir), error)
         sys.exit(1)
 
 
-def broken_off(sweep: Path, error: Exception) -> None:
+def report_broken_sweep(sweep: Path, error: Exception) -> None:
     """Say how far a sweep came whose launcher or sweeper gave up, as when the process of a job was killed."""
-    from anirec.tracking.console import CONSOLE, show_failure, show_sweep
+    from anirec.tracking.console import CONSOLE, print_failure, print_sweep
 
     if "ray" in sys.modules:
         sys.modules["ray"].shutdown()  # ends the jobs: they are told as killed
     write_text(sweep / "error.txt", "".join(traceback.format_exception(error)))
-    show_failure(sweep, error)
+    print_failure(sweep, error)
     CONSOLE.print(
         "The sweep ends here. The same command goes on with a search; with sweep.skip_done=true, with any sweep."
     )
-    show_sweep(sweep)
+    print_sweep(sweep)

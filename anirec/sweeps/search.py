@@ -22,20 +22,20 @@ from rich.markup import escape
 from rich.table import Table
 
 from anirec.atomic import write_text
-from anirec.config.compose import pin, plain
+from anirec.config.compose import pin, to_dict
 from anirec.config.identity import identity_of
-from anirec.config.search_space import defaults, distribution, fixed, space, unsearchable
+from anirec.config.search_space import check_search, default_values, distribution, fixed_overrides, search_space
 from anirec.errors import UserError
 from anirec.metrics.names import lower_is_better, minimized, objectives
 from anirec.report.formatting import brief, differing, told
-from anirec.sweeps.trials import DEFAULTS, ENDED, EXHAUSTED, Space, Workers, link
-from anirec.tracking.callbacks import storage
-from anirec.tracking.console import CONSOLE, shown
+from anirec.sweeps.trials import DEFAULTS, ENDED, EXHAUSTED, Space, Workers, job_link
+from anirec.tracking.callbacks import storage_url
+from anirec.tracking.console import CONSOLE, relative_path
 
 OTHERS = {TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
 
 
-def show_found(study: optuna.Study, folder: Path, names: list[str]) -> None:
+def print_results(study: optuna.Study, folder: Path, names: list[str]) -> None:
     """Print the best trial, or the Pareto front, against the defaults, and write `best.json`."""
     trials = study.get_trials(deepcopy=False)
     n = {state: sum(trial.state == state for trial in trials) for state in (*ENDED, TrialState.FAIL)}
@@ -45,7 +45,7 @@ def show_found(study: optuna.Study, folder: Path, names: list[str]) -> None:
     others = "".join(f", {n[state]} {word}" for state, word in OTHERS.items() if n[state])
     best = study.best_trials
     content: dict[str, Any] = {"objective": names if len(names) > 1 else names[0], "of": n[TrialState.COMPLETE]}
-    records = [record(trial, folder, names) for trial in best]
+    records = [trial_record(trial, folder, names) for trial in best]
     content |= {"front": records} if len(names) > 1 else records[0]
     write_text(folder / "best.json", json.dumps(content, indent=2) + "\n")
     counted = f"of {n[TrialState.COMPLETE]} trials{others}"
@@ -55,19 +55,19 @@ def show_found(study: optuna.Study, folder: Path, names: list[str]) -> None:
         )
         CONSOLE.print(front_table(best, names))
     else:
-        CONSOLE.print(f"[bold]best[/] {counted}: trial {best[0].number}, {escape(settings_of(best[0]))}")
-        CONSOLE.print(f"  {escape(shown(link(folder, best[0]).resolve()))}")
-    CONSOLE.print(against_defaults(trials, best, names))
+        CONSOLE.print(f"[bold]best[/] {counted}: trial {best[0].number}, {escape(format_settings(best[0]))}")
+        CONSOLE.print(f"  {escape(relative_path(job_link(folder, best[0]).resolve()))}")
+    CONSOLE.print(compare_with_defaults(trials, best, names))
 
 
-def record(trial: FrozenTrial, folder: Path, names: list[str]) -> dict[str, Any]:
+def trial_record(trial: FrozenTrial, folder: Path, names: list[str]) -> dict[str, Any]:
     """What `best.json` says of a trial."""
-    run = os.path.relpath(link(folder, trial).resolve(), folder)
+    run = os.path.relpath(job_link(folder, trial).resolve(), folder)
     values = {"value": trial.values[0]} if len(names) == 1 else {"values": dict(zip(names, trial.values, strict=True))}
     return {"trial": trial.number, **values, "params": trial.params, "run": run}
 
 
-def settings_of(trial: FrozenTrial) -> str:
+def format_settings(trial: FrozenTrial) -> str:
     return " ".join(f"{told(key)}={brief(value)}" for key, value in trial.params.items())
 
 
@@ -80,11 +80,11 @@ def front_table(trials: list[FrozenTrial], names: list[str]) -> Table:
     sign = 1 if lower_is_better(names[0]) else -1
     for trial in sorted(trials, key=lambda trial: sign * trial.values[0]):
         label = f"{trial.number}{' (defaults)' if trial.user_attrs.get(DEFAULTS) else ''}"
-        table.add_row(label, *(f"{value:.4f}" for value in trial.values), escape(settings_of(trial)))
+        table.add_row(label, *(f"{value:.4f}" for value in trial.values), escape(format_settings(trial)))
     return table
 
 
-def against_defaults(trials: list[FrozenTrial], best: list[FrozenTrial], names: list[str]) -> str:
+def compare_with_defaults(trials: list[FrozenTrial], best: list[FrozenTrial], names: list[str]) -> str:
     """One line: what the search gained over the trial with the config's own values."""
     first = next((t for t in reversed(trials) if t.user_attrs.get(DEFAULTS) and t.state == TrialState.COMPLETE), None)
     if first is None:
@@ -115,65 +115,65 @@ def search(config: DictConfig, *, launcher: Callable[[], Launcher]) -> None:
     names = objectives(config.objective)
     if not names:
         raise UserError("objective=null: a search needs a validation metric to choose by")
-    if problems := unsearchable(config, varied(config)):
+    if problems := check_search(config, varied_keys(config)):
         raise UserError("\n".join(problems))
     choices = config.hydra.runtime.choices
     folder = Path(config.paths.outputs).resolve() / "searches"
     folder /= str(config.search.study or f"{choices['dataset']}_{choices['model']}")
     folder.mkdir(parents=True, exist_ok=True)
-    drawn = {key: distribution(key, text) for key, text in varied(config).items()}
-    with hold(folder):  # before there is a database: two processes that create it at the same time spoil it
-        study = begin(config, folder, drawn)
+    drawn = {key: distribution(key, text) for key, text in varied_keys(config).items()}
+    with lock_study(folder):  # before there is a database: two processes that create it at the same time spoil it
+        study = open_study(config, folder, drawn)
         n_ended = len(study.get_trials(deepcopy=False, states=ENDED))
         n_left = 0 if study.user_attrs.get(EXHAUSTED) else max(0, config.search.n_trials - n_ended)
         progress = f"{n_ended} of {config.search.n_trials} trials done, {n_left} to go"
-        CONSOLE.print(f"[bold]search[/] {escape(shown(folder))}: {progress}")
+        CONSOLE.print(f"[bold]search[/] {escape(relative_path(folder))}: {progress}")
         if len(names) > 1:
             CONSOLE.print(f"{len(names)} objectives: no trial is pruned; {names[0]} chooses checkpoints.")
         pin(config, "hydra.sweep.dir", folder)
         if config.search.at_once > 1 and config.hydra.launcher.get("n_jobs") == -1:
             config.hydra.launcher.n_jobs = config.search.at_once  # joblib: one process for each trial
-        overrides = fixed(config.hydra.overrides.task)
+        overrides = fixed_overrides(config.hydra.overrides.task)
         Workers(study, drawn, folder, launcher(), overrides).run(n_left, at_once=config.search.at_once)
-        show_found(study, folder, names)
+        print_results(study, folder, names)
 
 
-def begin(config: DictConfig, folder: Path, drawn: Space) -> optuna.Study:
+def open_study(config: DictConfig, folder: Path, drawn: Space) -> optuna.Study:
     """Create or load the study. A new one starts with the config's own values; trials of a killed search run again."""
     study = optuna.create_study(
-        storage=storage(folder),
+        storage=storage_url(folder),
         study_name=folder.name,
         directions=["minimize" if minimized(name) else "maximize" for name in objectives(config.objective)],
         load_if_exists=True,
     )
-    take_over(study, identity(config))
+    check_same_search(study, search_identity(config))
     study.set_metric_names(objectives(config.objective))  # what the dashboard calls them
     begun = study.get_trials(deepcopy=False)
     sampler = config.search.sampler
     if "seed" in sampler:
-        sampler = {**plain(sampler), "seed": config.search.seed + len(begun)}  # else it repeats its first draws
+        sampler = {**to_dict(sampler), "seed": config.search.seed + len(begun)}  # else it repeats its first draws
     study.sampler = instantiate(sampler)
     if not begun:
-        values, notes = defaults(config, drawn)
+        values, notes = default_values(config, drawn)
         for note in notes:
             CONSOLE.print(escape(note))
         study.enqueue_trial(values, user_attrs={DEFAULTS: True})
-    close_killed(study, folder)
+    close_killed_trials(study, folder)
     return study
 
 
-def varied(config: DictConfig) -> dict[str, str]:
-    return space(config.hydra.sweeper.params or {}, config.hydra.overrides.task)
+def varied_keys(config: DictConfig) -> dict[str, str]:
+    return search_space(config.hydra.sweeper.params or {}, config.hydra.overrides.task)
 
 
-def identity(config: DictConfig) -> dict[str, Any]:
+def search_identity(config: DictConfig) -> dict[str, Any]:
     """What all trials share, and what they vary: `{"model.epochs": 20, "model.lr": "interval(0.01,0.1)"}`."""
     ours = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     found = identity_of(ours)
-    return {**found.settings, **found.replicate, **varied(config)}
+    return {**found.settings, **found.replicate, **varied_keys(config)}
 
 
-def take_over(study: optuna.Study, wanted: dict[str, Any]) -> None:
+def check_same_search(study: optuna.Study, wanted: dict[str, Any]) -> None:
     """Make the study one for this search.
 
     Raises:
@@ -188,7 +188,7 @@ def take_over(study: optuna.Study, wanted: dict[str, Any]) -> None:
     study.set_user_attr("identity", wanted)
 
 
-def hold(folder: Path) -> BaseFileLock:
+def lock_study(folder: Path) -> BaseFileLock:
     """Keep other processes from a study until the lock is released, or this process ends.
 
     Raises:
@@ -204,7 +204,7 @@ def hold(folder: Path) -> BaseFileLock:
     return lock
 
 
-def close_killed(study: optuna.Study, folder: Path) -> None:
+def close_killed_trials(study: optuna.Study, folder: Path) -> None:
     """Mark trials whose process was killed as failed, and enqueue their values again; unlink the runs of failed ones.
 
     The lock says that nobody works on the study, so that a running trial is one of a killed process.
@@ -216,4 +216,4 @@ def close_killed(study: optuna.Study, folder: Path) -> None:
                 trial.params, {key: trial.user_attrs[key] for key in trial.user_attrs if key == DEFAULTS}
             )
         if trial.state not in ENDED:
-            link(folder, trial).unlink(missing_ok=True)
+            job_link(folder, trial).unlink(missing_ok=True)

@@ -25,7 +25,7 @@ from anirec.report import formatting as cells
 from anirec.report.intervals import intervals
 from anirec.report.runs import Run, read_run, read_runs
 from anirec.report.selection import Choice, choice, show_choice
-from anirec.sweeps.final_test import measured, refitted
+from anirec.sweeps.final_test import evaluate_on_test, refit_run
 
 
 def select(
@@ -47,23 +47,28 @@ def select(
     runs = [run for run in read_runs([sweep]) if "refits" not in run.provenance]
     chosen = choice(runs, metric)
     show_choice(console, chosen)
-    looks = looks_of(sweep)
+    looks = read_looks(sweep)
     members = chosen.chosen.members
-    known = [look for look in looks if look["refit"] == refit and look["runs"] == relative(members, sweep)]
+    known = [look for look in looks if look["refit"] == refit and look["runs"] == relative_folders(members, sweep)]
     if refit:
-        tested = again_readable(known, sweep) or [refitted(run, trust=trust) for run in members]
+        tested = earlier_refits(known, sweep) or [refit_run(run, trust=trust) for run in members]
     else:
-        tested = [run if is_tested(run) else measured(run, trust=trust, console=console) for run in members]
-    look = {"metric": chosen.metric, "refit": refit, "chosen": chosen.chosen.label, "runs": relative(members, sweep)}
+        tested = [run if is_tested(run) else evaluate_on_test(run, trust=trust, console=console) for run in members]
+    look = {
+        "metric": chosen.metric,
+        "refit": refit,
+        "chosen": chosen.chosen.label,
+        "runs": relative_folders(members, sweep),
+    }
     if not known:
-        looks = [*looks, {**look, "tested": relative(tested, sweep), "at": time.strftime("%Y-%m-%d %H:%M:%S")}]
-    content = {**look, **summary(chosen, tested), "tested": relative(tested, sweep), "looks": looks}
+        looks = [*looks, {**look, "tested": relative_folders(tested, sweep), "at": time.strftime("%Y-%m-%d %H:%M:%S")}]
+    content = {**look, **selection_figures(chosen, tested), "tested": relative_folders(tested, sweep), "looks": looks}
     write_text(sweep / "selection.json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-    show_selection(console, chosen, tested, content)
-    show_cautions(console, chosen, runs, tested, len(looks))
+    print_selection(console, chosen, tested, content)
+    print_cautions(console, chosen, runs, tested, len(looks))
 
 
-def looks_of(sweep: Path) -> list[dict[str, Any]]:
+def read_looks(sweep: Path) -> list[dict[str, Any]]:
     """At the test set, by earlier selections."""
     path = sweep / "selection.json"
     try:
@@ -72,7 +77,7 @@ def looks_of(sweep: Path) -> list[dict[str, Any]]:
         raise UserError(f"{path}: damaged. Move it away; how often the test set was read is then forgotten.") from None
 
 
-def again_readable(known: Sequence[dict[str, Any]], sweep: Path) -> list[Run]:
+def earlier_refits(known: Sequence[dict[str, Any]], sweep: Path) -> list[Run]:
     """The refits of an earlier selection of the same; none if they are not all there."""
     found = [read_run((sweep.resolve() / path).resolve()) for look in known[-1:] for path in look["tested"]]
     return found if all(run.state == "finished" for run in found) else []
@@ -82,37 +87,37 @@ def is_tested(run: Run) -> bool:
     return any(name.startswith("test/") for name in run.metrics)
 
 
-def summary(choice: Choice, tested: Sequence[Run]) -> dict[str, Any]:
+def selection_figures(choice: Choice, tested: Sequence[Run]) -> dict[str, Any]:
     """Of how many it is the best, and its figures."""
     names = [name for name in tested[0].metrics if name.startswith("test/") and all(name in r.metrics for r in tested)]
-    test = {name: figures([run.metrics[name] for run in tested]) for name in names}
-    headline = headline_of(choice.metric)
+    test = {name: describe_values([run.metrics[name] for run in tested]) for name in names}
+    headline = test_metric(choice.metric)
     for name, ends in intervals(tested, [headline] if headline in names else []).items():
         test[name]["interval"] = list(ends)
     return {
         "configurations": choice.n_configurations,
         "n_runs": choice.n_runs,
         "n_pruned": choice.n_pruned,
-        "val": figures([run.metrics[choice.metric] for run in choice.chosen.members]),
+        "val": describe_values([run.metrics[choice.metric] for run in choice.chosen.members]),
         "test": test,
     }
 
 
-def figures(values: list[float]) -> dict[str, Any]:
+def describe_values(values: list[float]) -> dict[str, Any]:
     std = float(np.std(values, ddof=1)) if len(values) > 1 else None
     return {"mean": float(np.mean(values)), "std": std, "values": values}
 
 
-def headline_of(metric: str) -> str:
+def test_metric(metric: str) -> str:
     return f"test/{metric.partition('/')[2]}"
 
 
-def relative(runs: Sequence[Run], sweep: Path) -> list[str]:
+def relative_folders(runs: Sequence[Run], sweep: Path) -> list[str]:
     """Their folders, as seen from the sweep's."""
     return [os.path.relpath(run.folder, sweep.resolve()) for run in runs]
 
 
-def show_selection(console: Console, choice: Choice, tested: Sequence[Run], content: dict[str, Any]) -> None:
+def print_selection(console: Console, choice: Choice, tested: Sequence[Run], content: dict[str, Any]) -> None:
     pruned = f", {choice.n_pruned} of them pruned" if choice.n_pruned else ""
     n = choice.n_configurations
     of = f"{n} configuration{'s' * (n != 1)} ({choice.n_runs} run{'s' * (choice.n_runs != 1)}{pruned})"
@@ -121,7 +126,7 @@ def show_selection(console: Console, choice: Choice, tested: Sequence[Run], cont
     for run in tested:
         console.print(Text(f"  {run.folder}"), soft_wrap=True)
     test = content["test"]
-    name = headline_of(choice.metric)
+    name = test_metric(choice.metric)
     for shown in [name] if name in test else list(test)[:1]:
         found, places = test[shown], cells.decimals([test[shown]["mean"]])
         ends = f" ({cells.interval(tuple(found['interval']), places)})" if "interval" in found else ""
@@ -130,7 +135,7 @@ def show_selection(console: Console, choice: Choice, tested: Sequence[Run], cont
         console.print(f"{shown} {mean}{ends}{after}", highlight=False, soft_wrap=True)
 
 
-def show_cautions(console: Console, choice: Choice, runs: Sequence[Run], tested: Sequence[Run], n_looks: int) -> None:
+def print_cautions(console: Console, choice: Choice, runs: Sequence[Run], tested: Sequence[Run], n_looks: int) -> None:
     """What a reader must know of these two figures."""
 
     def say(told: str, style: str) -> None:

@@ -8,7 +8,7 @@ from hydra.plugins.launcher import Launcher
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from anirec.tracking.console import show_failure
+from anirec.tracking.console import print_failure
 from anirec.tracking.folders import status_of
 
 EXHAUSTED = "exhausted"  # an attribute of the study: its sampler has tried every combination
@@ -17,7 +17,7 @@ ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 Space = dict[str, BaseDistribution]
 
 
-def link(folder: Path, trial: Trial | FrozenTrial) -> Path:
+def job_link(folder: Path, trial: Trial | FrozenTrial) -> Path:
     """Where a job of that number links its run."""
     return folder / f"{trial.number:04d}"
 
@@ -93,16 +93,16 @@ class Workers:
         try:
             (job,) = self.launcher.launch([overrides], initial_job_idx=trial.number)
         except Exception as error:
-            if not link(self.folder, trial).exists():  # the job did not begin: no other will
+            if not job_link(self.folder, trial).exists():  # the job did not begin: no other will
                 self.study.tell(trial, state=TrialState.FAIL)
                 raise
-            show_failure(None, error)
+            print_failure(None, error)
             return None
         return job.return_value
 
     def tell(self, trial: Trial, values: list[float] | None) -> None:
         """Record the trial as complete, pruned or failed."""
-        is_pruned = values is None and status_of(link(self.folder, trial))["state"] == "pruned"
+        is_pruned = values is None and status_of(job_link(self.folder, trial))["state"] == "pruned"
         state = TrialState.PRUNED if is_pruned else TrialState.FAIL if values is None else TrialState.COMPLETE
         try:
             self.study.tell(trial, values, state)

@@ -8,13 +8,13 @@ from functools import lru_cache
 SWEEP = "ANIREC_SWEEP_PROCESS"
 
 
-def begin_sweep() -> None:
+def mark_sweep_process() -> None:
     """Tell the processes that this one will start whom they work for."""
     os.environ[SWEEP] = str(os.getpid())
 
 
 @lru_cache(maxsize=1)
-def end_with_sweep() -> None:
+def exit_with_sweep() -> None:
     """In such a process: watch the one it works for. Those of a cluster have another parent, which sees to them."""
     sweep = os.environ.get(SWEEP)
     if sweep != str(os.getppid()):

@@ -163,7 +163,7 @@ class Until(Callback, Configurable):
 DATABASE = "study.db"
 
 
-def storage(study: Path) -> str:
+def storage_url(study: Path) -> str:
     """Where Optuna keeps a study; several processes write to it in turns, and wait for each other that many seconds."""
     return f"sqlite:///{study / DATABASE}?timeout=60"
 
@@ -205,7 +205,7 @@ class Prune(Callback, Configurable):
 
         study = optuna.load_study(
             study_name=self.study.name,
-            storage=storage(self.study.resolve()),
+            storage=storage_url(self.study.resolve()),
             sampler=optuna.samplers.RandomSampler(),  # has nothing to propose here
             pruner=optuna.pruners.MedianPruner(self.trials, self.epochs - 1),
         )

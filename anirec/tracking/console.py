@@ -30,7 +30,7 @@ NOISE = (
 )
 
 
-def quiet() -> None:
+def silence_libraries() -> None:
     """Leave the terminal to the progress bar and to what a user needs."""
     for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
@@ -39,12 +39,12 @@ def quiet() -> None:
 
 
 @rank_zero_only
-def announce(path: Path, what: str) -> None:
-    CONSOLE.print(f"[bold]{escape(what)}[/] {escape(shown(path))}")
+def print_job(path: Path, what: str) -> None:
+    CONSOLE.print(f"[bold]{escape(what)}[/] {escape(relative_path(path))}")
 
 
 @rank_zero_only
-def show_result(
+def print_metrics(
     metrics: Mapping[str, float], *, objectives: Sequence[str], in_full: bool, findings: Sequence[str]
 ) -> None:
     """Validation and test side by side; one line for a job of many. Segments are in metrics.json."""
@@ -67,16 +67,16 @@ def show_result(
         CONSOLE.print(escape(sentence))
 
 
-def show_sweep(sweep: Path) -> int:
+def print_sweep(sweep: Path) -> int:
     """How the jobs of a sweep ended; returns how many neither finished nor were pruned."""
     statuses = {path: status_of(path) for path in sorted(sweep.glob("[0-9]*"))}
     states = Counter(status["state"] for status in statuses.values())
     pruned = f", {states['pruned']} pruned" if states["pruned"] else ""
     CONSOLE.print(f"{states['finished']} of {len(statuses)} jobs finished{pruned}.", end=" ")
-    CONSOLE.print(f"Compare them: [bold]anirec compare {escape(shown(sweep))}[/]")
+    CONSOLE.print(f"Compare them: [bold]anirec compare {escape(relative_path(sweep))}[/]")
     failed = {path: status for path, status in statuses.items() if status["state"] not in ("finished", "pruned")}
     if failed:
-        overrides = {path: overrides_of(path) for path in statuses}
+        overrides = {path: read_overrides(path) for path in statuses}
         common = set.intersection(*map(set, overrides.values())) if len(statuses) > 1 else set()
         table = Table("job", "overrides", "error", box=None, pad_edge=False)
         for path, status in failed.items():
@@ -87,20 +87,20 @@ def show_sweep(sweep: Path) -> int:
     return len(failed)
 
 
-def overrides_of(path: Path) -> list[str]:
+def read_overrides(path: Path) -> list[str]:
     provenance = path / "provenance.json"
     return json.loads(provenance.read_text())["overrides"] if provenance.exists() else []
 
 
-def show_failure(path: Path | None, error: Exception) -> None:
+def print_failure(path: Path | None, error: Exception) -> None:
     """What went wrong; in `path` lies the traceback, if the run got so far as to have a folder."""
     message = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
     CONSOLE.print(f"[bold red]failed[/] {escape(message)}")
     if path and not isinstance(error, UserError):
-        CONSOLE.print(f"The traceback is in {escape(shown(path / 'error.txt'))}")
+        CONSOLE.print(f"The traceback is in {escape(relative_path(path / 'error.txt'))}")
 
 
-def shown(path: Path) -> str:
+def relative_path(path: Path) -> str:
     """The path as the user would type it from here."""
     relative = os.path.relpath(path)
     return str(path) if relative.startswith("..") else relative

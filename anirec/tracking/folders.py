@@ -65,7 +65,7 @@ class Heartbeat:
 
 
 def write_status(folder: Path, state: str, error: str | None = None, *, seconds: float) -> None:
-    process = {"pid": os.getpid(), "host": platform.node(), "machine": machine(), "heartbeat": round(time.time(), 3)}
+    process = {"pid": os.getpid(), "host": platform.node(), "machine": machine_id(), "heartbeat": round(time.time(), 3)}
     content = {"state": state, "error": error, **process, "seconds": seconds}
     write_text(folder / FILE, json.dumps(content, indent=2) + "\n")
 
@@ -92,10 +92,10 @@ def status_of(folder: Path) -> dict[str, Any]:
 def is_alive(folder: Path, status: dict[str, Any]) -> bool:
     """Whether the process that wrote this status is still at work."""
     has_lease = time.time() - float(status.get("heartbeat") or 0.0) < LEASE
-    if status.get("machine") != machine():
+    if status.get("machine") != machine_id():
         return has_lease
     try:
-        if hold(folder):
+        if acquire(folder):
             release(folder)
             return False
         return True
@@ -103,7 +103,7 @@ def is_alive(folder: Path, status: dict[str, Any]) -> bool:
         return has_lease
 
 
-def hold(folder: Path) -> bool:
+def acquire(folder: Path) -> bool:
     """Take the lock of a run's folder, until `release` or the end of this process; False if a process holds it.
 
     This process may hold it already: then False, too.
@@ -123,7 +123,7 @@ def hold(folder: Path) -> bool:
 def claim(folder: Path) -> bool:
     """Take the lock where the file system has locks; False if another process holds it."""
     try:
-        return hold(folder)
+        return acquire(folder)
     except OSError:
         return True
 
@@ -135,7 +135,7 @@ def release(folder: Path) -> None:
 
 
 @lru_cache(maxsize=1)
-def machine() -> str:
+def machine_id() -> str:
     """This machine since it was started, whatever name a container gives it."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
@@ -160,7 +160,7 @@ def new_folder(parent: Path, run: str) -> Path:
     raise UserError(f"{parent}: ten thousand runs of this config began within this second")
 
 
-def join(path: Path, sweep: Path, number: int) -> None:
+def link_into_sweep(path: Path, sweep: Path, number: int) -> None:
     """Link the run into the folder of its sweep, so that the sweep can be compared as a whole."""
     sweep.mkdir(parents=True, exist_ok=True)
     link = sweep / f"{number:04d}"
@@ -168,7 +168,7 @@ def join(path: Path, sweep: Path, number: int) -> None:
     link.symlink_to(os.path.relpath(path, sweep.resolve()), target_is_directory=True)
 
 
-def finished(parent: Path, run: str, *, tested: bool) -> Path | None:
+def find_finished(parent: Path, run: str, *, tested: bool) -> Path | None:
     """The latest finished folder of a run, or None.
 
     Args:
@@ -177,28 +177,28 @@ def finished(parent: Path, run: str, *, tested: bool) -> Path | None:
         tested: Whether it must have met the test set.
     """
     paths = sorted(parent.glob(f"*_{run}*"), reverse=True)
-    return next((path for path in paths if is_done(path, tested=tested)), None)
+    return next((path for path in paths if is_finished(path, tested=tested)), None)
 
 
-def is_done(path: Path, *, tested: bool) -> bool:
+def is_finished(path: Path, *, tested: bool) -> bool:
     if status_of(path)["state"] != "finished":
         return False
     return not tested or any(name.startswith("test/") for name in json.loads((path / "metrics.json").read_text()))
 
 
-def unfinished(parent: Path, run: str) -> Path | None:
+def find_unfinished(parent: Path, run: str) -> Path | None:
     """The latest folder of a run that has a checkpoint, did not finish, and is not at work; or None.
 
     Its lock is this process's from now on: of several that ask at once, one gets it.
     """
     for path in sorted(parent.glob(f"*_{run}*"), reverse=True):
-        if (path / "checkpoints" / "last.ckpt").exists() and is_open(path) and claim(path):
+        if (path / "checkpoints" / "last.ckpt").exists() and is_resumable(path) and claim(path):
             if read_status(path).get("state") != "finished":  # as another process may have done meanwhile
                 return path
             release(path)
     return None
 
 
-def is_open(path: Path) -> bool:
+def is_resumable(path: Path) -> bool:
     """Whether the run can be resumed: it has not finished, and nobody is at work on it."""
     return status_of(path)["state"] not in ("finished", "running")

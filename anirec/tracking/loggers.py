@@ -17,7 +17,7 @@ from anirec.settings import Configurable
 
 
 @runtime_checkable
-class Ending(Protocol):
+class LoggerWithEnd(Protocol):
     """A logger that wants to know when its run is over, however it went."""
 
     def end(self) -> None:
@@ -25,14 +25,14 @@ class Ending(Protocol):
 
 
 @contextmanager
-def ending() -> Iterator[list[Logger]]:
-    """A list for the loggers of a run; at the end of the block each `Ending` is ended."""
+def loggers_of_run() -> Iterator[list[Logger]]:
+    """A list for the loggers of a run; at the end of the block each `LoggerWithEnd` is ended."""
     loggers: list[Logger] = []
     try:
         yield loggers
     finally:
         for logger in loggers:
-            if isinstance(logger, Ending):
+            if isinstance(logger, LoggerWithEnd):
                 logger.end()
 
 
@@ -94,12 +94,12 @@ class FiguresTensorBoardLogger(TensorBoardLogger):
     def end(self) -> None:
         figures = figures_of(self.folder)
         for name, path in figures.items():
-            self.experiment.add_image(name, pixels(path), dataformats="HWC")
+            self.experiment.add_image(name, read_pixels(path), dataformats="HWC")
         if figures:
             self.experiment.close()
 
 
-def pixels(path: Path) -> np.ndarray:
+def read_pixels(path: Path) -> np.ndarray:
     """(H, W, 3) uint8."""
     from PIL import Image
 

@@ -32,7 +32,7 @@ PACKAGES = (
 )
 
 
-def code() -> dict[str, Any] | None:
+def git_state() -> dict[str, Any] | None:
     """Commit of the checkout that anirec runs from, and whether it has uncommitted changes; None if installed."""
     here = Path(__file__).parent
 
@@ -48,7 +48,7 @@ def code() -> dict[str, Any] | None:
         return None
 
 
-def versions() -> dict[str, str]:
+def package_versions() -> dict[str, str]:
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -58,7 +58,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-def device() -> dict[str, Any]:
+def device_info() -> dict[str, Any]:
     gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     return {
         "processor": platform.machine(),
@@ -68,7 +68,7 @@ def device() -> dict[str, Any]:
     }
 
 
-class Memory:
+class PeakMemory:
     """Peak resident memory of this process since the object was made, in MiB."""
 
     def __init__(self) -> None:
@@ -98,13 +98,18 @@ class RunFolder:
 
     def __init__(self, path: Path, *, config: str, about: dict[str, Any]) -> None:
         self.path = path
-        self.provenance: dict[str, Any] = {**about, "git": code(), "versions": versions(), "device": device()}
+        self.provenance: dict[str, Any] = {
+            **about,
+            "git": git_state(),
+            "versions": package_versions(),
+            "device": device_info(),
+        }
         self.config = config
         self.findings: list[str] = []
         self.metrics: dict[str, float] = {}
 
     def __enter__(self) -> Self:
-        self.memory = Memory()
+        self.memory = PeakMemory()
         self.heartbeat = Heartbeat(self.path) if getattr(rank_zero_only, "rank", 0) == 0 else None
         self.write("config.yaml", self.config)
         self.write_json("provenance.json", self.provenance)

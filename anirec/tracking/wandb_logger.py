@@ -59,7 +59,7 @@ class RunWandbLogger(WandbLogger, Configurable):
         self.log_model = log_model
         self.init_timeout, self.finish_timeout = init_timeout, finish_timeout
         self.id_file = self.folder / "wandb" / "id.txt"
-        choices = results.read(self.folder / "provenance.json").get("choices", {})
+        choices = results.read_json(self.folder / "provenance.json").get("choices", {})
         chosen = [choices[group] for group in ("dataset", "model", "split") if group in choices]
         is_agents = "WANDB_SWEEP_ID" in os.environ
         super().__init__(
@@ -112,7 +112,7 @@ class RunWandbLogger(WandbLogger, Configurable):
 
     def log_provenance(self, run: Any) -> None:
         """Where the run comes from: commit, versions, device; at its end also fingerprints of data and split."""
-        run.config.update({"provenance": results.provenance_of(self.folder)}, allow_val_change=True)
+        run.config.update({"provenance": results.read_provenance(self.folder)}, allow_val_change=True)
 
     @rank_zero_only
     def end(self) -> None:
@@ -132,12 +132,12 @@ class RunWandbLogger(WandbLogger, Configurable):
 
     def log_results(self, run: Any) -> None:
         self.log_provenance(run)
-        run.summary.update(results.summary(self.folder))
-        shown = results.images(self.folder) if self.figures else {}
-        run.log({**shown, **results.predictions(self.folder, self.log_predictions)})
+        run.summary.update(results.run_summary(self.folder))
+        shown = results.figure_images(self.folder) if self.figures else {}
+        run.log({**shown, **results.prediction_table(self.folder, self.log_predictions)})
         if self.log_model:
-            artifact = results.model(self.folder, self.log_model, name=f"model-{run.id}")
-            run.log_artifact(artifact, aliases=results.aliases(self.folder, self.log_model))
+            artifact = results.model_artifact(self.folder, self.log_model, name=f"model-{run.id}")
+            run.log_artifact(artifact, aliases=results.checkpoint_aliases(self.folder, self.log_model))
 
 
 @rank_zero_only

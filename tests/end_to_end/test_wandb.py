@@ -21,7 +21,7 @@ from wandb.proto.wandb_internal_pb2 import Record
 
 from anirec.config.compose import conf_folder
 from anirec.tracking.folders import Pruned
-from anirec.tracking.loggers import ending
+from anirec.tracking.loggers import loggers_of_run
 from anirec.tracking.run_folder import RunFolder
 
 from .conftest import SMALL, Anirec, content, runs
@@ -188,7 +188,7 @@ def test_an_interrupted_run_is_no_finished_one(tmp_path: Path) -> None:
 def test_a_pruned_trial_is_tagged_and_is_no_failure(tmp_path: Path) -> None:
     settings = OmegaConf.load(conf_folder() / "logger" / "wandb.yaml").wandb
     settings.update({"folder": str(tmp_path), "metrics": ["rmse"], "name": "trial", "group": None, "tags": ["mine"]})
-    with suppress(Pruned), ending() as loggers, RunFolder(tmp_path, config="", about={}):
+    with suppress(Pruned), loggers_of_run() as loggers, RunFolder(tmp_path, config="", about={}):
         loggers.append(instantiate(settings, offline=True, _convert_="all"))
         loggers[0].log_metrics({"val/rmse": 1.5, "epoch": 0}, step=0)
         raise Pruned("worse than others")

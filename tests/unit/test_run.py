@@ -6,7 +6,7 @@ from omegaconf import DictConfig
 
 from anirec.config.compose import conf_folder
 from anirec.errors import UserError
-from anirec.run import build
+from anirec.run import instantiate_node
 
 
 def composed(*overrides: str) -> DictConfig:
@@ -30,4 +30,4 @@ def composed(*overrides: str) -> DictConfig:
 )
 def test_errors_name_the_config_key(overrides: list[str], part: str, told: str) -> None:
     with pytest.raises(UserError, match=told):
-        build(composed(*overrides)[part])
+        instantiate_node(composed(*overrides)[part])

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 
 from anirec.config.compose import conf_folder
 from anirec.config.identity import Identity, identity_of
-from anirec.config.validate import for_hydra, validate
+from anirec.config.validate import hydra_overrides, validate
 from anirec.errors import UserError
 
 FILES = {
@@ -155,5 +155,5 @@ def test_select_refuses_to_choose_among_other_rows(varied: str) -> None:
 
 
 def test_null_is_the_word_for_no_choice() -> None:
-    assert for_hydra(["joined=null", "seed=1"], is_sweep=False) == ["joined=none", "seed=1"]
-    assert for_hydra(["joined=null,mal_2018"], is_sweep=True) == ["joined=none,mal_2018"]
+    assert hydra_overrides(["joined=null", "seed=1"], is_sweep=False) == ["joined=none", "seed=1"]
+    assert hydra_overrides(["joined=null,mal_2018"], is_sweep=True) == ["joined=none,mal_2018"]

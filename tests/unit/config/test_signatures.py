@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import pytest
 from annotated_types import Len
 
-from anirec.config.definitions import UnknownTargetError, descends
+from anirec.config.definitions import UnknownTargetError, inherits
 from anirec.config.signatures import attribute, signature
 from anirec.settings import Positive, Share
 
@@ -73,5 +73,5 @@ def test_annotations_of_a_module_of_ones_own(tmp_path: Path, monkeypatch: pytest
         "lr": Positive | None,
         "shape": Annotated[list[int], Len(2, 2)],
     }
-    assert descends("their_model.Model", "anirec.settings.Configurable")
-    assert not descends("their_model.Speed", "anirec.settings.Configurable")
+    assert inherits("their_model.Model", "anirec.settings.Configurable")
+    assert not inherits("their_model.Speed", "anirec.settings.Configurable")

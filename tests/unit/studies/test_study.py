@@ -6,9 +6,9 @@ import pytest
 
 from anirec.errors import UserError
 from anirec.studies import study
-from anirec.studies.datasets import choose
+from anirec.studies.datasets import choose_data
 from anirec.studies.definition import Part, read_study
-from anirec.studies.published import beside, our_figures, published_figures
+from anirec.studies.published import compare_figures, read_our_figures, read_published_figures
 
 YAML = """
 question: Who will love it?
@@ -86,7 +86,7 @@ def test_unknown_study_names_the_nearest() -> None:
 
 
 def test_without_dumps_generated_data(folder: Path) -> None:
-    chosen = choose(only_part(folder), [])
+    chosen = choose_data(only_part(folder), [])
     assert chosen is not None
     assert chosen.choice.dataset == "demo_ratings"
     assert not chosen.own
@@ -108,7 +108,7 @@ def missing(folder: Path) -> str:
 )
 def test_real_data_count_if_there_is_enough_of_them(folder: Path, n: int, told: str) -> None:
     ratings(folder.parent / "data", n)
-    chosen = choose(only_part(folder), [])
+    chosen = choose_data(only_part(folder), [])
     assert chosen is not None
     assert chosen.told == told
     assert chosen.passed_over == (["mal_2016: only 1 ratings here"] if n == 1 else [])
@@ -117,27 +117,27 @@ def test_real_data_count_if_there_is_enough_of_them(folder: Path, n: int, told: 
 def test_another_dump_is_told_apart_from_the_studys_own(folder: Path) -> None:
     write(folder, YAML.replace("      mal_2016:", "      mal_2018:\n      mal_2016:"))
     ratings(folder.parent / "data", 3)
-    chosen = choose(only_part(folder), [])
+    chosen = choose_data(only_part(folder), [])
     assert chosen is not None
     assert chosen.told == "mal_2016: 3 ratings, not the study's own data (mal_2018: 3)"
 
 
 def test_a_dataset_can_be_asked_for_and_found_elsewhere(folder: Path, tmp_path: Path) -> None:
     ratings(tmp_path / "elsewhere", 1)
-    chosen = choose(only_part(folder), [f"paths.data={tmp_path / 'elsewhere'}", "dataset=mal_2016"])
+    chosen = choose_data(only_part(folder), [f"paths.data={tmp_path / 'elsewhere'}", "dataset=mal_2016"])
     assert chosen is not None
     assert chosen.choice.dataset == "mal_2016"
-    assert choose(only_part(folder), ["dataset=mal_2018"]) is None
+    assert choose_data(only_part(folder), ["dataset=mal_2018"]) is None
 
 
 def test_no_data_at_all_is_an_error_that_says_why(folder: Path) -> None:
     write(folder, YAML.replace("      demo_ratings:\n", ""))
     with pytest.raises(UserError, match=r"ratings: none of its data is here:\n  mal_2016: 2 of 2 files are missing"):
-        study.study(str(folder), overrides=[], dry=True)
+        study.run_study(str(folder), overrides=[], dry=True)
 
 
 def test_dry_prints_the_commands(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    study.study(str(folder), overrides=["seed=7"], dry=True)
+    study.run_study(str(folder), overrides=["seed=7"], dry=True)
     printed = capsys.readouterr().out
     assert "Who will love it?" in printed
     assert "  anirec run -m dataset=demo_ratings split=random model=svd seed=7\n" in printed
@@ -146,12 +146,12 @@ def test_dry_prints_the_commands(folder: Path, capsys: pytest.CaptureFixture[str
 
 def test_a_wrong_override_is_refused_before_anything_runs(folder: Path) -> None:
     with pytest.raises(UserError, match="there is no key sed"):
-        study.study(str(folder), overrides=["sed=7"], dry=False)
+        study.run_study(str(folder), overrides=["sed=7"], dry=False)
 
 
 def test_a_dataset_that_the_study_does_not_know(folder: Path) -> None:
     with pytest.raises(UserError, match="It does on: demo_ratings, mal_2016"):
-        study.study(str(folder), overrides=["dataset=malsugoi"], dry=True)
+        study.run_study(str(folder), overrides=["dataset=malsugoi"], dry=True)
 
 
 def test_published_figures_stand_beside_ours(tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_published_figures_stand_beside_ours(tmp_path: Path) -> None:
         "mal_2016,random,svd,reg=0.02,1.19,,,\n"
         "mal_2016,random,svd,,1.17,,,\n"
     )
-    assert beside(published_figures(file), our_figures(ours)) == [
+    assert compare_figures(read_published_figures(file), read_our_figures(ours)) == [
         (
             "svd",
             "reg=0.02",
@@ -182,7 +182,7 @@ def test_published_figures_stand_beside_ours(tmp_path: Path) -> None:
 
 def test_published_figures_need_a_model_and_a_source(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"published\.csv is missing"):
-        published_figures(tmp_path / "published.csv")
+        read_published_figures(tmp_path / "published.csv")
     (tmp_path / "published.csv").write_text("model,test/rmse\nsvd,1\n")
     with pytest.raises(UserError, match="lacks the columns source"):
-        published_figures(tmp_path / "published.csv")
+        read_published_figures(tmp_path / "published.csv")

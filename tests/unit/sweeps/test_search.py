@@ -18,24 +18,24 @@ from omegaconf import DictConfig, OmegaConf
 
 from anirec.config.compose import conf_folder
 from anirec.config.search_space import (
-    defaults,
+    boundary_jobs,
+    check_no_seeds,
+    check_search,
+    default_values,
     distribution,
-    fixed,
-    lacking,
-    space,
-    trials,
-    undrawn,
-    unsearchable,
-    unsuited,
+    fixed_overrides,
+    missing_extras,
+    search_space,
+    stray_intervals,
 )
 from anirec.errors import UserError
 from anirec.report.pareto import front
-from anirec.tracking.folders import Pruned, join
+from anirec.tracking.folders import Pruned, link_into_sweep
 
 optuna = pytest.importorskip("optuna")
 
-from anirec.sweeps.search import hold, search, take_over  # noqa: E402
-from anirec.tracking.callbacks import Prune, storage  # noqa: E402
+from anirec.sweeps.search import check_same_search, lock_study, search  # noqa: E402
+from anirec.tracking.callbacks import Prune, storage_url  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 Study = Any
@@ -59,7 +59,7 @@ class Launcher:
         run = self.outputs / "data" / "model" / f"run_{initial_job_idx}"
         run.mkdir(parents=True)
         (run / "status.json").write_text(json.dumps({"state": "finished", "error": None}))
-        join(run, self.outputs / "searches" / "mine", initial_job_idx)
+        link_into_sweep(run, self.outputs / "searches" / "mine", initial_job_idx)
         self.jobs[initial_job_idx] = dict(override.split("=", 1) for override in overrides)
         return [SimpleNamespace(return_value=self.job(initial_job_idx, self.jobs[initial_job_idx], run))]
 
@@ -73,7 +73,7 @@ def compose_once(overrides: tuple[str, ...]) -> DictConfig:
 def composed(tmp_path: Path, *overrides: str) -> DictConfig:
     """The config of a small search, as Hydra hands it to a sweeper."""
     small = ["search=svd", "search.study=mine", "search.n_trials=6", f"paths.outputs={tmp_path}"]
-    config = copy.deepcopy(compose_once((*small, *fixed(overrides))))
+    config = copy.deepcopy(compose_once((*small, *fixed_overrides(overrides))))
     config.hydra.overrides.task = [override for override in overrides if "hydra" not in override]
     return config
 
@@ -85,7 +85,7 @@ def searched(tmp_path: Path, job: Job, *overrides: str) -> tuple[Study, Launcher
 
 
 def again(folder: Path) -> Study:
-    return optuna.load_study(study_name=folder.name, storage=storage(folder))
+    return optuna.load_study(study_name=folder.name, storage=storage_url(folder))
 
 
 def states(study: Study) -> list[str]:
@@ -284,7 +284,7 @@ def epoch(prune: Prune, number: int, value: float) -> None:
 @pytest.fixture
 def study(tmp_path: Path) -> Study:
     """Where the objective was 0.5 after each of three epochs, twice."""
-    study = optuna.create_study(study_name=tmp_path.name, storage=storage(tmp_path), direction="minimize")
+    study = optuna.create_study(study_name=tmp_path.name, storage=storage_url(tmp_path), direction="minimize")
     for _ in range(2):
         trial = study.ask()
         for number in range(3):
@@ -301,7 +301,7 @@ def run(study: Study, tmp_path: Path) -> Callable[..., Prune]:
         number = study.ask().number
         folder = tmp_path / "runs" / "data" / "model" / "third"
         folder.mkdir(parents=True)
-        join(folder, tmp_path, number)
+        link_into_sweep(folder, tmp_path, number)
         return pruning(folder, tmp_path, **settings)
 
     return begun
@@ -331,9 +331,9 @@ def test_the_last_epoch_ends_nothing(study: Study, run: Callable[..., Prune]) ->
 
 
 def test_of_several_objectives_nothing_is_pruned(tmp_path: Path) -> None:
-    study = optuna.create_study(study_name=tmp_path.name, storage=storage(tmp_path), directions=["minimize"] * 2)
+    study = optuna.create_study(study_name=tmp_path.name, storage=storage_url(tmp_path), directions=["minimize"] * 2)
     study.tell(study.ask(), [0.1, 0.1])
-    join(tmp_path / "run", tmp_path, study.ask().number)
+    link_into_sweep(tmp_path / "run", tmp_path, study.ask().number)
     prune = pruning(tmp_path / "run", tmp_path, trials=0)
     epoch(prune, 0, 0.9)
     assert "run" in again(tmp_path).trials[1].user_attrs
@@ -345,24 +345,24 @@ def test_a_run_of_no_study_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_study_searches_one_thing(study: Study) -> None:
-    take_over(study, {"model": "svd", "model.lr": "interval(0,1)"})
-    take_over(study, {"model": "svd", "model.lr": "interval(0,1)"})
+    check_same_search(study, {"model": "svd", "model.lr": "interval(0,1)"})
+    check_same_search(study, {"model": "svd", "model.lr": "interval(0,1)"})
     with pytest.raises(UserError, match=r"model.lr: interval\(0,1\) then, interval\(0,9\) now"):
-        take_over(study, {"model": "svd", "model.lr": "interval(0,9)"})
+        check_same_search(study, {"model": "svd", "model.lr": "interval(0,9)"})
 
 
 def test_a_study_at_work_is_not_taken(tmp_path: Path) -> None:
-    with hold(tmp_path):
+    with lock_study(tmp_path):
         for _ in range(2):
             with pytest.raises(UserError, match=f"^Process {os.getpid()} on .* is at work on the study"):
-                hold(tmp_path)
-    hold(tmp_path).release()
+                lock_study(tmp_path)
+    lock_study(tmp_path).release()
 
 
 def test_a_study_at_work_has_no_database_made(tmp_path: Path) -> None:
     folder = tmp_path / "searches" / "mine"
     folder.mkdir(parents=True)
-    with hold(folder), pytest.raises(UserError, match="is at work on the study mine"):
+    with lock_study(folder), pytest.raises(UserError, match="is at work on the study mine"):
         searched(tmp_path, by_lr)
     assert {path.name for path in folder.iterdir()} == {".lock", ".process"}
 
@@ -385,12 +385,12 @@ def test_a_study_stays_in_its_folder(tmp_path: Path, study: str) -> None:
 def test_settings_that_no_search_can_work_with() -> None:
     def problems(sampler: str, space: dict[str, str], **search: Any) -> list[str]:
         config = {"search": {"sampler": {"_target_": f"optuna.samplers.{sampler}"}, **search}}
-        return [problem.partition(":")[0] for problem in unsearchable(OmegaConf.create(config), space)]
+        return [problem.partition(":")[0] for problem in check_search(OmegaConf.create(config), space)]
 
     space = {"model.lr": "tag(log, interval(0.1, 1))", "model.n_factors": "int(interval(3,5))", "model.reg": "1,2"}
     assert not problems("TPESampler", space, study=2024)
     assert not problems("BruteForceSampler", {"model.reg": "1,2", "model.n_factors": "range(3,9,2)"})
-    assert not unsearchable(OmegaConf.create({}), {})
+    assert not check_search(OmegaConf.create({}), {})
     assert problems("BruteForceSampler", space, n_trials=0) == [
         "search.n_trials=0",
         "model.lr=tag(log, interval(0.1, 1))",
@@ -420,7 +420,7 @@ def test_settings_that_no_search_can_work_with() -> None:
 )
 def test_where_a_default_lies_in_the_space(text: str, value: Any, first: Any) -> None:
     config = OmegaConf.create({"model": {"x": value}, "hydra": {"runtime": {"choices": {"model": "svd"}}}})
-    found, notes = defaults(config, {"model.x": distribution("model.x", text)})
+    found, notes = default_values(config, {"model.x": distribution("model.x", text)})
     assert found == ({} if first is None else {"model.x": first})
     moved = first is None or (not isinstance(first, str) and first != value)
     assert len(notes) == moved
@@ -434,19 +434,21 @@ def test_a_range_leaves_its_end_out(text: str, ends: tuple[float, float, float])
 
 
 def test_the_command_line_fixes_narrows_and_adds() -> None:
-    varied = space(
+    varied = search_space(
         {"a.x": "interval(0,1)", "a.y": "1,2"}, ["a.x=0.5", "a.y=int(interval(3,5))", "a.z=choice(true,false)"]
     )
     assert varied == {"a.y": "int(interval(3,5))", "a.z": "choice(true,false)"}
-    assert trials(varied, ["a.x=0.5"]) == [["a.x=0.5", value] for value in ("a.y=3", "a.y=5", "a.z=True", "a.z=False")]
+    assert boundary_jobs(varied, ["a.x=0.5"]) == [
+        ["a.x=0.5", value] for value in ("a.y=3", "a.y=5", "a.z=True", "a.z=False")
+    ]
 
 
 def test_what_no_search_and_no_grid_may_do() -> None:
-    assert "the luckiest" in unsuited({"seed": "1,2,3"})[0]
-    assert "only a search" in undrawn(["model.lr=interval(0,1)", "seed=1,2"])[0]
+    assert "the luckiest" in check_no_seeds({"seed": "1,2,3"})[0]
+    assert "only a search" in stray_intervals(["model.lr=interval(0,1)", "seed=1,2"])[0]
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("anirec.config.search_space.is_here", lambda module: False)
-    told = lacking(["search=svd", "hydra/launcher=slurm_local", "model=svd", "search=null"])
+    monkeypatch.setattr("anirec.config.search_space.is_installed", lambda module: False)
+    told = missing_extras(["search=svd", "hydra/launcher=slurm_local", "model=svd", "search=null"])
     assert [line[-22:] for line in told] == ["install 'anirec[optuna]'"[-22:], "install 'anirec[slurm]'"[-22:]]

@@ -7,7 +7,7 @@ from PIL import Image
 from pytorch_lightning.loggers import CSVLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from anirec.tracking.loggers import FiguresTensorBoardLogger, HistoryLogger, ending
+from anirec.tracking.loggers import FiguresTensorBoardLogger, HistoryLogger, loggers_of_run
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
@@ -37,7 +37,7 @@ def test_the_test_set_is_no_part_of_the_history(tmp_path: Path) -> None:
 def test_tensorboard_shows_the_figures_of_the_run_folder(tmp_path: Path) -> None:
     (tmp_path / "figures").mkdir()
     Image.fromarray(np.zeros((4, 6, 3), np.uint8)).save(tmp_path / "figures" / "residuals.png")
-    with ending() as loggers:
+    with loggers_of_run() as loggers:
         loggers.append(FiguresTensorBoardLogger(folder=str(tmp_path)))
     events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     (image,) = events.Images("residuals")
@@ -52,7 +52,7 @@ def test_loggers_are_ended_when_a_run_fails_and_others_are_left_alone(tmp_path: 
             ended.append(self)
 
     told = Told(folder=str(tmp_path))
-    with suppress(ZeroDivisionError), ending() as loggers:
+    with suppress(ZeroDivisionError), loggers_of_run() as loggers:
         loggers += [CSVLogger(str(tmp_path)), told]
         raise ZeroDivisionError
     assert ended == [told]

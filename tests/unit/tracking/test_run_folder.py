@@ -8,7 +8,7 @@ import pytest
 
 from anirec.errors import UserError
 from anirec.tracking import folders as status
-from anirec.tracking.folders import LEASE, new_folder, status_of, unfinished, write_status
+from anirec.tracking.folders import LEASE, find_unfinished, new_folder, status_of, write_status
 from anirec.tracking.run_folder import RunFolder
 
 
@@ -62,31 +62,31 @@ def resumable(parent: Path, **status: object) -> Path:
 
 
 def test_only_an_unfinished_run_with_a_checkpoint_is_resumed(tmp_path: Path) -> None:
-    assert unfinished(tmp_path, "abc") is None
+    assert find_unfinished(tmp_path, "abc") is None
     with folder(new_folder(tmp_path, "abc")) as done:
         done.last.parent.mkdir()
         done.last.touch()
-    assert unfinished(tmp_path, "abc") is None
+    assert find_unfinished(tmp_path, "abc") is None
     killed = resumable(tmp_path)
-    assert unfinished(tmp_path, "other") is None
-    assert unfinished(tmp_path, "abc") == killed
-    assert unfinished(tmp_path, "abc") is None  # this process has it now: nobody else may train in it, too
+    assert find_unfinished(tmp_path, "other") is None
+    assert find_unfinished(tmp_path, "abc") == killed
+    assert find_unfinished(tmp_path, "abc") is None  # this process has it now: nobody else may train in it, too
 
 
 def test_the_lock_tells_whether_a_process_of_this_machine_lives(tmp_path: Path) -> None:
     path = resumable(tmp_path)
     script = f"""
-import sys; from pathlib import Path; from anirec.tracking.folders import hold
-assert hold(Path({str(path)!r})); print("held", flush=True); sys.stdin.read()
+import sys; from pathlib import Path; from anirec.tracking.folders import acquire
+assert acquire(Path({str(path)!r})); print("held", flush=True); sys.stdin.read()
 """
     process = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "held\n"
-    assert (status_of(path)["state"], unfinished(tmp_path, "abc")) == ("running", None)
+    assert (status_of(path)["state"], find_unfinished(tmp_path, "abc")) == ("running", None)
     process.kill()
     process.wait()
     assert status_of(path)["state"] == "killed"
-    assert unfinished(tmp_path, "abc") == path
+    assert find_unfinished(tmp_path, "abc") == path
 
 
 @pytest.mark.parametrize(("age", "expected"), [(1.0, "running"), (LEASE + 1.0, "killed")])
@@ -95,7 +95,7 @@ def test_the_heartbeat_tells_whether_a_process_of_another_machine_lives(
 ) -> None:
     path = resumable(tmp_path, host="elsewhere", machine="another", heartbeat=time.time() - age)
     assert status_of(path)["state"] == expected
-    assert unfinished(tmp_path, "abc") == (path if expected == "killed" else None)
+    assert find_unfinished(tmp_path, "abc") == (path if expected == "killed" else None)
 
 
 def test_a_run_at_work_renews_its_heartbeat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,4 +119,4 @@ def test_a_damaged_status_says_as_much_as_none(tmp_path: Path) -> None:
     path = resumable(tmp_path)
     (path / "status.json").write_text("")
     assert status_of(path)["state"] == "killed"
-    assert unfinished(tmp_path, "abc") == path
+    assert find_unfinished(tmp_path, "abc") == path

@@ -38,7 +38,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_the_summary_has_the_best_epoch_the_kept_model_and_costs(folder: Path) -> None:
-    assert results.summary(folder) == {
+    assert results.run_summary(folder) == {
         "wall_seconds": 3.5,
         "val/rmse": {"min": 1.25, "final": 1.25},
         "val/ndcg@10": {"max": 0.3, "final": 0.2},
@@ -48,24 +48,24 @@ def test_the_summary_has_the_best_epoch_the_kept_model_and_costs(folder: Path) -
 
 
 def test_a_table_of_many_predictions_is_a_sample_that_says_so(folder: Path) -> None:
-    first, again = (results.predictions(folder, 20) for _ in range(2))
+    first, again = (results.prediction_table(folder, 20) for _ in range(2))
     assert (first["predictions_shown"], first["predictions_of"]) == (20, 500)
     items = first["predictions"].get_column("item_id")
     assert items == again["predictions"].get_column("item_id") == sorted(set(items))
     assert max(items) > 100
-    assert results.predictions(folder, 1000)["predictions_shown"] == 500
-    assert results.predictions(folder, 0) == {}
+    assert results.prediction_table(folder, 1000)["predictions_shown"] == 500
+    assert results.prediction_table(folder, 0) == {}
 
 
 def test_the_model_is_kept_with_what_it_is_and_how_good(folder: Path) -> None:
-    artifact = results.model(folder, "best", name="model-1")
+    artifact = results.model_artifact(folder, "best", name="model-1")
     assert artifact.metadata["identity"] == {"run": "8f14eb76", "experiment": "c0ffee"}
     assert artifact.metadata["fingerprints"] == {"data": None, "split": "abc"}
     assert artifact.metadata["metrics"] == {"val/rmse": 1.25, "val/ndcg@10": 0.2, "test/rmse": 1.5}
-    assert results.aliases(folder, "best") == ["best"]
+    assert results.checkpoint_aliases(folder, "best") == ["best"]
     (folder / "checkpoints" / "best.ckpt").unlink()
     (folder / "checkpoints" / "best.ckpt").hardlink_to(folder / "checkpoints" / "last.ckpt")
-    assert results.aliases(folder, "best") == ["best", "last"]
+    assert results.checkpoint_aliases(folder, "best") == ["best", "last"]
 
 
 def test_what_has_no_direction_has_no_best() -> None:
@@ -79,8 +79,8 @@ def test_what_has_no_direction_has_no_best() -> None:
 
 def test_without_an_objective_the_last_model_is_kept(folder: Path) -> None:
     (folder / "checkpoints" / "best.ckpt").unlink()
-    assert results.checkpoint(folder, "best").name == "last.ckpt"
-    assert results.aliases(folder, "best") == ["last"]
+    assert results.checkpoint_path(folder, "best").name == "last.ckpt"
+    assert results.checkpoint_aliases(folder, "best") == ["last"]
 
 
 def extremes(parameter: dict[str, Any]) -> list[Any]:
