@@ -1,4 +1,4 @@
-"""What can be known to be wrong with a composed config before any data is loaded."""
+"""Checks of a composed config that need no data: keys, arguments, ranges, columns, metrics and objectives."""
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache, partial
@@ -19,7 +19,7 @@ from anirec.metrics.names import MetricName, has_direction, misplaced, objective
 from anirec.settings import Seed, SettingsError, problems, text
 
 SELECT = ("best", "refit")
-# Keys at the top that are no groups; what the others hold is checked with its target.
+# Types of the top-level keys that are not groups. Groups are checked against the signature of their target.
 TOP_LEVEL: dict[str, Any] = {
     "seed": Seed,
     "objective": str | list[str] | None,
@@ -29,12 +29,12 @@ TOP_LEVEL: dict[str, Any] = {
     "sweep": Mapping[str, bool],
     "paths": Mapping[str, str],
 }
-# What the run itself hands to a node's target, beside what its YAML says.
+# Arguments that the run passes to the target of a node, in addition to its YAML.
 SUPPLIED = {"dataset": frozenset({"split", "cache"}), "trainer": frozenset({"logger", "callbacks"})}
 
 
 def check_config(config: DictConfig) -> list[str]:
-    """Every problem of one composed config."""
+    """Return all problems of one composed config, one line each."""
     try:
         content = to_dict(with_placeholders(config))
     except OmegaConfBaseException as error:
@@ -47,7 +47,7 @@ def check_config(config: DictConfig) -> list[str]:
 
 @lru_cache(maxsize=1)
 def top_level_keys() -> list[str]:
-    """The keys at the top of a config."""
+    """Return the top-level keys of a config."""
     raw = to_dict(OmegaConf.load(conf_folder() / "config.yaml"), resolve=False)
     groups = [next(iter(entry)) for entry in raw.pop("defaults") if not isinstance(entry, str)]
     raw.pop("hydra")
@@ -55,23 +55,23 @@ def top_level_keys() -> list[str]:
 
 
 def missing_groups(content: dict[str, Any]) -> Iterator[str]:
-    """Parts of an experiment that are not there."""
+    """Yield a problem for each required group that has no choice."""
     for group in ("dataset", "split", "model", "trainer", "metrics", "callbacks", "logger"):
         if not isinstance(content.get(group), dict):
             yield f"{group}={content.get(group)}: expected one of {', '.join(options(group))}"
 
 
 def check_keys(content: dict[str, Any]) -> Iterator[str]:
-    """Keys at the top that nothing reads, and values that do not fit."""
+    """Yield unknown top-level keys, and values of the wrong type."""
     known = top_level_keys()
     for key, value in content.items():
         if key not in known:
-            yield f"{key}: nothing reads this key{did_you_mean(key, known)} There are: {', '.join(known)}"
+            yield f"{key}: unknown key{did_you_mean(key, known)} Known keys: {', '.join(known)}"
         yield from problems(key, value, TOP_LEVEL.get(key, Any))
 
 
 def check_targets(content: dict[str, Any]) -> Iterator[str]:
-    """Arguments that a target does not take, lacks, or wants of another type."""
+    """Yield unknown, missing and mistyped arguments of every `_target_`."""
     for path, node in config_nodes(content):
         target = node.get("_target_")
         if not isinstance(target, str):
@@ -91,8 +91,8 @@ def check_arguments(path: str, node: dict[str, Any], found: Signature) -> Iterat
     supplied = SUPPLIED.get(path, frozenset())
     for key in given:
         if key not in known and not found.open:
-            takes = f"It takes: {', '.join(name for name in known if name not in supplied)}" if known else ""
-            yield f"{path}.{key}: {target} takes no such argument{did_you_mean(key, known)} {takes}".strip()
+            takes = f"Arguments: {', '.join(name for name in known if name not in supplied)}" if known else ""
+            yield f"{path}.{key}: {target} has no such argument{did_you_mean(key, known)} {takes}".strip()
     for parameter in found.parameters:
         if parameter.name not in given:
             if (
@@ -100,13 +100,13 @@ def check_arguments(path: str, node: dict[str, Any], found: Signature) -> Iterat
                 and parameter.name not in supplied
                 and not (node.get("_partial_") or "_args_" in node)
             ):
-                yield f"{path}.{parameter.name}: missing; {target} needs it ({text(parameter.hint)})"
+                yield f"{path}.{parameter.name}: missing; {target} requires it ({text(parameter.hint)})"
         else:
             yield from problems(f"{path}.{parameter.name}", given[parameter.name], parameter.hint)
 
 
 def check_columns(content: dict[str, Any]) -> Iterator[str]:
-    """Columns that the model or the split needs and the dataset lacks."""
+    """Yield columns that the model or the split needs and the dataset lacks."""
     offered = offered_columns(content["dataset"])
     if offered is None:
         return
@@ -117,7 +117,7 @@ def check_columns(content: dict[str, Any]) -> Iterator[str]:
             choices = matching_choices(part, partial(needs_only, offered=offered))
             yield (
                 f"{part} {target_name(content[part])} needs {', '.join(missing)}, which the dataset does not have. "
-                f"Datasets that have it: {datasets}. Choices of {part} for this dataset: {choices}."
+                f"Datasets that have it: {datasets}. Choices of {part} that work with this dataset: {choices}."
             )
 
 
@@ -130,7 +130,7 @@ def needs_only(node: dict[str, Any], *, offered: frozenset[str]) -> bool:
 
 
 def required_columns(node: dict[str, Any]) -> frozenset[str]:
-    """What the YAML says it requires, or else what its target and the models that it blends declare."""
+    """Return the columns that a node requires: those of its YAML, or else those that its class and blended models declare."""
     if "requires" in node:
         return frozenset(node["requires"])
     blended = node.get("models")
@@ -139,14 +139,14 @@ def required_columns(node: dict[str, Any]) -> frozenset[str]:
 
 
 def offered_columns(dataset: dict[str, Any]) -> frozenset[str] | None:
-    """What the sources that the dataset reads, or else the dataset itself, declare; None if none does."""
+    """Return the columns that the dataset's sources, or else the dataset itself, declare; None if nothing declares them."""
     sources = [node for key in dataset for _, node in config_nodes(dataset[key], key)]
     found = [columns for node in sources if (columns := declared_by(node, "columns")) is not None]
     return frozenset().union(*found) if found else declared_by(dataset, "columns")
 
 
 def declared_by(node: Any, name: str) -> frozenset[str] | None:
-    """A class attribute of the node's target; None if there is no target, or none that can be found."""
+    """Return a class attribute of the node's target; None if there is no target, or it cannot be found."""
     try:
         return attribute(node["_target_"], name)
     except (KeyError, TypeError, UnknownTargetError):
@@ -158,7 +158,7 @@ def target_name(node: dict[str, Any]) -> str:
 
 
 def matching_choices(group: str, condition: Callable[[Any], bool]) -> str:
-    """The choices of a group whose node satisfies a condition."""
+    """Return the choices of a group whose config satisfies a condition, separated by commas."""
     found = []
     for option in options(group):
         try:
@@ -171,7 +171,7 @@ def matching_choices(group: str, condition: Callable[[Any], bool]) -> str:
 
 
 def check_split(content: dict[str, Any]) -> Iterator[str]:
-    """Settings that a split refuses; to make one costs nothing."""
+    """Yield combinations of settings that the split rejects, by instantiating it, which is cheap."""
     try:
         instantiate(content["split"])
     except InstantiationException as error:
@@ -180,7 +180,7 @@ def check_split(content: dict[str, Any]) -> Iterator[str]:
 
 
 def check_metrics(content: dict[str, Any]) -> Iterator[str]:
-    """Metrics that do not exist, and objectives that are no validation metrics of this run."""
+    """Yield unknown metrics, and objectives that are not validation metrics of this run."""
     names = content["metrics"].get("names", [])
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         yield f"metrics.names={names!r}: expected a list of metrics, such as [rmse, ndcg@10]"
@@ -197,24 +197,24 @@ def check_metrics(content: dict[str, Any]) -> Iterator[str]:
         yield f"objective={objective}: expected a metric, a list of different metrics, or null"
     for name in chosen_by:
         if MetricName.parse(name).split == "test":
-            yield f"objective={name}: choosing by the test set would spoil it; choose one of {', '.join(allowed)}"
+            yield f"objective={name}: the test set must not be used to choose; use one of {', '.join(allowed)}"
         elif name not in allowed:
             close = did_you_mean(name, allowed)
-            yield f"objective={name}: this run does not measure it{close} It measures: {', '.join(allowed)}"
+            yield f"objective={name}: not a metric of this run{close} Validation metrics: {', '.join(allowed)}"
         elif content["split"].get("val") == 0:
-            yield f"objective={name}: split.val=0 leaves nothing to validate on; set objective=null, or split.val > 0"
+            yield f"objective={name}: split.val=0 leaves no validation rows; set objective=null or split.val > 0"
 
 
 def check_select(content: dict[str, Any]) -> Iterator[str]:
-    """How the best job of a sweep is chosen, and that there is something to choose it by."""
+    """Yield problems of `select`: an unknown value, or no single objective to choose by."""
     select = content.get("select")
     if select is None:
         return
     if select not in SELECT:
-        yield f"select={select}: there is no such way{did_you_mean(str(select), SELECT)} There are: best, refit, null"
+        yield f"select={select}: unknown value{did_you_mean(str(select), SELECT)} Choices: best, refit, null"
     elif content["objective"] is None:
-        yield f"select={select}: without an objective there is nothing to choose by; set objective=val/…"
+        yield f"select={select}: needs an objective to choose by; set objective=val/…"
     elif isinstance(content["objective"], list) and "search" not in content:  # a search shows its Pareto front
-        yield f"select={select}: several objectives have no common best; set select=null, then select --metric val/…"
+        yield f"select={select}: needs a single objective; set select=null, then run `anirec select --metric val/…`"
     elif select == "refit" and "val" not in content["split"]:
-        yield f"select=refit: split {target_name(content['split'])} has no share for validation (val) to train on"
+        yield f"select=refit: split {target_name(content['split'])} has no validation share (split.val) to retrain on"

@@ -1,7 +1,7 @@
-"""Definitions of classes and functions found in source files by griffe, without importing them.
+"""Definitions of classes and functions, found in their source files by griffe without importing them.
 
-Modules are visited one by one, as names lead to them: griffe's own loader would read whole packages. A name is followed
-through imports and base classes; where the source cannot tell, UnreadableError says so.
+Modules are parsed one by one, when a name leads to them: griffe's own loader would read whole packages. Names are
+followed through imports and base classes. `UnreadableSourceError` is raised where the source does not give the answer.
 """
 
 import importlib.util
@@ -12,17 +12,17 @@ from pathlib import Path
 from griffe import Alias, Attribute, Class, ExprAttribute, ExprName, ExprSubscript, Function, Module, visit
 from griffe import c3linear_merge as merged
 
-# Packages whose classes are not followed further when they are a base: they say nothing that is asked for here.
+# Packages whose classes are not followed as bases: they declare nothing that a config is checked against.
 OPAQUE = frozenset({"torch", "pytorch_lightning", "lightning"})
 IGNORED = frozenset({"object", "abc.ABC", "typing.Generic", "typing.Protocol"})
 
 
 class UnknownTargetError(LookupError):
-    """There is no such module or name."""
+    """The module or name does not exist."""
 
 
 class UnreadableSourceError(Exception):
-    """The source cannot tell; importing can."""
+    """The source does not give the answer; importing the module does."""
 
 
 def find_definition(target: str) -> Class | Function | Attribute:
@@ -39,13 +39,13 @@ def find_definition(target: str) -> Class | Function | Attribute:
 
 
 def lineage(found: Class) -> list[Class]:
-    """A class and its bases, in the order in which Python looks at them; without those that are not followed."""
+    """Return a class and its bases in method resolution order, without bases that are not followed."""
     bases = [base for base in bases_of(found) if base]
     return [found, *merged(*map(lineage, bases), bases)]
 
 
 def bases_of(found: Class) -> list[Class | None]:
-    """The definitions of the bases; None for one that is not followed."""
+    """Return the definitions of the direct bases; None for one that is not followed."""
     bases: list[Class | None] = []
     for base in found.bases:
         path = base.canonical_path if isinstance(base, ExprName | ExprAttribute | ExprSubscript) else ""
@@ -60,12 +60,12 @@ def bases_of(found: Class) -> list[Class | None]:
 
 
 def has_known_bases(found: Class) -> bool:
-    """Whether all bases of all bases were followed."""
+    """Whether all direct and indirect bases were followed."""
     return all(base for definition in lineage(found) for base in bases_of(definition))
 
 
 def inherits(target: str, ancestor: str) -> bool:
-    """Whether the class `target` is or inherits `ancestor`, as far as the source tells.
+    """Whether the class `target` is or inherits `ancestor`, as far as its source shows.
 
     >>> inherits("anirec.models.ratings.popularity.Popularity", "anirec.models.base.Model")
     True
@@ -81,7 +81,7 @@ def inherits(target: str, ancestor: str) -> bool:
 
 @lru_cache(maxsize=256)
 def parse_module(module: str) -> Module:
-    """A module's source as griffe sees it; its parents, which only give it a name, are not read."""
+    """Parse a module with griffe. Its parent packages only give it a name and are not read."""
     origin = module_spec(module).origin
     if origin is None or not origin.endswith(".py"):
         raise UnreadableSourceError(module)
@@ -90,13 +90,14 @@ def parse_module(module: str) -> Module:
 
 
 def package_stub(package: str) -> Module | None:
+    """Return an empty module with the name of a package and its parents."""
     parent, _, name = package.rpartition(".")
     return Module(name, filepath=Path("__init__.py"), parent=package_stub(parent)) if package else None
 
 
 @lru_cache(maxsize=256)
 def module_spec(module: str) -> ModuleSpec:
-    """Where a module lies. Its parents are not imported for that."""
+    """Return the import spec of a module without importing its parent packages."""
     path = None
     found: ModuleSpec | None = None
     parts = module.split(".")

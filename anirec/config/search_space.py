@@ -1,4 +1,4 @@
-"""What a search varies: the space that its YAML brings and the command line changes. What needs an extra package."""
+"""Search spaces: the ranges of a search's YAML with the changes of the command line; checks of them; extra packages."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ from anirec.errors import UserError
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
-# Beginnings of overrides: the module that they need, and the extra that brings it.
+# Prefixes of overrides that need an optional module, and the extra that installs it.
 EXTRAS = {
     "search=": ("optuna", "optuna"),
     "hydra/launcher=ray": ("hydra_plugins.hydra_ray_launcher", "ray"),
@@ -26,14 +26,21 @@ SEEDS = ("seed", "split.seed", "split.fold")
 
 
 def parse_overrides(overrides: Sequence[str]) -> list[Override]:
+    """Parse overrides in Hydra's syntax.
+
+    Raises:
+        UserError: An override cannot be parsed.
+    """
     try:
         return OverridesParser.create().parse_overrides(list(overrides))
     except HydraException as error:
-        raise UserError(f"{first_line(error)}\nAn override is written key=value, such as model.damping=1") from None
+        raise UserError(
+            f"{first_line(error)}\nExpected overrides of the form key=value, such as model.damping=1"
+        ) from None
 
 
 def search_space(params: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, str]:
-    """What a search varies, by key: the YAML's space with what the command line fixes, narrows or adds.
+    """Return the ranges of a search by key: those of its YAML, as the command line fixes, narrows or adds them.
 
     >>> search_space({"model.lr": "interval(0.1,1)", "model.reg": "choice(1,2)"}, ["model.lr=0.5", "model.damping=1,2"])
     {'model.reg': 'choice(1,2)', 'model.damping': '1,2'}
@@ -48,7 +55,7 @@ def search_space(params: Mapping[str, Any], overrides: Sequence[str]) -> dict[st
 
 
 def boundary_jobs(varied: Mapping[str, str], overrides: Sequence[str]) -> list[list[str]]:
-    """A job for every end of every interval and every value of every choice: what fits them fits the whole space.
+    """Return one job per end of an interval and per value of a choice: if they are valid, so is the whole space.
 
     >>> boundary_jobs({"model.lr": "tag(log, interval(0.1, 1.0))"}, ["model=svd", "model.lr=interval(0.1, 1.0)"])
     [['model=svd', 'model.lr=0.1'], ['model=svd', 'model.lr=1.0']]
@@ -58,11 +65,12 @@ def boundary_jobs(varied: Mapping[str, str], overrides: Sequence[str]) -> list[l
 
 
 def fixed_overrides(overrides: Sequence[str]) -> list[str]:
-    """The overrides that give one value."""
+    """Return the overrides that have a single value."""
     return [override.input_line or "" for override in parse_overrides(overrides) if not override.is_sweep_override()]
 
 
 def boundary_values(key: str, text: str) -> Iterator[str]:
+    """Yield an override for each end of an interval, or each value of a choice."""
     (override,) = parse_overrides([f"{key}={text}"])
     if override.is_interval_sweep():
         interval: Any = override.value()
@@ -72,10 +80,10 @@ def boundary_values(key: str, text: str) -> Iterator[str]:
 
 
 def distribution(key: str, text: str) -> "BaseDistribution":
-    """Return what Optuna draws a setting from. The choices are strings, as an override gives them.
+    """Return the Optuna distribution of a range in Hydra's syntax. Choices are strings, as in an override.
 
     Raises:
-        UserError: The range is empty, or cannot be drawn from.
+        UserError: The range is empty or invalid.
 
     >>> distribution("model.n_factors", "int(interval(5, 80))")
     IntDistribution(high=80, log=False, low=5, step=1)
@@ -99,23 +107,23 @@ def distribution(key: str, text: str) -> "BaseDistribution":
 
 
 def range_ends(swept: Any) -> tuple[Any, Any, dict[str, Any]]:
-    """Lowest and highest value of Hydra's `range(…)`, which leaves its end out, and the step between them."""
+    """Return the lowest and highest value of Hydra's `range(…)`, which excludes its end, and the step between them."""
     values, step = sorted(swept.range()), abs(swept.step)
     if not values:
         return swept.start, swept.stop, {}
-    return values[0], round(values[0] + (len(values) - 1) * step, 12), {"step": step}  # without the error of a sum
+    return values[0], round(values[0] + (len(values) - 1) * step, 12), {"step": step}  # without rounding errors
 
 
 def default_values(config: DictConfig, space: Mapping[str, "BaseDistribution"]) -> tuple[dict[str, Any], list[str]]:
-    """Find the config's own values in a search space.
+    """Find the default values of a config in a search space.
 
     Args:
-        config: As composed, with Hydra's part.
-        space: Of `distribution`, by key.
+        config: Composed config, including Hydra's section.
+        space: Distributions by key.
 
     Returns:
-        The values, each moved into its interval; and a sentence for each that had to be moved, or left out because it
-        is none of the choices.
+        The default values, each clipped to its interval; and a note for each that was clipped, or left out because it
+        is not among the choices.
     """
     from optuna.distributions import CategoricalDistribution
 
@@ -132,14 +140,16 @@ def default_values(config: DictConfig, space: Mapping[str, "BaseDistribution"]) 
         if nearest is not None:
             found[key] = nearest
         if nearest is None:
-            notes.append(f"the default {key}={value} is not in the search space: the sampler draws it")
+            notes.append(
+                f"The default {key}={value} is outside the search space; the first trial samples a value instead."
+            )
         elif not isinstance(nearest, str) and nearest != value:
-            notes.append(f"the default {key}={value} is not in the search space: {nearest:g} in its place")
+            notes.append(f"The default {key}={value} is outside the search space; the first trial uses {nearest:g}.")
     return found, notes
 
 
 def nearest_in_interval(value: Any, drawn: Any) -> int | float | None:
-    """The nearest value that can be drawn; None for what is no number."""
+    """Return the nearest value that can be sampled; None if `value` is not a number."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     value = min(max(value, drawn.low), drawn.high)
@@ -148,20 +158,20 @@ def nearest_in_interval(value: Any, drawn: Any) -> int | float | None:
 
 
 def check_no_seeds(varied: Mapping[str, str]) -> list[str]:
-    """What no search may vary."""
+    """Return a problem for each seed or fold that a search would vary."""
     return [
-        f"{key}={varied[key]}: a search would choose the luckiest; fix it, and run the winner with several"
+        f"{key}={varied[key]}: a search must not vary it, or it would pick the luckiest; fix it, and repeat the best trial with several values"
         for key in SEEDS
         if key in varied
     ]
 
 
 def check_search(config: DictConfig, varied: Mapping[str, str]) -> list[str]:
-    """Settings that no search can work with.
+    """Return the problems of the settings of a search.
 
     Args:
-        config: As composed, with Hydra's part.
-        varied: Of `search_space`.
+        config: Composed config, including Hydra's section.
+        varied: Ranges by key; see `search_space`.
     """
     problems = [str(error) for key, text in varied.items() if (error := range_error(key, text))]
     for key in ("search.n_trials", "search.at_once"):
@@ -170,17 +180,19 @@ def check_search(config: DictConfig, varied: Mapping[str, str]) -> list[str]:
             problems.append(f"{key}={value}: expected a whole number >= 1")
     study = OmegaConf.select(config, "search.study")
     if study is not None and not re.fullmatch(r"\w[\w.-]*", str(study)):
-        problems.append(f"search.study={study}: a name, no path: letters, digits, and after the first . _ -")
+        problems.append(
+            f"search.study={study}: expected a name, not a path: letters, digits and _, and after the first also . and -"
+        )
     n_at_once = OmegaConf.select(config, "search.at_once", default=1)
     launcher = OmegaConf.select(config, "hydra.launcher._target_", default="BasicLauncher")
     n_jobs = OmegaConf.select(config, "hydra.launcher.n_jobs", default=-1)
     if n_at_once != 1 and launcher.endswith("BasicLauncher"):
         problems.append(f"search.at_once={n_at_once}: this launcher runs one job at a time; add hydra/launcher=local")
     elif 0 < n_jobs < n_at_once:
-        problems.append(f"hydra.launcher.n_jobs={n_jobs}: fewer processes than search.at_once={n_at_once}")
+        problems.append(f"hydra.launcher.n_jobs={n_jobs}: expected at least search.at_once={n_at_once} processes")
     if str(OmegaConf.select(config, "search.sampler._target_")).endswith(".BruteForceSampler"):
         problems += [
-            f"{key}={text}: a grid needs a list of values, such as {key}=0.01,0.03"
+            f"{key}={text}: a grid search needs a list of values, such as {key}=0.01,0.03"
             for key, text in varied.items()
             if not range_error(key, text) and is_continuous(distribution(key, text))
         ]
@@ -188,7 +200,7 @@ def check_search(config: DictConfig, varied: Mapping[str, str]) -> list[str]:
 
 
 def range_error(key: str, text: str) -> UserError | None:
-    """Why nothing can be drawn from a range; None if it can."""
+    """Return the error of an invalid range; None if it is valid."""
     try:
         distribution(key, text)
     except UserError as error:
@@ -197,23 +209,23 @@ def range_error(key: str, text: str) -> UserError | None:
 
 
 def is_continuous(drawn: Any) -> bool:
-    """Whether any number between two ends can be drawn."""
+    """Whether a distribution has infinitely many values."""
     return getattr(drawn, "step", 1) is None
 
 
 def stray_intervals(overrides: Sequence[str]) -> list[str]:
-    """Intervals where there is no search to draw from them."""
+    """Return a problem for each interval outside a search."""
     return [
-        f"{override.input_line}: only a search draws from an interval; add search=NAME, or list the values"
+        f"{override.input_line}: an interval needs a search; add search=NAME, or list the values"
         for override in parse_overrides(overrides)
         if override.is_interval_sweep()
     ]
 
 
 def missing_extras(overrides: Sequence[str]) -> list[str]:
-    """Choices that need a package that is not here."""
+    """Return a problem for each choice that needs a package that is not installed."""
     return [
-        f"{override} needs a package that is not here: pip install 'anirec[{extra}]'"
+        f"{override} needs a package that is not installed: pip install 'anirec[{extra}]'"
         for override in overrides
         for start, (module, extra) in EXTRAS.items()
         if override.startswith(start) and override != "search=null" and not is_installed(module)
@@ -223,5 +235,5 @@ def missing_extras(overrides: Sequence[str]) -> list[str]:
 def is_installed(module: str) -> bool:
     try:
         return find_spec(module) is not None
-    except ModuleNotFoundError:  # of the package around it
+    except ModuleNotFoundError:  # the parent package is missing
         return False

@@ -1,6 +1,6 @@
-"""Signatures of classes read from their source, without importing it: torch alone would cost a check its seconds.
+"""Signatures of classes and functions, read from their source without importing it: importing torch takes seconds.
 
-What cannot be read (a compiled module, a computed value) is imported after all.
+What the source does not show (a compiled module, a computed value) is imported after all.
 """
 
 import ast
@@ -28,11 +28,11 @@ LIBRARIES = {"typing": typing, "collections.abc": abc, "annotated_types": annota
 
 
 def resolve_annotation(annotation: Any, scope: Object) -> Any:
-    """The type that an annotation stands for where it is written; Any for what is not known here.
+    """Return the type that an annotation stands for; Any if it cannot be resolved.
 
     Args:
-        annotation: griffe's expression, or text; None: there is none.
-        scope: The module or class in which its names are looked up.
+        annotation: A griffe expression, text, or None if there is no annotation.
+        scope: The module, class or function in which its names are resolved.
     """
     if annotation is None:
         return Any
@@ -66,7 +66,7 @@ def resolve_subscript(kind: Any, node: ast.expr, scope: Object) -> Any:
 
 
 def resolve_range(kind: Any, node: ast.Call) -> Any:
-    """A range such as Interval(ge=0, lt=1)."""
+    """Return a range of annotated_types, such as Interval(ge=0, lt=1)."""
     if getattr(kind, "__module__", None) != annotated_types.__name__:
         return Any
     given = {keyword.arg: ast.literal_eval(keyword.value) for keyword in node.keywords if keyword.arg}
@@ -96,7 +96,7 @@ CONFIGURABLE = "anirec.settings.Configurable"
 
 @dataclass(frozen=True)
 class Parameter:
-    """One constructor parameter; `resolve_annotation` is the type of its annotation, Any if there is none."""
+    """One parameter of a constructor or function; `hint` is the type of its annotation, Any if there is none."""
 
     name: str
     hint: Any
@@ -105,14 +105,17 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Signature:
-    """The parameters that a target takes; `open` if it takes any keyword."""
+    """The parameters of a target; `open` if it accepts any keyword."""
 
     parameters: tuple[Parameter, ...]
     open: bool
 
 
 def signature(target: str) -> Signature:
-    """What the class or function `target` (dotted path) takes.
+    """Return the signature of a class or function, given by its dotted path.
+
+    Raises:
+        UnknownTargetError: There is no such module or name.
 
     >>> [p.name for p in signature("anirec.models.ratings.popularity.Popularity").parameters]
     ['damping']
@@ -124,7 +127,10 @@ def signature(target: str) -> Signature:
 
 
 def attribute(target: str, name: str) -> Any:
-    """The value of a class attribute, its own or inherited; None if there is none.
+    """Return the value of a class attribute, its own or inherited; None if there is none.
+
+    Raises:
+        UnknownTargetError: There is no such module or name.
 
     >>> sorted(attribute("anirec.models.ratings.popularity.Popularity", "requires"))
     ['item_id', 'rating', 'user_id']
@@ -142,15 +148,15 @@ def read_signature(target: str) -> Signature:
     if not isinstance(found, Class) or any("dataclass" in str(decorator.value) for decorator in found.decorators):
         raise UnreadableSourceError(target)
     bases = lineage(found)
-    hands_on = any(base.path == CONFIGURABLE for base in bases)
+    passes_keywords = any(base.path == CONFIGURABLE for base in bases)
     constructors = [init for base in bases if isinstance(init := base.members.get("__init__"), Function)]
     if not constructors and not has_known_bases(found):
         raise UnreadableSourceError(target)
-    return merge_parameters(constructors[: None if hands_on else 1], skip=1)
+    return merge_parameters(constructors[: None if passes_keywords else 1], skip=1)
 
 
 def merge_parameters(functions: list[Function], *, skip: int) -> Signature:
-    """The parameters of a function; of several, each of which hands on to the next what it does not name."""
+    """Return the parameters of a function, or of several, each of which passes its other keywords to the next."""
     named: dict[str, Parameter] = {}
     is_open = False
     for function in functions:
@@ -178,7 +184,7 @@ def read_attribute(target: str, name: str) -> Any:
 
 
 def literal_value(text: str) -> Any:
-    """The value of a literal, or of a frozenset of literals."""
+    """Return the value of a literal, or of a frozenset of literals."""
     node = ast.parse(text, mode="eval").body
     try:
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "frozenset":

@@ -1,4 +1,4 @@
-"""`anirec validate`: every job that a command line describes, composed and checked, all problems at once."""
+"""`anirec validate`: compose and check the jobs of a command line, and report all problems at once."""
 
 from collections.abc import Sequence
 from itertools import islice, product
@@ -26,20 +26,20 @@ from anirec.config.search_space import (
 from anirec.config.signatures import attribute
 from anirec.errors import UserError
 
-MAX_CHECKED_JOBS = 24  # jobs that are all looked at; each takes a fifth of a second
-# Hydra lets some of Python's own through: `model=null` is a ValueError.
+MAX_CHECKED_JOBS = 24  # of a larger sweep, a sample is checked: a job takes a fifth of a second
+# Hydra also raises built-in exceptions: `model=null` is a ValueError.
 COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, ValueError, KeyError, TypeError)
 
 
 def validate(overrides: Sequence[str], *, config_dir: str | None = None) -> int:
-    """Compose and check every job that the overrides describe; return how many there are: of a search, one.
+    """Compose and check the jobs that the overrides describe, and return how many there are; a search counts as one.
 
     Raises:
         UserError: With all problems of all jobs.
     """
     search_path = [f"hydra.searchpath=['file://{Path(config_dir).resolve()}']"] if config_dir else []
     if config_dir and not Path(config_dir).is_dir():
-        raise UserError(f"--config-dir {config_dir}: there is no such folder")
+        raise UserError(f"--config-dir {config_dir}: no such folder")
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         overrides = null_to_none(overrides)
         if wrong := missing_extras(overrides):
@@ -56,17 +56,17 @@ def validate(overrides: Sequence[str], *, config_dir: str | None = None) -> int:
         problems = {problem: [" ".join(job) for job in jobs] for problem in wrong}
         for job in jobs:
             key = job[-1].partition("=")[0] if varied else ""
-            if varied and any(told.startswith((f"{key}=", f"{key}:")) for told in problems):
-                continue  # of a setting, one value that does not fit is enough
+            if varied and any(problem.startswith((f"{key}=", f"{key}:")) for problem in problems):
+                continue  # one invalid value per key is enough
             for problem in check_job([*search_path, *job]):
                 problems.setdefault(problem, []).append(" ".join(job))
     if problems:
-        raise UserError(format_problems(problems, len(jobs), looked_at=" looked at" if len(jobs) < n_jobs else ""))
+        raise UserError(format_problems(problems, len(jobs), checked=" checked" if len(jobs) < n_jobs else ""))
     return n_jobs
 
 
 def compose_search(overrides: list[str]) -> DictConfig | None:
-    """The config of a search, Hydra's part included; None where there is no search, or nothing that composes."""
+    """Compose the config of a search, including Hydra's section; None if there is no search or it does not compose."""
     try:
         config = compose("config", overrides, return_hydra_config=True)
     except COMPOSITION_ERRORS:
@@ -75,9 +75,10 @@ def compose_search(overrides: list[str]) -> DictConfig | None:
 
 
 def check_select_axes(overrides: Sequence[str], search_path: Sequence[str]) -> list[str]:
-    """What a sweep that chooses must not vary: figures on different data or splits cannot be chosen from together.
+    """Return a problem for each key that a sweep with `select` must not vary: metrics must be of the same rows.
 
-    Seeds and folds of a split may vary, as its class declares, and settings of a dataset that leave its rows the same.
+    It may vary seeds and folds that the split declares as `replicates`, and keys that the dataset declares as
+    `same_rows`.
     """
     read = {override.key_or_group: override for override in parse_overrides(overrides)}
     if "select" not in read or read["select"].value() is None:
@@ -89,28 +90,28 @@ def check_select_axes(overrides: Sequence[str], search_path: Sequence[str]) -> l
     try:
         config = to_dict(with_placeholders(compose("config", [*search_path, *next(product(*sweep_axes(overrides)))])))
     except COMPOSITION_ERRORS:
-        return []  # the job itself is reported
+        return []  # `check_job` reports it
     same_rows = [f"dataset.{name}" for name in attribute(config["dataset"]["_target_"], "same_rows") or ()]
     return [
-        f"select chooses among runs on the same data and split: vary {key} in sweeps of their own"
+        f"select compares runs on the same data and split; run one sweep for each value of {key}"
         for key in of_data
         if key not in replicate_keys(config)
         and not any(is_within("dataset.joined" if key == "joined" else key, part) for part in same_rows)
     ]
 
 
-def format_problems(problems: dict[str, list[str]], n_jobs: int, looked_at: str = "") -> str:
-    """Every problem once, with the jobs it spoils where not all have it."""
+def format_problems(problems: dict[str, list[str]], n_jobs: int, *, checked: str = "") -> str:
+    """List each problem once, with the number of jobs that have it if not all do."""
     lines = []
     for problem, jobs in problems.items():
         lines.append(f"- {problem}")
         if len(jobs) < n_jobs:
-            lines.append(f"    in {len(jobs)} of {n_jobs} jobs{looked_at}: {jobs[0]}{' …' if len(jobs) > 1 else ''}")
+            lines.append(f"    in {len(jobs)} of {n_jobs} jobs{checked}: {jobs[0]}{' …' if len(jobs) > 1 else ''}")
     return "\n".join([f"The config has {len(problems)} problem{'s' if len(problems) > 1 else ''}:", *lines])
 
 
 def sweep_axes(overrides: Sequence[str]) -> list[list[str]]:
-    """The values of each override; a multirun is every combination of them.
+    """Return the values of each override; a multirun runs every combination of them.
 
     >>> sweep_axes(["model=bias,svd", "seed=1"])
     [['model=bias', 'model=svd'], ['seed=1']]
@@ -126,9 +127,9 @@ def sweep_axes(overrides: Sequence[str]) -> list[list[str]]:
 
 
 def sample_jobs(axes: list[list[str]]) -> list[list[str]]:
-    """The jobs to look at: all of a small multirun; of a large one every combination of choices, each with every value.
+    """Return the jobs to check: all of a small multirun; of a large one, each combination of choices with each value.
 
-    Which settings there are follows from the choices, and whether a value fits seldom from another value.
+    This suffices as a rule: the choices determine the keys, and whether a value is valid seldom depends on another value.
     """
     jobs = [list(job) for job in islice(product(*axes), MAX_CHECKED_JOBS + 1)]
     if len(jobs) <= MAX_CHECKED_JOBS:
@@ -144,16 +145,16 @@ def sample_jobs(axes: list[list[str]]) -> list[list[str]]:
 
 
 def hydra_overrides(overrides: Sequence[str], *, is_sweep: bool) -> list[str]:
-    """Overrides as Hydra understands them; see `null_to_none` and `force_add`."""
+    """Rewrite overrides for Hydra; see `null_to_none` and `force_add`."""
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         written = null_to_none(overrides)
     return force_add(written) if is_sweep else written
 
 
 def null_to_none(overrides: Sequence[str]) -> list[str]:
-    """Overrides with `none` for `null`, which Hydra does not accept as the choice of a group.
+    """Replace `null` by `none` for groups with a choice `none`, as Hydra does not accept `null` as a choice.
 
-    Only groups that have a choice `none` are changed; call it where Hydra is initialised.
+    Hydra must be initialised.
     """
     written = []
     for override in parse_overrides(overrides):
@@ -168,10 +169,10 @@ def null_to_none(overrides: Sequence[str]) -> list[str]:
 
 
 def force_add(overrides: Sequence[str]) -> list[str]:
-    """Overrides of keys, as ones that add the key where it is not, if a group is swept over.
+    """Prefix overrides of keys with `++` (add the key if it is missing) if a group is swept over.
 
-    Hydra composes a multirun once without what it sweeps over, and would look for n_factors in the default model, or,
-    as a model brings its task, for dataset.sampling in the default task.
+    Hydra composes a multirun once without the swept overrides, so that it would look for n_factors in the default model,
+    or for dataset.sampling in the default task, as the model sets the task.
 
     >>> force_add(["model=svd,svdpp", "model.n_factors=80", "seed=1"])
     ['model=svd,svdpp', '++model.n_factors=80', 'seed=1']
@@ -187,7 +188,7 @@ def force_add(overrides: Sequence[str]) -> list[str]:
 
 
 def check_job(overrides: list[str]) -> list[str]:
-    """Compose one job. Overrides that cannot be applied are reported and left out, to find the other problems too."""
+    """Compose and check one job. Overrides that fail are reported and removed, so that other problems are found, too."""
     problems: list[str] = []
     while True:
         try:
@@ -204,7 +205,7 @@ def check_job(overrides: list[str]) -> list[str]:
 
 
 def find_culprit(overrides: list[str]) -> str | None:
-    """The override without which the others compose."""
+    """Return the override without which the others compose; None if there is none."""
     for override in overrides:
         try:
             compose("config", [o for o in overrides if o != override])
@@ -215,19 +216,20 @@ def find_culprit(overrides: list[str]) -> str | None:
 
 
 def is_blamed(error: Exception, override: str) -> bool:
+    """Whether the error names the key or choice of the override."""
     key, _, value = override.lstrip("+~").partition("=")
     text = str(error)
     return f"'{key}'" in text or f"'{key}/{value}'" in text or f"{key}={value}" in text
 
 
 def explain_error(error: Exception, override: str | None, others: list[str]) -> str:
-    """What Hydra says of an override, and the nearest right name."""
+    """Return what is wrong with an override, with the closest valid name."""
     if override is None:
         return first_line(error)
     key, _, value = override.lstrip("+~").partition("=")
     choices = options(key)
     if choices and value not in choices:
-        return f"{key}={value}: no such choice{did_you_mean(value, choices)} There are: {', '.join(choices)}"
+        return f"{key}={value}: no such choice{did_you_mean(value, choices)} Choices: {', '.join(choices)}"
     try:
         base = compose("config", others)
     except COMPOSITION_ERRORS:
@@ -237,5 +239,5 @@ def explain_error(error: Exception, override: str | None, others: list[str]) -> 
     known = [str(name) for name in node] if isinstance(node, DictConfig) else []
     if leaf in known:
         return f"{override}: {first_line(error)}"
-    place = f"in {parent}" if parent else "at the top"
-    return f"{override}: there is no key {leaf} {place}{did_you_mean(leaf, known)} There are: {', '.join(known)}"
+    section = f"in {parent}" if parent else "at the top level"
+    return f"{override}: no key {leaf} {section}{did_you_mean(leaf, known)} Keys: {', '.join(known)}"

@@ -102,7 +102,7 @@ def perform_again(config: DictConfig, path: Path, run: Run, *, identity: Identit
         **said,
     }
     try:
-        return run_experiment(config, path, about=about, told=told)
+        return run_experiment(config, path, about=about, label=told)
     except UserError:
         raise
     except Exception as error:

@@ -84,9 +84,9 @@ def test_a_refit_takes_as_many_epochs_as_the_best_model_had_seen(anirec: Anirec,
 
 def test_select_is_checked_before_anything_runs(anirec: Anirec, tmp_path: Path) -> None:
     told = anirec("validate", "-m", "seed=1,2", "select=bset", expect=2).stderr
-    assert "select=bset: there is no such way; did you mean best? There are: best, refit, null" in told
+    assert "select=bset: unknown value; did you mean best? Choices: best, refit, null" in told
     told = anirec("validate", "-m", "seed=1,2", "select=best", "objective=null", expect=2).stderr
-    assert "nothing to choose by" in told
+    assert "needs an objective to choose by" in told
     assert "add -m" in anirec("run", *SMALL, "select=best", expect=1).stderr
     assert not runs(tmp_path)
     assert "No such folder" in anirec("select", "nowhere", expect=2).stderr

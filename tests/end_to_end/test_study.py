@@ -42,7 +42,7 @@ def test_a_study_leaves_its_figures_beside_the_published(anirec: Anirec, tmp_pat
     assert f"| test/rmse | 1.25 | {results.filter(model='svd')['test/rmse:mean'].item():.4f} |" in report
 
     again = anirec("study", "mine", ANIREC_DATA=str(tmp_path))
-    assert again.stderr.count("done before") == 2
+    assert again.stderr.count("already done") == 2
     assert len(list(tmp_path.glob("outputs/demo_ratings/*/*"))) == 2
 
 

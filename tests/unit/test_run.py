@@ -1,4 +1,4 @@
-"""What a run says when something cannot be made of its config."""
+"""Error messages of a run whose config cannot be instantiated."""
 
 import pytest
 from hydra import compose, initialize_config_dir

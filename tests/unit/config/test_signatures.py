@@ -1,3 +1,5 @@
+"""Signatures and class attributes that are read from source files."""
+
 import subprocess
 import sys
 from pathlib import Path
@@ -30,11 +32,11 @@ def test_inherited_constructor_and_attribute() -> None:
     assert attribute("anirec.data.splits.time.Temporal", "requires") == {"timestamp"}
 
 
-def test_compiled_classes_are_imported_after_all() -> None:
+def test_compiled_classes_are_imported() -> None:
     assert "n_factors" in names("surprise.SVD")
 
 
-def test_a_target_that_is_not_there() -> None:
+def test_an_unknown_target_is_an_error() -> None:
     with pytest.raises(UnknownTargetError, match=r"no module anirec\.models\.nothing"):
         signature("anirec.models.nothing.Nothing")
     with pytest.raises(UnknownTargetError):
@@ -45,7 +47,7 @@ def hints(target: str) -> dict[str, object]:
     return {parameter.name: parameter.hint for parameter in signature(target).parameters}
 
 
-def test_annotations_of_a_module_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_annotations_in_a_module_outside_anirec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "their_types.py").write_text(
         "from typing import Annotated\nfrom annotated_types import Gt\n"
         "Rate = Annotated[float, Gt(0)]\nraise SystemExit\n"

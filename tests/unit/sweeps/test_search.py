@@ -1,4 +1,4 @@
-"""Searches: what a trial draws, what the study keeps of it, what is continued, refused, pruned and found."""
+"""Searches: sampling, stored results, continuation, pruning, refused settings and printed results."""
 
 import copy
 import json
@@ -81,10 +81,10 @@ def composed(tmp_path: Path, *overrides: str) -> DictConfig:
 def searched(tmp_path: Path, job: Job, *overrides: str) -> tuple[Study, Launcher]:
     launcher = Launcher(tmp_path, job)
     search(composed(tmp_path, *overrides), launcher=lambda: launcher)
-    return again(tmp_path / "searches" / "mine"), launcher
+    return load_study(tmp_path / "searches" / "mine"), launcher
 
 
-def again(folder: Path) -> Study:
+def load_study(folder: Path) -> Study:
     return optuna.load_study(study_name=folder.name, storage=storage_url(folder))
 
 
@@ -109,8 +109,8 @@ def test_the_first_trial_has_the_defaults(tmp_path: Path, capsys: pytest.Capture
     assert first["model.n_factors"] in ("8", "9")
     assert len({settings["model.lr"] for settings in launcher.jobs.values()}) == 6
     told = capsys.readouterr().err
-    assert f"the default model.lr={model.lr} is not in the search space: 0.04 in its place" in told
-    assert f"the default model.n_factors={model.n_factors} is not in the search space: the sampler draws it" in told
+    assert f"The default model.lr={model.lr} is outside the search space; the first trial uses 0.04." in told
+    assert f"The default model.n_factors={model.n_factors} is outside the search space; the first trial samples" in told
     best = json.loads((tmp_path / "searches" / "mine" / "best.json").read_text())
     assert best["value"] == study.best_value
     assert f"The defaults (trial 0): val/rmse {study.trials[0].value:.4f}; the best, trial {best['trial']}: " in told
@@ -172,7 +172,7 @@ def test_a_launcher_that_starts_no_job_ends_the_search(tmp_path: Path) -> None:
     for more in ([], ["search.at_once=2", "hydra/launcher=local"]):
         with pytest.raises(OSError, match="sbatch"):
             search(composed(tmp_path, *more), launcher=lambda: SimpleNamespace(launch=launch))
-        assert "RUNNING" not in states(again(tmp_path / "searches" / "mine"))
+        assert "RUNNING" not in states(load_study(tmp_path / "searches" / "mine"))
 
 
 def test_a_killed_job_ends_its_trial_alone(tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ def test_workers_do_not_wait_for_the_slowest(tmp_path: Path) -> None:
     fourth, known = threading.Event(), {}
 
     def job(number: int, settings: dict[str, str], run: Path) -> list[float]:
-        trials = again(tmp_path / "searches" / "mine").trials
+        trials = load_study(tmp_path / "searches" / "mine").trials
         known[number] = {trial.number for trial in trials if trial.state.name == "COMPLETE"}
         if number == 3:
             fourth.set()
@@ -205,7 +205,7 @@ def test_workers_do_not_wait_for_the_slowest(tmp_path: Path) -> None:
 def test_at_once_needs_a_launcher_with_processes(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="one job at a time; add hydra/launcher=local"):
         searched(tmp_path, by_lr, "search.at_once=2")
-    with pytest.raises(UserError, match=r"n_jobs=2: fewer processes than search.at_once=3"):
+    with pytest.raises(UserError, match=r"n_jobs=2: expected at least search.at_once=3 processes"):
         searched(tmp_path, by_lr, "search.at_once=3", "hydra/launcher=local", "hydra.launcher.n_jobs=2")
 
 
@@ -283,7 +283,7 @@ def epoch(prune: Prune, number: int, value: float) -> None:
 
 @pytest.fixture
 def study(tmp_path: Path) -> Study:
-    """Where the objective was 0.5 after each of three epochs, twice."""
+    """A study with two trials, whose objective was 0.5 after each of three epochs."""
     study = optuna.create_study(study_name=tmp_path.name, storage=storage_url(tmp_path), direction="minimize")
     for _ in range(2):
         trial = study.ask()
@@ -307,39 +307,41 @@ def run(study: Study, tmp_path: Path) -> Callable[..., Prune]:
     return begun
 
 
-def test_a_run_behind_the_median_is_ended(run: Callable[..., Prune]) -> None:
+def test_a_run_behind_the_median_is_pruned(run: Callable[..., Prune]) -> None:
     with pytest.raises(Pruned, match=r"after epoch 1: val/rmse 0\.9000, behind the median"):
         epoch(run(), 0, 0.9)
 
 
-def test_a_run_before_the_median_goes_on(run: Callable[..., Prune], tmp_path: Path) -> None:
+def test_a_run_ahead_of_the_median_continues(run: Callable[..., Prune], tmp_path: Path) -> None:
     prune = run()
     epoch(prune, 0, 0.4)
     epoch(prune, 1, float("nan"))
-    assert again(tmp_path).trials[2].intermediate_values == {0: 0.4}
+    assert load_study(tmp_path).trials[2].intermediate_values == {0: 0.4}
 
 
 @pytest.mark.parametrize("settings", [{"enabled": False}, {"trials": 3}, {"epochs": 2}])
-def test_a_run_is_given_time(study: Study, run: Callable[..., Prune], settings: dict[str, Any]) -> None:
+def test_pruning_waits_for_enough_trials_and_epochs(
+    run: Callable[..., Prune], tmp_path: Path, settings: dict[str, Any]
+) -> None:
     epoch(run(**settings), 0, 0.9)
-    assert again(study).trials[2].user_attrs == {"run": "data/model/third"}
+    assert load_study(tmp_path).trials[2].user_attrs == {"run": "data/model/third"}
 
 
-def test_the_last_epoch_ends_nothing(study: Study, run: Callable[..., Prune]) -> None:
+def test_the_last_epoch_is_not_pruned(run: Callable[..., Prune], tmp_path: Path) -> None:
     epoch(run(), 4, 0.9)
-    assert again(study).trials[2].user_attrs == {"run": "data/model/third"}
+    assert load_study(tmp_path).trials[2].user_attrs == {"run": "data/model/third"}
 
 
-def test_of_several_objectives_nothing_is_pruned(tmp_path: Path) -> None:
+def test_trials_with_several_objectives_are_not_pruned(tmp_path: Path) -> None:
     study = optuna.create_study(study_name=tmp_path.name, storage=storage_url(tmp_path), directions=["minimize"] * 2)
     study.tell(study.ask(), [0.1, 0.1])
     link_into_sweep(tmp_path / "run", tmp_path, study.ask().number)
     prune = pruning(tmp_path / "run", tmp_path, trials=0)
     epoch(prune, 0, 0.9)
-    assert "run" in again(tmp_path).trials[1].user_attrs
+    assert "run" in load_study(tmp_path).trials[1].user_attrs
 
 
-def test_a_run_of_no_study_is_left_alone(tmp_path: Path) -> None:
+def test_runs_outside_a_study_are_not_pruned(tmp_path: Path) -> None:
     epoch(pruning(tmp_path / "run", tmp_path / "study", trials=0), 0, 0.9)
     assert not list(tmp_path.iterdir())
 
@@ -377,7 +379,7 @@ def test_another_search_does_not_take_over_a_study(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("study", ["../../esc", "..", "/esc", "a/b", ".hidden", "what?"])
 def test_a_study_stays_in_its_folder(tmp_path: Path, study: str) -> None:
-    with pytest.raises(UserError, match="a name, no path"):
+    with pytest.raises(UserError, match="expected a name, not a path"):
         searched(tmp_path, by_lr, f"search.study='{study}'")
     assert not list(tmp_path.iterdir())
 
@@ -445,7 +447,7 @@ def test_the_command_line_fixes_narrows_and_adds() -> None:
 
 def test_what_no_search_and_no_grid_may_do() -> None:
     assert "the luckiest" in check_no_seeds({"seed": "1,2,3"})[0]
-    assert "only a search" in stray_intervals(["model.lr=interval(0,1)", "seed=1,2"])[0]
+    assert "an interval needs a search" in stray_intervals(["model.lr=interval(0,1)", "seed=1,2"])[0]
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
