@@ -114,7 +114,7 @@ def choose_folder(config: DictConfig, parent: Path, run: str) -> Path:
     if is_helper_process():
         if FOLDER_VARIABLE not in os.environ:
             raise UserError(
-                f"This process does not know the run folder. Use trainer=ddp, or set {FOLDER_VARIABLE} in all processes."
+                f"This process does not know the run folder. Use trainer=ddp, or set {FOLDER_VARIABLE} everywhere."
             )
         return Path(os.environ[FOLDER_VARIABLE])
     path = find_unfinished(parent, run) if config.resume else None

@@ -130,7 +130,7 @@ def needs_only(node: dict[str, Any], *, offered: frozenset[str]) -> bool:
 
 
 def required_columns(node: dict[str, Any]) -> frozenset[str]:
-    """Return the columns that a node requires: those of its YAML, or else those that its class and blended models declare."""
+    """Return the columns that a node requires: by its YAML, or else by its class and the models that it blends."""
     if "requires" in node:
         return frozenset(node["requires"])
     blended = node.get("models")
@@ -139,7 +139,7 @@ def required_columns(node: dict[str, Any]) -> frozenset[str]:
 
 
 def offered_columns(dataset: dict[str, Any]) -> frozenset[str] | None:
-    """Return the columns that the dataset's sources, or else the dataset itself, declare; None if nothing declares them."""
+    """Return the columns that the dataset's sources, or else the dataset itself, declare; None if unknown."""
     sources = [node for key in dataset for _, node in config_nodes(dataset[key], key)]
     found = [columns for node in sources if (columns := declared_by(node, "columns")) is not None]
     return frozenset().union(*found) if found else declared_by(dataset, "columns")

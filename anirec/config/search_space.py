@@ -160,7 +160,7 @@ def nearest_in_interval(value: Any, drawn: Any) -> int | float | None:
 def check_no_seeds(varied: Mapping[str, str]) -> list[str]:
     """Return a problem for each seed or fold that a search would vary."""
     return [
-        f"{key}={varied[key]}: a search must not vary it, or it would pick the luckiest; fix it, and repeat the best trial with several values"
+        f"{key}={varied[key]}: a search would pick the luckiest value; fix it, and repeat the best trial with several"
         for key in SEEDS
         if key in varied
     ]
@@ -180,9 +180,7 @@ def check_search(config: DictConfig, varied: Mapping[str, str]) -> list[str]:
             problems.append(f"{key}={value}: expected a whole number >= 1")
     study = OmegaConf.select(config, "search.study")
     if study is not None and not re.fullmatch(r"\w[\w.-]*", str(study)):
-        problems.append(
-            f"search.study={study}: expected a name, not a path: letters, digits and _, and after the first also . and -"
-        )
+        problems.append(f"search.study={study}: expected a name, not a path: letters, digits, _, and inside it . or -")
     n_at_once = OmegaConf.select(config, "search.at_once", default=1)
     launcher = OmegaConf.select(config, "hydra.launcher._target_", default="BasicLauncher")
     n_jobs = OmegaConf.select(config, "hydra.launcher.n_jobs", default=-1)

@@ -129,7 +129,7 @@ def sweep_axes(overrides: Sequence[str]) -> list[list[str]]:
 def sample_jobs(axes: list[list[str]]) -> list[list[str]]:
     """Return the jobs to check: all of a small multirun; of a large one, each combination of choices with each value.
 
-    This suffices as a rule: the choices determine the keys, and whether a value is valid seldom depends on another value.
+    The choices determine which keys exist, and whether a value is valid seldom depends on another value.
     """
     jobs = [list(job) for job in islice(product(*axes), MAX_CHECKED_JOBS + 1)]
     if len(jobs) <= MAX_CHECKED_JOBS:
@@ -171,8 +171,8 @@ def null_to_none(overrides: Sequence[str]) -> list[str]:
 def force_add(overrides: Sequence[str]) -> list[str]:
     """Prefix overrides of keys with `++` (add the key if it is missing) if a group is swept over.
 
-    Hydra composes a multirun once without the swept overrides, so that it would look for n_factors in the default model,
-    or for dataset.sampling in the default task, as the model sets the task.
+    Hydra composes a multirun once without the swept overrides. It would look for n_factors in the default model or, as
+    the model sets the task, for dataset.sampling in the default task.
 
     >>> force_add(["model=svd,svdpp", "model.n_factors=80", "seed=1"])
     ['model=svd,svdpp', '++model.n_factors=80', 'seed=1']
@@ -188,7 +188,7 @@ def force_add(overrides: Sequence[str]) -> list[str]:
 
 
 def check_job(overrides: list[str]) -> list[str]:
-    """Compose and check one job. Overrides that fail are reported and removed, so that other problems are found, too."""
+    """Compose and check one job. Overrides that fail are reported and removed, to find the other problems as well."""
     problems: list[str] = []
     while True:
         try:

@@ -132,14 +132,14 @@ def test_a_killed_search_continues(anirec: Anirec, tmp_path: Path) -> None:
     others = [folder / f"{trial.number:04d}" for trial in study.trials if trial.number != best["trial"]]
     assert not any("test/rmse" in content(run, "metrics.json") for run in others if run.exists())
     told = anirec(*search, "model.epochs=4", expect=2).stderr
-    assert "model.epochs: 3 then, 4 now" in told
+    assert "model.epochs: 3.0 then, 4.0 now" in told
 
 
 @pytest.mark.slow
 def test_a_search_with_several_objectives_in_several_processes(anirec: Anirec, tmp_path: Path) -> None:
     optuna = pytest.importorskip("optuna")
     several = ["objective=[val/rmse,val/coverage@10]", "hydra/launcher=local", "search.at_once=2", "search.n_trials=4"]
-    told = anirec("run", "search=svd", *SMALL, *several, "model.epochs=2", "search.study=both").stderr
+    told = anirec("run", "search=svd", *SMALL, *several, "model.epochs=2", "search.study=both", cold=True).stderr
     assert "Pareto front of 4 trials" in told
     folder = tmp_path / "outputs" / "searches" / "both"
     study = optuna.load_study(study_name="both", storage=f"sqlite:///{folder}/study.db")
@@ -162,5 +162,5 @@ def test_a_space_is_checked_before_any_work(anirec: Anirec) -> None:
     pytest.importorskip("optuna")
     anirec("validate", "search=svdpp", "model.lr=tag(log, interval(0.001, 0.1))")
     assert "no key lrr in model" in anirec("validate", "search=svdpp", "model.lrr=1,2", expect=2).stderr
-    assert "must be" in anirec("validate", "search=svd", "model.lr=interval(2,1)", expect=2).stderr
+    assert "low <= high" in anirec("validate", "search=svd", "model.lr=interval(2,1)", expect=2).stderr
     assert "add search=NAME" in anirec("validate", "-m", "model.damping=interval(1,2)", expect=2).stderr

@@ -16,6 +16,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
+from anirec.config.checks import check_config
 from anirec.config.compose import conf_folder
 from anirec.config.search_space import (
     boundary_jobs,
@@ -246,6 +247,8 @@ def test_a_front_equals_a_naive_one() -> None:
 def test_samplers_do_not_repeat_themselves(tmp_path: Path, sampler: str) -> None:
     if sampler == "cmaes":
         pytest.importorskip("cmaes")
+    config = composed(tmp_path, f"search/sampler={sampler}")
+    assert check_config(OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])) == []
     searched(tmp_path, by_lr, f"search/sampler={sampler}", "search.n_trials=3")
     study, _ = searched(tmp_path, by_lr, f"search/sampler={sampler}")
     assert len({tuple(trial.params.values()) for trial in study.trials}) == len(study.trials) == 6
