@@ -180,7 +180,9 @@ def check_search(config: DictConfig, varied: Mapping[str, str]) -> list[str]:
             problems.append(f"{key}={value}: expected a whole number >= 1")
     study = OmegaConf.select(config, "search.study")
     if study is not None and not re.fullmatch(r"\w[\w.-]*", str(study)):
-        problems.append(f"search.study={study}: expected a name, not a path: letters, digits, _, and inside it . or -")
+        problems.append(
+            f"search.study={study}: expected a name, not a path: letters, digits, _ . -, with no . or - at the start"
+        )
     n_at_once = OmegaConf.select(config, "search.at_once", default=1)
     launcher = OmegaConf.select(config, "hydra.launcher._target_", default="BasicLauncher")
     n_jobs = OmegaConf.select(config, "hydra.launcher.n_jobs", default=-1)

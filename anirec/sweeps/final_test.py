@@ -42,7 +42,7 @@ def evaluate_on_test(run: Run, *, trust: bool, console: Console) -> Run:
     shutil.rmtree(aside, ignore_errors=True)
     (aside / "checkpoints").mkdir(parents=True)
     for checkpoint in (run.folder / "checkpoints").glob("*.ckpt"):
-        LastAndBest.link(checkpoint, aside / "checkpoints" / checkpoint.name)
+        LastAndBest.link_or_copy(checkpoint, aside / "checkpoints" / checkpoint.name)
     done = perform_again(config, aside, run, identity=identity_of(config), told="test")
     if done.provenance["split"]["fingerprint"] != run.split["fingerprint"]:
         raise UserError(f"{run.folder}: not tested: its data or split differ from those of the training.")

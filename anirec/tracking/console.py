@@ -1,4 +1,4 @@
-"""What a run says on the terminal."""
+"""Terminal output of runs and sweeps."""
 
 import json
 import logging
@@ -18,7 +18,7 @@ from anirec.tracking.folders import status_of
 
 CONSOLE = Console(stderr=True, highlight=False, soft_wrap=True)
 
-# Lightning's advice that does not hold here: batches are slices of arrays, and counting needs no optimiser.
+# Warnings of Lightning that do not apply: batches are slices of arrays, and models that count need no optimiser.
 NOISE = (
     "The '.*_dataloader' does not have many workers",
     "`LightningModule.configure_optimizers` returned `None`",
@@ -31,7 +31,7 @@ NOISE = (
 
 
 def silence_libraries() -> None:
-    """Leave the terminal to the progress bar and to what a user needs."""
+    """Suppress log messages and warnings of Lightning that do not help a user."""
     for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     for words in NOISE:
@@ -39,15 +39,23 @@ def silence_libraries() -> None:
 
 
 @rank_zero_only
-def print_job(path: Path, what: str) -> None:
-    CONSOLE.print(f"[bold]{escape(what)}[/] {escape(relative_path(path))}")
+def print_job(path: Path, label: str) -> None:
+    """Print the line of a job: its label and its run folder."""
+    CONSOLE.print(f"[bold]{escape(label)}[/] {escape(relative_path(path))}")
 
 
 @rank_zero_only
 def print_metrics(
     metrics: Mapping[str, float], *, objectives: Sequence[str], in_full: bool, findings: Sequence[str]
 ) -> None:
-    """Validation and test side by side; one line for a job of many. Segments are in metrics.json."""
+    """Print validation and test metrics side by side, or only the objectives in one line. Segments are left out.
+
+    Args:
+        metrics: All metrics of the run.
+        objectives: Metrics of the line.
+        in_full: True: a table and the findings; False: one line, for a job of a sweep.
+        findings: Sentences that interpret the metrics.
+    """
     if not in_full:
         shorts = [name.partition("/")[2] for name in objectives or ["test/rmse"]]
         both = [f"{split}/{short}" for short in shorts for split in ("val", "test")]
@@ -68,7 +76,7 @@ def print_metrics(
 
 
 def print_sweep(sweep: Path) -> int:
-    """How the jobs of a sweep ended; returns how many neither finished nor were pruned."""
+    """Print how the jobs of a sweep ended, and return the number of failed ones: neither finished nor pruned."""
     statuses = {path: status_of(path) for path in sorted(sweep.glob("[0-9]*"))}
     states = Counter(status["state"] for status in statuses.values())
     pruned = f", {states['pruned']} pruned" if states["pruned"] else ""
@@ -88,19 +96,25 @@ def print_sweep(sweep: Path) -> int:
 
 
 def read_overrides(path: Path) -> list[str]:
+    """Return the overrides of a run; empty if its folder has no provenance yet."""
     provenance = path / "provenance.json"
     return json.loads(provenance.read_text())["overrides"] if provenance.exists() else []
 
 
 def print_failure(path: Path | None, error: Exception) -> None:
-    """What went wrong; in `path` lies the traceback, if the run got so far as to have a folder."""
+    """Print an error, and where its traceback is.
+
+    Args:
+        path: Run folder with `error.txt`; None if the run has no folder.
+        error: A UserError is printed without its class and has no traceback.
+    """
     message = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-    CONSOLE.print(f"[bold red]failed[/] {escape(message)}")
+    CONSOLE.print(f"[bold red]Failed:[/] {escape(message)}")
     if path and not isinstance(error, UserError):
-        CONSOLE.print(f"The traceback is in {escape(relative_path(path / 'error.txt'))}")
+        CONSOLE.print(f"Traceback: {escape(relative_path(path / 'error.txt'))}")
 
 
 def relative_path(path: Path) -> str:
-    """The path as the user would type it from here."""
+    """Return a path relative to the current folder; absolute if it is outside."""
     relative = os.path.relpath(path)
     return str(path) if relative.startswith("..") else relative

@@ -119,7 +119,7 @@ def test_several_splits_make_the_test_figure_optimistic_too(
         provenance.write_text(json.dumps(content))
     found, text = chosen(), io.StringIO()
     print_cautions(Console(file=text, width=80), found, [], found.chosen.members, 1)
-    assert ("the test figure is slightly optimistic, too" in text.getvalue()) == (n_splits == 2)
+    assert ("The test metric is slightly optimistic" in text.getvalue()) == (n_splits == 2)
 
 
 def test_a_run_that_links_elsewhere_is_not_written_into(write_run: WriteRun, tmp_path: Path) -> None:

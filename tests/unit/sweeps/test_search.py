@@ -114,7 +114,7 @@ def test_the_first_trial_has_the_defaults(tmp_path: Path, capsys: pytest.Capture
     assert f"The default model.n_factors={model.n_factors} is outside the search space; the first trial samples" in told
     best = json.loads((tmp_path / "searches" / "mine" / "best.json").read_text())
     assert best["value"] == study.best_value
-    assert f"The defaults (trial 0): val/rmse {study.trials[0].value:.4f}; the best, trial {best['trial']}: " in told
+    assert f"Default values (trial 0): val/rmse {study.trials[0].value:.4f}; best (trial {best['trial']}): " in told
 
 
 def test_what_the_study_keeps_of_each_trial(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -144,7 +144,7 @@ def test_what_the_study_keeps_of_each_trial(tmp_path: Path, capsys: pytest.Captu
     # Trials that failed do not count: the same command runs one more.
     study, launcher = searched(tmp_path, by_lr)
     assert list(launcher.jobs) == [6]
-    assert "5 of 6 trials done, 1 to go" in capsys.readouterr().err
+    assert "5 of 6 trials done, 1 left" in capsys.readouterr().err
 
 
 def test_a_killed_search_is_continued(tmp_path: Path) -> None:
@@ -230,8 +230,8 @@ def test_several_objectives_have_a_pareto_front(tmp_path: Path, capsys: pytest.C
         zip(["val/rmse", "val/coverage@10"], values[found["front"][0]["trial"]], strict=True)
     )
     told = capsys.readouterr().err
-    assert "no trial is pruned" in told
-    assert "The defaults (trial 0): val/rmse" in told
+    assert "trials are not pruned" in told
+    assert "Default values (trial 0): val/rmse" in told
 
 
 def test_a_front_equals_a_naive_one() -> None:
@@ -311,7 +311,7 @@ def run(study: Study, tmp_path: Path) -> Callable[..., Prune]:
 
 
 def test_a_run_behind_the_median_is_pruned(run: Callable[..., Prune]) -> None:
-    with pytest.raises(Pruned, match=r"after epoch 1: val/rmse 0\.9000, behind the median"):
+    with pytest.raises(Pruned, match=r"after epoch 1: val/rmse 0\.9000 is worse than the median"):
         epoch(run(), 0, 0.9)
 
 
@@ -376,7 +376,7 @@ def test_another_search_does_not_take_over_a_study(tmp_path: Path) -> None:
     searched(tmp_path, by_lr)
     with pytest.raises(UserError, match=r"model\.epochs: 20\.0 then, 3\.0 now"):
         searched(tmp_path, by_lr, "model.epochs=3")
-    with pytest.raises(UserError, match="searched something else"):
+    with pytest.raises(UserError, match="belongs to a different search"):
         searched(tmp_path, by_lr, "objective=[val/rmse,val/mae]")
 
 
