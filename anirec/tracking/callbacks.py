@@ -81,7 +81,7 @@ class LastAndBest(Checkpoint, Configurable):
             shutil.copyfile(last, best)
 
     def score(self, trainer: Trainer) -> float | None:
-        """Return the objective with its sign such that lower is better; None without an objective, or if it is not finite."""
+        """Return the objective, negated if higher is better; None without an objective, or if it is not finite."""
         if self.objective is None:
             return None
         value = trainer.callback_metrics.get(self.objective)

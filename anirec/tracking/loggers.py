@@ -26,7 +26,7 @@ class LoggerWithEnd(Protocol):
 
 @contextmanager
 def loggers_of_run() -> Iterator[list[Logger]]:
-    """A list for the loggers of a run; at the end of the block each `LoggerWithEnd` is ended."""
+    """Yield a list for the loggers of a run, and call `end` of each `LoggerWithEnd` in it at the end of the block."""
     loggers: list[Logger] = []
     try:
         yield loggers

@@ -33,7 +33,7 @@ PACKAGES = (
 
 
 def git_state() -> dict[str, Any] | None:
-    """Return the commit of the checkout of anirec, and whether it has uncommitted changes; None if it is no checkout."""
+    """Return the commit of anirec's checkout, and whether it has uncommitted changes; None if installed."""
     here = Path(__file__).parent
 
     def git(*arguments: str) -> str:

@@ -1,3 +1,5 @@
+"""Run folders: status, locks, heartbeat, and which run is resumed."""
+
 import json
 import subprocess
 import sys
@@ -20,7 +22,7 @@ def state(path: Path) -> dict[str, object]:
     return json.loads((path / "status.json").read_text())
 
 
-def test_no_run_takes_the_folder_of_another(tmp_path: Path) -> None:
+def test_every_run_gets_a_folder_of_its_own(tmp_path: Path) -> None:
     assert len({new_folder(tmp_path, "abc") for _ in range(5)}) == 5
 
 
@@ -31,7 +33,7 @@ def test_status_follows_the_run(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "provenance.json").read_text())["wall_seconds"] >= 0
 
 
-def test_a_failure_is_recorded_and_goes_on_up(tmp_path: Path) -> None:
+def test_a_failure_is_recorded_and_raised(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), folder(tmp_path):
         raise ZeroDivisionError("on purpose")
     assert state(tmp_path)["state"] == "failed"
@@ -39,20 +41,20 @@ def test_a_failure_is_recorded_and_goes_on_up(tmp_path: Path) -> None:
     assert "Traceback" in (tmp_path / "error.txt").read_text()
 
 
-def test_what_the_user_did_is_told_in_words(tmp_path: Path) -> None:
+def test_a_user_error_is_recorded_without_its_class(tmp_path: Path) -> None:
     with pytest.raises(UserError), folder(tmp_path):
         raise UserError("no such file")
     assert state(tmp_path)["error"] == "no such file"
 
 
-def test_an_interrupted_run_says_so(tmp_path: Path) -> None:
+def test_an_interruption_is_recorded(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt), folder(tmp_path):
         raise KeyboardInterrupt
     assert state(tmp_path)["state"] == "interrupted"
 
 
 def resumable(parent: Path, **status: object) -> Path:
-    """A folder with a checkpoint, whose status is that of a process at work unless `status` says otherwise."""
+    """Make a folder with a checkpoint and the status of a running process, updated by `status`."""
     path = new_folder(parent, "abc")
     (path / "checkpoints").mkdir()
     (path / "checkpoints" / "last.ckpt").touch()
@@ -70,10 +72,10 @@ def test_only_an_unfinished_run_with_a_checkpoint_is_resumed(tmp_path: Path) -> 
     killed = resumable(tmp_path)
     assert find_unfinished(tmp_path, "other") is None
     assert find_unfinished(tmp_path, "abc") == killed
-    assert find_unfinished(tmp_path, "abc") is None  # this process has it now: nobody else may train in it, too
+    assert find_unfinished(tmp_path, "abc") is None  # this process holds its lock now
 
 
-def test_the_lock_tells_whether_a_process_of_this_machine_lives(tmp_path: Path) -> None:
+def test_the_lock_shows_whether_a_process_of_this_machine_is_alive(tmp_path: Path) -> None:
     path = resumable(tmp_path)
     script = f"""
 import sys; from pathlib import Path; from anirec.tracking.folders import acquire
@@ -90,7 +92,7 @@ assert acquire(Path({str(path)!r})); print("held", flush=True); sys.stdin.read()
 
 
 @pytest.mark.parametrize(("age", "expected"), [(1.0, "running"), (LEASE + 1.0, "killed")])
-def test_the_heartbeat_tells_whether_a_process_of_another_machine_lives(
+def test_the_heartbeat_shows_whether_a_process_of_another_machine_is_alive(
     tmp_path: Path, age: float, expected: str
 ) -> None:
     path = resumable(tmp_path, host="elsewhere", machine="another", heartbeat=time.time() - age)
@@ -98,7 +100,7 @@ def test_the_heartbeat_tells_whether_a_process_of_another_machine_lives(
     assert find_unfinished(tmp_path, "abc") == (path if expected == "killed" else None)
 
 
-def test_a_run_at_work_renews_its_heartbeat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_renews_its_heartbeat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(status, "BEAT", 0.01)
     with folder(tmp_path):
         first = state(tmp_path)["heartbeat"]
@@ -115,7 +117,7 @@ def test_a_resumed_run_counts_the_seconds_of_all_its_work(tmp_path: Path) -> Non
     assert json.loads((path / "provenance.json").read_text())["wall_seconds"] >= 12.5
 
 
-def test_a_damaged_status_says_as_much_as_none(tmp_path: Path) -> None:
+def test_a_damaged_status_counts_as_missing(tmp_path: Path) -> None:
     path = resumable(tmp_path)
     (path / "status.json").write_text("")
     assert status_of(path)["state"] == "killed"
