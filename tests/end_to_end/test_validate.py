@@ -8,7 +8,7 @@ from .conftest import Anirec
 
 
 def test_the_installed_script(tmp_path: Path) -> None:
-    """`anirec` itself, in the environment's folder of scripts, as the shell finds it."""
+    """The script `anirec` in the environment, as a shell runs it."""
     line = [Path(sysconfig.get_path("scripts")) / "anirec", "validate", "model=popularty"]
     done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 2
@@ -16,7 +16,7 @@ def test_the_installed_script(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_every_problem_at_once(anirec: Anirec) -> None:
+def test_all_problems_are_reported_at_once(anirec: Anirec) -> None:
     wrong = ["model=popularty", "modl=1", "seed=a", "split.tset=1", "metrics.names=[rsme]", "objective=test/rmse"]
     told = anirec("validate", *wrong, expect=2).stderr
     for words in (
@@ -30,7 +30,7 @@ def test_every_problem_at_once(anirec: Anirec) -> None:
         assert words in told
 
 
-def test_arguments_that_the_class_does_not_take(anirec: Anirec) -> None:
+def test_unknown_and_mistyped_arguments(anirec: Anirec) -> None:
     told = anirec("validate", "+model.dampin=1", "model.damping=high", expect=2).stderr
     assert "Popularity has no such argument; did you mean damping?" in told
     assert "model.damping='high': expected float, not str" in told
@@ -49,7 +49,7 @@ def test_ranges_of_settings(anirec: Anirec) -> None:
         assert words in told
 
 
-def test_settings_that_are_handed_on_to_a_base_class(anirec: Anirec) -> None:
+def test_settings_of_base_classes_are_checked(anirec: Anirec) -> None:
     wrong = ["model=ncf", "model.dropout=2", "model.objective=warp", "++model.training.lr=1", "+model.foo=1"]
     told = anirec("validate", *wrong, expect=2).stderr
     for words in (
@@ -61,7 +61,7 @@ def test_settings_that_are_handed_on_to_a_base_class(anirec: Anirec) -> None:
         assert words in told
 
 
-def test_a_split_that_the_data_cannot_bear(anirec: Anirec) -> None:
+def test_a_split_that_needs_columns_the_dataset_lacks(anirec: Anirec) -> None:
     told = anirec("validate", "split=temporal", "dataset=mal_2016", expect=2).stderr
     assert "needs timestamp, which the dataset does not have" in told
     assert "mal_2018" in told
@@ -83,13 +83,13 @@ def test_every_objective_is_checked(anirec: Anirec) -> None:
     assert "expected a metric, a list of different metrics, or null" in told
 
 
-def test_a_sweep_is_checked_as_a_whole(anirec: Anirec) -> None:
+def test_all_jobs_of_a_sweep_are_checked(anirec: Anirec) -> None:
     assert "6 jobs, no problems" in anirec("validate", "-m", "model=popularity,bias", "seed=1,2,3").stdout
     told = anirec("run", "-m", "model=popularity,bias", "seed=1,b", expect=2).stderr
     assert "in 2 of 4 jobs" in told
 
 
-def test_nothing_heavy_is_imported(anirec: Anirec) -> None:
+def test_validate_imports_no_heavy_library(anirec: Anirec) -> None:
     imported = anirec("validate", cold=True, PYTHONVERBOSE="1").stderr
     for package in ("torch", "pytorch_lightning", "sklearn", "pandas", "numba"):
         assert f"import '{package}'" not in imported
