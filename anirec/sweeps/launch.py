@@ -67,9 +67,7 @@ class SweepEnd(Callback):
             if name in os.environ:
                 pin(config, f"hydra.job.env_set.{name}", os.environ[name])
         if config.hydra.runtime.choices["hydra/launcher"] not in (None, "basic") and "search" not in config:
-            print(
-                f"sweep {os.path.relpath(folder)}", file=sys.stderr
-            )  # jobs in other processes may print nothing for a while
+            print(f"sweep {os.path.relpath(folder)}", file=sys.stderr)  # output of the jobs may be late or missing
         os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises errors of sweeper and launcher unchanged
 
     def on_multirun_end(self, config: DictConfig, **kwargs: object) -> None:

@@ -34,6 +34,9 @@ from anirec.tracking.console import CONSOLE, relative_path
 
 OTHERS = {TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
 
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+
 
 def print_results(study: optuna.Study, folder: Path, names: list[str]) -> None:
     """Print the best trial or the Pareto front, compare it with the defaults, and write `best.json`."""
@@ -96,10 +99,6 @@ def compare_with_defaults(trials: list[FrozenTrial], best: list[FrozenTrial], na
     return f"{of_defaults}; best (trial {best[0].number}): {best[0].values[0]:.4f}."
 
 
-optuna.logging.set_verbosity(optuna.logging.WARNING)
-warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-
-
 def search(config: DictConfig, *, launcher: Callable[[], Launcher]) -> None:
     """Start or continue the study of a config, run the remaining trials, and print the results.
 
@@ -120,9 +119,7 @@ def search(config: DictConfig, *, launcher: Callable[[], Launcher]) -> None:
     folder /= str(config.search.study or f"{choices['dataset']}_{choices['model']}")
     folder.mkdir(parents=True, exist_ok=True)
     drawn = {key: distribution(key, text) for key, text in varied_keys(config).items()}
-    with lock_study(
-        folder
-    ):  # before the database exists: two processes that create it at the same time would damage it
+    with lock_study(folder):  # before the database exists: two processes must not create it at the same time
         study = open_study(config, folder, drawn)
         n_ended = len(study.get_trials(deepcopy=False, states=ENDED))
         n_left = 0 if study.user_attrs.get(EXHAUSTED) else max(0, config.search.n_trials - n_ended)
@@ -151,10 +148,8 @@ def open_study(config: DictConfig, folder: Path, drawn: Space) -> optuna.Study:
     begun = study.get_trials(deepcopy=False)
     sampler = config.search.sampler
     if "seed" in sampler:
-        sampler = {
-            **to_dict(sampler),
-            "seed": config.search.seed + len(begun),
-        }  # with the same seed, it would propose its first trials again
+        # A new seed, as the sampler would otherwise propose its first trials again.
+        sampler = {**to_dict(sampler), "seed": config.search.seed + len(begun)}
     study.sampler = instantiate(sampler)
     if not begun:
         values, notes = default_values(config, drawn)

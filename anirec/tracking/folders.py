@@ -191,7 +191,7 @@ def is_finished(path: Path, *, tested: bool) -> bool:
 
 
 def find_unfinished(parent: Path, run: str) -> Path | None:
-    """Return the latest folder of an unfinished run that can be resumed, or None: it has a checkpoint and is not running.
+    """Return the latest folder from which a run can be resumed, or None: unfinished, not running, with a checkpoint.
 
     The lock of the folder is taken: of several processes that call this at once, only one gets the folder.
     """

@@ -28,7 +28,7 @@ LITTLE = ["trainer=cpu", "dataset.source.n_users=200", "dataset.source.n_items=8
 def newcomer(
     anirec_in: Callable[..., Anirec], hub: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Anirec, Path]:
-    """A folder with the files of the section, the ratings of a club, and untrained weights in place of `hf download`."""
+    """A folder with the files of the section, ratings of a club, and untrained weights in place of `hf download`."""
     folder = tmp_path_factory.mktemp("newcomer ü")
     for block in BLOCK.findall(SECTION):
         text = textwrap.dedent(block)

@@ -359,7 +359,7 @@ def test_a_study_searches_one_thing(study: Study) -> None:
 def test_a_study_at_work_is_not_taken(tmp_path: Path) -> None:
     with lock_study(tmp_path):
         for _ in range(2):
-            with pytest.raises(UserError, match=f"^Process {os.getpid()} on .* is at work on the study"):
+            with pytest.raises(UserError, match=f"^Process {os.getpid()} on .* is running the study"):
                 lock_study(tmp_path)
     lock_study(tmp_path).release()
 
@@ -367,7 +367,7 @@ def test_a_study_at_work_is_not_taken(tmp_path: Path) -> None:
 def test_a_study_at_work_has_no_database_made(tmp_path: Path) -> None:
     folder = tmp_path / "searches" / "mine"
     folder.mkdir(parents=True)
-    with lock_study(folder), pytest.raises(UserError, match="is at work on the study mine"):
+    with lock_study(folder), pytest.raises(UserError, match="is running the study mine"):
         searched(tmp_path, by_lr)
     assert {path.name for path in folder.iterdir()} == {".lock", ".process"}
 
