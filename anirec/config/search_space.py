@@ -129,14 +129,14 @@ def default_values(config: DictConfig, space: Mapping[str, "BaseDistribution"]) 
 
     groups = config.hydra.runtime.choices
     found, notes = {}, []
-    for key, drawn in space.items():
+    for key, domain in space.items():
         value = groups[key] if key in groups else OmegaConf.select(config, key)
-        if isinstance(drawn, CategoricalDistribution):
+        if isinstance(domain, CategoricalDistribution):
             nearest = next(
-                (text for text in drawn.choices if parse_overrides([f"{key}={text}"])[0].value() == value), None
+                (text for text in domain.choices if parse_overrides([f"{key}={text}"])[0].value() == value), None
             )
         else:
-            nearest = nearest_in_interval(value, drawn)
+            nearest = nearest_in_interval(value, domain)
         if nearest is not None:
             found[key] = nearest
         if nearest is None:
@@ -148,13 +148,13 @@ def default_values(config: DictConfig, space: Mapping[str, "BaseDistribution"]) 
     return found, notes
 
 
-def nearest_in_interval(value: Any, drawn: Any) -> int | float | None:
+def nearest_in_interval(value: Any, domain: Any) -> int | float | None:
     """Return the nearest value that can be sampled; None if `value` is not a number."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    value = min(max(value, drawn.low), drawn.high)
-    value = drawn.low + round((value - drawn.low) / drawn.step) * drawn.step if drawn.step else value
-    return type(drawn.low)(value)
+    value = min(max(value, domain.low), domain.high)
+    value = domain.low + round((value - domain.low) / domain.step) * domain.step if domain.step else value
+    return type(domain.low)(value)
 
 
 def check_no_seeds(varied: Mapping[str, str]) -> list[str]:
@@ -208,9 +208,9 @@ def range_error(key: str, text: str) -> UserError | None:
     return None
 
 
-def is_continuous(drawn: Any) -> bool:
+def is_continuous(domain: Any) -> bool:
     """Whether a distribution has infinitely many values."""
-    return getattr(drawn, "step", 1) is None
+    return getattr(domain, "step", 1) is None
 
 
 def stray_intervals(overrides: Sequence[str]) -> list[str]:

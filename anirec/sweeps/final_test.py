@@ -38,12 +38,12 @@ def evaluate_on_test(run: Run, *, trust: bool, console: Console) -> Run:
     config.trainer.max_epochs = epochs_of(run.folder / "checkpoints" / "last.ckpt")  # also if it stopped early
     config.callbacks.untrained = {"_target_": "anirec.inference.reproduce.Untrained"}
     config.trainer.devices, config.trainer.strategy, config.trainer.num_nodes = 1, "auto", 1
-    aside = run.folder / SCRATCH
-    shutil.rmtree(aside, ignore_errors=True)
-    (aside / "checkpoints").mkdir(parents=True)
+    scratch = run.folder / SCRATCH
+    shutil.rmtree(scratch, ignore_errors=True)
+    (scratch / "checkpoints").mkdir(parents=True)
     for checkpoint in (run.folder / "checkpoints").glob("*.ckpt"):
-        LastAndBest.link_or_copy(checkpoint, aside / "checkpoints" / checkpoint.name)
-    done = perform_again(config, aside, run, identity=identity_of(config), told="test")
+        LastAndBest.link_or_copy(checkpoint, scratch / "checkpoints" / checkpoint.name)
+    done = perform_again(config, scratch, run, identity=identity_of(config), told="test")
     if done.provenance["split"]["fingerprint"] != run.split["fingerprint"]:
         raise UserError(f"{run.folder}: not tested: its data or split differ from those of the training.")
     for name in objectives(run.config["objective"]):
@@ -52,17 +52,17 @@ def evaluate_on_test(run: Run, *, trust: bool, console: Console) -> Run:
             message = f"{name} was {before} and is now {now}: the device, code or package versions differ."
             console.print(Text(message, style="yellow"))
     results = [
-        path for path in aside.rglob("*") if path.is_file() and path.relative_to(aside).parts[0] not in NOT_MOVED
+        path for path in scratch.rglob("*") if path.is_file() and path.relative_to(scratch).parts[0] not in NOT_MOVED
     ]
     for path in sorted(results, key=lambda path: path.name == METRICS):  # metrics.json last: it marks the run as tested
-        target = run.folder / path.relative_to(aside)
+        target = run.folder / path.relative_to(scratch)
         target.parent.mkdir(exist_ok=True)
         path.replace(target)
     test_provenance = {key: done.provenance[key] for key in ("git", "versions", "device", "wall_seconds")}
     write_text(
         run.folder / "provenance.json", json.dumps({**run.provenance, "tested": test_provenance}, indent=2) + "\n"
     )
-    shutil.rmtree(aside)
+    shutil.rmtree(scratch)
     return read_run(run.folder)
 
 

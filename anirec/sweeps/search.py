@@ -118,9 +118,9 @@ def search(config: DictConfig, *, launcher: Callable[[], Launcher]) -> None:
     folder = Path(config.paths.outputs).resolve() / "searches"
     folder /= str(config.search.study or f"{choices['dataset']}_{choices['model']}")
     folder.mkdir(parents=True, exist_ok=True)
-    drawn = {key: distribution(key, text) for key, text in varied_keys(config).items()}
+    distributions = {key: distribution(key, text) for key, text in varied_keys(config).items()}
     with lock_study(folder):  # before the database exists: two processes must not create it at the same time
-        study = open_study(config, folder, drawn)
+        study = open_study(config, folder, distributions)
         n_ended = len(study.get_trials(deepcopy=False, states=ENDED))
         n_left = 0 if study.user_attrs.get(EXHAUSTED) else max(0, config.search.n_trials - n_ended)
         progress = f"{n_ended} of {config.search.n_trials} trials done, {n_left} left"
@@ -131,11 +131,11 @@ def search(config: DictConfig, *, launcher: Callable[[], Launcher]) -> None:
         if config.search.at_once > 1 and config.hydra.launcher.get("n_jobs") == -1:
             config.hydra.launcher.n_jobs = config.search.at_once  # joblib: one process per concurrent trial
         overrides = fixed_overrides(config.hydra.overrides.task)
-        Workers(study, drawn, folder, launcher(), overrides).run(n_left, at_once=config.search.at_once)
+        Workers(study, distributions, folder, launcher(), overrides).run(n_left, at_once=config.search.at_once)
         print_results(study, folder, names)
 
 
-def open_study(config: DictConfig, folder: Path, drawn: Space) -> optuna.Study:
+def open_study(config: DictConfig, folder: Path, distributions: Space) -> optuna.Study:
     """Create or load the study. A new one starts with the default values; trials of a killed search are repeated."""
     study = optuna.create_study(
         storage=storage_url(folder),
@@ -152,7 +152,7 @@ def open_study(config: DictConfig, folder: Path, drawn: Space) -> optuna.Study:
         sampler = {**to_dict(sampler), "seed": config.search.seed + len(begun)}
     study.sampler = instantiate(sampler)
     if not begun:
-        values, notes = default_values(config, drawn)
+        values, notes = default_values(config, distributions)
         for note in notes:
             CONSOLE.print(escape(note))
         study.enqueue_trial(values, user_attrs={DEFAULTS: True})

@@ -69,9 +69,9 @@ def test_a_users_class_is_imported_from_its_folder(newcomer: tuple[Anirec, Path]
     anirec("run", "--config-dir", "mine", "model=cautious", "model.most=3", *LITTLE, "tags=[found]")
     run = max(folder.glob("outputs/demo_ratings/cautious/*"))
     (folder / "rows.csv").write_text("user_id,item_id\n1,1\n2,5\n")
-    told = anirec("predict", str(run), "--input", "rows.csv", "--output", "out.csv", expect=2).stderr
-    assert "cautious.Cautious" in told
-    assert "PYTHONPATH" in told
+    output = anirec("predict", str(run), "--input", "rows.csv", "--output", "out.csv", expect=2).stderr
+    assert "cautious.Cautious" in output
+    assert "PYTHONPATH" in output
     anirec("predict", str(run), "--input", "rows.csv", "--output", "out.csv", PYTHONPATH="mine")
     predicted = [float(line.split(",")[2]) for line in (folder / "out.csv").read_text().splitlines()[1:]]
     assert max(predicted) <= 3

@@ -15,9 +15,9 @@ from .conftest import SMALL, Anirec, content, runs
 
 
 def test_a_run_writes_its_folder(anirec: Anirec, tmp_path: Path) -> None:
-    told = anirec("run", *SMALL, "model=popularity", "logger=tensorboard").stderr
-    assert "rmse" in told
-    assert "best reachable rmse" in told
+    output = anirec("run", *SMALL, "model=popularity", "logger=tensorboard").stderr
+    assert "rmse" in output
+    assert "best reachable rmse" in output
     (run,) = runs(tmp_path)
     names = {path.name for path in run.iterdir()}
     assert names >= {"config.yaml", "provenance.json", "status.json", "metrics.json", "history.csv", "tensorboard"}
@@ -55,9 +55,9 @@ def test_a_failed_job_does_not_stop_the_others(anirec: Anirec, tmp_path: Path) -
     # Only the last two models have the key damping_user; the default model does not.
     models = ["model=broken,bias,item_knn", "model.damping_user=4"]
     arguments = ["run", "--config-dir", "mine", "-m", *SMALL, *models]
-    told = anirec(*arguments, expect=1, PYTHONPATH=str(tmp_path)).stderr
-    assert "2 of 3 jobs finished" in told
-    assert told.split()[-5:] == ["0000", "model=broken", "ZeroDivisionError:", "on", "purpose"]
+    output = anirec(*arguments, expect=1, PYTHONPATH=str(tmp_path)).stderr
+    assert "2 of 3 jobs finished" in output
+    assert output.split()[-5:] == ["0000", "model=broken", "ZeroDivisionError:", "on", "purpose"]
     (broken,) = runs(tmp_path, "broken")
     assert content(broken, "status.json")["state"] == "failed"
     assert "Traceback" in (broken / "error.txt").read_text()
@@ -102,8 +102,8 @@ def test_predictions_for_new_rows(anirec: Anirec, tmp_path: Path) -> None:
     anirec("run", *SMALL, "model=bias")
     (run,) = runs(tmp_path)
     (tmp_path / "new.csv").write_text("user_id,item_id\n1,2\n1,999999\n777777,2\n")
-    told = anirec("predict", str(run), "--input", "new.csv", "--output", "out.jsonl").stdout
-    assert "unknown users: 1, unknown titles: 1" in told
+    output = anirec("predict", str(run), "--input", "new.csv", "--output", "out.jsonl").stdout
+    assert "unknown users: 1, unknown titles: 1" in output
     assert pl.read_ndjson(tmp_path / "out.jsonl")["prediction"].is_between(1, 10).all()
     (tmp_path / "bad.csv").write_text("user,item_id\n1,2\n")
     refused = anirec("predict", str(run), "--input", "bad.csv", "--output", "out.csv", expect=2).stderr

@@ -23,9 +23,9 @@ def is_tested(run: Path) -> bool:
 @pytest.mark.slow
 def test_only_the_chosen_configuration_is_tested(anirec: Anirec, tmp_path: Path) -> None:
     stopped_early = ["trainer.max_epochs=6", "callbacks=early_stopping", "callbacks.early_stopping.min_delta=0.5"]
-    told = anirec("run", "-m", *SWEEP, "model=svd,popularity", *stopped_early, "select=best").stdout
-    assert "Chosen of 2 configurations (4 runs): svd" in told
-    assert "optimistic: it is the best of 2" in told
+    output = anirec("run", "-m", *SWEEP, "model=svd,popularity", *stopped_early, "select=best").stdout
+    assert "Chosen of 2 configurations (4 runs): svd" in output
+    assert "optimistic: it is the best of 2" in output
     assert all(is_tested(run) for run in runs(tmp_path, "svd"))
     assert not any(is_tested(run) for run in runs(tmp_path, "popularity"))
     found = content(sweep_of(tmp_path), "selection.json")
@@ -46,9 +46,9 @@ def test_only_the_chosen_configuration_is_tested(anirec: Anirec, tmp_path: Path)
     anirec("select", str(sweep_of(tmp_path)), "--metric", "test/rmse", expect=2)
 
     # A refit reads the test set again, which is recorded and reported.
-    told = anirec("select", str(sweep_of(tmp_path)), "--refit").stdout
-    assert "read 2 times" in told
-    assert "retrained on training and validation rows" in told
+    output = anirec("select", str(sweep_of(tmp_path)), "--refit").stdout
+    assert "read 2 times" in output
+    assert "retrained on training and validation rows" in output
     refits = [run for run in runs(tmp_path, "svd") if "refits" in content(run, "provenance.json")]
     assert len(refits) == 2
     split = content(refits[0], "provenance.json")["split"]
@@ -85,10 +85,10 @@ def test_a_refit_trains_as_many_epochs_as_the_best_checkpoint(anirec: Anirec, tm
 
 
 def test_select_is_checked_before_any_run(anirec: Anirec, tmp_path: Path) -> None:
-    told = anirec("validate", "-m", "seed=1,2", "select=bset", expect=2).stderr
-    assert "select=bset: unknown value; did you mean best? Choices: best, refit, null" in told
-    told = anirec("validate", "-m", "seed=1,2", "select=best", "objective=null", expect=2).stderr
-    assert "needs an objective to choose by" in told
+    output = anirec("validate", "-m", "seed=1,2", "select=bset", expect=2).stderr
+    assert "select=bset: unknown value; did you mean best? Choices: best, refit, null" in output
+    output = anirec("validate", "-m", "seed=1,2", "select=best", "objective=null", expect=2).stderr
+    assert "needs an objective to choose by" in output
     assert "add -m" in anirec("run", *SMALL, "select=best", expect=1).stderr
     assert not runs(tmp_path)
     assert "No such folder" in anirec("select", "nowhere", expect=2).stderr

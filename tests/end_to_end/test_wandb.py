@@ -203,11 +203,11 @@ def test_without_login_or_server_nothing_is_trained_and_no_prompt_is_shown(anire
     online = {"HOME": str(tmp_path), "WANDB_MODE": "online", "WANDB_HTTP_TIMEOUT": "2"}
     nobody = {"WANDB_API_KEY": "0" * 40, "WANDB_BASE_URL": "http://127.0.0.1:9"}
     command = ["run", *SMALL, "model=svd", "logger=wandb"]
-    told = anirec(*command, expect=1, **online).stderr
-    assert "wandb login" in told
-    assert "logger.wandb.offline=true" in told
-    told = anirec(*command, expect=1, **online, **nobody).stderr
-    assert "http://127.0.0.1:9" in told
+    output = anirec(*command, expect=1, **online).stderr
+    assert "wandb login" in output
+    assert "logger.wandb.offline=true" in output
+    output = anirec(*command, expect=1, **online, **nobody).stderr
+    assert "http://127.0.0.1:9" in output
     for run in runs(tmp_path):
         assert content(run, "status.json")["state"] == "failed"
         assert not (run / "checkpoints").exists()

@@ -15,7 +15,7 @@ def composed(*overrides: str) -> DictConfig:
 
 
 @pytest.mark.parametrize(
-    ("overrides", "part", "told"),
+    ("overrides", "part", "message"),
     [
         (["model=ease", "model.reg=0"], "model", "^model.reg=0: expected a number > 0$"),
         (
@@ -28,6 +28,6 @@ def composed(*overrides: str) -> DictConfig:
         (["trainer.precision=foo"], "trainer", "^trainer: Precision 'foo' is invalid"),
     ],
 )
-def test_errors_name_the_config_key(overrides: list[str], part: str, told: str) -> None:
-    with pytest.raises(UserError, match=told):
+def test_errors_name_the_config_key(overrides: list[str], part: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
         instantiate_node(composed(*overrides)[part])

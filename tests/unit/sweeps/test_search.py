@@ -109,12 +109,14 @@ def test_the_first_trial_has_the_defaults(tmp_path: Path, capsys: pytest.Capture
     assert float(first["model.lr"]) == 0.04  # the nearest to the default that the search draws
     assert first["model.n_factors"] in ("8", "9")
     assert len({settings["model.lr"] for settings in launcher.jobs.values()}) == 6
-    told = capsys.readouterr().err
-    assert f"The default model.lr={model.lr} is outside the search space; the first trial uses 0.04." in told
-    assert f"The default model.n_factors={model.n_factors} is outside the search space; the first trial samples" in told
+    output = capsys.readouterr().err
+    assert f"The default model.lr={model.lr} is outside the search space; the first trial uses 0.04." in output
+    assert (
+        f"The default model.n_factors={model.n_factors} is outside the search space; the first trial samples" in output
+    )
     best = json.loads((tmp_path / "searches" / "mine" / "best.json").read_text())
     assert best["value"] == study.best_value
-    assert f"Default values (trial 0): val/rmse {study.trials[0].value:.4f}; best (trial {best['trial']}): " in told
+    assert f"Default values (trial 0): val/rmse {study.trials[0].value:.4f}; best (trial {best['trial']}): " in output
 
 
 def test_what_the_study_keeps_of_each_trial(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -138,9 +140,9 @@ def test_what_the_study_keeps_of_each_trial(tmp_path: Path, capsys: pytest.Captu
     assert study.trials[4].intermediate_values == {0: 0.5, 1: 0.9}
     assert study.trials[4].user_attrs == {"run": "data/model/run_4"}
     assert study.best_trial.number == 0
-    told = capsys.readouterr().err
-    assert "of 4 trials, 1 pruned, 1 failed" in told
-    assert "no trial was better" in told
+    output = capsys.readouterr().err
+    assert "of 4 trials, 1 pruned, 1 failed" in output
+    assert "no trial was better" in output
     # Trials that failed do not count: the same command runs one more.
     study, launcher = searched(tmp_path, by_lr)
     assert list(launcher.jobs) == [6]
@@ -229,9 +231,9 @@ def test_several_objectives_have_a_pareto_front(tmp_path: Path, capsys: pytest.C
     assert found["front"][0]["values"] == dict(
         zip(["val/rmse", "val/coverage@10"], values[found["front"][0]["trial"]], strict=True)
     )
-    told = capsys.readouterr().err
-    assert "trials are not pruned" in told
-    assert "Default values (trial 0): val/rmse" in told
+    output = capsys.readouterr().err
+    assert "trials are not pruned" in output
+    assert "Default values (trial 0): val/rmse" in output
 
 
 def test_a_front_equals_a_naive_one() -> None:
@@ -455,5 +457,5 @@ def test_what_no_search_and_no_grid_may_do() -> None:
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("anirec.config.search_space.is_installed", lambda module: False)
-    told = missing_extras(["search=svd", "hydra/launcher=slurm_local", "model=svd", "search=null"])
-    assert [line[-22:] for line in told] == ["install 'anirec[optuna]'"[-22:], "install 'anirec[slurm]'"[-22:]]
+    output = missing_extras(["search=svd", "hydra/launcher=slurm_local", "model=svd", "search=null"])
+    assert [line[-22:] for line in output] == ["install 'anirec[optuna]'"[-22:], "install 'anirec[slurm]'"[-22:]]
