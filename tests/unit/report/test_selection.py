@@ -130,7 +130,7 @@ def test_a_run_that_links_elsewhere_is_not_written_into(write_run: WriteRun, tmp
     check_links(folder)
     for name in ("figures", "checkpoints"):
         (folder / name).symlink_to(victim, target_is_directory=True)
-        with pytest.raises(UserError, match=f"{name}: a symbolic link"):
+        with pytest.raises(UserError, match=f"{name} is a symbolic link"):
             check_links(folder)
         (folder / name).unlink()
 
