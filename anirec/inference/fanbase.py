@@ -11,7 +11,7 @@ import polars as pl
 import torch
 from rich.console import Console
 
-from anirec.config.compose import own_paths
+from anirec.config.compose import default_paths
 from anirec.data.schema import ITEMS, Column
 from anirec.errors import UserError
 from anirec.features.tabular import Tabular
@@ -156,7 +156,7 @@ def fanbase(
     invented = read_invented(input)
     audience = Audience.of(run, threshold)
     model, columns = audience.model, read_by(audience.model)
-    cache = own_paths()["cache"]
+    cache = default_paths()["cache"]
     told = []
     with torch.inference_mode():
         contents = model.content_of(with_all(invented, columns), cache=cache)

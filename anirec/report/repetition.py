@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from anirec.config.identity import DEVICES, flat
+from anirec.config.identity import DEVICES, flatten
 from anirec.metrics.names import MetricName
 from anirec.report import formatting as cells
 from anirec.report.formatting import SOURCE, brief, differing
@@ -71,7 +71,7 @@ def changes(then: Run, now: Run) -> Iterator[str]:
     if when := [word for word, one in zip(("then", "now"), code, strict=True) if one.get("dirty")]:
         yield f"code: uncommitted changes {' and '.join(when)}"
     for kind in ("versions", "device"):
-        both = [dict(flat(run.provenance.get(kind) or {})) for run in (then, now)]
+        both = [dict(flatten(run.provenance.get(kind) or {})) for run in (then, now)]
         for key in differing(both):
             yield f"{kind}: {key} {told(*(one.get(key) for one in both))}"
     settings = [{**run.settings, **dict(run.replicate), **devices(run)} for run in (then, now)]
