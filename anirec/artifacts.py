@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-class Shown:
+class ArtifactSource:
     """Tables and figures by the names of their files, and sentences; nothing unless a class says so."""
 
     @property

@@ -10,10 +10,10 @@ from rich.status import Status
 PATIENCE = 2.0  # seconds before anything is shown
 
 
-class Waiting:
+class StatusLine:
     """Shows the current step and the seconds so far, once they are more than `PATIENCE`.
 
-    with Waiting("mal_2016") as waiting:
+    with StatusLine("mal_2016") as waiting:
         waiting.step("reading rating.csv")
     """
 
@@ -34,7 +34,7 @@ class Waiting:
                 self.status.update(f"{self.what}: {self.doing} ({time.monotonic() - self.start:.0f} s)")
                 self.status.start()
 
-    def __enter__(self) -> "Waiting":
+    def __enter__(self) -> "StatusLine":
         if self.status:
             self.clock.start()
         return self

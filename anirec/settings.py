@@ -100,19 +100,19 @@ def problems(name: str, value: Any, hint: Any) -> Iterator[str]:
         return
     elif kind is Annotated:
         found = list(problems(name, value, arguments[0]))
-        if not found and (wanted := expected(value, arguments[1:])):
+        if not found and (wanted := describe_range(value, arguments[1:])):
             found = [f"{name}={value!r}: expected {wanted}"]
         yield from found
     elif kind in (Union, UnionType):
         tries = [(list(problems(name, value, member)), member) for member in arguments]
         if all(found for found, _ in tries):
-            wrong = [f"{name}={value!r}: expected {text(hint)}, not {type(value).__name__}"]
+            wrong = [f"{name}={value!r}: expected {describe_type(hint)}, not {type(value).__name__}"]
             yield from next((found for found, member in tries if is_kind(value, member)), wrong)
     elif kind is Literal:
         if (type(value), value) not in [(type(choice), choice) for choice in arguments]:
-            yield f"{name}={value!r}: expected {text(hint)}"
+            yield f"{name}={value!r}: expected {describe_type(hint)}"
     elif not is_kind(value, kind):
-        yield f"{name}={value!r}: expected {text(hint)}, not {type(value).__name__}"
+        yield f"{name}={value!r}: expected {describe_type(hint)}, not {type(value).__name__}"
     elif isinstance(value, dict) and arguments and "_target_" not in value:
         for key, item in value.items():
             yield from (f"{name}.{key}: {p.partition(': ')[2]}" for p in problems("", key, arguments[0]))
@@ -139,10 +139,10 @@ def is_kind(value: Any, hint: Any) -> bool:
     return isinstance(value, list | tuple) or not issubclass(kind, Collection)
 
 
-def expected(value: Any, marks: Sequence[Any]) -> str:
+def describe_range(value: Any, marks: Sequence[Any]) -> str:
     """What the ranges of an annotation ask for, in words; empty if the value is inside all of them.
 
-    >>> expected(1, [Interval(ge=0, lt=1)]), expected([], [Len(1)]), expected(1, [Gt(0)])
+    >>> describe_range(1, [Interval(ge=0, lt=1)]), describe_range([], [Len(1)]), describe_range(1, [Gt(0)])
     ('a number >= 0 and < 1', 'a list of length >= 1', '')
     """
     single: list[Any] = [m for mark in marks for m in (mark if isinstance(mark, GroupedMetadata) else [mark])]
@@ -154,17 +154,17 @@ def expected(value: Any, marks: Sequence[Any]) -> str:
     return f"{what} {' and '.join(f'{sign} {limit}' for _, sign, limit in ranges)}"
 
 
-def text(hint: Any) -> str:
+def describe_type(hint: Any) -> str:
     """An annotation without its ranges, as a config's author would write it.
 
-    >>> text(PositiveInt | None), text(Literal["a", False]), text(Mapping[str, list[int]])
+    >>> describe_type(PositiveInt | None), describe_type(Literal["a", False]), describe_type(Mapping[str, list[int]])
     ('int | None', 'one of a, False', 'Mapping')
     """
     kind, arguments = get_origin(hint) or hint, get_args(hint)
     if kind is Annotated:
-        return text(arguments[0])
+        return describe_type(arguments[0])
     if kind in (Union, UnionType):
-        return " | ".join(map(text, arguments))
+        return " | ".join(map(describe_type, arguments))
     if kind is Literal:
         return f"one of {', '.join(map(str, arguments))}"
     return "None" if kind is NoneType else getattr(kind, "__name__", str(kind))

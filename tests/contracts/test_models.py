@@ -17,7 +17,7 @@ from anirec.data.ratings.datamodule import RatingData
 from anirec.data.ratings.interactions import RatingBatch
 from anirec.data.splits.rows import Random
 from anirec.data.synthetic.demo_ratings import DemoRatings
-from anirec.models.base import FoldsIn, RatingModel, SelfTaught
+from anirec.models.base import ManualOptimization, RatingModel, SupportsFoldIn
 from anirec.models.ratings.blend import Blend
 
 from .reads import recorded, unread
@@ -104,8 +104,8 @@ def test_people_in_no_dump_may_say_things_twice_and_name_unknown_titles(model: R
     torch.testing.assert_close(scores[1:2], nobody)
 
 
-def foldable(model: RatingModel) -> FoldsIn:
-    if not isinstance(model, FoldsIn):
+def foldable(model: RatingModel) -> SupportsFoldIn:
+    if not isinstance(model, SupportsFoldIn):
         pytest.skip(f"{type(model).__name__} ranks for the users of its dump only")
     return model
 
@@ -217,11 +217,11 @@ def test_a_model_learns_the_same_in_a_blend_as_alone(
             torch.testing.assert_close(part(rows), alone(name)(rows), rtol=0, atol=0)
             torch.testing.assert_close(part.score_items(users), alone(name).score_items(users), rtol=0, atol=0)
         torch.testing.assert_close(blend(rows), alone(names[0])(rows))
-    assert isinstance(blend, FoldsIn) == all(isinstance(alone(name), FoldsIn) for name in names)
+    assert isinstance(blend, SupportsFoldIn) == all(isinstance(alone(name), SupportsFoldIn) for name in names)
 
 
 def test_every_model_that_learns_without_gradients_is_blended_above(
     name: str, model: RatingModel, fresh: Callable[..., Any]
 ) -> None:
     tried = {type(fresh(blendable)[0]) for blendable in BLENDABLE}
-    assert isinstance(model, SelfTaught) == (type(model) in tried), f"{name}: add it to BLENDABLE"
+    assert isinstance(model, ManualOptimization) == (type(model) in tried), f"{name}: add it to BLENDABLE"

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from anirec.data.ratings.interactions import RatingBatch
-from anirec.models.base import POPULARITY, RatingModel
+from anirec.models.base import RatingModel, popularity_tie_break
 from anirec.models.one_pass import History, MemoryBased
 from anirec.models.ratings.bias import Baseline
 from anirec.models.ratings.kernels.als_sweep import Weights, half_step
-from anirec.models.ratings.kernels.neighbours import Rows
+from anirec.models.ratings.kernels.neighbours import SparseRows
 from anirec.settings import NonNegative, Positive, PositiveInt
 
 
@@ -78,7 +78,7 @@ class ALS(MemoryBased, RatingModel):
             self.baseline.fit(self.history, self.damping_user, self.damping_item)
             self.count_i = torch.bincount(self.history.item, minlength=self.n_items).float()
         by_user = self.weights(self.history)
-        self.item_factors = half_step(transposed(by_user, self.n_items + 1), self.user_factors, reg=self.reg)
+        self.item_factors = half_step(transpose(by_user, self.n_items + 1), self.user_factors, reg=self.reg)
         self.user_factors = half_step(by_user, self.item_factors, reg=self.reg)
         self.sweeps += 1
         self.history = History(self.n_users)  # the factors say all; a checkpoint need not carry the interactions
@@ -98,16 +98,16 @@ class ALS(MemoryBased, RatingModel):
 
     def fold_in(self, batch: RatingBatch, n: int) -> Tensor:
         """One half-step: what a sweep would make of these people."""
-        people = half_step(self.weights(History.of_people(batch, n)), self.item_factors, reg=self.reg)
+        people = half_step(self.weights(History.of_new_users(batch, n)), self.item_factors, reg=self.reg)
         return self.scores(people[:-1])
 
     def scores(self, factor_bf: Tensor) -> Tensor:
-        return factor_bf @ self.item_factors[:-1].T + POPULARITY * self.count_i / self.count_i.max()
+        return factor_bf @ self.item_factors[:-1].T + popularity_tie_break(self.count_i)
 
 
-def transposed(weights: Weights, n_columns: int) -> Weights:
+def transpose(weights: Weights, n_columns: int) -> Weights:
     """The same entries by column."""
     device = weights.start.device
-    rows = Rows(*(column.cpu().numpy() for column in weights)).transposed(n_columns)
+    rows = SparseRows(*(column.cpu().numpy() for column in weights)).transpose(n_columns)
     start, column, weight = (torch.from_numpy(array).to(device) for array in rows)
     return Weights(start, column.long(), weight)

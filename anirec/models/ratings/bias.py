@@ -41,10 +41,10 @@ class Bias(MemoryBased, RatingModel):
         return self.baseline(batch.user, batch.item)
 
     def score_items(self, users: Tensor) -> Tensor:
-        return self.baseline.of_all_items(users)
+        return self.baseline.score_all_items(users)
 
     def fold_in(self, batch: RatingBatch, n: int) -> Tensor:
-        of_person = self.baseline.of_people(distinct(batch), n, self.damping_user)
+        of_person = self.baseline.new_user_offsets(distinct(batch), n, self.damping_user)
         return self.baseline.mean + of_person[:, None] + self.baseline.item[:-1]
 
 
@@ -78,11 +78,11 @@ class Baseline(nn.Module):
         self.centre(rating.cpu().numpy())
         rating_from_mean = rating - rating.mean()
         of_user = torch.zeros_like(self.user, dtype=torch.float64)
-        weight_user = count(user, len(self.user)) + damping_user
-        weight_item = count(item, len(self.item)) + damping_item
+        weight_user = count_by_index(user, len(self.user)) + damping_user
+        weight_item = count_by_index(item, len(self.item)) + damping_item
         for _ in range(SWEEPS):
-            of_item = total(item, rating_from_mean - of_user[user], weight_item) / weight_item
-            of_user = total(user, rating_from_mean - of_item[item], weight_user) / weight_user
+            of_item = sum_by_index(item, rating_from_mean - of_user[user], weight_item) / weight_item
+            of_user = sum_by_index(user, rating_from_mean - of_item[item], weight_user) / weight_user
         self.user, self.item = of_user.float(), of_item.float()
 
     def centre(self, ratings: NDArray[Any]) -> None:
@@ -96,18 +96,18 @@ class Baseline(nn.Module):
         ):
             self.get_buffer(name).fill_(float(value))
 
-    def of_people(self, batch: RatingBatch, n: int, damping_user: NonNegative) -> Tensor:
+    def new_user_offsets(self, batch: RatingBatch, n: int, damping_user: NonNegative) -> Tensor:
         """(n,) float32: offsets of people 0 to n - 1, who were not in training, from their ratings."""
         rated = ~batch.rating.isnan()
         user, left = batch.user[rated], (batch.rating - self.mean - self.item[batch.item])[rated].double()
-        weight = count(user, n) + damping_user
-        return (total(user, left, weight) / weight).float()
+        weight = count_by_index(user, n) + damping_user
+        return (sum_by_index(user, left, weight) / weight).float()
 
     def forward(self, user: Tensor, item: Tensor) -> Tensor:
         """The predicted ratings (B,), within the range of the training ratings."""
         return self.within_range(self.mean + self.user[user] + self.item[item])
 
-    def of_all_items(self, users: Tensor) -> Tensor:
+    def score_all_items(self, users: Tensor) -> Tensor:
         """(B, n_items), free of the range so that no two items tie."""
         return self.mean + self.user[users, None] + self.item[:-1]
 
@@ -115,11 +115,11 @@ class Baseline(nn.Module):
         return ratings.clamp(self.lowest, self.highest)
 
 
-def count(index: Tensor, n: int) -> Tensor:
+def count_by_index(index: Tensor, n: int) -> Tensor:
     """(n,) float64: how often each of 0..n occurs; tiny instead of 0, to divide by."""
     return torch.bincount(index, minlength=n).double().clamp(min=torch.finfo(torch.float64).tiny)
 
 
-def total(index: Tensor, values: Tensor, like: Tensor) -> Tensor:
+def sum_by_index(index: Tensor, values: Tensor, like: Tensor) -> Tensor:
     """The sum of the values of each index, shaped like `like`."""
     return torch.zeros_like(like).index_add_(0, index, values)

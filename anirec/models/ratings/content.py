@@ -13,7 +13,7 @@ from torch import Tensor
 
 from anirec.data.ratings.interactions import RatingBatch
 from anirec.features.branch import Branch
-from anirec.models.branched import Branched, check_frozen, n_columns, seen
+from anirec.models.branched import Branched, branch_features, check_frozen, n_features
 from anirec.models.ratings.network import RatingNetwork
 
 OFFSET_PENALTY = 10.0  # of the ridge regression; content rows have the length 1
@@ -50,7 +50,7 @@ class Content(Branched, RatingNetwork):
 
     def allocate_content(self) -> None:
         """Make room, once the branches are fitted."""
-        width = sum(n_columns(self.branch(name)) for name in self.branches)
+        width = sum(n_features(self.branch(name)) for name in self.branches)
         sizes = {
             "content": (self.n_items + 1, width),
             "known": (self.n_items + 1, 1),
@@ -64,14 +64,14 @@ class Content(Branched, RatingNetwork):
 
     def on_train_start(self) -> None:
         super().on_train_start()
-        every, known = self.seen_of(self.n_items), np.unique(self.training_rows(self.data).item)
+        every, known = self.encode_branches(self.n_items), np.unique(self.training_rows(self.data).item)
         self.known[known] = 1
         self.centre.copy_(every[known].mean(0))
         self.length.copy_((every[known] - every[known].mean(0)).square().sum(1).mean().sqrt().clamp_min(1e-6))
-        self.content[:-1] = self.scaled(every.to(self.device))
-        self.suggest_offsets()
+        self.content[:-1] = self.scale(every.to(self.device))
+        self.fit_content_offsets()
 
-    def suggest_offsets(self) -> None:
+    def fit_content_offsets(self) -> None:
         """Learn offsets from content; each title counts as much as its own offset can be trusted."""
         rows = self.training_rows(self.data)
         n_ratings = np.bincount(rows.item[~np.isnan(rows.rating)], minlength=self.n_items)
@@ -82,25 +82,25 @@ class Content(Branched, RatingNetwork):
         self.offset_weight.copy_(torch.from_numpy(ridge.coef_))
         self.offset_start.fill_(float(ridge.intercept_))
         unrated = np.flatnonzero(n_ratings == 0)
-        self.baseline.item[unrated] = self.suggested(self.content[unrated])
+        self.baseline.item[unrated] = self.content_offsets(self.content[unrated])
 
-    def suggested(self, content: Tensor) -> Tensor:
+    def content_offsets(self, content: Tensor) -> Tensor:
         """(n,): the offsets of titles that nobody has rated, from their content (n, width)."""
         return content @ self.offset_weight + self.offset_start
 
     def content_of(self, titles: pl.DataFrame, *, cache: Path) -> Tensor:
         """(n, width): the content of any titles; the branches then know no others."""
         self.look(titles, cache=cache, device=self.device)
-        return self.scaled(self.seen_of(len(titles)).to(self.device))
+        return self.scale(self.encode_branches(len(titles)).to(self.device))
 
-    def seen_of(self, n: int) -> Tensor:
+    def encode_branches(self, n: int) -> Tensor:
         """(n, width): what the branches see of the n titles that they last looked at."""
-        columns = [seen(self.branch(name), torch.arange(n)) for name in self.branches]
+        columns = [branch_features(self.branch(name), torch.arange(n)) for name in self.branches]
         return torch.from_numpy(hstack(columns).toarray().astype(np.float32))
 
-    def scaled(self, every: Tensor) -> Tensor:
+    def scale(self, every: Tensor) -> Tensor:
         return (every - self.centre) / self.length
 
-    def left(self, batch: RatingBatch, offset: Tensor) -> Tensor:
+    def residuals(self, batch: RatingBatch, offset: Tensor) -> Tensor:
         """(B,): the ratings less the offsets of their users (B,) and items; 0 where there is none."""
         return (batch.rating - self.baseline.mean - offset - self.baseline.item[batch.item]).nan_to_num(nan=0.0)

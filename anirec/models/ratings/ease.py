@@ -8,13 +8,13 @@ from torch import Tensor
 from torch.nn.functional import embedding_bag
 
 from anirec.data.ratings.interactions import RatingBatch
-from anirec.models.base import POPULARITY, RatingModel
-from anirec.models.one_pass import History, HistoryRanked
+from anirec.models.base import RatingModel, popularity_tie_break
+from anirec.models.one_pass import History, HistoryScorer
 from anirec.models.ratings.bias import Baseline
 from anirec.settings import NonNegative, Positive
 
 
-class EASE(HistoryRanked, RatingModel):
+class EASE(HistoryScorer, RatingModel):
     """Rank by X B, where B reconstructs each item's column of X from the others (Steck 2019, equation 8).
 
     X is users x items, 1 where the user has interacted. What B says of taste is no rating: ratings are those of the
@@ -64,5 +64,5 @@ class EASE(HistoryRanked, RatingModel):
         return self.baseline(batch.user, batch.item)
 
     def score_history(self, history: History, users: Tensor) -> Tensor:
-        items, starts = history.of(users)
-        return embedding_bag(items, self.weight_ij, starts, mode="sum") + POPULARITY * self.count_i / self.count_i.max()
+        items, starts = history.items_of(users)
+        return embedding_bag(items, self.weight_ij, starts, mode="sum") + popularity_tie_break(self.count_i)

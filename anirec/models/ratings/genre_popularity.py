@@ -9,13 +9,13 @@ from torch.nn.functional import embedding_bag, normalize
 
 from anirec.data.ratings.interactions import RatingBatch
 from anirec.metrics.beyond_accuracy import genre_matrix
-from anirec.models.base import POPULARITY, RatingModel
-from anirec.models.one_pass import History, HistoryRanked
-from anirec.models.ratings.bias import Baseline, count, total
+from anirec.models.base import RatingModel, popularity_tie_break
+from anirec.models.one_pass import History, HistoryScorer
+from anirec.models.ratings.bias import Baseline, count_by_index, sum_by_index
 from anirec.settings import NonNegative
 
 
-class GenrePopularity(HistoryRanked, RatingModel):
+class GenrePopularity(HistoryScorer, RatingModel):
     """Rank by the sum over a title's genres of how popular the genre is, times how much of it the user watches.
 
     A genre is as popular as the mean of log(1 + training interactions) of its titles. A rating is the user's damped
@@ -62,11 +62,11 @@ class GenrePopularity(HistoryRanked, RatingModel):
         user, item, rating = self.history.user()[rated], self.history.item[rated], self.history.rating[rated].double()
         self.baseline.centre(rating.cpu().numpy())
         left = rating - rating.mean()
-        weight = count(user, self.n_users + 1) + self.damping_user
-        offset_u = total(user, left, weight) / weight
+        weight = count_by_index(user, self.n_users + 1) + self.damping_user
+        offset_u = sum_by_index(user, left, weight) / weight
         # By title first: there are far more ratings than titles.
         rated_i = torch.bincount(item, minlength=self.n_items).double()
-        left_i = total(item, left - offset_u[user], rated_i)
+        left_i = sum_by_index(item, left - offset_u[user], rated_i)
         genre_gi = self.genre_ig[:-1].double().T
         n_g = (genre_gi @ rated_i + self.damping_genre).clamp(min=1)
         self.offset_g = (genre_gi @ left_i / n_g).float()
@@ -77,11 +77,11 @@ class GenrePopularity(HistoryRanked, RatingModel):
         return self.baseline.within_range(self.baseline.mean + self.baseline.user[batch.user] + of_genres)
 
     def score_history(self, history: History, users: Tensor) -> Tensor:
-        items, starts = history.of(users)
+        items, starts = history.items_of(users)
         share_bg = embedding_bag(items, self.genre_ig, starts, mode="mean")
         if not self.personal:
             share_bg = torch.ones_like(share_bg)
         # Somebody unknown has the taste of all.
         share_bg[share_bg.sum(1) == 0] = normalize(self.count_i @ self.genre_ig[:-1], p=1, dim=0)
         scores_bi = (share_bg * self.popularity_g) @ self.genre_ig[:-1].T
-        return scores_bi + POPULARITY * self.count_i / self.count_i.max()
+        return scores_bi + popularity_tie_break(self.count_i)

@@ -18,7 +18,7 @@ from anirec.data.ratings.interactions import RatingBatch, distinct
 from anirec.errors import UserError
 from anirec.features.branch import Branch
 from anirec.models.ratings.content import Content
-from anirec.models.ratings.ncf import noise, silence
+from anirec.models.ratings.ncf import initial_factors, zero_unseen
 from anirec.models.ratings.towers import Head
 from anirec.settings import NonNegative, PositiveInt, Share
 
@@ -64,8 +64,8 @@ class Hybrid(Content):
         nn.init.normal_(self.of_content.weight, std=self.init_std)
         self.offset_of_content = nn.Linear(width, 1, bias=False)
         nn.init.zeros_(self.offset_of_content.weight)
-        self.user_factors = noise(self.n_users, self.head.width, self.init_std)
-        self.item_factors = noise(self.n_items, 3 * self.head.width, self.init_std)
+        self.user_factors = initial_factors(self.n_users, self.head.width, self.init_std)
+        self.item_factors = initial_factors(self.n_items, 3 * self.head.width, self.init_std)
         self.item_offset = nn.Parameter(torch.zeros(self.n_items + 1, 1))
 
     def on_train_start(self) -> None:
@@ -75,9 +75,9 @@ class Hybrid(Content):
             raise UserError(
                 "Hybrid learns profiles from training ratings alone: split=masked is for model=profile_mlp."
             )
-        silence(self.user_factors, user)
+        zero_unseen(self.user_factors, user)
 
-    def vectors(self) -> tuple[Tensor, Tensor, Tensor]:
+    def item_vectors(self) -> tuple[Tensor, Tensor, Tensor]:
         """The items' sides, and what liking each, and having seen it, says of a user: (n_items + 1, width) both."""
         shown = self.known
         if self.training and self.id_dropout:
@@ -85,27 +85,27 @@ class Hybrid(Content):
         met, liked, watched = (self.known * self.item_factors).chunk(3, dim=1)
         met_alone, liked_alone, watched_alone = self.of_content(self.content).chunk(3, dim=1)
         offset = shown * self.item_offset + self.offset_of_content(self.content)
-        return self.head.item_side(shown * met + met_alone, offset), liked + liked_alone, watched + watched_alone
+        return self.head.project_items(shown * met + met_alone, offset), liked + liked_alone, watched + watched_alone
 
-    def sides(self, batch: RatingBatch) -> tuple[Tensor, Tensor]:
-        items, liked, watched = self.vectors()
-        vector = self.rows_of(self.user_factors, batch.user)
+    def project_batch(self, batch: RatingBatch) -> tuple[Tensor, Tensor]:
+        items, liked, watched = self.item_vectors()
+        vector = self.embed_rows(self.user_factors, batch.user)
         if self.profile:
-            left = self.left(batch, self.baseline.user[batch.user])
+            left = self.residuals(batch, self.baseline.user[batch.user])
             own = left[:, None] * embedding(batch.item, liked) + embedding(batch.item, watched)
             _, person, n_rows = batch.user.unique_consecutive(return_inverse=True, return_counts=True)
             sums = own.new_zeros(len(n_rows), own.shape[1]).index_add(0, person, own)
             others = embedding(person, sums) - own
             vector = vector + others / (n_rows[person] - 1).clamp_min(1).sqrt()[:, None]
-        return items, self.head.user_side(vector)
+        return items, self.head.project_users(vector)
 
-    def everyone(self) -> tuple[Tensor, Tensor]:
-        items, liked, watched = self.vectors()
+    def project_all(self) -> tuple[Tensor, Tensor]:
+        items, liked, watched = self.item_vectors()
         rows = self.data.history
         batch = RatingBatch(*(column.to(self.device) for column in rows.rows(0, len(rows))))
-        left = self.left(batch, self.baseline.user[batch.user])
+        left = self.residuals(batch, self.baseline.user[batch.user])
         vector = self.user_factors + self.profiles(batch, left, liked, watched, self.n_users + 1)
-        return items, self.head.user_side(vector)
+        return items, self.head.project_users(vector)
 
     def profiles(self, batch: RatingBatch, left: Tensor, liked: Tensor, watched: Tensor, n: int) -> Tensor:
         """(n, width): what the rows of people 0 to n - 1, one after the other, say of them."""
@@ -117,22 +117,22 @@ class Hybrid(Content):
         sums = sums + embedding_bag(batch.item, liked, start, mode="sum", per_sample_weights=left)
         return sums / n_rows.clamp_min(1).sqrt()[:, None]
 
-    def met(self, content: Tensor) -> Tensor:
+    def match_vectors(self, content: Tensor) -> Tensor:
         """(…, width): how users meet titles that nobody has rated, whose content is (…, columns)."""
         return self.of_content(content).chunk(3, dim=-1)[0]
 
-    def everyones_rating(self, content: Tensor) -> Tensor:
+    def predict_unrated_title(self, content: Tensor) -> Tensor:
         """(n_users,): of a title that nobody has rated, whose content is (columns,)."""
-        side = self.head.item_side(self.met(content), self.offset_of_content(content))
-        match = self.head.crossed(self.user_table[:-1], side[None])[:, 0]
-        offsets = self.baseline.mean + self.baseline.user[:-1] + self.suggested(content)
+        side = self.head.project_items(self.match_vectors(content), self.offset_of_content(content))
+        match = self.head.score_all_pairs(self.user_table[:-1], side[None])[:, 0]
+        offsets = self.baseline.mean + self.baseline.user[:-1] + self.content_offsets(content)
         return self.baseline.within_range(offsets + match)
 
     @torch.no_grad()
     def fold_in(self, batch: RatingBatch, n: int) -> Tensor:
         batch = distinct(batch)
-        offset = self.baseline.of_people(batch, n, self.damping_user)
-        _, liked, watched = self.vectors()
-        left = self.left(batch, offset[batch.user])
-        users = self.head.user_side(self.profiles(batch, left, liked, watched, n))
+        offset = self.baseline.new_user_offsets(batch, n, self.damping_user)
+        _, liked, watched = self.item_vectors()
+        left = self.residuals(batch, offset[batch.user])
+        users = self.head.project_users(self.profiles(batch, left, liked, watched, n))
         return self.scores(users, self.baseline.mean + offset)

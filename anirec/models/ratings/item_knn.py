@@ -7,10 +7,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from anirec.data.ratings.interactions import RatingBatch
-from anirec.models.base import POPULARITY, RatingModel
-from anirec.models.one_pass import History, HistoryRanked
-from anirec.models.ratings.bias import Baseline, count
-from anirec.models.ratings.kernels.neighbours import Neighbours, Rows, nearest, predicted_deviations, summed_votes
+from anirec.models.base import RatingModel, popularity_tie_break
+from anirec.models.one_pass import History, HistoryScorer
+from anirec.models.ratings.bias import Baseline, count_by_index
+from anirec.models.ratings.kernels.neighbours import (
+    Neighbours,
+    SparseRows,
+    find_neighbours,
+    predict_deviations,
+    sum_votes,
+)
 from anirec.settings import NonNegative, PositiveInt
 
 # Each similarity: what is subtracted from (or divides) a rating before columns are compared, and whether their lengths
@@ -24,7 +30,7 @@ SIMILARITIES = {
 }
 
 
-class ItemKNN(HistoryRanked, RatingModel):
+class ItemKNN(HistoryScorer, RatingModel):
     """Predict from the user's ratings of similar items (Sarwar et al. 2001; Koren 2010, section 2.2).
 
     A rating is expected(u, i) + Σ s_ij (r_uj - expected(u, j)) / Σ s_ij over the nearest j that u rated; the bias
@@ -83,7 +89,7 @@ class ItemKNN(HistoryRanked, RatingModel):
         history = self.history
         user, item = history.user(), history.item.long()
         self.baseline.fit(history, self.damping_user, self.damping_item)
-        counts = count(item, self.n_items + 1)
+        counts = count_by_index(item, self.n_items + 1)
         self.mean_i = (torch.zeros_like(counts).index_add_(0, item, history.rating.double()) / counts).float()
         self.count_i = counts[:-1].float()
 
@@ -92,7 +98,7 @@ class ItemKNN(HistoryRanked, RatingModel):
             compared = history.rating / self.mean_i[item]
         else:
             compared = history.rating - self.expected(user, item, centre)
-        neighbours = nearest(
+        neighbours = find_neighbours(
             self.by_user(compared),
             self.n_items,
             among_shared=among_shared,
@@ -112,24 +118,24 @@ class ItemKNN(HistoryRanked, RatingModel):
             return offsets.mean + offsets.user[user] + offsets.item[item]
         return self.mean_i[item] if around == "item_mean" else torch.zeros(len(item), device=item.device)
 
-    def by_user(self, value: Tensor) -> Rows:
+    def by_user(self, value: Tensor) -> SparseRows:
         """The training rows with another value in the place of their rating."""
-        return Rows(*arrays(self.history.indptr, self.history.item, value))
+        return SparseRows(*arrays(self.history.indptr, self.history.item, value))
 
     def forward(self, batch: RatingBatch) -> Tensor:
         rows, items = arrays(batch.user % (self.n_users + 1), batch.item)  # user -1: the last row, which is empty
         neighbours = Neighbours(*arrays(self.neighbour_ik, self.similarity_ik))
-        found = predicted_deviations(rows, items, self.by_user(self.deviation), neighbours, n_used=self.neighbours)
+        found = predict_deviations(rows, items, self.by_user(self.deviation), neighbours, n_used=self.neighbours)
         deviation = torch.from_numpy(found).to(batch.user.device)
         rating = self.expected(batch.user, batch.item, self.around) + deviation
         return self.baseline.within_range(torch.where(deviation.isnan(), self.baseline(batch.user, batch.item), rating))
 
     def score_history(self, history: History, users: Tensor) -> Tensor:
-        scores_bi = (POPULARITY * self.count_i / self.count_i.max()).cpu().repeat(len(users), 1)
-        voters = Rows(*arrays(self.voter_start, self.voter, self.vote))
+        scores_bi = (popularity_tie_break(self.count_i)).cpu().repeat(len(users), 1)
+        voters = SparseRows(*arrays(self.voter_start, self.voter, self.vote))
         rows = (users % (history.n_users + 1)).cpu().numpy()
-        by_user = Rows(*arrays(history.indptr, history.item, history.rating))
-        summed_votes(rows, by_user, voters, scores_bi.numpy())
+        by_user = SparseRows(*arrays(history.indptr, history.item, history.rating))
+        sum_votes(rows, by_user, voters, scores_bi.numpy())
         return scores_bi.to(users.device)
 
 

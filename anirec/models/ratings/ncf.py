@@ -42,25 +42,25 @@ class NCF(RatingNetwork):
     def allocate(self) -> None:
         super().allocate()
         self.user_factors, self.item_factors = (
-            noise(n, self.head.width, self.init_std) for n in (self.n_users, self.n_items)
+            initial_factors(n, self.head.width, self.init_std) for n in (self.n_users, self.n_items)
         )
         self.item_offset = nn.Parameter(torch.zeros(self.n_items + 1, 1))
 
     def on_train_start(self) -> None:
         super().on_train_start()
         rows = self.training_rows(self.data)
-        silence(self.user_factors, rows.user)
-        silence(self.item_factors, rows.item)
+        zero_unseen(self.user_factors, rows.user)
+        zero_unseen(self.item_factors, rows.item)
 
-    def everyone(self) -> tuple[Tensor, Tensor]:
-        return self.head.item_side(self.item_factors, self.item_offset), self.head.user_side(self.user_factors)
+    def project_all(self) -> tuple[Tensor, Tensor]:
+        return self.head.project_items(self.item_factors, self.item_offset), self.head.project_users(self.user_factors)
 
-    def sides(self, batch: RatingBatch) -> tuple[Tensor, Tensor]:
-        items = self.head.item_side(self.item_factors, self.item_offset)
-        return items, self.head.user_side(self.rows_of(self.user_factors, batch.user))
+    def project_batch(self, batch: RatingBatch) -> tuple[Tensor, Tensor]:
+        items = self.head.project_items(self.item_factors, self.item_offset)
+        return items, self.head.project_users(self.embed_rows(self.user_factors, batch.user))
 
 
-def noise(n: int, width: int, std: float) -> nn.Parameter:
+def initial_factors(n: int, width: int, std: float) -> nn.Parameter:
     """(n + 1, width) to be learned; the last row, the unknown one's, is 0 and stays so."""
     start = std * torch.randn(n + 1, width)
     start[-1] = 0
@@ -68,6 +68,6 @@ def noise(n: int, width: int, std: float) -> nn.Parameter:
 
 
 @torch.no_grad()
-def silence(factors: nn.Parameter, seen: NDArray[np.int32]) -> None:
+def zero_unseen(factors: nn.Parameter, seen: NDArray[np.int32]) -> None:
     """Set the rows of all but those seen in training to 0: noise says nothing of anyone."""
     factors[torch.from_numpy(np.bincount(seen, minlength=len(factors)) == 0)] = 0

@@ -20,8 +20,8 @@ from anirec.models.training import HeadTraining, RowAdamW
 from anirec.settings import Count, NonNegative
 
 Objective = Literal["mse", "mae", "bpr", "softmax"]
-OF_RATINGS = ("mse", "mae")
-ITEMS_AT_ONCE = 512  # in ranking: 256 users x 512 items x 32 numbers are 16 MB
+RATING_OBJECTIVES = ("mse", "mae")
+ITEM_BLOCK = 512  # in ranking: 256 users x 512 items x 32 numbers are 16 MB
 
 
 class RatingNetwork(RatingModel):
@@ -68,17 +68,17 @@ class RatingNetwork(RatingModel):
         self.training_settings = training
 
     @abstractmethod
-    def sides(self, batch: RatingBatch) -> tuple[Tensor, Tensor]:
+    def project_batch(self, batch: RatingBatch) -> tuple[Tensor, Tensor]:
         """The items' sides (n_items + 1, side + 1); and each row's user's (B, side), without what the row tells."""
 
     @abstractmethod
-    def everyone(self) -> tuple[Tensor, Tensor]:
+    def project_all(self) -> tuple[Tensor, Tensor]:
         """Likewise, and the users' sides (n_users + 1, side) from all training rows; the unknown ones are last."""
 
     def allocate(self) -> None:
         self.baseline = Baseline(self.n_users, self.n_items)
-        self.register_buffer("user_table", torch.zeros(self.n_users + 1, self.head.side))
-        self.register_buffer("item_table", torch.zeros(self.n_items + 1, self.head.side + 1))
+        self.register_buffer("user_table", torch.zeros(self.n_users + 1, self.head.projected_width))
+        self.register_buffer("item_table", torch.zeros(self.n_items + 1, self.head.projected_width + 1))
         self.register_buffer("log_share", torch.zeros(self.n_items))
 
     def batches(self, data: Any, rank: int, world_size: int) -> Iterable[RatingBatch]:
@@ -102,7 +102,7 @@ class RatingNetwork(RatingModel):
         history.append(RatingBatch(*(column.to(self.device) for column in known.rows(0, len(known)))))
         history.close()
         self.baseline.fit(history, self.damping_user, self.damping_item)
-        self.know_given()
+        self.fit_given_users()
         item = torch.from_numpy(rows.item).to(self.device)
         count = torch.bincount(item, minlength=self.n_items).double()
         own = self.training_settings.batch_size
@@ -111,11 +111,11 @@ class RatingNetwork(RatingModel):
         share = (own * count / count.sum() + at_random) / (own + self.negatives)
         self.log_share = share.clamp_min(1e-12).log().float()
 
-    def know_given(self) -> None:
+    def fit_given_users(self) -> None:
         """Offsets of those users of whom there is a history, but no training row."""
         given = self.data.given
         batch = RatingBatch(*(column.to(self.device) for column in given.rows(0, len(given))))
-        of_people = self.baseline.of_people(batch, self.n_users + 1, self.damping_user)
+        of_people = self.baseline.new_user_offsets(batch, self.n_users + 1, self.damping_user)
         trained = np.unique(self.training_rows(self.data).user)
         of_people[trained] = self.baseline.user[trained]
         self.baseline.user = of_people
@@ -126,15 +126,15 @@ class RatingNetwork(RatingModel):
         torch.manual_seed(int(own[0]))
 
     def training_step(self, batch: RatingBatch, batch_index: int) -> Tensor:
-        items, users = self.sides(batch)
+        items, users = self.project_batch(batch)
         # As items[batch.item], with a gradient that is faster, and the same whatever order the threads come in.
-        of_row = embedding(batch.item, items)
-        loss = getattr(self, self.objective)(batch, users, of_row, items)
-        loss = loss + self.reg * (users.square().sum(1) + of_row[:, :-1].square().sum(1)).mean()
+        batch_items = embedding(batch.item, items)
+        loss = getattr(self, self.objective)(batch, users, batch_items, items)
+        loss = loss + self.reg * (users.square().sum(1) + batch_items[:, :-1].square().sum(1)).mean()
         self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.user), sync_dist=True)
         return loss
 
-    def rows_of(self, table: nn.Parameter, index: Tensor) -> Tensor:
+    def embed_rows(self, table: nn.Parameter, index: Tensor) -> Tensor:
         """The table's rows of an index (B,), (B, width); a step then costs as much as these rows, not as the table.
 
         Several processes, and the clipping of gradients, know dense gradients only.
@@ -150,40 +150,43 @@ class RatingNetwork(RatingModel):
     def optimizer(self) -> RowAdamW:
         return self.optimizers(use_pl_optimizer=False)  # type: ignore[return-value]
 
-    def mse(self, batch: RatingBatch, users: Tensor, of_row: Tensor, items: Tensor) -> Tensor:
-        return self.errors(batch, users, of_row).square().mean()
+    def mse(self, batch: RatingBatch, users: Tensor, batch_items: Tensor, items: Tensor) -> Tensor:
+        return self.rating_errors(batch, users, batch_items).square().mean()
 
-    def mae(self, batch: RatingBatch, users: Tensor, of_row: Tensor, items: Tensor) -> Tensor:
-        return self.errors(batch, users, of_row).abs().mean()
+    def mae(self, batch: RatingBatch, users: Tensor, batch_items: Tensor, items: Tensor) -> Tensor:
+        return self.rating_errors(batch, users, batch_items).abs().mean()
 
-    def errors(self, batch: RatingBatch, users: Tensor, of_row: Tensor) -> Tensor:
+    def rating_errors(self, batch: RatingBatch, users: Tensor, batch_items: Tensor) -> Tensor:
         """Of the rows that have a rating."""
         left = batch.rating - self.baseline.mean - self.baseline.user[batch.user] - self.baseline.item[batch.item]
         rated = ~batch.rating.isnan()
-        return self.head.matched(users, of_row)[rated] - left[rated]
+        return self.head.score_pairs(users, batch_items)[rated] - left[rated]
 
-    def bpr(self, batch: RatingBatch, users: Tensor, of_row: Tensor, items: Tensor) -> Tensor:
-        drawn = self.drawn(len(users), max(1, self.negatives))
-        worse = self.head.matched(users[:, None], embedding(drawn, items))
-        done, person = self.done(batch)
+    def bpr(self, batch: RatingBatch, users: Tensor, batch_items: Tensor, items: Tensor) -> Tensor:
+        drawn = self.sample_items(len(users), max(1, self.negatives))
+        worse = self.head.score_pairs(users[:, None], embedding(drawn, items))
+        done, person = self.seen_items(batch)
         is_worse = ~done[person[:, None], drawn]
-        return -(logsigmoid(self.head.matched(users, of_row)[:, None] - worse) * is_worse).mean()
+        return -(logsigmoid(self.head.score_pairs(users, batch_items)[:, None] - worse) * is_worse).mean()
 
-    def drawn(self, *shape: int) -> Tensor:
+    def sample_items(self, *shape: int) -> Tensor:
         """Items at random, of those with a training row: held-out titles are no wrong answers."""
         return self.trained[torch.randint(len(self.trained), shape, device=self.trained.device)]
 
-    def softmax(self, batch: RatingBatch, users: Tensor, of_row: Tensor, items: Tensor) -> Tensor:
-        drawn = self.drawn(self.negatives)
+    def softmax(self, batch: RatingBatch, users: Tensor, batch_items: Tensor, items: Tensor) -> Tensor:
+        drawn = self.sample_items(self.negatives)
         candidates = torch.cat([batch.item, drawn])
-        logits = self.head.crossed(users, torch.cat([of_row, embedding(drawn, items)])) - self.log_share[candidates]
+        logits = (
+            self.head.score_all_pairs(users, torch.cat([batch_items, embedding(drawn, items)]))
+            - self.log_share[candidates]
+        )
         row = torch.arange(len(users), device=users.device)
-        done, person = self.done(batch)
+        done, person = self.seen_items(batch)
         also_right = done[:, candidates][person]
         also_right[row, row] = False
         return cross_entropy(logits.masked_fill(also_right, -torch.inf), row)
 
-    def done(self, batch: RatingBatch) -> tuple[Tensor, Tensor]:
+    def seen_items(self, batch: RatingBatch) -> tuple[Tensor, Tensor]:
         """What each user of the batch has done in it: no wrong answers. (P, n_items) bool; each row's user, (B,)."""
         users, person = batch.user.unique(return_inverse=True)
         done = torch.zeros(len(users), self.n_items, dtype=torch.bool, device=users.device)
@@ -195,14 +198,14 @@ class RatingNetwork(RatingModel):
         if self.trainer.is_last_batch:
             self.optimizer.finish()
             self.eval()
-            self.item_table, self.user_table = self.everyone()
+            self.item_table, self.user_table = self.project_all()
             self.train()
 
     def forward(self, batch: RatingBatch) -> Tensor:
         offsets = self.baseline.mean + self.baseline.user[batch.user] + self.baseline.item[batch.item]
-        if self.objective not in OF_RATINGS:
+        if self.objective not in RATING_OBJECTIVES:
             return self.baseline.within_range(offsets)
-        match = self.head.matched(self.user_table[batch.user], self.item_table[batch.item])
+        match = self.head.score_pairs(self.user_table[batch.user], self.item_table[batch.item])
         return self.baseline.within_range(offsets + match)
 
     def score_items(self, users: Tensor) -> Tensor:
@@ -211,9 +214,9 @@ class RatingNetwork(RatingModel):
 
     def scores(self, users: Tensor, offsets: Tensor) -> Tensor:
         """(B, n_items) of users' sides (B, side) and, where ratings were learned, their offsets (B,)."""
-        parts = self.item_table[:-1].split(ITEMS_AT_ONCE)
-        scores = torch.cat([self.head.crossed(users, part) for part in parts], dim=1)
-        return scores + offsets[:, None] + self.baseline.item[:-1] if self.objective in OF_RATINGS else scores
+        parts = self.item_table[:-1].split(ITEM_BLOCK)
+        scores = torch.cat([self.head.score_all_pairs(users, part) for part in parts], dim=1)
+        return scores + offsets[:, None] + self.baseline.item[:-1] if self.objective in RATING_OBJECTIVES else scores
 
     def configure_optimizers(self) -> Any:
         settings = self.training_settings

@@ -28,7 +28,7 @@ class Popularity(OnePass, RatingModel):
 
     def allocate(self) -> None:
         for name in ("count_i", "rated_i", "total_i"):
-            self.statistic(name, self.n_items)
+            self.add_statistic(name, self.n_items)
         self.register_buffer("mean_i", torch.zeros(self.n_items + 1))
 
     def accumulate(self, batch: RatingBatch) -> None:

@@ -54,22 +54,22 @@ class ProfileMLP(Content, RatingNetwork):
         self.head = Head(n_factors=0, inputs=self.content.shape[1], hidden=self.hidden, dropout=self.dropout)
         super().allocate()
 
-    def items(self) -> Tensor:
-        return self.head.item_side(self.content, self.content.new_zeros(len(self.content), 1))
+    def item_projections(self) -> Tensor:
+        return self.head.project_items(self.content, self.content.new_zeros(len(self.content), 1))
 
     def weights(self, batch: RatingBatch, offset: Tensor) -> Tensor:
         """(B,): what each row of a history counts; `offset` (B,) is that of its user."""
-        return batch.rating.nan_to_num(nan=0.0) if self.weight == "rating" else self.left(batch, offset)
+        return batch.rating.nan_to_num(nan=0.0) if self.weight == "rating" else self.residuals(batch, offset)
 
-    def pooled(self, sums: Tensor, n_rows: Tensor) -> Tensor:
+    def pool(self, sums: Tensor, n_rows: Tensor) -> Tensor:
         """(…, width) of sums (…, width) over histories of so many rows."""
         return sums / n_rows.clamp_min(1)[:, None] ** POWERS[self.pooling]
 
-    def sides(self, batch: RatingBatch) -> tuple[Tensor, Tensor]:
+    def project_batch(self, batch: RatingBatch) -> tuple[Tensor, Tensor]:
         """The history of a row is all that is known of its user but for itself."""
         own = self.weights(batch, self.baseline.user[batch.user])[:, None] * self.content[batch.item]
-        others = self.pooled(self.history_sums[batch.user] - own, self.history_rows[batch.user] - 1)
-        return self.items(), self.head.user_side(others)
+        others = self.pool(self.history_sums[batch.user] - own, self.history_rows[batch.user] - 1)
+        return self.item_projections(), self.head.project_users(others)
 
     def on_train_start(self) -> None:
         super().on_train_start()
@@ -77,20 +77,20 @@ class ProfileMLP(Content, RatingNetwork):
         batch = RatingBatch(*(column.to(self.device) for column in rows.rows(0, len(rows))))
         self.history_rows = torch.bincount(batch.user, minlength=self.n_users + 1)
         weight = self.weights(batch, self.baseline.user[batch.user])
-        self.history_sums = self.sums(batch, weight, self.n_users + 1)
+        self.history_sums = self.profile_sums(batch, weight, self.n_users + 1)
 
-    def sums(self, batch: RatingBatch, weight: Tensor, n: int) -> Tensor:
+    def profile_sums(self, batch: RatingBatch, weight: Tensor, n: int) -> Tensor:
         """(n, width): the weighted features of all that people 0 to n - 1 have rated: one sparse product."""
         n_rows = torch.bincount(batch.user, minlength=n)
         return embedding_bag(batch.item, self.content, n_rows.cumsum(0) - n_rows, mode="sum", per_sample_weights=weight)
 
-    def everyone(self) -> tuple[Tensor, Tensor]:
-        return self.items(), self.head.user_side(self.pooled(self.history_sums, self.history_rows))
+    def project_all(self) -> tuple[Tensor, Tensor]:
+        return self.item_projections(), self.head.project_users(self.pool(self.history_sums, self.history_rows))
 
     @torch.no_grad()
     def fold_in(self, batch: RatingBatch, n: int) -> Tensor:
         batch = distinct(batch)
-        offset = self.baseline.of_people(batch, n, self.damping_user)
-        sums = self.sums(batch, self.weights(batch, offset[batch.user]), n)
-        users = self.head.user_side(self.pooled(sums, torch.bincount(batch.user, minlength=n)))
+        offset = self.baseline.new_user_offsets(batch, n, self.damping_user)
+        sums = self.profile_sums(batch, self.weights(batch, offset[batch.user]), n)
+        users = self.head.project_users(self.pool(sums, torch.bincount(batch.user, minlength=n)))
         return self.scores(users, self.baseline.mean + offset)

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from anirec.data.ratings.interactions import Interactions, RatingBatch, UserBlocks, distinct
 from anirec.errors import UserError
-from anirec.models.base import RatingModel, SelfTaught
+from anirec.models.base import ManualOptimization, RatingModel
 from anirec.models.ratings.bias import Baseline
-from anirec.models.ratings.kernels import Factors, Rates, block_of, learned
+from anirec.models.ratings.kernels import Factors, Rates, block_of, fit_new_user
 from anirec.models.ratings.kernels.batched_sweep import batched_sweep
 from anirec.models.ratings.kernels.fused_sweep import fused_sweep
 from anirec.settings import NonNegative, Positive, PositiveInt
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from anirec.data.ratings.datamodule import RatingData
 
 
-class SVD(SelfTaught, RatingModel):
+class SVD(ManualOptimization, RatingModel):
     """mean + b_u + b_i + p_u · q_i, by SGD on the squared error (Funk 2006; Koren, Bell & Volinsky 2009).
 
     Each epoch is one sweep over all ratings, in blocks of whole users. The blocks, the users of a block and the ratings
@@ -111,11 +111,11 @@ class SVD(SelfTaught, RatingModel):
         """Noise for everyone who has ratings; nothing for the others, whom only known offsets can describe."""
         rated = ~np.isnan(rows.rating)
         noise = torch.Generator().manual_seed(int(self.seed))
-        self.user_factors = self.noise(rows.user[rated], self.n_users + 1, noise)
-        self.item_factors = self.noise(rows.item[rated], self.n_items + 1, noise)
+        self.user_factors = self.initial_factors(rows.user[rated], self.n_users + 1, noise)
+        self.item_factors = self.initial_factors(rows.item[rated], self.n_items + 1, noise)
         self.baseline.centre(rows.rating[rated])
 
-    def noise(self, seen: NDArray[np.int32], n: int, generator: torch.Generator) -> Tensor:
+    def initial_factors(self, seen: NDArray[np.int32], n: int, generator: torch.Generator) -> Tensor:
         """(n, n_factors), zero but for the rows that are `seen`."""
         noise_nf = self.init_std * torch.randn(n, self.n_factors, generator=generator)
         noise_nf[torch.from_numpy(np.bincount(seen, minlength=n) == 0)] = 0
@@ -151,31 +151,31 @@ class SVD(SelfTaught, RatingModel):
                 f"The step is too large: lr={self.lr:g}; try lr={self.lr / 3:.2g}."
             )
 
-    def tastes(self) -> Tensor:
+    def user_vectors(self) -> Tensor:
         """(n_users + 1, n_factors): what each user's items are compared with."""
         return self.user_factors
 
     def forward(self, batch: RatingBatch) -> Tensor:
-        match = (self.tastes()[batch.user] * self.item_factors[batch.item]).sum(1)
+        match = (self.user_vectors()[batch.user] * self.item_factors[batch.item]).sum(1)
         offsets = self.baseline
         return offsets.within_range(offsets.mean + offsets.user[batch.user] + offsets.item[batch.item] + match)
 
     def score_items(self, users: Tensor) -> Tensor:
-        return self.baseline.of_all_items(users) + self.tastes()[users] @ self.item_factors[:-1].T
+        return self.baseline.score_all_items(users) + self.user_vectors()[users] @ self.item_factors[:-1].T
 
     def fold_in(self, batch: RatingBatch, n: int) -> Tensor:
         """What training would have made of them, had the items been as they are now from the first; in closed form."""
         user, item, rating = distinct(batch)
-        taste_nf, offset_n = self.implied_tastes(user, item, n), torch.zeros(n, device=rating.device)
+        taste_nf, offset_n = self.implicit_vectors(user, item, n), torch.zeros(n, device=rating.device)
         left = rating - self.baseline.mean - self.baseline.item[item]
         left -= (taste_nf[user] * self.item_factors[item]).sum(1)
         steps = Rates(sum(self.lr * self.lr_decay**sweep for sweep in range(int(self.sweeps))), self.reg, self.reg_bias)
         for person in user[~rating.isnan()].unique():
             rows = (user == person) & ~rating.isnan()
-            offset_n[person], factors_f = learned(self.item_factors[item[rows]], left[rows], steps)
+            offset_n[person], factors_f = fit_new_user(self.item_factors[item[rows]], left[rows], steps)
             taste_nf[person] += factors_f
         return self.baseline.mean + offset_n[:, None] + self.baseline.item[:-1] + taste_nf @ self.item_factors[:-1].T
 
-    def implied_tastes(self, user: Tensor, item: Tensor, n: int) -> Tensor:
+    def implicit_vectors(self, user: Tensor, item: Tensor, n: int) -> Tensor:
         """(n, n_factors): what having seen the items says of n new people, whatever they thought of them. Nothing."""
         return self.item_factors.new_zeros(n, self.n_factors)

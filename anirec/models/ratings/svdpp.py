@@ -31,7 +31,7 @@ class SVDpp(SVD):
     def initialise(self, rows: Interactions) -> None:
         super().initialise(rows)
         noise = torch.Generator().manual_seed(int(self.seed) ^ 1)
-        self.implicit_factors = self.noise(rows.item, self.n_items + 1, noise)
+        self.implicit_factors = self.initial_factors(rows.item, self.n_items + 1, noise)
 
     def factor_tables(self) -> Factors[Tensor]:
         return super().factor_tables()._replace(y_if=self.implicit_factors)
@@ -45,9 +45,9 @@ class SVDpp(SVD):
         norms_u1 = start.diff().clamp(min=1).rsqrt()[:, None]
         self.user_tastes[:-1] = self.user_factors[:-1] + norms_u1 * sums_uf
 
-    def implied_tastes(self, user: Tensor, item: Tensor, n: int) -> Tensor:
-        sums_nf = super().implied_tastes(user, item, n).index_add_(0, user, self.implicit_factors[item])
+    def implicit_vectors(self, user: Tensor, item: Tensor, n: int) -> Tensor:
+        sums_nf = super().implicit_vectors(user, item, n).index_add_(0, user, self.implicit_factors[item])
         return torch.bincount(user, minlength=n).clamp(min=1).rsqrt()[:, None] * sums_nf
 
-    def tastes(self) -> Tensor:
+    def user_vectors(self) -> Tensor:
         return self.user_tastes

@@ -43,27 +43,27 @@ class Head(nn.Module):
         return self.n_factors + (self.inputs if self.of_user else 0)
 
     @property
-    def side(self) -> int:
+    def projected_width(self) -> int:
         """Width of a user's side; an item's is one more."""
         return self.n_factors + (self.of_user.out_features if self.of_user else 0)
 
-    def user_side(self, vector: Tensor) -> Tensor:
+    def project_users(self, vector: Tensor) -> Tensor:
         """(…, side) of vectors (…, width)."""
         product, rest = vector.split([self.n_factors, vector.shape[-1] - self.n_factors], dim=-1)
         return torch.cat([product * self.weight, *([self.of_user(rest)] if self.of_user else [])], dim=-1)
 
-    def item_side(self, vector: Tensor, offset: Tensor) -> Tensor:
+    def project_items(self, vector: Tensor, offset: Tensor) -> Tensor:
         """(…, side + 1) of vectors (…, width) and offsets (…, 1)."""
         product, rest = vector.split([self.n_factors, vector.shape[-1] - self.n_factors], dim=-1)
         return torch.cat([product, *([self.of_item(rest)] if self.of_item else []), offset], dim=-1)
 
-    def matched(self, users: Tensor, items: Tensor) -> Tensor:
+    def score_pairs(self, users: Tensor, items: Tensor) -> Tensor:
         """(…): the score of each user's side with the item's beside it."""
         d = self.n_factors
         score = (users[..., :d] * items[..., :d]).sum(-1) + items[..., -1]
         return score if self.rest is None else score + self.rest(users[..., d:] + items[..., d:-1])[..., 0]
 
-    def crossed(self, users: Tensor, items: Tensor) -> Tensor:
+    def score_all_pairs(self, users: Tensor, items: Tensor) -> Tensor:
         """(B, C): the score of every user's side (B, side) with every item's (C, side + 1)."""
         d = self.n_factors
         score = users[:, :d] @ items[:, :d].T + items[:, -1]

@@ -10,7 +10,7 @@ from scipy.sparse import coo_array, csr_array
 from torch import Tensor
 
 from anirec.data.ratings.interactions import Interactions, RatingBatch
-from anirec.models.base import POPULARITY, RatingModel
+from anirec.models.base import RatingModel, popularity_tie_break
 from anirec.models.one_pass import History, MemoryBased
 from anirec.models.ratings.bias import Baseline
 from anirec.settings import NonNegative, PositiveInt
@@ -72,16 +72,16 @@ class Transitions(MemoryBased, RatingModel):
             self.register_buffer(name, torch.empty(0))
 
     def on_train_start(self) -> None:
-        self.ordered()  # data without times are refused before any work
+        self.ordered_rows()  # data without times are refused before any work
 
-    def ordered(self) -> Interactions:
+    def ordered_rows(self) -> Interactions:
         return self.training_rows(self.data).in_order_of_time()
 
     def solve(self) -> None:
         self.baseline.fit(self.history, self.damping_user, self.damping_item)
         self.count_i = torch.bincount(self.history.item, minlength=self.n_items).float()
         self.history = History(self.n_users)  # what follows says all; a checkpoint need not carry the interactions
-        rows = self.ordered()
+        rows = self.ordered_rows()
         counts = transition_counts(rows, self.n_items, window=self.window, decay=self.gap_decay)
         left = np.repeat(counts.sum(axis=1) + self.shrinkage, np.diff(counts.indptr))
         counts.data /= left
@@ -91,7 +91,7 @@ class Transitions(MemoryBased, RatingModel):
             for name, part in zip(("start", "item", "weight"), parts, strict=True):
                 setattr(self, f"{prefix}_{name}", torch.from_numpy(part).to(self.device))
 
-    def matrix(self, prefix: str, n_rows: int) -> csr_array:
+    def sparse_matrix(self, prefix: str, n_rows: int) -> csr_array:
         """(n_rows, n_items): of the buffers with that prefix."""
         parts = (self.get_buffer(f"{prefix}_{name}").cpu().numpy() for name in ("weight", "item", "start"))
         return csr_array(tuple(parts), shape=(n_rows, self.n_items))
@@ -101,23 +101,23 @@ class Transitions(MemoryBased, RatingModel):
 
     def score_items(self, users: Tensor) -> Tensor:
         # User -1 is the last row, which is empty.
-        newest_bi = self.matrix("newest", self.n_users + 1)[(users % (self.n_users + 1)).cpu().numpy()]
-        scores_bi = torch.from_numpy((newest_bi @ self.matrix("next", self.n_items)).toarray()).to(users.device)
-        return scores_bi + POPULARITY * self.count_i / self.count_i.max()
+        newest_bi = self.sparse_matrix("newest", self.n_users + 1)[(users % (self.n_users + 1)).cpu().numpy()]
+        scores_bi = torch.from_numpy((newest_bi @ self.sparse_matrix("next", self.n_items)).toarray()).to(users.device)
+        return scores_bi + popularity_tie_break(self.count_i)
 
     def provenance(self) -> dict[str, Any]:
-        return {"order": self.known_order}
+        return {"order": self.order_counts}
 
     @cached_property
-    def known_order(self) -> dict[str, int]:
+    def order_counts(self) -> dict[str, int]:
         """How many training rows there are, how many of unknown time, and how many that share one with others."""
-        rows, ordered = self.training_rows(self.data), self.ordered()
+        rows, ordered = self.training_rows(self.data), self.ordered_rows()
         n_tied = int((np.bincount(ordered.moment)[ordered.moment] > 1).sum())
         return {"n_rows": len(rows), "n_unknown_time": len(rows) - len(ordered), "n_tied": n_tied}
 
     @property
     def findings(self) -> list[str]:
-        n_rows, n_unknown_time, n_tied = self.known_order.values()
+        n_rows, n_unknown_time, n_tied = self.order_counts.values()
         if not n_unknown_time and not n_tied:
             return []
         return [

@@ -5,12 +5,12 @@ from torch import Tensor
 
 from anirec.data.ratings.interactions import RatingBatch
 from anirec.inference.people import reasons
-from anirec.models.base import FoldsIn
+from anirec.models.base import SupportsFoldIn
 
 NAN = float("nan")
 
 
-class Linear(FoldsIn):
+class Linear(SupportsFoldIn):
     """Score of item i: the sum of the weights of what somebody has seen; and their generosity, the same for all."""
 
     def __init__(self, weight_ij: Sequence[Sequence[float]]) -> None:

@@ -9,27 +9,27 @@ from torch.nn.functional import pad
 
 from anirec.data.ratings.interactions import RatingBatch
 
-Array = TypeVar("Array")  # a tensor, or a view of its memory as a NumPy array
+TensorOrArray = TypeVar("TensorOrArray")  # a tensor, or a view of its memory as a NumPy array
 
 
-class Block(NamedTuple, Generic[Array]):
+class Block(NamedTuple, Generic[TensorOrArray]):
     """Whole users: the rows of `users[k]` (n,) are `start[k]:start[k + 1]` of `item` and `rating` (rows,)."""
 
-    users: Array
-    start: Array
-    item: Array
-    rating: Array
+    users: TensorOrArray
+    start: TensorOrArray
+    item: TensorOrArray
+    rating: TensorOrArray
 
 
-class Factors(NamedTuple, Generic[Array]):
+class Factors(NamedTuple, Generic[TensorOrArray]):
     """What is learned, changed in place; float32. `y_if` is (0, f) for a model without implicit feedback."""
 
-    mean: Array
-    bias_u: Array
-    bias_i: Array
-    p_uf: Array
-    q_if: Array
-    y_if: Array
+    mean: TensorOrArray
+    bias_u: TensorOrArray
+    bias_i: TensorOrArray
+    p_uf: TensorOrArray
+    q_if: TensorOrArray
+    y_if: TensorOrArray
 
 
 class Rates(NamedTuple):
@@ -46,12 +46,12 @@ def block_of(batch: RatingBatch) -> Block[Tensor]:
     return Block(users, pad(counts.cumsum(0), (1, 0)), batch.item, batch.rating)
 
 
-def shared_with_numpy(tensors: tuple[Tensor, ...]) -> list[NDArray[Any]]:
+def as_numpy(tensors: tuple[Tensor, ...]) -> list[NDArray[Any]]:
     """The same memory as arrays; for tensors on the CPU."""
     return [tensor.numpy() for tensor in tensors]
 
 
-def learned(q_rf: Tensor, left_r: Tensor, rates: Rates) -> tuple[Tensor, Tensor]:
+def fit_new_user(q_rf: Tensor, left_r: Tensor, rates: Rates) -> tuple[Tensor, Tensor]:
     """The offset () and factors p (F,) of somebody new, from what is left of their ratings (R,) of items q (R, F).
 
     The items are held fixed. What sweeps minimise is then Σ (left - offset - p · q)² + R (reg_bias offset² + reg |p|²),

@@ -37,27 +37,27 @@ def half_step(weights: Weights, factor_jf: Tensor, *, reg: float) -> Tensor:
     gram_fg.diagonal().add_(reg)
     dual_jf = torch.cholesky_solve(factor_jf.T, torch.linalg.cholesky(gram_fg)).T.contiguous()
     solved_nf = factor_jf.new_zeros(len(weights.start) - 1, n_factors)
-    for rows, place_bl, is_entry_bl in alike(weights.start):
+    for rows, place_bl, is_entry_bl in similar_length_batches(weights.start):
         column_bl = torch.where(is_entry_bl, weights.column[place_bl], len(factor_jf) - 1)
         y_blf, w_bl = factor_jf[column_bl], weights.weight[place_bl]
         if place_bl.shape[1] < n_factors:
             dual_blf = dual_jf[column_bl]
             kernel_blm = torch.baddbmm(torch.diag_embed(1 / w_bl), y_blf, dual_blf.mT)
-            v_bl = solved(kernel_blm, 1 + 1 / w_bl)
+            v_bl = solve_positive_definite(kernel_blm, 1 + 1 / w_bl)
             solved_nf[rows] = (v_bl[:, None] @ dual_blf)[:, 0]
         else:
             matrix_bfg = torch.baddbmm(gram_fg.expand(len(rows), -1, -1), (w_bl[:, :, None] * y_blf).mT, y_blf)
             wanted_bf = ((1 + w_bl)[:, None] @ y_blf)[:, 0]
-            solved_nf[rows] = solved(matrix_bfg, wanted_bf)
+            solved_nf[rows] = solve_positive_definite(matrix_bfg, wanted_bf)
     return solved_nf
 
 
-def solved(matrix_bfg: Tensor, wanted_bf: Tensor) -> Tensor:
+def solve_positive_definite(matrix_bfg: Tensor, wanted_bf: Tensor) -> Tensor:
     """(B, F): the x of matrix x = wanted, for positive definite matrices."""
     return torch.cholesky_solve(wanted_bf[:, :, None], torch.linalg.cholesky(matrix_bfg))[:, :, 0]
 
 
-def alike(start: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+def similar_length_batches(start: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Batches of rows (b,) of nearly one length; places (b, l) of their entries, and which are more than padding.
 
     Rows without an entry are left out.

@@ -25,7 +25,7 @@ def batched_sweep(block: Block[Tensor], factors: Factors[Tensor], rates: Rates, 
     """Learn from every user of the block, in an order that `seed` decides; factors change in place."""
     random = torch.Generator().manual_seed(int(np.random.default_rng(seed).integers(2**62)))
     order = torch.randperm(len(block.users), generator=random).to(block.users.device)
-    block = reordered(block, order)
+    block = reorder_users(block, order)
     total = block.start.cpu()
     turn = min(USER_ROWS, -(-len(block.item) // MIN_TURNS))
     cuts = torch.searchsorted(total, torch.arange(0, len(block.item), turn), right=True) - 1
@@ -40,7 +40,7 @@ def batched_sweep(block: Block[Tensor], factors: Factors[Tensor], rates: Rates, 
         step_users(some, factors, rates, random)
 
 
-def reordered(block: Block[Tensor], order: Tensor) -> Block[Tensor]:
+def reorder_users(block: Block[Tensor], order: Tensor) -> Block[Tensor]:
     """The same rows with the users in another order."""
     counts = block.start.diff()[order]
     start = torch.nn.functional.pad(counts.cumsum(0), (1, 0))
@@ -51,7 +51,7 @@ def reordered(block: Block[Tensor], order: Tensor) -> Block[Tensor]:
 
 def step_users(block: Block[Tensor], factors: Factors[Tensor], rates: Rates, random: torch.Generator) -> None:
     """All ratings of a few users, then the implicit factors of their items."""
-    bias_k, s_kf = factors.bias_u[block.users], tastes(block, factors)
+    bias_k, s_kf = factors.bias_u[block.users], user_vectors(block, factors)
     implicit = len(factors.y_if) > 0
     share = 2 if implicit else 1
     before_kf, kept_k = s_kf.clone(), torch.ones_like(bias_k)
@@ -94,7 +94,10 @@ def step_ratings(
     s_bf, q_bf = s_kf[user], factors.q_if[item]
     q_jf, bias_j = factors.q_if[items], factors.bias_i[items]
     error = rating - factors.mean - bias_k[user] - bias_j[item_j] - (s_bf * q_bf).sum(1)
-    count_k, count_j = summed(user, torch.ones_like(error), bias_k), summed(item_j, torch.ones_like(error), bias_j)
+    count_k, count_j = (
+        sum_by_index(user, torch.ones_like(error), bias_k),
+        sum_by_index(item_j, torch.ones_like(error), bias_j),
+    )
 
     keep, keep_bias = 1 - rates.lr * rates.reg, 1 - rates.lr * rates.reg_bias
     step_kf, step_jf = (
@@ -104,8 +107,8 @@ def step_ratings(
     s_kf.mul_((keep**count_k)[:, None]).add_(step_kf)
     kept_k.mul_(keep**count_k)
     factors.q_if[items] = (keep**count_j)[:, None] * q_jf + step_jf
-    bias_k.mul_(keep_bias**count_k).add_(summed(user, error, bias_k) * gain(count_k, rates.lr))
-    factors.bias_i[items] = keep_bias**count_j * bias_j + summed(item_j, error, bias_j) * gain(count_j, rates.lr)
+    bias_k.mul_(keep_bias**count_k).add_(sum_by_index(user, error, bias_k) * gain(count_k, rates.lr))
+    factors.bias_i[items] = keep_bias**count_j * bias_j + sum_by_index(item_j, error, bias_j) * gain(count_j, rates.lr)
 
 
 def limited_step(index: Tensor, error: Tensor, other_bf: Tensor, like_nf: Tensor, lr: float) -> Tensor:
@@ -113,7 +116,7 @@ def limited_step(index: Tensor, error: Tensor, other_bf: Tensor, like_nf: Tensor
     gradient_nf = torch.zeros_like(like_nf).index_add_(0, index, error[:, None] * other_bf)
     slope = (gradient_nf[index] * other_bf).sum(1)
     length_n = gradient_nf.square().sum(1).clamp(min=torch.finfo(gradient_nf.dtype).tiny)
-    curvature_n = summed(index, slope.square(), length_n) / length_n
+    curvature_n = sum_by_index(index, slope.square(), length_n) / length_n
     return gradient_nf * gain(curvature_n, lr)[:, None]
 
 
@@ -131,11 +134,11 @@ def step_implicit(block: Block[Tensor], user: Tensor, moved_kf: Tensor, kept_k: 
     taken_kf = embedding_bag(item_j, step_jf, block.start[:-1], mode="sum") * norm_k1
     wanted, length = (taken_kf * moved_kf).sum(), taken_kf.square().sum()
     step_jf *= (OVERSHOOT * wanted / length.clamp(min=torch.finfo(length.dtype).tiny)).clamp(0, 1)
-    kept_j = summed(item_j, kept_k.log()[user], y_jf[:, 0]).exp()
+    kept_j = sum_by_index(item_j, kept_k.log()[user], y_jf[:, 0]).exp()
     y_if[items] = kept_j[:, None] * y_jf + step_jf
 
 
-def tastes(block: Block[Tensor], factors: Factors[Tensor]) -> Tensor:
+def user_vectors(block: Block[Tensor], factors: Factors[Tensor]) -> Tensor:
     """(n, f): p_u, and for SVD++ the normed sum of the y_i of all that the user has done."""
     p_kf = factors.p_uf[block.users]
     if len(factors.y_if) == 0:
@@ -148,6 +151,6 @@ def norms(block: Block[Tensor]) -> Tensor:
     return block.start.diff().clamp(min=1).rsqrt()[:, None]
 
 
-def summed(index: Tensor, values: Tensor, like_n: Tensor) -> Tensor:
+def sum_by_index(index: Tensor, values: Tensor, like_n: Tensor) -> Tensor:
     """(n,): the sum of the values of each index."""
     return torch.zeros_like(like_n).index_add_(0, index, values)

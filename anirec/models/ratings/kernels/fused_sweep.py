@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from anirec.models.ratings.kernels import Block, Factors, Rates, shared_with_numpy
+from anirec.models.ratings.kernels import Block, Factors, Rates, as_numpy
 from anirec.threads import in_threads
 
 USERS_PER_TASK = 256
@@ -31,11 +31,11 @@ def fused_sweep(
     """
     random = np.random.default_rng(seed)
     order = random.permutation(len(block.users))
-    rows, tables = Block(*shared_with_numpy(block)), Factors(*shared_with_numpy(factors))
+    rows, tables = Block(*as_numpy(block)), Factors(*as_numpy(factors))
     shuffle_seed = int(random.integers(2**62))
 
     def learn(first: int, last: int) -> None:
-        sweep(order[first:last], rows, tables, rates, shuffle_seed)
+        sweep_users(order[first:last], rows, tables, rates, shuffle_seed)
 
     if parallel:
         in_threads(learn, len(order), chunk=USERS_PER_TASK)
@@ -44,7 +44,7 @@ def fused_sweep(
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST)
-def sweep(order: Array, block: Block[Array], factors: Factors[Array], rates: Rates, seed: int) -> None:
+def sweep_users(order: Array, block: Block[Array], factors: Factors[Array], rates: Rates, seed: int) -> None:
     """Learn from the block's users in `order`, each one's ratings in a random order of their own."""
     mean, bias_i, q_if = factors.mean.item(), factors.bias_i, factors.q_if
     n_factors, one = q_if.shape[1], np.float32(1)
@@ -59,7 +59,7 @@ def sweep(order: Array, block: Block[Array], factors: Factors[Array], rates: Rat
         n = shuffled_rated(block.rating, first, last, seed + u, rows)
         if n == 0:
             continue
-        taste(u, block.item[first:last], factors, s_f)
+        fill_user_vector(u, block.item[first:last], factors, s_f)
         before_f[:] = s_f
         bias, kept = factors.bias_u[u], one
         for row in rows[:n]:
@@ -79,11 +79,11 @@ def sweep(order: Array, block: Block[Array], factors: Factors[Array], rates: Rat
         factors.bias_u[u] = bias
         for f in range(n_factors):
             s_f[f] = (s_f[f] - kept * before_f[f]) / share
-        move(u, block.item[first:last], factors, s_f, kept)
+        update_user(u, block.item[first:last], factors, s_f, kept)
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST)
-def taste(u: int, items: Array, factors: Factors[Array], s_f: Array) -> None:
+def fill_user_vector(u: int, items: Array, factors: Factors[Array], s_f: Array) -> None:
     """Set s to p_u, and for SVD++ add the normed sum of the items' y."""
     p_uf, y_if = factors.p_uf, factors.y_if
     s_f[:] = 0
@@ -97,7 +97,7 @@ def taste(u: int, items: Array, factors: Factors[Array], s_f: Array) -> None:
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST)
-def move(u: int, items: Array, factors: Factors[Array], moved_f: Array, kept: np.float32) -> None:
+def update_user(u: int, items: Array, factors: Factors[Array], moved_f: Array, kept: np.float32) -> None:
     """Move p_u, and for SVD++ the items' y, to where the user's ratings took them."""
     p_uf, y_if = factors.p_uf, factors.y_if
     norm = np.float32(1) / np.sqrt(np.float32(len(items)))

@@ -199,7 +199,7 @@ def test_an_estimator_that_takes_no_sparse_matrix_gets_a_dense_one() -> None:
     assert model.tables == model.figures == {}
 
 
-def test_too_little_memory_for_a_dense_matrix_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_memory_for_a_dense_matrix_is_tree_text(monkeypatch: pytest.MonkeyPatch) -> None:
     free = type("Free", (), {"available": 2 * 8 * N * N_TAGS - 1})
     monkeypatch.setattr(psutil, "virtual_memory", lambda: free)
     with pytest.raises(UserError, match=r"HistGradientBoostingRegressor takes no sparse.*600 posts x 14 tags"):
@@ -256,20 +256,20 @@ def test_the_table_of_a_tree_is_the_tree() -> None:
     model = learned(SklearnModel(regressor=DecisionTreeRegressor(max_depth=3, min_samples_leaf=20, random_state=0)))
     table = model.tables["tree"]
     assert set(model.figures) == {"tree"}
-    assert told(table) == export_text(model.regressor, feature_names=model.tags, decimals=3)
+    assert tree_text(table) == export_text(model.regressor, feature_names=model.tags, decimals=3)
     for row in table.filter(pl.col("left").is_null()).iter_rows(named=True):
         reached = SCORE[model.regressor.apply(X) == row["node"]]
         assert (row["n"], row["mean"], row["sd"]) == pytest.approx((len(reached), reached.mean(), reached.std()))
     assert table.filter(pl.col("left").is_null())["tag"].null_count() == model.regressor.get_n_leaves()
 
 
-def told(table: pl.DataFrame, node: int = 0, depth: int = 0) -> str:
+def tree_text(table: pl.DataFrame, node: int = 0, depth: int = 0) -> str:
     """As scikit-learn prints a tree."""
     row = table.row(node, named=True)
     bars = "|   " * depth + "|--- "
     if row["left"] is None:
         return f"{bars}value: [{row['mean']:.3f}]\n"
-    left, right = (told(table, row[side], depth + 1) for side in ("left", "right"))
+    left, right = (tree_text(table, row[side], depth + 1) for side in ("left", "right"))
     return f"{bars}{row['tag']} <= 0.500\n{left}{bars}{row['tag']} >  0.500\n{right}"
 
 

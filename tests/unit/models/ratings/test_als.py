@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from anirec.errors import UserError
-from anirec.models.ratings.als import ALS, transposed
+from anirec.models.ratings.als import ALS, transpose
 from anirec.models.ratings.kernels import als_sweep
 from anirec.models.ratings.kernels.als_sweep import Weights, half_step
 
@@ -59,7 +59,7 @@ def test_a_half_step_is_the_ridge_regression_of_every_row(planted, monkeypatch, 
 
 def test_transposed_weights_are_those_of_the_other_side(planted) -> None:
     weights = by_user(planted)
-    there_and_back = transposed(transposed(weights, planted.n_items + 1), planted.n_users + 1)
+    there_and_back = transpose(transpose(weights, planted.n_items + 1), planted.n_users + 1)
     for got, wanted in zip(there_and_back, weights, strict=True):
         assert torch.equal(got, wanted)
 

@@ -8,7 +8,7 @@ import torch
 
 from anirec.data.ratings.interactions import RatingBatch
 from anirec.models.ratings.item_knn import ItemKNN
-from anirec.models.ratings.kernels.neighbours import Neighbours, Rows, nearest, predicted_deviations
+from anirec.models.ratings.kernels.neighbours import Neighbours, SparseRows, find_neighbours, predict_deviations
 
 SETTINGS: dict[str, Any] = {
     "similarity": "pearson_baseline",
@@ -27,12 +27,12 @@ def made(**changed: Any) -> ItemKNN:
     return ItemKNN(**{**SETTINGS, **changed})
 
 
-def rows_of(dense: list[list[float]]) -> Rows:
+def rows_of(dense: list[list[float]]) -> SparseRows:
     """Compressed rows of a matrix (users x items) whose zeros are empty."""
     matrix = np.array(dense, np.float32)
     user, item = matrix.nonzero()
     start = np.searchsorted(user, np.arange(len(matrix) + 1))
-    return Rows(start.astype(np.int64), item.astype(np.int32), matrix[user, item])
+    return SparseRows(start.astype(np.int64), item.astype(np.int32), matrix[user, item])
 
 
 def dense(neighbours: Neighbours) -> np.ndarray:
@@ -43,27 +43,27 @@ def dense(neighbours: Neighbours) -> np.ndarray:
 
 def test_similarity_is_over_shared_users_or_over_all() -> None:
     rows = rows_of([[1, 2, 0], [2, 4, 1], [3, 0, 2]])
-    shared = dense(nearest(rows, 3, **RULES))
+    shared = dense(find_neighbours(rows, 3, **RULES))
     assert shared[0, 1] == pytest.approx(1)  # (1, 2) and (2, 4) are parallel
     assert shared[0, 2] == pytest.approx((2 * 1 + 3 * 2) / np.sqrt(13 * 5))
-    over_all = dense(nearest(rows, 3, **{**RULES, "among_shared": False}))
+    over_all = dense(find_neighbours(rows, 3, **{**RULES, "among_shared": False}))
     assert over_all[0, 1] == pytest.approx((1 * 2 + 2 * 4) / np.sqrt(14 * 20))
     np.testing.assert_allclose(shared, shared.T)
 
 
 def test_shrinkage_and_support_distrust_few_shared_users() -> None:
     rows = rows_of([[1, 2, 0], [2, 4, 1], [3, 0, 0]])
-    assert dense(nearest(rows, 3, **{**RULES, "shrinkage": 3.0}))[0, 1] == pytest.approx(1 / 4)
-    assert dense(nearest(rows, 3, **{**RULES, "min_support": 2}))[0, 2] == 0
+    assert dense(find_neighbours(rows, 3, **{**RULES, "shrinkage": 3.0}))[0, 1] == pytest.approx(1 / 4)
+    assert dense(find_neighbours(rows, 3, **{**RULES, "min_support": 2}))[0, 2] == 0
 
 
 def test_opposite_items_are_no_neighbours() -> None:
-    assert not dense(nearest(rows_of([[1, -1], [2, -2]]), 2, **RULES)).any()
+    assert not dense(find_neighbours(rows_of([[1, -1], [2, -2]]), 2, **RULES)).any()
 
 
 def test_only_the_nearest_are_kept_nearest_first() -> None:
     rows = rows_of([[1, 1, 3, 9], [2, 2, 1, 9], [3, 3, 2, 1]])
-    kept = nearest(rows, 4, **{**RULES, "keep": 2})
+    kept = find_neighbours(rows, 4, **{**RULES, "keep": 2})
     assert kept.item[0].tolist() == [1, 2]
     assert kept.similarity[0, 0] > kept.similarity[0, 1]
 
@@ -73,10 +73,10 @@ def test_a_prediction_is_the_weighted_mean_of_the_nearest_rated() -> None:
     rows = rows_of([[0, 0, 1, 3], [0, 0, 0, 0]])
     user, item = np.array([0, 1, 0, 0]), np.array([0, 0, 0, -1])
     np.testing.assert_allclose(
-        predicted_deviations(user, item, rows, neighbours, n_used=2),
+        predict_deviations(user, item, rows, neighbours, n_used=2),
         np.array([(0.4 * 1 + 0.2 * 3) / 0.6, np.nan, (0.4 * 1 + 0.2 * 3) / 0.6, np.nan], np.float32),
     )
-    assert predicted_deviations(user, item, rows, neighbours, n_used=1)[0] == 1
+    assert predict_deviations(user, item, rows, neighbours, n_used=1)[0] == 1
 
 
 @pytest.mark.parametrize("similarity", ["pearson_baseline", "pearson", "centred_cosine", "cosine", "ratio_cosine"])

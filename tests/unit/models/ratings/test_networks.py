@@ -109,24 +109,24 @@ def sides(head: Head, n_users: int = 5, n_items: int = 7) -> tuple[Tensor, Tenso
     nn.init.normal_(head.weight)
     of_user, of_item = torch.randn(n_users, head.width), torch.randn(n_items, head.width)
     offset = torch.randn(n_items, 1)
-    return head.user_side(of_user), head.item_side(of_item, offset), of_user, of_item, offset
+    return head.project_users(of_user), head.project_items(of_item, offset), of_user, of_item, offset
 
 
 @pytest.mark.parametrize("hidden", [[], [6], [6, 4]])
 def test_pairs_score_what_they_score_among_all(hidden: list[int]) -> None:
     head = Head(n_factors=3, hidden=hidden, dropout=0.0)
     users, items, *_ = sides(head)
-    crossed = head.crossed(users, items)
+    crossed = head.score_all_pairs(users, items)
     assert crossed.shape == (5, 7)
-    torch.testing.assert_close(head.matched(users[:, None], items[None]), crossed)
-    torch.testing.assert_close(head.matched(users, items[:5]), crossed.diagonal())
+    torch.testing.assert_close(head.score_pairs(users[:, None], items[None]), crossed)
+    torch.testing.assert_close(head.score_pairs(users, items[:5]), crossed.diagonal())
 
 
 def test_without_layers_the_head_is_matrix_factorisation() -> None:
     head = Head(n_factors=3, hidden=[], dropout=0.0)
     users, items, of_user, of_item, offset = sides(head)
-    assert (head.width, head.side) == (3, 3)
-    torch.testing.assert_close(head.crossed(users, items), of_user * head.weight @ of_item.T + offset[:, 0])
+    assert (head.width, head.projected_width) == (3, 3)
+    torch.testing.assert_close(head.score_all_pairs(users, items), of_user * head.weight @ of_item.T + offset[:, 0])
 
 
 def test_the_split_first_layer_is_one_layer_on_both_end_to_end() -> None:
@@ -137,7 +137,7 @@ def test_the_split_first_layer_is_one_layer_on_both_end_to_end() -> None:
     whole.bias.data = head.of_user.bias.data
     mlp = head.rest(whole(torch.cat([of_user[:, 2:], of_item[:, 2:]], dim=1)))
     product = (of_user[:, :2] * head.weight * of_item[:, :2]).sum(1, keepdim=True)
-    torch.testing.assert_close(head.matched(users, items), (product + mlp + offset)[:, 0])
+    torch.testing.assert_close(head.score_pairs(users, items), (product + mlp + offset)[:, 0])
 
 
 # What is learned.
@@ -250,9 +250,9 @@ def users_of_rows(model: Any, rows: RatingBatch) -> Tensor:
     """(n, side): the user's side of every row, if these rows are all histories."""
     if hasattr(model, "history_sums"):
         weight = model.weights(rows, model.baseline.user[rows.user])
-        model.history_sums = model.sums(rows, weight, model.n_users + 1)
+        model.history_sums = model.profile_sums(rows, weight, model.n_users + 1)
     with torch.no_grad():
-        return model.sides(rows)[1]
+        return model.project_batch(rows)[1]
 
 
 @pytest.mark.parametrize("name", WITH_CONTENT)
@@ -278,7 +278,7 @@ def test_what_is_not_in_a_history_sees_all_of_it(data: RatingData, trained: Any)
     further = RatingBatch(*(torch.cat([column, column[:1]]) for column in rows))
     further.item[-1] = int(item)
     with torch.no_grad():
-        torch.testing.assert_close(model.sides(further)[1][-1], model.user_table[user], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(model.project_batch(further)[1][-1], model.user_table[user], rtol=1e-4, atol=1e-5)
 
 
 def test_leaving_a_rating_out_is_as_if_it_had_never_been(data: RatingData, trained: Any) -> None:
@@ -288,8 +288,8 @@ def test_leaving_a_rating_out_is_as_if_it_had_never_been(data: RatingData, train
     place = 2
     without = RatingBatch(*(torch.cat([column[:place], column[place + 1 :]]) for column in rows))
     with torch.no_grad():
-        side = model.sides(rows)[1][place]
-        offset = model.baseline.of_people(without, 1, model.damping_user)
+        side = model.project_batch(rows)[1][place]
+        offset = model.baseline.new_user_offsets(without, 1, model.damping_user)
         torch.testing.assert_close(model.scores(side[None], model.baseline.mean + offset), model.fold_in(without, 1))
 
 
@@ -299,7 +299,7 @@ def test_the_same_history_gives_the_same_scores(data: RatingData, trained: Any, 
     if name == "hybrid":
         with torch.no_grad():
             model.user_factors.zero_()
-            model.item_table, model.user_table = model.everyone()
+            model.item_table, model.user_table = model.project_all()
     rows = data.history.rows(0, int(data.history.indptr[20]))
     torch.testing.assert_close(model.fold_in(rows, 20), model.score_items(torch.arange(20)), rtol=1e-4, atol=1e-4)
 
@@ -325,10 +325,10 @@ def test_a_new_title_is_its_content_alone(new_titles: RatingData, trained: Any) 
     with torch.no_grad():
         model.item_factors += 1
         model.item_offset += 1
-        other_ids, _ = model.everyone()
+        other_ids, _ = model.project_all()
         of_new, of_known = (other_ids - model.item_table)[new], (other_ids - model.item_table)[known]
         model.content[new] *= 2
-        other_content, _ = model.everyone()
+        other_content, _ = model.project_all()
     assert not of_new.any()
     assert of_known.all(dim=1).all()
     assert (other_content - other_ids)[new].any(dim=1).all()
@@ -338,12 +338,12 @@ def test_a_new_title_is_its_content_alone(new_titles: RatingData, trained: Any) 
 def test_hidden_ids_leave_the_content(data: RatingData, trained: Any, id_dropout: float) -> None:
     model = trained(data, "hybrid", f"id_dropout={id_dropout}")
     with torch.no_grad():
-        shown = model.vectors()[0][:-1]
+        shown = model.item_vectors()[0][:-1]
         model.train()
-        in_training = model.vectors()[0][:-1]
+        in_training = model.item_vectors()[0][:-1]
         model.eval()
         model.known.zero_()
-        alone = model.vectors()[0][:-1]
+        alone = model.item_vectors()[0][:-1]
     is_shown = (in_training == shown).all(1)
     is_hidden = (in_training == alone).all(1)
     assert (is_shown ^ is_hidden).all()

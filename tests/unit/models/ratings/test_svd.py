@@ -141,7 +141,7 @@ def test_users_and_items_without_ratings_have_no_factors(rated_only, fit, model:
     learned = made(model)
     fit(learned, rated_only, epochs=2)
     assert not learned.item_factors[[rated_only.new_item, -1]].any()
-    assert not learned.tastes()[[rated_only.new_user, -1]].any()
+    assert not learned.user_vectors()[[rated_only.new_user, -1]].any()
 
 
 def test_unrated_rows_alone_describe_a_user(planted, fit) -> None:
@@ -150,7 +150,7 @@ def test_unrated_rows_alone_describe_a_user(planted, fit) -> None:
     fit(model, planted, epochs=5)
     rows = planted.train_and_unrated
     silent = np.setdiff1d(rows.user, planted.train.user)
-    assert model.tastes()[silent].any(dim=1).all()
+    assert model.user_vectors()[silent].any(dim=1).all()
 
 
 def test_ranking_agrees_with_the_predicted_ratings(planted, fit) -> None:

@@ -20,7 +20,7 @@ from anirec.data.titles.loaders import TitleBatch
 from anirec.errors import UserError
 from anirec.features.tabular import Counts
 from anirec.features.tfidf import TfIdf
-from anirec.models.branched import seen
+from anirec.models.branched import branch_features
 from anirec.models.titles.base import ClosedForm
 from anirec.models.titles.fusion import Fusion
 from anirec.models.titles.kernel_ridge import KERNELS, KernelRidge
@@ -86,7 +86,7 @@ def learned(model: ClosedForm, cache: Path) -> Any:
 
 def rows(branch: Any, table: pl.DataFrame, cache: Path) -> Any:
     branch.look(table, cache=cache, device=torch.device("cpu"))
-    return seen(branch, torch.arange(len(table)))
+    return branch_features(branch, torch.arange(len(table)))
 
 
 def test_ridge_is_scikit_learns(cache: Path) -> None:
@@ -135,7 +135,7 @@ def test_the_unit_of_a_branch_is_nothing_to_kernel_ridge() -> None:
     for scale in (1.0, 86_400.0):
         kernel = KERNELS["linear"]()
         gram = kernel.fit(csr_matrix(scale * rows))
-        kernel.keep(np.linalg.solve(gram + 0.5 * np.eye(40), rows[:, 0] - rows[:, 0].mean()))
+        kernel.set_dual(np.linalg.solve(gram + 0.5 * np.eye(40), rows[:, 0] - rows[:, 0].mean()))
         predicted.append(kernel(csr_matrix(scale * new)))
     np.testing.assert_allclose(*predicted)
 
