@@ -1,7 +1,4 @@
-"""Blend: the weighted mean of what several models say. Neighbours and factors err differently, and less together.
-
-Source: Bell & Koren, Lessons from the Netflix Prize Challenge, SIGKDD Explorations 9, 2007.
-"""
+"""Blend: weighted mean of the predictions of several rating models."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import zip_longest
@@ -19,36 +16,41 @@ if TYPE_CHECKING:
 
 
 class Blend(ManualOptimization, RatingModel):
-    """Models that are trained side by side, each on the batches and for the number of epochs that it would get alone.
+    """Predict the weighted mean of several models, Σ_m w_m r_m(u, i), for ratings and for ranking scores.
 
-    It ranks for people who were not in training (`fold_in`) if all of its models do.
+    The models are trained in one run, each on the same batches and for the same number of epochs as it would be alone.
+    The blend ranks for new users (`fold_in`) if all of its models do.
 
     Args:
-        models: By name; models that learn by counting or by a kernel of their own.
-        weights: Of each model's ratings and ranking scores; they sum to 1.
-        epochs: What the trainer counts to: the most that any of them needs.
+        models: Models by name. They must train without a PyTorch optimiser, as svd does (see `ManualOptimization`).
+        weights: Weight of each model, by name; they sum to 1.
+        epochs: Number of epochs; the largest that any of the models needs.
 
     Raises:
-        UserError: A model learns by gradients, or the weights do not fit.
+        UserError: A model needs a PyTorch optimiser, a model has no weight, or the weights do not sum to 1.
+
+    References:
+        Bell & Koren, Lessons from the Netflix Prize Challenge, SIGKDD Explorations 9, 2007.
     """
 
     def __init__(self, *, models: Mapping[str, RatingModel], weights: Mapping[str, float], epochs: PositiveInt) -> None:
         super().__init__()
         if by_gradient := [name for name, model in models.items() if not isinstance(model, ManualOptimization)]:
-            raise UserError(f"model.models.{by_gradient[0]} learns by gradients; blend those that do not, such as svd")
-        if set(weights) != set(models) or abs(sum(weights.values()) - 1) > 1e-6:
             raise UserError(
-                f"model.weights={dict(weights)}: expected one for each of {', '.join(models)}; their sum is 1"
+                f"model.models.{by_gradient[0]} needs a PyTorch optimiser; a blend accepts only models that do not, such as svd"
             )
+        if set(weights) != set(models) or abs(sum(weights.values()) - 1) > 1e-6:
+            raise UserError(f"model.weights={dict(weights)}: expected one for each of {', '.join(models)}, with sum 1")
         self.models, self.weights, self.epochs = nn.ModuleDict(models), dict(weights), epochs
         if all(isinstance(model, SupportsFoldIn) for model in models.values()):
-            self.fold_in = self.fold_in_blend  # on the object: `SupportsFoldIn` looks for it
+            # Set on the instance, so that isinstance(blend, SupportsFoldIn) depends on its models.
+            self.fold_in = self.fold_in_blend
 
     def parts(self) -> Iterator[Any]:
         return iter(self.models.values())
 
     def unfinished(self) -> Iterator[tuple[str, Any]]:
-        """Names and models of those that have not learned for all of their epochs."""
+        """Return the names and models that have epochs left."""
         return ((name, part) for name, part in self.models.items() if self.current_epoch < getattr(part, "epochs", 1))
 
     def setup(self, stage: str) -> None:
@@ -63,7 +65,7 @@ class Blend(ManualOptimization, RatingModel):
             part.configure_model()
 
     def training_rows(self, data: "RatingData") -> Interactions:
-        """The rows of the model that learns from most."""
+        """Return the training rows of the model that uses the most."""
         return max((part.training_rows(data) for part in self.parts()), key=len)
 
     def batches(self, data: "RatingData", rank: int, world_size: int) -> Iterable[Any]:
@@ -83,7 +85,7 @@ class Blend(ManualOptimization, RatingModel):
                 part.training_step(batch[name], batch_index)
 
     def on_train_batch_end(self, outputs: Any, batch: dict[str, Any], batch_index: int) -> None:
-        """A model that has had its last batch waits: it solves after the last batch of all."""
+        """Call the hook of each model; one whose own batches ran out earlier solves after the last batch of all."""
         for name, part in self.unfinished():
             part.on_train_batch_end(outputs, batch[name], batch_index)
 
@@ -103,12 +105,12 @@ class Blend(ManualOptimization, RatingModel):
         return [sentence for part in self.parts() for sentence in part.findings]
 
     def provenance(self) -> dict[str, Any]:
-        told = {name: part.provenance() for name, part in self.models.items()}  # type: ignore[operator]
-        return {"models": told} if any(told.values()) else {}
+        models = {name: part.provenance() for name, part in self.models.items()}  # type: ignore[operator]
+        return {"models": models} if any(models.values()) else {}
 
 
 class ParallelBatches:
-    """The batches of several models by their names, one of each at a time; None for a model that has no more."""
+    """Iterate over the batches of several models in parallel, by model name; None for a model that has no more."""
 
     def __init__(self, batches: Mapping[str, Iterable[Any]]) -> None:
         self.batches = batches

@@ -1,4 +1,4 @@
-"""Genre popularity: what is popular in general, among what the user watches. A title needs no rating, only genres."""
+"""Genre popularity: a baseline for unrated titles, which ranks them by their genres."""
 
 from typing import ClassVar
 
@@ -16,17 +16,17 @@ from anirec.settings import NonNegative
 
 
 class GenrePopularity(HistoryScorer, RatingModel):
-    """Rank by the sum over a title's genres of how popular the genre is, times how much of it the user watches.
+    """Rank items by Σ_g share(u, g) · popularity(g) over their genres g.
 
-    A genre is as popular as the mean of log(1 + training interactions) of its titles. A rating is the user's damped
-    mean plus the mean of the damped offsets of the title's genres. A title without genres comes last. Not the mean over
-    genres: titles of a single one would come first, and famous titles have many.
+    popularity(g) is the mean of log(1 + training interactions) over the titles of genre g that have any. share(u, g) is
+    the fraction of the user's training items with genre g. Scores are sums, not means, over genres: a mean would place
+    titles with a single genre first, while well-known titles have several. Titles without genres rank last. A predicted
+    rating is the user's damped mean plus the mean of the damped offsets of the title's genres.
 
     Args:
-        personal: Weigh genres by the share of the user's training items that have them; else all users are told the
-            same.
-        damping_user: Imaginary ratings without an offset added to every user; >= 0.
-        damping_genre: Likewise for genres.
+        personal: Whether to weight genres by share(u, g); if false, all users get the same ranking.
+        damping_user: Number of pseudo-ratings at the mean added to every user; >= 0.
+        damping_genre: Number of pseudo-ratings at the mean added to every genre; >= 0.
     """
 
     requires: ClassVar[frozenset[str]] = frozenset({"user_id", "item_id", "rating", "genres"})
@@ -57,14 +57,14 @@ class GenrePopularity(HistoryScorer, RatingModel):
         self.fit_ratings()
 
     def fit_ratings(self) -> None:
-        """User offsets first, then what is left of ratings by genre."""
+        """Fit user offsets, then genre offsets to the residuals."""
         rated = ~self.history.rating.isnan()
         user, item, rating = self.history.user()[rated], self.history.item[rated], self.history.rating[rated].double()
         self.baseline.centre(rating.cpu().numpy())
         left = rating - rating.mean()
         weight = count_by_index(user, self.n_users + 1) + self.damping_user
         offset_u = sum_by_index(user, left, weight) / weight
-        # By title first: there are far more ratings than titles.
+        # Sum by title first, since there are far more ratings than titles.
         rated_i = torch.bincount(item, minlength=self.n_items).double()
         left_i = sum_by_index(item, left - offset_u[user], rated_i)
         genre_gi = self.genre_ig[:-1].double().T
@@ -81,7 +81,7 @@ class GenrePopularity(HistoryScorer, RatingModel):
         share_bg = embedding_bag(items, self.genre_ig, starts, mode="mean")
         if not self.personal:
             share_bg = torch.ones_like(share_bg)
-        # Somebody unknown has the taste of all.
+        # An unknown user gets the average shares of all users.
         share_bg[share_bg.sum(1) == 0] = normalize(self.count_i @ self.genre_ig[:-1], p=1, dim=0)
         scores_bi = (share_bg * self.popularity_g) @ self.genre_ig[:-1].T
         return scores_bi + popularity_tie_break(self.count_i)

@@ -1,7 +1,4 @@
-"""NCF: users and items as embeddings, compared by their element-wise product and by an MLP.
-
-Source: He et al., Neural Collaborative Filtering, WWW 2017; announced in the Anime Alchemy notebook, and not finished.
-"""
+"""NCF: neural collaborative filtering on embeddings of users and items."""
 
 from typing import Any
 
@@ -17,13 +14,19 @@ from anirec.settings import NonNegative, PositiveInt, Share
 
 
 class NCF(RatingNetwork):
-    """An embedding for every user and item, and nothing else: who was not in training gets the offsets alone.
+    """Match user and item embeddings by a weighted element-wise product and an MLP.
+
+    Embeddings of users and items without training rows are zero; the offsets remain.
 
     Args:
-        n_factors: Of the product; as many more go into the MLP.
-        hidden: Widths of the MLP; []: the product alone.
-        dropout: Within the MLP.
-        init_std: Embeddings start as normal noise of this size.
+        n_factors: Length of the vectors in the element-wise product; with an MLP, its input has the same length; >= 1.
+        hidden: Widths of the MLP's layers; []: element-wise product only, which is matrix factorisation.
+        dropout: Dropout in the MLP; 0 <= dropout < 1.
+        init_std: Standard deviation of the initial embeddings; >= 0.
+        **settings: Arguments of `RatingNetwork`.
+
+    References:
+        He et al., Neural Collaborative Filtering, WWW 2017. The Anime Alchemy notebook announced it but did not finish it.
     """
 
     def __init__(
@@ -61,7 +64,7 @@ class NCF(RatingNetwork):
 
 
 def initial_factors(n: int, width: int, std: float) -> nn.Parameter:
-    """(n + 1, width) to be learned; the last row, the unknown one's, is 0 and stays so."""
+    """Return normally distributed factors, (n + 1, width). The last row, for the unknown id, is 0 and stays 0."""
     start = std * torch.randn(n + 1, width)
     start[-1] = 0
     return nn.Parameter(start)
@@ -69,5 +72,5 @@ def initial_factors(n: int, width: int, std: float) -> nn.Parameter:
 
 @torch.no_grad()
 def zero_unseen(factors: nn.Parameter, seen: NDArray[np.int32]) -> None:
-    """Set the rows of all but those seen in training to 0: noise says nothing of anyone."""
+    """Set the rows of ids without training rows to 0, since their initial values carry no information."""
     factors[torch.from_numpy(np.bincount(seen, minlength=len(factors)) == 0)] = 0

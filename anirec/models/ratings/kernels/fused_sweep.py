@@ -1,9 +1,9 @@
 """One SGD sweep of SVD or SVD++ over whole users, fused into a single loop for the CPU.
 
-A rating costs one pass over its item's row. SVD++ adds one read of each `y_i` before a user's ratings and one update
-after them, and still gives what updating every `y_i` at every rating would give: all `y_i` of a user move by the same
-step, so their normed sum z_u obeys the recurrence of p_u. With s = p_u + z_u, a rating moves s by
-lr (2 e q_i - reg s); half of that movement, less the decay, belongs to p_u and half to z_u.
+Each rating takes one pass over its item's row. SVD++ reads each `y_i` of a user once before the user's ratings and
+updates it once after them. The result equals that of updating every `y_i` at every rating: all `y_i` of a user move by
+the same step, so their normalised sum z_u follows the same recurrence as p_u. With s = p_u + z_u, a rating moves s by
+lr (2 e q_i - reg s); apart from the decay, half of that movement belongs to p_u and half to z_u.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ from anirec.models.ratings.kernels import Block, Factors, Rates, as_numpy
 from anirec.threads import in_threads
 
 USERS_PER_TASK = 256
-# Sums may be reordered (SIMD), but NaN must stay NaN: it marks the rows without a rating.
+# Sums may be reordered (SIMD), but NaN must be preserved: it marks rows without a rating.
 FAST = {"reassoc", "contract", "nsz", "arcp"}
 Array = NDArray[Any]
 
@@ -25,9 +25,9 @@ Array = NDArray[Any]
 def fused_sweep(
     block: Block[Tensor], factors: Factors[Tensor], rates: Rates, *, seed: tuple[int, ...], parallel: bool
 ) -> None:
-    """Learn from every user of the block, in an order that `seed` decides.
+    """Update the factors in place for all users of the block, in a random order given by `seed`.
 
-    With `parallel`, threads share the factors without locks: they may overwrite each other's steps.
+    With `parallel`, threads update the factors without locks and may overwrite each other's steps.
     """
     random = np.random.default_rng(seed)
     order = random.permutation(len(block.users))
@@ -45,7 +45,7 @@ def fused_sweep(
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST)
 def sweep_users(order: Array, block: Block[Array], factors: Factors[Array], rates: Rates, seed: int) -> None:
-    """Learn from the block's users in `order`, each one's ratings in a random order of their own."""
+    """Process the block's users in `order`, and the ratings of each user in random order."""
     mean, bias_i, q_if = factors.mean.item(), factors.bias_i, factors.q_if
     n_factors, one = q_if.shape[1], np.float32(1)
     share = np.float32(2 if len(factors.y_if) else 1)
@@ -84,7 +84,7 @@ def sweep_users(order: Array, block: Block[Array], factors: Factors[Array], rate
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST)
 def fill_user_vector(u: int, items: Array, factors: Factors[Array], s_f: Array) -> None:
-    """Set s to p_u, and for SVD++ add the normed sum of the items' y."""
+    """Set s to p_u, for SVD++ plus the normalised sum of the items' y."""
     p_uf, y_if = factors.p_uf, factors.y_if
     s_f[:] = 0
     if len(y_if):
@@ -98,7 +98,7 @@ def fill_user_vector(u: int, items: Array, factors: Factors[Array], s_f: Array) 
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST)
 def update_user(u: int, items: Array, factors: Factors[Array], moved_f: Array, kept: np.float32) -> None:
-    """Move p_u, and for SVD++ the items' y, to where the user's ratings took them."""
+    """Apply the movement by the user's ratings to p_u and, for SVD++, to the items' y."""
     p_uf, y_if = factors.p_uf, factors.y_if
     norm = np.float32(1) / np.sqrt(np.float32(len(items)))
     for f in range(len(moved_f)):
@@ -112,13 +112,13 @@ def update_user(u: int, items: Array, factors: Factors[Array], moved_f: Array, k
 
 @numba.njit(cache=True, nogil=True)
 def shuffled_rated(rating: Array, first: int, last: int, seed: int, rows: Array) -> int:
-    """Fill `rows` with the rated rows of `first:last` in a random order; returns how many."""
+    """Fill `rows` with the rated rows of `first:last` in random order and return their number."""
     n = 0
     for row in range(first, last):
         if not np.isnan(rating[row]):
             rows[n] = row
             n += 1
-    # splitmix64: a few operations a number, and neighbouring seeds give unrelated streams.
+    # splitmix64: a few operations per number, and neighbouring seeds give independent streams.
     state = np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15)
     for t in range(n - 1, 0, -1):
         state += np.uint64(0x9E3779B97F4A7C15)

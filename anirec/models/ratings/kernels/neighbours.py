@@ -1,7 +1,7 @@
-"""Item-item similarities row by row, and predictions and rankings from them. Memory O(ratings + items x kept).
+"""Kernels of item-item collaborative filtering: similarities, predictions and rankings.
 
-Ratings come as compressed sparse rows by user and by item; neighbours as (n_items, kept) tables, the nearest first,
-with similarity 0 where a row has run out of them.
+Ratings are compressed sparse rows by user and by item. Neighbours are tables of shape (n_items, kept), nearest first,
+with similarity 0 where an item has fewer. Memory is O(ratings + items x kept).
 """
 
 from typing import NamedTuple
@@ -15,14 +15,14 @@ from anirec.threads import in_threads
 
 ITEMS_PER_TASK = 128
 USERS_PER_TASK = 64
-FAST = {"reassoc", "contract", "nsz", "arcp"}  # sums may be reordered (SIMD); NaN stays NaN
+FAST = {"reassoc", "contract", "nsz", "arcp"}  # sums may be reordered (SIMD); NaN is preserved
 Float32Array = NDArray[np.float32]
 Int32Array = NDArray[np.int32]
 Int64Array = NDArray[np.int64]
 
 
 class SparseRows(NamedTuple):
-    """Compressed sparse rows: row r holds `value` at `column`, both at `start[r]:start[r + 1]`."""
+    """Compressed sparse rows: row r has `value` at `column`, both in the slice `start[r]:start[r + 1]`."""
 
     start: Int64Array
     column: Int32Array
@@ -39,13 +39,13 @@ class SparseRows(NamedTuple):
 
 
 class Neighbours(NamedTuple):
-    """The nearest items of each item, and how near: `item` int32 and `similarity` float32, both (n_items, kept)."""
+    """Nearest items of each item and their similarities, both (n_items, kept)."""
 
     item: Int32Array
     similarity: Float32Array
 
     def voters(self, n: int) -> SparseRows:
-        """Row j: the items that have j among their `n` nearest, and how near."""
+        """Return in row j the items that have j among their `n` nearest, and their similarities."""
         n_items = len(self.item)
         similarity = self.similarity[:, :n]
         counts = (similarity > 0).sum(1)
@@ -57,10 +57,10 @@ class Neighbours(NamedTuple):
 def find_neighbours(
     by_user: SparseRows, n_items: int, *, among_shared: bool, shrinkage: float, min_support: int, keep: int
 ) -> Neighbours:
-    """The `keep` most similar items of each item, of those with a positive similarity.
+    """Return the `keep` most similar items of each item, among those with positive similarity.
 
-    The similarity of i and j is Σ x_ui x_uj over the users of both, over the lengths of the two columns: of their
-    shared entries (`among_shared`) or of all; times (n - 1) / (n - 1 + shrinkage) for n shared users.
+    The similarity of i and j is Σ_u x_ui x_uj over shared users, divided by the norms of the two columns, over shared
+    users (`among_shared`) or over all; times (n - 1) / (n - 1 + shrinkage) for n shared users.
     """
     by_item = by_user.transpose(n_items)
     keep = min(keep, n_items)
@@ -94,10 +94,10 @@ def similarity_keys(
     keys: Int64Array,
     counts: Int64Array,
 ) -> None:
-    """Fill the first `counts` of each row of `keys`: similarity in the upper half, item in the lower.
+    """Fill the first `counts` entries of each row of `keys`: similarity in the upper 32 bits, item in the lower 32.
 
-    Int32Array then sort both, since the bits of positive floats are ordered as the floats are. One row of sums, 16 bytes
-    an item, stays in the L2 cache.
+    Sorting the keys sorts by similarity, since the bits of positive floats have the same order as the floats. One row of
+    sums, 16 bytes per item, fits in the L2 cache.
     """
     n_items = keys.shape[1]
     sums = np.zeros((n_items, 4), np.float32)
@@ -131,9 +131,9 @@ def similarity_keys(
 def predict_deviations(
     user: Int64Array, item: Int64Array, by_user: SparseRows, neighbours: Neighbours, *, n_used: int
 ) -> Float32Array:
-    """(B,): the mean value of the user's entries at the item's neighbours, weighted by similarity; NaN without any.
+    """Return the similarity-weighted mean of the user's values at the item's neighbours, (B,); NaN without any.
 
-    Of each row's neighbours the `n_used` nearest that the user has count. An item of -1 has none.
+    The mean is over the `n_used` nearest neighbours that the user has rated. Item -1 has no neighbours.
     """
     order = np.argsort(user, kind="stable")
     groups = np.append(np.flatnonzero(np.diff(user[order], prepend=-2)), len(user))
@@ -157,7 +157,7 @@ def weighted_means(
     n_used: int,
     out: Float32Array,
 ) -> None:
-    """SparseRows `order[groups[g]:groups[g + 1]]` belong to one user, whose entries are laid out once for all of them."""
+    """Fill `out` by user: rows `order[groups[g]:groups[g + 1]]` belong to one user, whose values are unpacked once."""
     n_items, kept = neighbours.item.shape
     values_i = np.full(n_items, np.nan, np.float32)
     for g in range(len(groups) - 1):
@@ -185,7 +185,7 @@ def weighted_means(
 
 
 def sum_votes(users: Int64Array, by_user: SparseRows, voters: SparseRows, scores_bi: Float32Array) -> None:
-    """Add to each user's row (n_items,) of `scores_bi` what the items of the user vote for."""
+    """Add to each user's row of `scores_bi` (B, n_items) the similarities of all items to the user's items."""
 
     def task(first: int, last: int) -> None:
         add_votes(users[first:last], by_user, voters, scores_bi[first:last])
