@@ -90,7 +90,7 @@ class Model(LightningModule, ArtifactSource, Configurable, ABC):
 
 
 class ManualOptimization(Model):
-    """A model that updates itself in `training_step`, by counting or by its own kernel, without a Lightning optimiser."""
+    """A model that updates itself in `training_step`, in closed form or by its own kernel, without an optimiser."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
@@ -177,8 +177,8 @@ class SupportsFoldIn(Protocol):
         """Return ranking scores for users who were not in training, shape (n, n_items), as `score_items` does.
 
         Args:
-            batch: Histories of the new users, numbered 0 to n - 1; the rating is NaN where there is none. Rows with item
-                -1 are ignored; if a pair occurs twice, its last rating counts.
+            batch: Histories of the new users, numbered 0 to n - 1; the rating is NaN where there is none. Rows with
+                item -1 are ignored; if a pair occurs twice, its last rating counts.
             n: Number of new users. One without a row gets the scores of an unknown user.
         """
         ...

@@ -1,4 +1,4 @@
-"""Models with branches: encoders of title metadata that are fitted on the training titles and saved in the checkpoint."""
+"""Models with branches: encoders of title metadata, fitted on the training titles and saved in the checkpoint."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -68,8 +68,8 @@ class Branched(Model):
 def branch_features(branch: Branch, index: Tensor) -> csr_matrix:
     """Return the features of titles, shape (B, n_features(branch)).
 
-    They are TF-IDF weights, or the mean vector of a title's members (such as its characters) followed by an indicator of
-    whether it has any.
+    They are TF-IDF weights, or the mean vector of a title's members (such as its characters) followed by an indicator
+    of whether it has any.
     """
     if isinstance(branch, TfIdf):
         return branch.matrix(index.cpu().numpy())

@@ -14,10 +14,10 @@ from anirec.models.base import ManualOptimization, RatingModel
 class OnePass(ManualOptimization):
     """Base class of models that are fitted in one pass over the training data.
 
-    Subclasses define `accumulate(batch)`, which adds a batch to the statistics, and `solve()`, which is called after the
-    last batch of an epoch, before validation. Statistics are float64 buffers: they move to the device with the module,
-    are summed over processes before `solve`, and are saved in the checkpoint. With float64 sums, the results of one and
-    of several processes differ by rounding only.
+    Subclasses define `accumulate(batch)`, which adds a batch to the statistics, and `solve()`, which is called after
+    the last batch of an epoch, before validation. Statistics are float64 buffers: they move to the device with the
+    module, are summed over processes before `solve`, and are saved in the checkpoint. With float64 sums, the results of
+    one and of several processes differ by rounding only.
     """
 
     def __init__(self, **settings: Any) -> None:

@@ -33,10 +33,10 @@ class RowClock:
 class RowAdamW(AdamW):
     """AdamW for sparse gradients that updates only the rows with a gradient.
 
-    The result equals that of AdamW on the whole table, up to rounding. In AdamW, a row without a gradient still changes:
-    its moments decay and continue to move it. Those updates depend on the step sizes only, so they are postponed and
-    applied together when the row is next needed. Call `catch_up` before a batch reads rows of a table, and `finish`
-    before anything reads the whole table. Parameters with dense gradients are updated by torch.
+    The result equals that of AdamW on the whole table, up to rounding. In AdamW, a row without a gradient still
+    changes: its moments decay and continue to move it. Those updates depend on the step sizes only, so they are
+    postponed and applied together when the row is next needed. Call `catch_up` before a batch reads rows of a table,
+    and `finish` before anything reads the whole table. Parameters with dense gradients are updated by torch.
 
     References:
         Loshchilov & Hutter, Decoupled Weight Decay Regularization, ICLR 2019.

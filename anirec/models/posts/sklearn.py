@@ -103,8 +103,8 @@ class SklearnModel(OnePass, PostModel):
         needed, free = 8 * len(rows) * self.n_tags, psutil.virtual_memory().available
         if needed > DENSE_SHARE * free:
             raise UserError(
-                f"{type(self.regressor).__name__} does not accept a sparse matrix; a dense one of {len(rows):,} posts x "
-                f"{self.n_tags:,} tags needs {needed / 2**30:.1f} GiB, but {free / 2**30:.1f} GiB are free. Lower "
+                f"{type(self.regressor).__name__} does not accept a sparse matrix; a dense one of {len(rows):,} posts "
+                f"x {self.n_tags:,} tags needs {needed / 2**30:.1f} GiB, but {free / 2**30:.1f} GiB are free. Lower "
                 "dataset.tags.top, or put sklearn.decomposition.TruncatedSVD before it in a sklearn.pipeline.Pipeline."
             )
         return rows.matrix().toarray()

@@ -30,8 +30,8 @@ class TagPcaOls(OnePass, PostModel):
     """Ordinary least squares on the leading principal components of the tags.
 
     A regression on components is a regression on tags whose coefficients lie in the span of the components. The buffer
-    `coefficient` holds the effect of each tag in points of score, `error` its standard error under equal variance of all
-    posts, and `share` the fraction of the variance of the tags explained by each component.
+    `coefficient` holds the effect of each tag in points of score, `error` its standard error under equal variance of
+    all posts, and `share` the fraction of the variance of the tags explained by each component.
 
     Args:
         components: Number of components; 1 to the number of tags.
@@ -131,6 +131,7 @@ class TagPcaOls(OnePass, PostModel):
     @property
     def findings(self) -> list[str]:
         return [
-            f"{self.components} components explain {float(self.share.sum()):.1%} of the variance of {self.n_tags:,} tags.",
-            f"The {LEVEL:.0%} intervals of the tag effects are simultaneous over all {self.n_tags:,} tags (Bonferroni).",
+            f"{self.components} components explain {float(self.share.sum()):.1%} of the variance of "
+            f"{self.n_tags:,} tags.",
+            f"The {LEVEL:.0%} intervals of the tag effects hold jointly for all {self.n_tags:,} tags (Bonferroni).",
         ]

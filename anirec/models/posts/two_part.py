@@ -34,10 +34,10 @@ class TwoPart(RegressorMixin, BaseEstimator):
     def fit(self, X: Any, y: NDArray[np.floating]) -> "TwoPart":  # noqa: N803  (scikit-learn's name)
         is_voted = y != 0
         if is_voted.all() or not is_voted.any():
+            share = "none" if is_voted.all() else "all"
             raise UserError(
-                f"TwoPart needs posts with score 0 and posts with other scores, but {'none' if is_voted.all() else 'all'} "
-                f"of the {len(y):,} training posts have score 0. Sample both kinds: see dataset.sampling.zeros and "
-                "dataset.sampling.ones."
+                f"TwoPart needs posts with score 0 and posts with other scores, but {share} of the {len(y):,} training "
+                "posts have score 0. Sample both kinds: see dataset.sampling.zeros and dataset.sampling.ones."
             )
         self.classifier_ = clone(self.classifier).fit(X, is_voted)
         self.regressor_ = clone(self.regressor).fit(X[is_voted], y[is_voted])

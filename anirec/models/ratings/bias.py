@@ -126,7 +126,7 @@ class Baseline(nn.Module):
 
 
 def count_by_index(index: Tensor, n: int) -> Tensor:
-    """Return how often each index 0 to n - 1 occurs, float64 (n,); a tiny number in place of 0, for use as a divisor."""
+    """Return how often each index 0 to n - 1 occurs, float64 (n,); a tiny number instead of 0, as a divisor."""
     return torch.bincount(index, minlength=n).double().clamp(min=torch.finfo(torch.float64).tiny)
 
 

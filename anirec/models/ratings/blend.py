@@ -37,7 +37,8 @@ class Blend(ManualOptimization, RatingModel):
         super().__init__()
         if by_gradient := [name for name, model in models.items() if not isinstance(model, ManualOptimization)]:
             raise UserError(
-                f"model.models.{by_gradient[0]} needs a PyTorch optimiser; a blend accepts only models that do not, such as svd"
+                f"model.models.{by_gradient[0]} needs a PyTorch optimiser; a blend accepts only models without one, "
+                "such as svd"
             )
         if set(weights) != set(models) or abs(sum(weights.values()) - 1) > 1e-6:
             raise UserError(f"model.weights={dict(weights)}: expected one for each of {', '.join(models)}, with sum 1")

@@ -107,5 +107,5 @@ class Content(Branched, RatingNetwork):
         return (every - self.centre) / self.length
 
     def residuals(self, batch: RatingBatch, offset: Tensor) -> Tensor:
-        """Return rating - mean - user offset - item offset, (B,); 0 for unrated rows. `offset` (B,) is that of the user."""
+        """Return the residuals (B,) of the bias model, with user offsets `offset` (B,); 0 for unrated rows."""
         return (batch.rating - self.baseline.mean - offset - self.baseline.item[batch.item]).nan_to_num(nan=0.0)

@@ -67,7 +67,7 @@ class Hybrid(Content):
         self.allocate_content()
         super().allocate()
         width = self.content.shape[1]
-        # Three vectors of a title: one to match users with, and two for user profiles, for its rating and for having seen it.
+        # Three vectors of a title: one to match users with, and x and y of the user profile.
         self.of_content = nn.Linear(width, 3 * self.head.width, bias=False)
         nn.init.normal_(self.of_content.weight, std=self.init_std)
         self.offset_of_content = nn.Linear(width, 1, bias=False)
@@ -87,7 +87,7 @@ class Hybrid(Content):
         zero_unseen(self.user_factors, user)
 
     def item_vectors(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Return projected items, and their profile vectors for ratings and for having been seen: (n_items + 1, width)."""
+        """Return projected items, and their profile vectors x (for ratings) and y (for views), (n_items + 1, width)."""
         visible = self.known
         if self.training and self.id_dropout:
             visible = visible * (torch.rand_like(visible) >= self.id_dropout)

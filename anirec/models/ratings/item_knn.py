@@ -33,10 +33,10 @@ SIMILARITIES = {
 class ItemKNN(HistoryScorer, RatingModel):
     """Predict a rating from the user's ratings of similar items.
 
-    The rating is b_ui + Σ_j s_ij (r_uj - b_uj) / Σ_j s_ij over the nearest neighbours j of item i that user u has rated,
-    where b is set by `around`; without any neighbour it is the bias model's prediction. The ranking score is Σ_j s_ij over
-    those of the item's `neighbours` nearest neighbours that the user has rated. It is not normalised, since that would
-    rank items with a single neighbour first.
+    The rating is b_ui + Σ_j s_ij (r_uj - b_uj) / Σ_j s_ij over the nearest neighbours j of item i that user u has
+    rated, where b is set by `around`; without any neighbour it is the bias model's prediction. The ranking score is Σ_j
+    s_ij over those of the item's `neighbours` nearest neighbours that the user has rated. It is not normalised, since
+    that would rank items with a single neighbour first.
 
     Args:
         similarity: Similarity of two columns of ratings. "pearson_baseline": residuals of the bias model, over shared

@@ -26,7 +26,8 @@ class NCF(RatingNetwork):
         **settings: Arguments of `RatingNetwork`.
 
     References:
-        He et al., Neural Collaborative Filtering, WWW 2017. The Anime Alchemy notebook announced it but did not finish it.
+        He et al., Neural Collaborative Filtering, WWW 2017. The Anime Alchemy notebook announced it but did not finish
+        it.
     """
 
     def __init__(

@@ -32,10 +32,11 @@ class RatingNetwork(RatingModel):
     tables for prediction and ranking.
 
     Args:
-        objective: Loss. "mse" (squared error) and "mae" (absolute error) learn ratings and rank by the predicted rating.
-            "bpr" and "softmax" learn to rank interactions above other items; predicted ratings then come from the bias
-            model.
-        negatives: Number of sampled items per row (bpr, >= 1) or per batch (softmax, which also uses the batch's items).
+        objective: Loss. "mse" (squared error) and "mae" (absolute error) learn ratings and rank by the predicted
+            rating. "bpr" and "softmax" learn to rank interactions above other items; predicted ratings then come from
+            the bias model.
+        negatives: Number of sampled items per row (bpr, >= 1) or per batch (softmax, which also uses the batch's
+            items).
         reg: L2 penalty on the projected vectors, per row; >= 0.
         damping_user: Damping of the bias model's user offsets; see `Bias`.
         damping_item: Damping of the bias model's item offsets; see `Bias`.
@@ -77,14 +78,15 @@ class RatingNetwork(RatingModel):
 
     @abstractmethod
     def project_batch(self, batch: RatingBatch) -> tuple[Tensor, Tensor]:
-        """Return projected items, (n_items + 1, projected_width + 1), and the projected user of each row, (B, projected_width).
+        """Return projected items and the projected user of each row.
 
-        The user of a row must not depend on the rating of that row.
+        Their shapes are (n_items + 1, projected_width + 1) and (B, projected_width). The projected user of a row must
+        not depend on the rating of that row.
         """
 
     @abstractmethod
     def project_all(self) -> tuple[Tensor, Tensor]:
-        """Return projected items as in `project_batch`, and projected users (n_users + 1, projected_width); unknown ids last."""
+        """Return projected items and projected users, (n_users + 1, projected_width); unknown ids are last."""
 
     def allocate(self) -> None:
         self.baseline = Baseline(self.n_users, self.n_items)
@@ -106,7 +108,7 @@ class RatingNetwork(RatingModel):
         )
 
     def on_train_start(self) -> None:
-        """Fit the bias model on the histories of the training users, and compute the sampling probability of each item."""
+        """Fit the bias model on the histories of training users, and compute each item's probability as a candidate."""
         rows, known = self.training_rows(self.data), self.data.history
         known = known.where(np.isin(known.user, np.unique(rows.user)))
         history = History(self.n_users).to(self.device)
@@ -228,7 +230,7 @@ class RatingNetwork(RatingModel):
         return self.scores(self.user_table[users], offsets)
 
     def scores(self, users: Tensor, offsets: Tensor) -> Tensor:
-        """Return ranking scores (B, n_items) of projected users (B, projected_width) with mean plus user offset (B,)."""
+        """Return ranking scores (B, n_items) of projected users; `offsets` (B,) are the mean plus the user offset."""
         parts = self.item_table[:-1].split(ITEM_BLOCK)
         scores = torch.cat([self.head.score_all_pairs(users, part) for part in parts], dim=1)
         return scores + offsets[:, None] + self.baseline.item[:-1] if self.objective in RATING_OBJECTIVES else scores

@@ -28,8 +28,8 @@ class ProfileMLP(Content, RatingNetwork):
         branches: Branches by name, which encode the features of a title; all must be frozen.
         hidden: Widths of the MLP's layers; at least one.
         dropout: Dropout in the MLP; 0 <= dropout < 1.
-        pooling: "sum" or "mean" over the history; or "root", the sum divided by the square root of the history's length,
-            whose variance does not depend on that length.
+        pooling: "sum" or "mean" over the history; or "root", the sum divided by the square root of the history's
+            length, whose variance does not depend on that length.
         weight: Weight of a rated title: its "rating", as published, or "left", the residual of the bias model.
         **settings: Arguments of `RatingNetwork`.
 

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 class SVD(ManualOptimization, RatingModel):
     """Predict ratings as mean + b_u + b_i + p_u · q_i, fitted by SGD on the regularised squared error.
 
-    Minimises Σ (r_ui - r̂_ui)² + reg (|p_u|² + |q_i|²) + reg_bias (b_u² + b_i²) over the training ratings. Each epoch is
-    one sweep over all ratings in blocks of whole users. The order of blocks, of users in a block and of a user's ratings
-    is random and depends only on the seed and the sweep number, so a resumed run equals an uninterrupted one.
+    Minimises Σ (r_ui - r̂_ui)² + reg (|p_u|² + |q_i|²) + reg_bias (b_u² + b_i²) over the training ratings. Each epoch
+    is one sweep over all ratings in blocks of whole users. The order of blocks, of users in a block and of a user's
+    ratings is random and depends only on the seed and the sweep number, so a resumed run equals an uninterrupted one.
 
     Args:
         n_factors: Length of p_u and q_i; >= 1.
@@ -38,7 +38,8 @@ class SVD(ManualOptimization, RatingModel):
         init_std: Standard deviation of the initial factors; >= 0.
         solver: "fused": compiled loop on the CPU; "batched": tensor operations on any device; "auto": fused on the CPU,
             else batched.
-        parallel: Whether threads update the factors without locks (Hogwild). Faster, but runs differ in the last digits.
+        parallel: Whether threads update the factors without locks (Hogwild). Faster, but runs differ in the last
+            digits.
 
     Raises:
         UserError: The trainer does not support the settings, or the factors diverge.
@@ -181,5 +182,5 @@ class SVD(ManualOptimization, RatingModel):
         return self.baseline.mean + offset_n[:, None] + self.baseline.item[:-1] + user_nf @ self.item_factors[:-1].T
 
     def implicit_vectors(self, user: Tensor, item: Tensor, n: int) -> Tensor:
-        """Return the part of new users' vectors that depends on which items they have seen, (n, n_factors); 0 for SVD."""
+        """Return the part of new users' vectors given by which items they have seen, (n, n_factors); 0 for SVD."""
         return self.item_factors.new_zeros(n, self.n_factors)

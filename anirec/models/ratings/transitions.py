@@ -26,9 +26,9 @@ class Transitions(MemoryBased, RatingModel):
     themselves. Items of unknown time count only for ratings and popularity.
 
     The score of item i is Σ_a decay^a mean_j P(i | j) over the `last` newest moments of the user, where a is the age of
-    a moment (0 for the newest) and j its items. P(i | j) = n(j, i) / (Σ_i n(j, i) + shrinkage). Each pair of moments of a
-    user at a distance gap <= `window` adds gap_decay^(gap - 1) to n, divided equally among its pairs (j, i), which treats
-    all orders of tied items as equally likely. Predicted ratings come from the bias model.
+    a moment (0 for the newest) and j its items. P(i | j) = n(j, i) / (Σ_i n(j, i) + shrinkage). Each pair of moments of
+    a user at a distance gap <= `window` adds gap_decay^(gap - 1) to n, divided equally among its pairs (j, i), which
+    treats all orders of tied items as equally likely. Predicted ratings come from the bias model.
 
     Args:
         window: Maximum distance of two items in moments, >= 1; 1: consecutive moments only.
@@ -114,7 +114,7 @@ class Transitions(MemoryBased, RatingModel):
 
     @cached_property
     def order_counts(self) -> dict[str, int]:
-        """Numbers of training rows, of those without a time, and of those with the same time as another row of the user."""
+        """Numbers of training rows, rows without a time, and rows with the time of another row of the same user."""
         rows, ordered = self.training_rows(self.data), self.ordered_rows()
         n_tied = int((np.bincount(ordered.moment)[ordered.moment] > 1).sum())
         return {"n_rows": len(rows), "n_unknown_time": len(rows) - len(ordered), "n_tied": n_tied}
@@ -125,8 +125,8 @@ class Transitions(MemoryBased, RatingModel):
         if not n_unknown_time and not n_tied:
             return []
         return [
-            f"Of {n_rows:,} training rows, {n_unknown_time:,} have no time and are excluded from transitions; {n_tied:,} "
-            "have the same time as another row of the same user, and their order is treated as unknown."
+            f"Of {n_rows:,} training rows, {n_unknown_time:,} have no time and are excluded from transitions; "
+            f"{n_tied:,} have the same time as another row of the same user, and their order is treated as unknown."
         ]
 
 

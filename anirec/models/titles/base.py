@@ -23,8 +23,8 @@ class ScoreModel(Branched):
     """A model that predicts the mean score of a title, 1 to 10, from its synopsis, characters and pictures.
 
     Args:
-        branches: Branches by name, one for each modality. They are fitted once, on the training titles, and saved in the
-            checkpoint.
+        branches: Branches by name, one for each modality. They are fitted once, on the training titles, and saved in
+            the checkpoint.
     """
 
     requires: ClassVar[frozenset[str]] = frozenset({"synopsis", "score"})
@@ -55,11 +55,9 @@ class ScoreModel(Branched):
             n_titles = branch.coverage.get("titles", 0)  # type: ignore[union-attr, operator]
             n_seen = next((n for what, n in branch.coverage.items() if what.startswith("with_")), n_titles)  # type: ignore[union-attr, operator]
             if n_seen < n_titles:
-                warn(f"{name}: present in {n_seen} of {n_titles} titles; the model is told which titles lack it")
+                warn(f"{name}: present in {n_seen} of {n_titles} titles; the others are treated as missing")
             if branch.later:
-                warn(
-                    f"{name} uses information that is decided after a title is funded: scores are no forecast for a pitch"
-                )
+                warn(f"{name} uses information that is decided after funding; predictions are no forecast for a pitch")
 
     def fit(self, titles: pl.DataFrame) -> None:
         score = torch.from_numpy(titles["score"].to_numpy(writable=True))

@@ -32,8 +32,8 @@ class Fusion(Network):
         branches: Branches by name.
         groups: Names of the branches in each group, by group name; each branch is in one group.
         pooling: Pooling over the members of a group, "mean" or "attention".
-        group_layers: Layers of each group, by group name: widths by activation, such as {"tanh": [768], "linear": [768]}.
-            A group that is not listed has none.
+        group_layers: Layers of each group, by group name: widths by activation, such as {"tanh": [768], "linear":
+            [768]}. A group that is not listed has none.
         head: Layers over all groups, in the same form; a final linear layer of width 1 is added.
         dropout: Dropout before each hidden linear layer; 0 <= dropout < 1.
         training: Optimiser, learning rates and batch size.
@@ -66,7 +66,7 @@ class Fusion(Network):
         if grouped != sorted(branches) or not branches:
             raise UserError(
                 f"model.groups contains {', '.join(grouped) or 'no branch'}; "
-                f"expected each branch once: {', '.join(branches) or 'model.branches is empty'}"
+                f"expected each branch once: {', '.join(branches) or 'at least one'}"
             )
         if unknown := sorted(set(group_layers) - set(groups)):
             raise UserError(f"model.group_layers names {', '.join(unknown)}; the groups are {', '.join(groups)}")

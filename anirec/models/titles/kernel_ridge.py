@@ -60,7 +60,7 @@ class KernelRidge(ClosedForm):
         for name, setting in (("kernels", kernels), ("weights", weights)):
             if set(setting) != set(branches):
                 raise UserError(
-                    f"model.{name} names {', '.join(setting) or 'no branch'}; expected one for each of {', '.join(branches)}"
+                    f"model.{name} names {', '.join(setting) or 'none'}; expected one for each of {', '.join(branches)}"
                 )
         self.kernels, self.alpha = dict(kernels), alpha
         self.weights = {name: float(weight) for name, weight in weights.items()}
@@ -92,7 +92,7 @@ class KernelRidge(ClosedForm):
 
 
 class Linear(nn.Module):
-    """Linear kernel of rows scaled to mean squared length 1; keeps one coefficient per column, not the training rows."""
+    """Linear kernel of rows scaled to mean squared length 1; keeps one coefficient per column, no training rows."""
 
     coefficient: Tensor
 

@@ -22,9 +22,9 @@ TOLERANCE = 1e-10  # of the iterative solver; scikit-learn's exact one agrees to
 class Ridge(ClosedForm):
     """Linear regression with an L2 penalty: minimise |y - b - X w|² + alpha |w|².
 
-    The columns of each branch are centred and scaled as one block, so that the root mean squared length of a title's row
-    equals the weight of the branch. Modalities that a title may lack add an indicator column. Sparse blocks stay sparse:
-    the LSQR solver needs only matrix-vector products.
+    The columns of each branch are centred and scaled as one block, so that the root mean squared length of a title's
+    row equals the weight of the branch. Modalities that a title may lack add an indicator column. Sparse blocks stay
+    sparse: the LSQR solver needs only matrix-vector products.
 
     Args:
         branches: Branches by name; all must be frozen.

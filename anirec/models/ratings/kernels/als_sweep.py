@@ -24,8 +24,8 @@ def half_step(weights: Weights, factor_jf: Tensor, *, reg: float) -> Tensor:
     """Return for each row n the minimiser x_n of Σ_j (1 + w_nj) ([j in row n] - x_n · y_j)² + reg |x_n|², shape (n, F).
 
     w is 0 for columns that are not in the row. x solves (G + Σ w y y') x = Σ (1 + w) y, where G = Σ_j y y' + reg I is
-    shared by all rows (Hu, Koren & Volinsky 2008, equation 4). For a row of l < F entries, x = Σ v G⁻¹ y, where v solves
-    l equations: l² F operations instead of l F² + F³ / 3.
+    shared by all rows (Hu, Koren & Volinsky 2008, equation 4). For a row of l < F entries, x = Σ v G⁻¹ y, where v
+    solves l equations: l² F operations instead of l F² + F³ / 3.
 
     Args:
         weights: Weights w of the entries.

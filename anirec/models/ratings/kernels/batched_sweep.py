@@ -89,7 +89,10 @@ def step_ratings(
     rates: Rates,
     share: int,
 ) -> None:
-    """Process ratings (B,) together. `user` indexes the rows of `s_kf`, whose steps are `share` times as long: 2 for p + z."""
+    """Process ratings (B,) together.
+
+    `user` indexes the rows of `s_kf`, whose steps are `share` times as long: 2 if they are p + z (SVD++).
+    """
     items, item_j = item.unique(return_inverse=True)
     s_bf, q_bf = s_kf[user], factors.q_if[item]
     q_jf, bias_j = factors.q_if[items], factors.bias_i[items]

@@ -96,8 +96,8 @@ def similarity_keys(
 ) -> None:
     """Fill the first `counts` entries of each row of `keys`: similarity in the upper 32 bits, item in the lower 32.
 
-    Sorting the keys sorts by similarity, since the bits of positive floats have the same order as the floats. One row of
-    sums, 16 bytes per item, fits in the L2 cache.
+    Sorting the keys sorts by similarity, since the bits of positive floats have the same order as the floats. One row
+    of sums, 16 bytes per item, fits in the L2 cache.
     """
     n_items = keys.shape[1]
     sums = np.zeros((n_items, 4), np.float32)

@@ -1,4 +1,4 @@
-"""Item-item neighbours: hand-worked similarities, predictions and rankings."""
+"""Item-item collaborative filtering: hand-computed similarities, predictions and rankings."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ def made(**changed: Any) -> ItemKNN:
 
 
 def rows_of(dense: list[list[float]]) -> SparseRows:
-    """Compressed rows of a matrix (users x items) whose zeros are empty."""
+    """Return the compressed rows of a matrix (users x items), in which zeros are missing."""
     matrix = np.array(dense, np.float32)
     user, item = matrix.nonzero()
     start = np.searchsorted(user, np.arange(len(matrix) + 1))
@@ -51,13 +51,13 @@ def test_similarity_is_over_shared_users_or_over_all() -> None:
     np.testing.assert_allclose(shared, shared.T)
 
 
-def test_shrinkage_and_support_distrust_few_shared_users() -> None:
+def test_shrinkage_and_support_reduce_similarities_with_few_shared_users() -> None:
     rows = rows_of([[1, 2, 0], [2, 4, 1], [3, 0, 0]])
     assert dense(find_neighbours(rows, 3, **{**RULES, "shrinkage": 3.0}))[0, 1] == pytest.approx(1 / 4)
     assert dense(find_neighbours(rows, 3, **{**RULES, "min_support": 2}))[0, 2] == 0
 
 
-def test_opposite_items_are_no_neighbours() -> None:
+def test_items_with_negative_similarity_are_no_neighbours() -> None:
     assert not dense(find_neighbours(rows_of([[1, -1], [2, -2]]), 2, **RULES)).any()
 
 
@@ -87,12 +87,12 @@ def test_beats_the_item_means(planted, fit, similarity: str, around: str) -> Non
     rows = planted.test.rows(0, len(planted.test))
     error = (model(rows) - rows.rating).square().mean()
     means = model.mean_i[rows.item].masked_fill(rows.item == planted.new_item, float(model.baseline.mean))
-    # A weighted mean of raw ratings, with nearly equal weights, is about the user's mean: no more is asked of it.
+    # A weighted mean of raw ratings with nearly equal weights is close to the user's mean, so its error may be larger.
     allowed = 1.3 if around == "nothing" else 1.0
     assert error < allowed * (means - rows.rating).square().mean()
 
 
-def test_without_a_neighbour_the_bias_model_answers(planted, fit) -> None:
+def test_without_a_neighbour_the_bias_model_predicts(planted, fit) -> None:
     model = made(around="item_mean")
     fit(model, planted)
     user, item = torch.tensor([planted.new_user, 3, -1, 3]), torch.tensor([4, planted.new_item, 5, -1])
@@ -110,7 +110,7 @@ def test_a_ranking_score_sums_the_similarities_of_what_the_user_rated(planted, f
     np.testing.assert_allclose(scores, rated @ near.T, atol=2e-6)
 
 
-def test_nobody_known_gets_the_popular_first(planted, fit) -> None:
+def test_an_unknown_user_gets_the_most_popular_item_first(planted, fit) -> None:
     model = made()
     fit(model, planted)
     most_rated = np.bincount(planted.train.item, minlength=planted.n_items).argmax()
