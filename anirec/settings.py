@@ -145,7 +145,7 @@ def is_kind(value: Any, hint: Any) -> bool:
 def describe_range(value: Any, marks: Sequence[Any]) -> str:
     """Return the ranges of an annotation in words if the value is outside one of them, else an empty string.
 
-    >>> describe_range(1, [Interval(ge=0, lt=1)]), describe_range([], [Len(1)]), describe_range(1, [Gt(0)])
+    >>> describe_range(1, [Interval(ge=0, lt=1)]), describe_range([], [MinLen(1)]), describe_range(1, [Gt(0)])
     ('a number >= 0 and < 1', 'a list of length >= 1', '')
     """
     single: list[Any] = [m for mark in marks for m in (mark if isinstance(mark, GroupedMetadata) else [mark])]

@@ -74,13 +74,13 @@ class RowAdamW(AdamW):
         clock = self.clocks[table]
         state["step"] += 1
         (beta, beta_square), lr, n_steps = group["betas"], float(group["lr"]), int(state["step"])
-        left, left_square = 1 - beta**n_steps, math.sqrt(1 - beta_square**n_steps)
+        correction, correction_square = 1 - beta**n_steps, math.sqrt(1 - beta_square**n_steps)
         mean = state["exp_avg"][rows].lerp_(values, 1 - beta)
         square = state["exp_avg_sq"][rows].mul_(beta_square).addcmul_(values, values, value=1 - beta_square)
         state["exp_avg"][rows], state["exp_avg_sq"][rows] = mean, square
-        moved = mean.mul_(-lr / left).div_(square.sqrt_().div_(left_square).add_(group["eps"]))
+        moved = mean.mul_(-lr / correction).div_(square.sqrt_().div_(correction_square).add_(group["eps"]))
         table[rows] = moved.add_(table[rows], alpha=1 - lr * group["weight_decay"])
-        clock.rates.append(lr * left_square / left)
+        clock.rates.append(lr * correction_square / correction)
         clock.kept.append(clock.kept[-1] + math.log1p(-lr * group["weight_decay"]))
         clock.done[rows] = len(clock.rates)
 
@@ -94,15 +94,15 @@ class RowAdamW(AdamW):
             return
         group = next(group for group in self.param_groups if any(table is one for one in group["params"]))
         beta, beta_square = group["betas"]
-        since, place = clock.done[rows].unique(return_inverse=True)
-        missed = (len(clock.rates) - since)[place, None]
-        reach, kept = skipped_steps(clock, since, beta / math.sqrt(beta_square))
+        since, inverse = clock.done[rows].unique(return_inverse=True)
+        missed = (len(clock.rates) - since)[inverse, None]
+        distance, kept = skipped_steps(clock, since, beta / math.sqrt(beta_square))
         state = self.state[table]
         mean, square = state["exp_avg"][rows], state["exp_avg_sq"][rows]
         n_steps = float(state["step"]) - len(clock.rates) + since + 1
         eps = group["eps"] * (1 - beta_square**n_steps).sqrt()
-        direction = mean / (square.sqrt() + eps[place, None].to(table))
-        table[rows] = table[rows] * kept.to(table)[place, None] - reach.to(table)[place, None] * direction
+        direction = mean / (square.sqrt() + eps[inverse, None].to(table))
+        table[rows] = table[rows] * kept.to(table)[inverse, None] - distance.to(table)[inverse, None] * direction
         state["exp_avg"][rows], state["exp_avg_sq"][rows] = mean * beta**missed, square * beta_square**missed
         clock.done[rows] = len(clock.rates)
 

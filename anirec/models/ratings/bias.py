@@ -109,9 +109,9 @@ class Baseline(nn.Module):
     def new_user_offsets(self, batch: RatingBatch, n: int, damping_user: NonNegative) -> Tensor:
         """Return the offsets of new users, numbered 0 to n - 1, from their ratings: float32 (n,)."""
         rated = ~batch.rating.isnan()
-        user, left = batch.user[rated], (batch.rating - self.mean - self.item[batch.item])[rated].double()
+        user, residual = batch.user[rated], (batch.rating - self.mean - self.item[batch.item])[rated].double()
         weight = count_by_index(user, n) + damping_user
-        return (sum_by_index(user, left, weight) / weight).float()
+        return (sum_by_index(user, residual, weight) / weight).float()
 
     def forward(self, user: Tensor, item: Tensor) -> Tensor:
         """Return predicted ratings (B,), clipped to the range of the training ratings."""

@@ -69,11 +69,11 @@ class Content(Branched, RatingNetwork):
 
     def on_train_start(self) -> None:
         super().on_train_start()
-        every, known = self.encode_branches(self.n_items), np.unique(self.training_rows(self.data).item)
+        raw, known = self.encode_branches(self.n_items), np.unique(self.training_rows(self.data).item)
         self.known[known] = 1
-        self.centre.copy_(every[known].mean(0))
-        self.length.copy_((every[known] - every[known].mean(0)).square().sum(1).mean().sqrt().clamp_min(1e-6))
-        self.content[:-1] = self.scale(every.to(self.device))
+        self.centre.copy_(raw[known].mean(0))
+        self.length.copy_((raw[known] - raw[known].mean(0)).square().sum(1).mean().sqrt().clamp_min(1e-6))
+        self.content[:-1] = self.scale(raw.to(self.device))
         self.fit_content_offsets()
 
     def fit_content_offsets(self) -> None:
@@ -103,8 +103,8 @@ class Content(Branched, RatingNetwork):
         columns = [branch_features(self.branch(name), torch.arange(n)) for name in self.branches]
         return torch.from_numpy(hstack(columns).toarray().astype(np.float32))
 
-    def scale(self, every: Tensor) -> Tensor:
-        return (every - self.centre) / self.length
+    def scale(self, raw: Tensor) -> Tensor:
+        return (raw - self.centre) / self.length
 
     def residuals(self, batch: RatingBatch, offset: Tensor) -> Tensor:
         """Return the residuals (B,) of the bias model, with user offsets `offset` (B,); 0 for unrated rows."""

@@ -61,15 +61,15 @@ class GenrePopularity(HistoryScorer, RatingModel):
         rated = ~self.history.rating.isnan()
         user, item, rating = self.history.user()[rated], self.history.item[rated], self.history.rating[rated].double()
         self.baseline.centre(rating.cpu().numpy())
-        left = rating - rating.mean()
+        residual = rating - rating.mean()
         weight = count_by_index(user, self.n_users + 1) + self.damping_user
-        offset_u = sum_by_index(user, left, weight) / weight
+        offset_u = sum_by_index(user, residual, weight) / weight
         # Sum by title first, since there are far more ratings than titles.
         rated_i = torch.bincount(item, minlength=self.n_items).double()
-        left_i = sum_by_index(item, left - offset_u[user], rated_i)
+        residual_i = sum_by_index(item, residual - offset_u[user], rated_i)
         genre_gi = self.genre_ig[:-1].double().T
         n_g = (genre_gi @ rated_i + self.damping_genre).clamp(min=1)
-        self.offset_g = (genre_gi @ left_i / n_g).float()
+        self.offset_g = (genre_gi @ residual_i / n_g).float()
         self.baseline.user = offset_u.float()
 
     def forward(self, batch: RatingBatch) -> Tensor:

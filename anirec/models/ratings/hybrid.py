@@ -37,7 +37,7 @@ class Hybrid(Content):
         **settings: Arguments of `RatingNetwork`.
 
     Raises:
-        UserError: A branch is not frozen, or the split gives test users a history without training rows.
+        UserError: A branch is not frozen, or the split gives training users ratings besides their training rows.
 
     References:
         Volkovs, Yu & Poutanen, DropoutNet: Addressing Cold Start in Recommender Systems, NeurIPS 2017.
@@ -101,8 +101,8 @@ class Hybrid(Content):
         items, liked, watched = self.item_vectors()
         vector = self.embed_rows(self.user_factors, batch.user)
         if self.profile:
-            left = self.residuals(batch, self.baseline.user[batch.user])
-            own = left[:, None] * embedding(batch.item, liked) + embedding(batch.item, watched)
+            residual = self.residuals(batch, self.baseline.user[batch.user])
+            own = residual[:, None] * embedding(batch.item, liked) + embedding(batch.item, watched)
             _, person, n_rows = batch.user.unique_consecutive(return_inverse=True, return_counts=True)
             sums = own.new_zeros(len(n_rows), own.shape[1]).index_add(0, person, own)
             others = embedding(person, sums) - own
@@ -113,18 +113,18 @@ class Hybrid(Content):
         items, liked, watched = self.item_vectors()
         rows = self.data.history
         batch = RatingBatch(*(column.to(self.device) for column in rows.rows(0, len(rows))))
-        left = self.residuals(batch, self.baseline.user[batch.user])
-        vector = self.user_factors + self.profiles(batch, left, liked, watched, self.n_users + 1)
+        residual = self.residuals(batch, self.baseline.user[batch.user])
+        vector = self.user_factors + self.profiles(batch, residual, liked, watched, self.n_users + 1)
         return items, self.head.project_users(vector)
 
-    def profiles(self, batch: RatingBatch, left: Tensor, liked: Tensor, watched: Tensor, n: int) -> Tensor:
+    def profiles(self, batch: RatingBatch, residual: Tensor, liked: Tensor, watched: Tensor, n: int) -> Tensor:
         """Return the profiles of users 0 to n - 1, (n, width), from their rows, sorted by user."""
         if not self.profile:
             return liked.new_zeros(n, self.head.width)
         n_rows = torch.bincount(batch.user, minlength=n)
         start = n_rows.cumsum(0) - n_rows
         sums = embedding_bag(batch.item, watched, start, mode="sum")
-        sums = sums + embedding_bag(batch.item, liked, start, mode="sum", per_sample_weights=left)
+        sums = sums + embedding_bag(batch.item, liked, start, mode="sum", per_sample_weights=residual)
         return sums / n_rows.clamp_min(1).sqrt()[:, None]
 
     def match_vectors(self, content: Tensor) -> Tensor:
@@ -143,6 +143,6 @@ class Hybrid(Content):
         batch = distinct(batch)
         offset = self.baseline.new_user_offsets(batch, n, self.damping_user)
         _, liked, watched = self.item_vectors()
-        left = self.residuals(batch, offset[batch.user])
-        users = self.head.project_users(self.profiles(batch, left, liked, watched, n))
+        residual = self.residuals(batch, offset[batch.user])
+        users = self.head.project_users(self.profiles(batch, residual, liked, watched, n))
         return self.scores(users, self.baseline.mean + offset)

@@ -25,7 +25,7 @@ ITEM_BLOCK = 512  # items scored together: 256 users x 512 items x 32 numbers ta
 
 
 class RatingNetwork(RatingModel):
-    """Base class of two-tower networks that learn the residual of the bias model.
+    """Base class of two-tower networks on top of the bias model: mean + b_u + b_i + head(u, i).
 
     A subclass defines `project_batch` and `project_all`, the two towers, and sets `head`, which scores projected users
     against projected items, before `allocate`. After every epoch the projections of all users and items are stored in
@@ -172,15 +172,15 @@ class RatingNetwork(RatingModel):
 
     def rating_errors(self, batch: RatingBatch, users: Tensor, batch_items: Tensor) -> Tensor:
         """Return prediction errors of the rows that have a rating."""
-        left = batch.rating - self.baseline.mean - self.baseline.user[batch.user] - self.baseline.item[batch.item]
+        residual = batch.rating - self.baseline.mean - self.baseline.user[batch.user] - self.baseline.item[batch.item]
         rated = ~batch.rating.isnan()
-        return self.head.score_pairs(users, batch_items)[rated] - left[rated]
+        return self.head.score_pairs(users, batch_items)[rated] - residual[rated]
 
     def bpr(self, batch: RatingBatch, users: Tensor, batch_items: Tensor, items: Tensor) -> Tensor:
         sampled = self.sample_items(len(users), max(1, self.negatives))
         negative = self.head.score_pairs(users[:, None], embedding(sampled, items))
-        is_seen, person = self.seen_items(batch)
-        is_negative = ~is_seen[person[:, None], sampled]
+        is_seen, user_of_row = self.seen_items(batch)
+        is_negative = ~is_seen[user_of_row[:, None], sampled]
         return -(logsigmoid(self.head.score_pairs(users, batch_items)[:, None] - negative) * is_negative).mean()
 
     def sample_items(self, *shape: int) -> Tensor:
@@ -195,8 +195,8 @@ class RatingNetwork(RatingModel):
             - self.log_share[candidates]
         )
         row = torch.arange(len(users), device=users.device)
-        is_seen, person = self.seen_items(batch)
-        is_positive = is_seen[:, candidates][person]
+        is_seen, user_of_row = self.seen_items(batch)
+        is_positive = is_seen[:, candidates][user_of_row]
         is_positive[row, row] = False
         return cross_entropy(logits.masked_fill(is_positive, -torch.inf), row)
 
@@ -205,10 +205,10 @@ class RatingNetwork(RatingModel):
 
         Their shapes are (n_batch_users, n_items), bool, and (B,).
         """
-        users, person = batch.user.unique(return_inverse=True)
+        users, user_of_row = batch.user.unique(return_inverse=True)
         is_seen = torch.zeros(len(users), self.n_items, dtype=torch.bool, device=users.device)
-        is_seen[person, batch.item] = True
-        return is_seen, person
+        is_seen[user_of_row, batch.item] = True
+        return is_seen, user_of_row
 
     @torch.no_grad()
     def on_train_batch_end(self, outputs: Any, batch: RatingBatch, batch_index: int) -> None:

@@ -172,12 +172,12 @@ class SVD(ManualOptimization, RatingModel):
         """Score items for new users, whose factors are those that training with fixed item factors would have given."""
         user, item, rating = distinct(batch)
         user_nf, offset_n = self.implicit_vectors(user, item, n), torch.zeros(n, device=rating.device)
-        left = rating - self.baseline.mean - self.baseline.item[item]
-        left -= (user_nf[user] * self.item_factors[item]).sum(1)
+        residual = rating - self.baseline.mean - self.baseline.item[item]
+        residual -= (user_nf[user] * self.item_factors[item]).sum(1)
         rates = Rates(sum(self.lr * self.lr_decay**sweep for sweep in range(int(self.sweeps))), self.reg, self.reg_bias)
         for person in user[~rating.isnan()].unique():
             rows = (user == person) & ~rating.isnan()
-            offset_n[person], factors_f = fit_new_user(self.item_factors[item[rows]], left[rows], rates)
+            offset_n[person], factors_f = fit_new_user(self.item_factors[item[rows]], residual[rows], rates)
             user_nf[person] += factors_f
         return self.baseline.mean + offset_n[:, None] + self.baseline.item[:-1] + user_nf @ self.item_factors[:-1].T
 

@@ -83,5 +83,5 @@ def rms_length(block: csr_matrix) -> float:
     """Return the root mean squared length of the centred rows; 1 if the rows do not vary."""
     centre = np.asarray(block.mean(axis=0)).ravel()
     square = float(block.multiply(block).sum() / block.shape[0])
-    left = square - float(centre @ centre)
-    return left**0.5 if left > ROUNDING * square else 1.0
+    variation = square - float(centre @ centre)
+    return variation**0.5 if variation > ROUNDING * square else 1.0

@@ -37,10 +37,10 @@ def half_step(weights: Weights, factor_jf: Tensor, *, reg: float) -> Tensor:
     gram_fg.diagonal().add_(reg)
     dual_jf = torch.cholesky_solve(factor_jf.T, torch.linalg.cholesky(gram_fg)).T.contiguous()
     solved_nf = factor_jf.new_zeros(len(weights.start) - 1, n_factors)
-    for rows, place_bl, is_entry_bl in similar_length_batches(weights.start):
-        column_bl = torch.where(is_entry_bl, weights.column[place_bl], len(factor_jf) - 1)
-        y_blf, w_bl = factor_jf[column_bl], weights.weight[place_bl]
-        if place_bl.shape[1] < n_factors:
+    for rows, entry_bl, is_entry_bl in similar_length_batches(weights.start):
+        column_bl = torch.where(is_entry_bl, weights.column[entry_bl], len(factor_jf) - 1)
+        y_blf, w_bl = factor_jf[column_bl], weights.weight[entry_bl]
+        if entry_bl.shape[1] < n_factors:
             dual_blf = dual_jf[column_bl]
             kernel_blm = torch.baddbmm(torch.diag_embed(1 / w_bl), y_blf, dual_blf.mT)
             v_bl = solve_positive_definite(kernel_blm, 1 + 1 / w_bl)
@@ -72,6 +72,6 @@ def similar_length_batches(start: Tensor) -> Iterator[tuple[Tensor, Tensor, Tens
             last += 1
         rows = order[first:last]
         step_l = torch.arange(lengths[last - 1], device=start.device)
-        place_bl = (start[rows, None] + step_l).clamp(max=int(start[-1]) - 1)
-        yield rows, place_bl, step_l < length_n[rows, None]
+        entry_bl = (start[rows, None] + step_l).clamp(max=int(start[-1]) - 1)
+        yield rows, entry_bl, step_l < length_n[rows, None]
         first = last

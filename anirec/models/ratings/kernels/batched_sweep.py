@@ -31,13 +31,13 @@ def batched_sweep(block: Block[Tensor], factors: Factors[Tensor], rates: Rates, 
     cuts = torch.searchsorted(total, torch.arange(0, len(block.item), turn), right=True) - 1
     for first, last in pairwise([*cuts.unique().tolist(), len(order)]):
         low, high = int(total[first]), int(total[last])
-        some = Block(
+        part = Block(
             block.users[first:last],
             block.start[first : last + 1] - low,
             block.item[low:high],
             block.rating[low:high],
         )
-        step_users(some, factors, rates, random)
+        step_users(part, factors, rates, random)
 
 
 def reorder_users(block: Block[Tensor], order: Tensor) -> Block[Tensor]:
