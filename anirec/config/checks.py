@@ -16,7 +16,7 @@ from anirec.config.identity import config_nodes
 from anirec.config.signatures import Signature, attribute, signature
 from anirec.errors import UserError
 from anirec.metrics.names import MetricName, has_direction, misplaced, objectives, problem_with
-from anirec.settings import Seed, SettingsError, problems, text
+from anirec.settings import Seed, SettingsError, describe_type, problems
 
 SELECT = ("best", "refit")
 # Types of the top-level keys that are not groups. Groups are checked against the signature of their target.
@@ -100,7 +100,7 @@ def check_arguments(path: str, node: dict[str, Any], found: Signature) -> Iterat
                 and parameter.name not in supplied
                 and not (node.get("_partial_") or "_args_" in node)
             ):
-                yield f"{path}.{parameter.name}: missing; {target} requires it ({text(parameter.hint)})"
+                yield f"{path}.{parameter.name}: missing; {target} requires it ({describe_type(parameter.hint)})"
         else:
             yield from problems(f"{path}.{parameter.name}", given[parameter.name], parameter.hint)
 

@@ -6,12 +6,12 @@ from typing import Any
 
 from pytorch_lightning import LightningDataModule
 
-from anirec.artifacts import Shown
+from anirec.artifacts import ArtifactSource
 from anirec.errors import UserError
 from anirec.settings import Configurable
 
 
-class Data(LightningDataModule, Shown, Configurable, ABC):
+class Data(LightningDataModule, ArtifactSource, Configurable, ABC):
     """A dataset, cleaned and split, as Lightning wants it. Its training batches are those that the model asks for."""
 
     is_loaded = False

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from anirec.notices import warn
-from anirec.progress import Waiting
+from anirec.progress import StatusLine
 
 MOST_BYTES = 1 << 40  # addresses that a store's file may take; it is as large as what it holds
 MOST_READERS = 1024  # processes at once
@@ -74,7 +74,7 @@ class Store:
         missing = missing[np.argsort(-cost[missing], kind="stable")]
         if not len(missing):
             return
-        with Waiting(what) as waiting:
+        with StatusLine(what) as waiting:
             for start in range(0, len(missing), batch):
                 waiting.step(f"{start:,} of {len(missing):,}")
                 inputs = missing[start : start + batch]

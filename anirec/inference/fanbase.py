@@ -163,7 +163,7 @@ def fanbase(
         taste_u = tastes_of(model.user_table[:-1].numpy(), tastes, seed=SEED)
         loves = audience.loves(taste_u, tastes)
         for title, content in zip(invented.iter_rows(named=True), contents, strict=True):
-            rating_u = model.everyones_rating(content).numpy()
+            rating_u = model.predict_unrated_title(content).numpy()
             chance_u = audience.chances(rating_u)
             fans = Fanbase(
                 title=title["title"],

@@ -30,7 +30,7 @@ from anirec.data.prepare.fingerprint import fingerprint
 from anirec.data.sources.base import Source
 from anirec.errors import UserError
 from anirec.notices import warn
-from anirec.progress import Waiting
+from anirec.progress import StatusLine
 
 ABANDONED = 24 * 3600  # seconds after which an unfinished folder can only be a killed process's
 
@@ -95,7 +95,7 @@ def prepare(source: Source, cache: Path | str) -> Prepared:
         UserError: Files are missing, are not those of this dump, or hold no row that can be read.
     """
     cache = Path(cache)
-    with Waiting(source.name) as waiting:
+    with StatusLine(source.name) as waiting:
         waiting.step("looking at the files")
         mark = fingerprint(source, cache)
         prepared = in_cache(source.name, mark, cache)

@@ -58,7 +58,7 @@ def test_a_generated_board(capsys: pytest.CaptureFixture[str]) -> None:
         "posts with both",
         "most tied to 1girl",
         "most tied to 1boy",
-        "components hold",
+        "components explain",
         "--figure FILE.png draws all of this",
     ):
         assert words in text, words

@@ -119,7 +119,7 @@ def test_unreadable_pictures_are_absent_counted_and_named(make_pictures, seen, g
     looked = of(gallery, *names)
     for _ in range(2):  # the second time out of the cache
         caplog.clear()
-        notices.shown.clear()
+        notices.printed.clear()
         with caplog.at_level(logging.WARNING):
             branch = seen(make_pictures(), looked)
         assert branch(torch.arange(8)).present[:, 0].tolist() == [True] + [False] * 7

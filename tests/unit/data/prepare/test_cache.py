@@ -114,7 +114,7 @@ def test_what_could_not_be_read_is_said_also_of_a_warm_cache(
 ) -> None:
     for _ in range(2):
         caplog.clear()
-        notices.shown.clear()  # another command
+        notices.printed.clear()  # another command
         with caplog.at_level(logging.WARNING):
             prepared = prepare(Mal2016(folder=str(folder)), own_cache)
         assert "2 of 8 rows" in caplog.text
