@@ -157,7 +157,7 @@ def test_a_checkpoint_of_other_posts_or_tags_is_refused(folder: Path, cache: Pat
     made = data(folder, cache)
     made.load_state_dict(data(folder, cache).state_dict())
     for other in (data(folder, cache, sampling={"seed": 1}), data(folder, cache, tags={"top": 5})):
-        with pytest.raises(UserError, match="made on other data"):
+        with pytest.raises(UserError, match="trained on other data"):
             made.load_state_dict(other.state_dict())
 
 
@@ -223,7 +223,7 @@ def test_a_source_without_posts_and_posts_without_scores_say_so(tmp_path: Path) 
     with pytest.raises(UserError, match="demo_ratings holds no posts with tags"):
         made.setup("fit")
     (tmp_path / "posts.jsonl").write_text('{"id": 1, "tags": "a"}')
-    with pytest.raises(UserError, match="none of train and test may be empty"):
+    with pytest.raises(UserError, match="training and test must not be empty"):
         data(tmp_path, tmp_path)
 
 

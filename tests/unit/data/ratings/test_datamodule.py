@@ -270,7 +270,7 @@ def test_fingerprints_tell_data_and_splits_apart(cache: Path) -> None:
 
 def test_a_checkpoint_of_other_data_is_refused(cache: Path) -> None:
     state = data(cache, min_ratings=3).state_dict()
-    with pytest.raises(UserError, match="made on other data"):
+    with pytest.raises(UserError, match="trained on other data"):
         data(cache).load_state_dict(state)
 
 
