@@ -25,7 +25,7 @@ from anirec.data.posts.tags import add_pairs, correlations, strongest_pairs, tie
 from anirec.data.prepare.cache import prepare
 from anirec.data.prepare.fingerprint import digest
 from anirec.data.prepare.posts import ABSENT, TagRows
-from anirec.data.readers.cells import decoded
+from anirec.data.readers.cells import unescape_html
 from anirec.data.sources.base import Source
 from anirec.data.splits.base import TEST, TRAIN, VAL, Split, check_parts
 from anirec.errors import UserError
@@ -236,7 +236,7 @@ def posts_of(rows: pl.DataFrame, tags: Sequence[str]) -> tuple[PostBatch, dict[s
     underscored = pl.element().str.replace_all(" ", "_", literal=True)
     named = pl.col("tags").str.split(" ") if dtype == pl.String else pl.col("tags").list.eval(underscored)
     known = pl.DataFrame({"tags": tags}, schema={"tags": pl.String}).with_row_index("number")
-    used = rows.select(named).with_row_index("post").explode("tags").with_columns(decoded(pl.col("tags")))
+    used = rows.select(named).with_row_index("post").explode("tags").with_columns(unescape_html(pl.col("tags")))
     used = used.join(known, on="tags").unique().sort("post", "number")
     start = np.append(0, np.bincount(used["post"], minlength=len(rows)).cumsum())
     posts = TagRows(start, used["number"].cast(pl.Int32).to_numpy(writable=True), len(tags))

@@ -13,10 +13,10 @@ from typing import Any
 import polars as pl
 
 from anirec.data.readers import cells, list_cells
-from anirec.data.readers import csv as records
+from anirec.data.readers.csv import read_csv
 from anirec.data.readers.layout import Layout
 from anirec.data.sources.base import Dump, Need, listing, names_in
-from anirec.data.sources.mal_columns import mal_cells
+from anirec.data.sources.mal_columns import mal_parsers
 
 PARTS = ("train", "test")
 TITLES = Layout(
@@ -69,13 +69,13 @@ class AnimePop(Dump):
     def titles(self, part: str) -> pl.LazyFrame:
         """Rows of one side; titles without ids are numbered by their lines."""
         [path] = self.found()[PARTS.index(part)]
-        rows = records.read(path, TITLES)
+        rows = read_csv(path, TITLES)
         number = pl.col("line") + (FIRST_TEST_ID if part == "test" else 0)
         return rows.with_columns(pl.col("mal id").fill_null(number.cast(pl.String)))
 
     def items(self) -> pl.LazyFrame:
-        optional = mal_cells({"title", "score", "synopsis"})
-        required = {"item_id": cells.identity("mal id")}
+        optional = mal_parsers({"title", "score", "synopsis"})
+        required = {"item_id": cells.parse_id("mal id")}
         sides = [
             cells.tidy(self.titles(part), required=required, optional=optional).with_columns(
                 published_part=pl.lit(part)
@@ -85,18 +85,18 @@ class AnimePop(Dump):
         return pl.concat(sides)
 
     def characters(self) -> pl.LazyFrame:
-        optional = {"name": cells.label("name"), "description": cells.description("description")}
+        optional = {"name": cells.parse_label("name"), "description": cells.parse_description("description")}
         sides = []
         for part, [path] in zip(PARTS, self.found()[2:], strict=True):
-            rows = records.read(path, CHARACTERS)
-            rows = cells.tidy(rows, required={"character_id": cells.identity("mal id")}, optional=optional)
+            rows = read_csv(path, CHARACTERS)
+            rows = cells.tidy(rows, required={"character_id": cells.parse_id("mal id")}, optional=optional)
             file = pl.col("character_id").cast(pl.String) + ".png"
             portrait = pl.when(file.is_in(self.portraits(part))).then(pl.lit(f"char {part}/") + file)
             sides.append(rows.with_columns(portrait=portrait))
         return pl.concat(sides)
 
     def appearances(self) -> pl.LazyFrame:
-        required = {"item_id": cells.identity("mal id"), "character_id": list_cells.identities("main characters")}
+        required = {"item_id": cells.parse_id("mal id"), "character_id": list_cells.parse_id_list("main characters")}
         sides = [
             # Rows that are no titles are counted there.
             cells.tidy(self.titles(part).filter(pl.col("reason").is_null()), required=required)

@@ -13,11 +13,10 @@ from pathlib import Path
 import polars as pl
 
 from anirec.data.readers import cells
-from anirec.data.readers import csv as dump
-from anirec.data.readers import csv as records
+from anirec.data.readers.csv import read_csv, scan_csv, scan_parquet
 from anirec.data.readers.layout import Layout
 from anirec.data.sources.base import Dump, Need
-from anirec.data.sources.mal_columns import MAL_TITLES, mal_cells
+from anirec.data.sources.mal_columns import MAL_TITLES, mal_parsers
 
 ENTRIES = Layout(
     header=("user_id", "anime_id", "rating", "watching_status", "watched_episodes"),
@@ -82,26 +81,26 @@ class Mal2020(Dump):
         if not entries:
             return None
         [path] = entries
-        rows = dump.scan_parquet(path, SAMPLE_ENTRIES) if is_sample(path) else dump.scan(path, ENTRIES)
+        rows = scan_parquet(path, SAMPLE_ENTRIES) if is_sample(path) else scan_csv(path, ENTRIES)
         required = {
-            "user_id": cells.identity("user_id"),
-            "item_id": cells.identity("anime_id"),
-            "rating": cells.rating("rating", unrated=("0", "0.0")),
+            "user_id": cells.parse_id("user_id"),
+            "item_id": cells.parse_id("anime_id"),
+            "rating": cells.parse_rating("rating", unrated=("0", "0.0")),
         }
-        return cells.tidy(rows, required=required, optional={"status": cells.status("watching_status")})
+        return cells.tidy(rows, required=required, optional={"status": cells.parse_status("watching_status")})
 
     def items(self) -> pl.LazyFrame:
         entries, [titles], [synopses] = self.found()
-        rows = records.read(titles, ITEMS)
+        rows = read_csv(titles, ITEMS)
         if entries and is_sample(entries[0]):
             # The anime.csv that goes with the sample lacks the adult titles which the sample's users have rated.
-            more = dump.scan_parquet(entries[0], SAMPLE_ITEMS).unique("mal_id", keep="first", maintain_order=True)
+            more = scan_parquet(entries[0], SAMPLE_ITEMS).unique("mal_id", keep="first", maintain_order=True)
             rows = pl.concat([rows, more.join(rows, on="mal_id", how="anti", maintain_order="left")], how="diagonal")
         table = tidy_titles(rows)
         texts = cells.tidy(
-            records.read(synopses, SYNOPSES),
-            required={"item_id": cells.identity("mal_id")},
-            optional={"synopsis": cells.synopsis("synopsis")},
+            read_csv(synopses, SYNOPSES),
+            required={"item_id": cells.parse_id("mal_id")},
+            optional={"synopsis": cells.parse_synopsis("synopsis")},
         )
         readable = (
             texts.filter(pl.col("reason").is_null()).select("item_id", "synopsis").unique("item_id", keep="first")
@@ -116,7 +115,7 @@ def is_sample(path: Path) -> bool:
 
 
 def tidy_titles(rows: pl.LazyFrame) -> pl.LazyFrame:
-    optional = mal_cells(
+    optional = mal_parsers(
         MAL_TITLES,
         title="name",
         title_english="english name",
@@ -127,13 +126,13 @@ def tidy_titles(rows: pl.LazyFrame) -> pl.LazyFrame:
         rank="ranked",
     )
     rows = rows.with_columns(scored_by().alias("scored by"))
-    return cells.tidy(rows, required={"item_id": cells.identity("mal_id")}, optional=optional)
+    return cells.tidy(rows, required={"item_id": cells.parse_id("mal_id")}, optional=optional)
 
 
 def scored_by() -> pl.Expr:
     """The sum of the votes, as text: "Unknown" if all of them are, and the first one that cannot be read, if any."""
-    votes = [cells.count(column) for column in VOTES]
-    found = [(vote.present(), vote.read(vote.present())) for vote in votes]
+    votes = [cells.parse_count(column) for column in VOTES]
+    found = [(vote.text(), vote.read(vote.text())) for vote in votes]
     unreadable = [pl.when(text.is_not_null() & number.is_null()).then(text) for text, number in found]
     some = pl.any_horizontal(number.is_not_null() for _, number in found)
     total = pl.when(some).then(pl.sum_horizontal(number for _, number in found)).cast(pl.String)

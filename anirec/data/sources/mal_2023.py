@@ -13,11 +13,10 @@ from pathlib import Path
 import polars as pl
 
 from anirec.data.readers import cells
-from anirec.data.readers import csv as dump
-from anirec.data.readers import csv as records
+from anirec.data.readers.csv import read_csv, scan_csv
 from anirec.data.readers.layout import Layout
 from anirec.data.sources.base import Dump, Need
-from anirec.data.sources.mal_columns import MAL_TITLES, mal_cells
+from anirec.data.sources.mal_columns import MAL_TITLES, mal_parsers
 
 SCORES = Layout(
     header=("user_id", "username", "anime_id", "anime title", "rating"),
@@ -73,7 +72,7 @@ class Mal2023(Dump):
 
     def items(self) -> pl.LazyFrame:
         _, [path] = self.found()
-        optional = mal_cells(
+        optional = mal_parsers(
             self.columns,
             title="name",
             title_english="english name",
@@ -82,8 +81,8 @@ class Mal2023(Dump):
             age_rating="rating",
             scored_by="scored by",
         )
-        rows = records.read(path, ITEMS)
-        return cells.tidy(rows, required={"item_id": cells.identity("anime_id")}, optional=optional)
+        rows = read_csv(path, ITEMS)
+        return cells.tidy(rows, required={"item_id": cells.parse_id("anime_id")}, optional=optional)
 
 
 def entries(path: Path) -> pl.LazyFrame:
@@ -91,8 +90,8 @@ def entries(path: Path) -> pl.LazyFrame:
     newer = path.name == NEWER
     layout, rating, title = (SCORES, "rating", "anime title") if newer else (LISTS, "my_score", "title")
     required = {
-        "user_id": cells.identity("user_id"),
-        "item_id": cells.identity("anime_id"),
-        "rating": cells.rating(rating, unrated=("0", "0.0")),
+        "user_id": cells.parse_id("user_id"),
+        "item_id": cells.parse_id("anime_id"),
+        "rating": cells.parse_rating(rating, unrated=("0", "0.0")),
     }
-    return cells.tidy(dump.scan(path, layout), required=required, optional={"title": cells.raw_title(title)})
+    return cells.tidy(scan_csv(path, layout), required=required, optional={"title": cells.parse_raw_title(title)})

@@ -11,7 +11,7 @@ those of staff. A genre's text is doubled, behind its kind. A character's number
 import polars as pl
 
 from anirec.data.readers import cells
-from anirec.data.readers import csv as dump
+from anirec.data.readers.csv import scan_csv
 from anirec.data.readers.layout import Layout
 from anirec.data.schema import ROLES
 from anirec.data.sources.base import Dump, Need
@@ -41,20 +41,20 @@ class MalCharacters(Dump):
     def appearances(self) -> pl.LazyFrame:
         [path], _ = self.found()
         filler = (pl.col("character_id") == "9") & (pl.col("role") == "Unknown")
-        rows = dump.scan(path, LINKS).with_columns(
+        rows = scan_csv(path, LINKS).with_columns(
             reason=pl.when(filler).then(pl.lit(FILLER)).otherwise("reason"),
             role=pl.when(pl.col("role").is_in(ROLES)).then("role"),
         )
-        required = {"item_id": cells.identity("anime_id"), "character_id": cells.identity("character_id")}
-        return cells.tidy(rows, required=required, optional={"role": cells.label("role")})
+        required = {"item_id": cells.parse_id("anime_id"), "character_id": cells.parse_id("character_id")}
+        return cells.tidy(rows, required=required, optional={"role": cells.parse_label("role")})
 
     def items(self) -> pl.LazyFrame | None:
         _, paths = self.found()
         if not paths:
             return None
-        rows = dump.scan(paths[0], GENRES).with_columns(once(pl.col("genre").str.replace(r"^\w+::", "")))
-        required = {"item_id": cells.identity("anime_id")}
-        rows = cells.tidy(rows, required=required, optional={"genres": cells.label("genre")})
+        rows = scan_csv(paths[0], GENRES).with_columns(once(pl.col("genre").str.replace(r"^\w+::", "")))
+        required = {"item_id": cells.parse_id("anime_id")}
+        rows = cells.tidy(rows, required=required, optional={"genres": cells.parse_label("genre")})
         readable, unreadable = (rows.filter(keep) for keep in (pl.col("reason").is_null(), ~pl.col("reason").is_null()))
         genres = readable.group_by("item_id", maintain_order=True).agg(pl.col("genres").drop_nulls())
         return pl.concat([genres, unreadable.drop("genres")], how="diagonal")

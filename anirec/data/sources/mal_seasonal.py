@@ -8,9 +8,9 @@ MyAnimeList keeps genres, themes and demographics apart since 2021; here, as in 
 import polars as pl
 
 from anirec.data.readers import cells
-from anirec.data.readers import json_objects as objects
+from anirec.data.readers.json_objects import scan_json
 from anirec.data.sources.base import Dump, Need
-from anirec.data.sources.mal_columns import MAL_TITLES, mal_cells
+from anirec.data.sources.mal_columns import MAL_TITLES, mal_parsers
 
 KEYS = (
     *("mal_id", "title", "title_english", "title_japanese", "title_synonyms", "synopsis", "episodes", "score"),
@@ -34,9 +34,9 @@ class MalSeasonal(Dump):
 
     def items(self) -> pl.LazyFrame:
         [[path]] = self.found()
-        rows = objects.scan([path], KEYS).with_columns(
-            genres=pl.concat_str(GENRES, separator=cells.BETWEEN),
+        rows = scan_json([path], KEYS).with_columns(
+            genres=pl.concat_str(GENRES, separator=cells.LIST_SEPARATOR),
             aired_from=pl.col("aired_from").str.slice(0, len("2006-10-04")),
         )
-        optional = mal_cells(self.columns, synonyms="title_synonyms", age_rating="rating")
-        return cells.tidy(rows, required={"item_id": cells.identity("mal_id")}, optional=optional)
+        optional = mal_parsers(self.columns, synonyms="title_synonyms", age_rating="rating")
+        return cells.tidy(rows, required={"item_id": cells.parse_id("mal_id")}, optional=optional)

@@ -10,11 +10,10 @@ twice where a page ended while the ranking moved; the first counts.
 import polars as pl
 
 from anirec.data.readers import cells
-from anirec.data.readers import csv as dump
-from anirec.data.readers import csv as records
+from anirec.data.readers.csv import read_csv, scan_csv
 from anirec.data.readers.layout import Layout
 from anirec.data.sources.base import Dump, Need
-from anirec.data.sources.mal_columns import mal_cells
+from anirec.data.sources.mal_columns import mal_parsers
 
 LISTS = Layout(
     header=("username", "anime", "rating"),
@@ -46,14 +45,14 @@ class Malsugoi(Dump):
     def interactions(self) -> pl.LazyFrame:
         [path], _ = self.found()
         required = {
-            "user_id": cells.user_name("username"),
-            "item_id": cells.title_as_id("anime"),
-            "rating": cells.rating("rating", unrated=("-",)),
+            "user_id": cells.parse_user_name("username"),
+            "item_id": cells.parse_title_id("anime"),
+            "rating": cells.parse_rating("rating", unrated=("-",)),
         }
-        return cells.tidy(dump.scan(path, LISTS), required=required)
+        return cells.tidy(scan_csv(path, LISTS), required=required)
 
     def items(self) -> pl.LazyFrame:
         _, [path] = self.found()
-        optional = mal_cells(self.columns, rank="ranked")
-        rows = records.read(path, ITEMS)
-        return cells.tidy(rows, required={"item_id": cells.title_as_id("title")}, optional=optional)
+        optional = mal_parsers(self.columns, rank="ranked")
+        rows = read_csv(path, ITEMS)
+        return cells.tidy(rows, required={"item_id": cells.parse_title_id("title")}, optional=optional)

@@ -9,8 +9,8 @@ from typing import Any
 import polars as pl
 
 from anirec.data.readers import cells
-from anirec.data.readers import csv as records
-from anirec.data.readers.cells import Cell
+from anirec.data.readers.cells import CellParser
+from anirec.data.readers.csv import read_csv
 from anirec.data.readers.layout import Layout
 from anirec.data.sources.base import Dump, Need, is_inside, listing
 
@@ -46,9 +46,9 @@ class Posters(Dump):
     def rows(self) -> pl.LazyFrame:
         """The index, whether its pictures are there or not."""
         [[path]] = self.found()
-        inside = Cell("picture", self.if_inside, "a path inside the folder", blank=())
-        required = {"item_id": cells.identity("mal_id"), "poster": inside}
-        return cells.tidy(records.read(path, INDEX), required=required)
+        inside = CellParser("picture", self.if_inside, "a path inside the folder", blank=())
+        required = {"item_id": cells.parse_id("mal_id"), "poster": inside}
+        return cells.tidy(read_csv(path, INDEX), required=required)
 
     def if_inside(self, name: pl.Expr) -> pl.Expr:
         def read(names: pl.Series) -> pl.Series:

@@ -17,8 +17,8 @@ from pathlib import Path
 import polars as pl
 
 from anirec.data.readers import cells, list_cells, time_cells
-from anirec.data.readers import csv as dump
-from anirec.data.readers import json_objects as objects
+from anirec.data.readers.csv import scan_csv
+from anirec.data.readers.json_objects import scan_json
 from anirec.data.readers.layout import Layout
 from anirec.data.sources.base import Dump, Need
 
@@ -65,23 +65,23 @@ class Safebooru(Dump):
         [paths] = self.found()
         rows = rows_of(paths)
         optional = {
-            "score": cells.votes("score"),
-            "tags": list_cells.tags("tags"),
-            "timestamp": time_cells.instant("timestamp"),
-            "age_rating": cells.label("age_rating"),
-            "width": cells.count("width", dtype=pl.Int32),
-            "height": cells.count("height", dtype=pl.Int32),
+            "score": cells.parse_votes("score"),
+            "tags": list_cells.parse_tags("tags"),
+            "timestamp": time_cells.parse_utc_time("timestamp"),
+            "age_rating": cells.parse_label("age_rating"),
+            "width": cells.parse_count("width", dtype=pl.Int32),
+            "height": cells.parse_count("height", dtype=pl.Int32),
         }
-        return cells.tidy(rows, required={"post_id": cells.identity("post_id")}, optional=optional)
+        return cells.tidy(rows, required={"post_id": cells.parse_id("post_id")}, optional=optional)
 
 
 def rows_of(paths: list[Path]) -> pl.LazyFrame:
     """Rows as text, their columns under our own names."""
     if paths[0].suffix == ".csv":
-        rows, there = dump.scan(paths[0], CSV), frozenset(CSV.header)
+        rows, there = scan_csv(paths[0], CSV), frozenset(CSV.header)
     else:
         there = frozenset(name for names in NAMES.values() for name in names)
-        rows = objects.scan(paths, tuple(sorted(there)))
+        rows = scan_json(paths, tuple(sorted(there)))
     columns = {}
     for column, names in NAMES.items():
         given = [pl.when(pl.col(name) != "").then(pl.col(name)) for name in names if name in there]

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 from scipy.stats import pearsonr, spearmanr
 
-from anirec.data.readers.cells import none_if_empty
+from anirec.data.readers.cells import empty_to_null
 from anirec.errors import UserError
 from anirec.settings import Configurable, Count, PositiveShare
 
@@ -119,7 +119,7 @@ def cut(text: pl.Expr, marks: Sequence[str]) -> pl.Expr:
     if marks:
         pattern = "|".join(map(re.escape, marks))
         text = text.str.replace(f"(?s)(?:{pattern}).*$", "")
-    return none_if_empty(text.str.strip_chars())
+    return empty_to_null(text.str.strip_chars())
 
 
 def n_words(column: str) -> pl.Expr:

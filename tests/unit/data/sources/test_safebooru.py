@@ -14,7 +14,7 @@ import pytest
 
 from anirec.data.prepare.cache import Prepared, prepare
 from anirec.data.prepare.posts import TagRows, write_posts
-from anirec.data.readers.json_objects import scan
+from anirec.data.readers.json_objects import scan_json
 from anirec.data.sources.safebooru import CSV, Safebooru
 from anirec.errors import UserError
 
@@ -214,7 +214,7 @@ def test_megabytes_of_white_space_or_in_one_line_hide_nothing(tmp_path: Path) ->
 def test_lines_are_counted_over_pieces(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     path.write_text("\n".join(f'{{"id": {line},\n "pad": "{"x" * (line * 7 % 5000)}"}}' for line in range(1, 3000)))
-    lines = scan([path], ("id",)).collect().select("line", "id").cast(pl.Int64)
+    lines = scan_json([path], ("id",)).collect().select("line", "id").cast(pl.Int64)
     assert lines["id"].to_list() == list(range(1, 3000))
     assert (lines["line"] == 2 * lines["id"] - 1).all()
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from anirec.data.prepare.cache import Prepared, prepare
 from anirec.data.ratings.datamodule import RatingData
-from anirec.data.readers.json_objects import scan
+from anirec.data.readers.json_objects import scan_json
 from anirec.data.sources.animepop import AnimePop
 from anirec.data.sources.base import Source
 from anirec.data.sources.mal_2020 import ITEMS, Mal2020
@@ -204,7 +204,7 @@ def test_seasons_that_are_none_are_an_error(tmp_path: Path, seasons: str) -> Non
 def test_json_objects(tmp_path: Path, text: str, rows: list[tuple]) -> None:
     path = tmp_path / "x.jsonl"
     path.write_text(text, encoding="utf-8", newline="")
-    assert scan([path], ("id", "name")).collect().select("line", "reason", "id", "name").rows() == rows
+    assert scan_json([path], ("id", "name")).collect().select("line", "reason", "id", "name").rows() == rows
 
 
 def write_animepop(folder: Path, *, ids: bool = True) -> str:
