@@ -73,7 +73,7 @@ class RatingData(Data):
         self.prepared = all_prepared(self.sources, self.cache)
         interactions = self.prepared[FIRST].interactions
         if interactions is None:
-            raise UserError(self.sources[FIRST].without_interactions())
+            raise UserError(self.sources[FIRST].no_ratings_message())
         table = pl.read_parquet(interactions)
         if self.statuses is not None and "status" not in table.columns:
             raise UserError(

@@ -199,7 +199,7 @@ STATUS = {"1": "watching", "2": "completed", "3": "on_hold", "4": "dropped", "6"
 
 
 def parse_status(column: str) -> CellParser:
-    """Parse MyAnimeList's status code of a list entry; unknown codes in dumps (0, 5, 33, 55) become null and are noted."""
+    """Parse MyAnimeList's status code of a list entry; other codes (0, 5, 33, 55) become null and are noted."""
 
     def read(text: pl.Expr) -> pl.Expr:
         code_text = text.str.strip_suffix(".0")

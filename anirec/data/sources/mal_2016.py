@@ -38,7 +38,7 @@ class Mal2016(Dump):
     needs = (Need(("rating.csv",)), Need(("anime.csv",)))
 
     def interactions(self) -> pl.LazyFrame:
-        [path], _ = self.found()
+        [path], _ = self.find_files()
         rows = scan_csv(path, RATINGS)
         required = {
             "user_id": cells.parse_id("user_id"),
@@ -48,7 +48,7 @@ class Mal2016(Dump):
         return cells.tidy(rows, required=required)
 
     def items(self) -> pl.LazyFrame:
-        _, [path] = self.found()
+        _, [path] = self.find_files()
         rows = read_csv(path, ITEMS)
         optional = mal_parsers(self.columns, title="name", genres="genre", score="rating")
         return cells.tidy(rows, required={"item_id": cells.parse_id("anime_id")}, optional=optional)

@@ -1,10 +1,10 @@
 """MyAnimeList 2018, as published on Kaggle by azathoth42: 31 million list entries with times (cleaned files).
 
     animelists_cleaned.csv   username,anime_id,…,my_score,my_status,…,my_last_updated,my_tags   (score 0: not rated)
-    AnimeList.csv            one title a line, 31 columns; `rating` is the AGE rating, `score` the mean, 0 = unscored
+    AnimeList.csv            one title per line, 31 columns; `rating` is the age rating, `score` the mean, 0: unscored
 
-The column `aired` ({'from': '2018-05-11', …}) is not read: where MyAnimeList knew only the month, its parser filled in
-the day of the scrape. `aired_string` says what was known.
+The column `aired` ({'from': '2018-05-11', …}) is not used: where only the month was known, the scraper filled in the
+day of the scrape. `aired_string` holds what was known.
 """
 
 import polars as pl
@@ -61,7 +61,7 @@ class Mal2018(Dump):
     )
 
     def interactions(self) -> pl.LazyFrame:
-        [path], _ = self.found()
+        [path], _ = self.find_files()
         rows = scan_csv(path, ENTRIES)
         required = {
             "user_id": cells.parse_user_name("username"),
@@ -75,7 +75,7 @@ class Mal2018(Dump):
         return cells.tidy(rows, required=required, optional=optional)
 
     def items(self) -> pl.LazyFrame:
-        _, [path] = self.found()
+        _, [path] = self.find_files()
         rows = read_csv(path, ITEMS)
         optional = mal_parsers(
             self.columns,

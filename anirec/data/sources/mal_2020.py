@@ -1,8 +1,8 @@
 """MyAnimeList 2020, as published on Kaggle by hernan4444: 109 million list entries, 57 million of them rated.
 
     animelist.csv             user_id,anime_id,rating,watching_status,watched_episodes   (rating 0: not rated)
-    rating_complete.csv       user_id,anime_id,rating   (only what the user has watched to the end)
-    anime.csv                 one title a line, 35 columns; "Unknown" for whatever is not known
+    rating_complete.csv       user_id,anime_id,rating   (only titles that the user has completed)
+    anime.csv                 one title per line, 35 columns; "Unknown" for all unknown values
     anime_with_synopsis.csv   MAL_ID,Name,Score,Genders,sypnopsis   [sic; later versions say Genres]
 
 About a third of the synopses have lost their first letters ("ars has been colonized"); they cannot be restored.
@@ -23,9 +23,8 @@ ENTRIES = Layout(
     required=("user_id", "anime_id", "rating"),
     data={"user_id": r"\d+", "anime_id": r"\d+", "rating": r"\d+(\.\d+)?"},
 )
-VOTES = tuple(
-    f"score-{score}" for score in range(10, 0, -1)
-)  # how many users gave that score; "Unknown" beside known ones is none
+# How many users gave each score. If only some of a title's cells are "Unknown", these count as 0.
+VOTES = tuple(f"score-{score}" for score in range(10, 0, -1))
 ITEMS = Layout(
     header=(
         *("mal_id", "name", "score", "genres", "english name", "japanese name", "type", "episodes", "aired"),
@@ -45,7 +44,8 @@ SYNOPSES = Layout(
 )
 SAMPLE = "animelist_301users.parquet"
 SAMPLE_ENTRIES = {column: column for column in ("user_id", "anime_id", "rating", "watching_status")}
-# In the sample, list entries and their titles' metadata stand in one table; "rating" is the user's, "Rating" the age's.
+# In the sample, one table holds list entries and metadata of their titles: "rating" is the user's rating, "Rating" the
+# age rating.
 SAMPLE_ITEMS = {
     "mal_id": "anime_id",
     **{
@@ -63,8 +63,8 @@ class Mal2020(Dump):
 
     Args:
         folder: The folder of the files.
-        ratings: The file to read ratings from; null: animelist.csv, or what there is of rating_complete.csv and the
-            parquet sample. Without any of them: titles alone.
+        ratings: The file to read ratings from. If null, the first that exists of animelist.csv, rating_complete.csv and
+            the parquet sample; without any of them, the dataset has titles only.
     """
 
     columns = MAL_TITLES | {"user_id", "item_id", "rating", "status", "synopsis"}
@@ -77,7 +77,7 @@ class Mal2020(Dump):
         self.needs = (Need((ratings,)) if ratings else any_of, Need(("anime.csv",)), Need(("anime_with_synopsis.csv",)))
 
     def interactions(self) -> pl.LazyFrame | None:
-        entries, *_ = self.found()
+        entries, *_ = self.find_files()
         if not entries:
             return None
         [path] = entries
@@ -90,13 +90,13 @@ class Mal2020(Dump):
         return cells.tidy(rows, required=required, optional={"status": cells.parse_status("watching_status")})
 
     def items(self) -> pl.LazyFrame:
-        entries, [titles], [synopses] = self.found()
+        entries, [titles], [synopses] = self.find_files()
         rows = read_csv(titles, ITEMS)
         if entries and is_sample(entries[0]):
-            # The anime.csv that goes with the sample lacks the adult titles which the sample's users have rated.
+            # The anime.csv published with the sample lacks the adult titles that the sample's users have rated.
             more = scan_parquet(entries[0], SAMPLE_ITEMS).unique("mal_id", keep="first", maintain_order=True)
             rows = pl.concat([rows, more.join(rows, on="mal_id", how="anti", maintain_order="left")], how="diagonal")
-        table = tidy_titles(rows)
+        table = parse_titles(rows)
         texts = cells.tidy(
             read_csv(synopses, SYNOPSES),
             required={"item_id": cells.parse_id("mal_id")},
@@ -114,7 +114,7 @@ def is_sample(path: Path) -> bool:
     return path.suffix == ".parquet"
 
 
-def tidy_titles(rows: pl.LazyFrame) -> pl.LazyFrame:
+def parse_titles(rows: pl.LazyFrame) -> pl.LazyFrame:
     optional = mal_parsers(
         MAL_TITLES,
         title="name",
@@ -130,7 +130,7 @@ def tidy_titles(rows: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def scored_by() -> pl.Expr:
-    """The sum of the votes, as text: "Unknown" if all of them are, and the first one that cannot be read, if any."""
+    """Return the sum of the votes as text: "Unknown" if all are unknown; the first unreadable cell if there is one."""
     votes = [cells.parse_count(column) for column in VOTES]
     found = [(vote.text(), vote.read(vote.text())) for vote in votes]
     unreadable = [pl.when(text.is_not_null() & number.is_null()).then(text) for text, number in found]

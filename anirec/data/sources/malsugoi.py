@@ -1,10 +1,10 @@
-"""The MALSugoi project's own data: 601 scraped lists, where an anime is its title.
+"""Data of the MALSugoi project: 601 scraped lists, in which titles serve as ids.
 
     anime_info.csv   username,anime,rating                                        user0002,Drifters,-   (-: not rated)
     anime_data.csv   title,score,genres,ranked,popularity,members,favorites       …,#1,#187,"941,889","56,180"
 
-Lists name titles in English, anime_data.csv in romanised Japanese: only a third of the rows join. Titles were scraped
-twice where a page ended while the ranking moved; the first counts.
+The lists name titles in English, anime_data.csv in romanised Japanese, so that only a third of the rows can be joined.
+Some titles were scraped twice because the ranking changed between two pages; the first row counts.
 """
 
 import polars as pl
@@ -29,7 +29,7 @@ ITEMS = Layout(
 
 
 class Malsugoi(Dump):
-    """Ratings by title; a third of the titles with genres, score, ranks, members and favourites.
+    """Ratings without times; a third of the titles have genres, score, ranks, members and favourites.
 
     Args:
         folder: The folder of anime_info.csv and anime_data.csv.
@@ -43,7 +43,7 @@ class Malsugoi(Dump):
     needs = (Need(("anime_info.csv",)), Need(("anime_data.csv",)))
 
     def interactions(self) -> pl.LazyFrame:
-        [path], _ = self.found()
+        [path], _ = self.find_files()
         required = {
             "user_id": cells.parse_user_name("username"),
             "item_id": cells.parse_title_id("anime"),
@@ -52,7 +52,7 @@ class Malsugoi(Dump):
         return cells.tidy(scan_csv(path, LISTS), required=required)
 
     def items(self) -> pl.LazyFrame:
-        _, [path] = self.found()
+        _, [path] = self.find_files()
         optional = mal_parsers(self.columns, rank="ranked")
         rows = read_csv(path, ITEMS)
         return cells.tidy(rows, required={"item_id": cells.parse_title_id("title")}, optional=optional)
