@@ -14,7 +14,7 @@ from hydra.utils import instantiate
 from anirec.atomic import replacing
 from anirec.config.compose import own_paths
 from anirec.config.definitions import descends
-from anirec.data.prepare.cache import Prepared, in_cache, prepare
+from anirec.data.prepare.cache import Prepared, locate_prepared, prepare
 from anirec.data.prepare.fingerprint import fingerprint
 from anirec.errors import UserError
 from anirec.inference.predict import load
@@ -79,7 +79,7 @@ def interactions(run: Path) -> Path:
     name, of_run = (str(nested(provenance, f"data.{key}")) for key in ("source.name", "sources.source"))
     paths = own_paths()
     try:
-        prepared = in_cache(name, of_run, paths["cache"])
+        prepared = locate_prepared(name, of_run, paths["cache"])
     except UserError as error:
         raise UserError(f"{run / 'provenance.json'}: {error}, as data.source.name and data.sources.source") from None
     if prepared.interactions is None:

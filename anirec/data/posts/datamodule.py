@@ -69,7 +69,7 @@ class PostBlocks:
 
     def __iter__(self) -> Iterator[PostBatch]:
         for index in self.parts:
-            yield PostBatch.of(index, self.data.score[index], self.data.rows.of(index, self.data.columns))
+            yield PostBatch.of(index, self.data.score[index], self.data.rows.select(index, self.data.columns))
 
 
 class Posts(Data):
@@ -128,7 +128,7 @@ class Posts(Data):
         every = pl.read_parquet(self.prepared.folder / "tags.parquet")
         self.columns = self.choice.columns(every)
         self.tags = every.filter(pl.Series(self.columns >= 0))
-        self.rows = TagRows.stored(self.prepared.folder, len(every))
+        self.rows = TagRows.load(self.prepared.folder, len(every))
 
     def sampled(self) -> NDArray[np.bool_]:
         """(n_posts,): which posts the sampling keeps; none without a score."""
@@ -180,7 +180,7 @@ class Posts(Data):
                 return kept
         pairs = torch.zeros(len(tags), len(tags), dtype=torch.float64)
         for index in np.array_split(np.arange(len(self.posts)), max(1, len(self.posts) // EVALUATION_ROWS)):
-            rows = self.rows.of(index, columns)
+            rows = self.rows.select(index, columns)
             add_pairs(pairs, torch.from_numpy(rows.start), torch.from_numpy(rows.tag))
         counted = whole(pairs).numpy().astype(np.int32)
         with replacing(path) as beside, beside.open("wb") as file:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from polars.io.plugins import register_io_source
 from scipy.special import ndtr
 
-from anirec.data import schema as tables
+from anirec.data import schema
 from anirec.data.sources.base import Source
 from anirec.data.synthetic.tag_names import (
     BARE,
@@ -126,7 +126,7 @@ class TagWorld:
         return np.bincount(post, weights=self.effect[tag], minlength=n).astype(np.float64, copy=False)
 
     def posts(self, block: int = 100_000) -> Iterator[pl.DataFrame]:
-        """Posts by id, `block` at a time; columns of `tables.POSTS`."""
+        """Posts by id, `block` at a time; columns of `schema.POSTS`."""
         waiting: list[pl.DataFrame] = []
         for first in range(0, self.n_posts, CHUNK):
             rows = pl.concat([*waiting, self.chunk(first)])
@@ -227,8 +227,8 @@ class DemoTags(Source):
         return self.world.facts()
 
     def posts(self) -> pl.LazyFrame:
-        schema = {name: column.dtypes[0] for name, column in tables.POSTS.items()}
-        return register_io_source(self.stream, schema=schema, is_pure=True)
+        dtypes = {name: column.dtypes[0] for name, column in schema.POSTS.items()}
+        return register_io_source(self.stream, schema=dtypes, is_pure=True)
 
     def stream(
         self, with_columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, batch_size: int | None

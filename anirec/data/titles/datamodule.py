@@ -34,7 +34,7 @@ class Corpus(Data):
         cache: Folder of prepared tables, and of whatever else is computed once.
 
     After `setup`: `titles`, one row a title; its row numbers `train`, `val` and `test`, int64; `removed`, how many rows
-    each cleaning rule dropped. Beside the columns of `tables.ITEMS`, titles have `cluster` (int32: titles of a
+    each cleaning rule dropped. Beside the columns of `schema.ITEMS`, titles have `cluster` (int32: titles of a
     franchise share it), `n_main_characters` (int32), and lists with one entry a main character: `characters` (ids),
     `names`, `descriptions`, `portraits` (absolute paths), null within where unknown. A title without any portrait but
     with a poster has one more entry, of which only the portrait is known: the poster.

@@ -95,7 +95,7 @@ def test_tags_are_counted_over_all_posts(folder: Path, cache: Path) -> None:
     counts = lines.explode().value_counts().filter(~pl.col("tags").is_in(["", "tagme", "t4"]))
     most = counts.sort("count", "tags", descending=[True, False]).head(3)
     assert made.tags.rows() == most.rows()
-    rows = made.rows.of(np.arange(N_POSTS), made.columns)
+    rows = made.rows.select(np.arange(N_POSTS), made.columns)
     assert [set(tags) for tags in names(made, rows)] == [set(tags) & set(most["tags"]) for tags in lines]
 
 
@@ -167,7 +167,7 @@ def test_the_tables_are_of_all_posts(folder: Path, cache: Path) -> None:
     assert scores["population"].sum() == np.isfinite(made.score).sum()
     assert scores["sample"].sum() == len(made.train) + len(made.val) + len(made.test)
     assert scores["score"].to_list() == [0, 1, 2, 5]
-    x = made.rows.of(np.arange(N_POSTS), made.columns).matrix().toarray()
+    x = made.rows.select(np.arange(N_POSTS), made.columns).matrix().toarray()
     phi = np.corrcoef(x, rowvar=False)
     tag, other, value, n_both = made.tables["tag_pairs"].row(0)
     place = [made.tags["tag"].to_list().index(name) for name in (tag, other)]

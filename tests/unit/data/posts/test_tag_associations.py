@@ -39,24 +39,24 @@ def test_some_posts_and_some_tags(dense: np.ndarray, rows: TagRows, left_out: li
     columns = np.full(N_TAGS, ABSENT, dtype=np.int32)
     kept = np.setdiff1d(np.arange(N_TAGS), left_out)
     columns[kept] = np.arange(len(kept))
-    some = rows.of(index, columns)
+    some = rows.select(index, columns)
     assert np.array_equal(some.matrix().toarray(), csr_array(dense)[index][:, kept].toarray())
     assert (some.start[0], some.n_tags, len(some)) == (0, len(kept), 300)
     assert (some.start.dtype, some.tag.dtype) == (np.int64, np.int32)
 
 
 def test_no_posts_have_no_tags(rows: TagRows) -> None:
-    none = rows.of(np.array([], dtype=np.int64), np.arange(N_TAGS, dtype=np.int32))
+    none = rows.select(np.array([], dtype=np.int64), np.arange(N_TAGS, dtype=np.int32))
     assert (len(none), none.start.tolist(), len(none.tag)) == (0, [0], 0)
 
 
 def test_rows_in_files_are_the_same(tmp_path: Path, dense: np.ndarray, rows: TagRows) -> None:
     np.save(tmp_path / START, rows.start)
     rows.tag.tofile(tmp_path / NUMBER)
-    stored = TagRows.stored(tmp_path, N_TAGS)
+    stored = TagRows.load(tmp_path, N_TAGS)
     assert isinstance(stored.tag, np.memmap)
     index = np.arange(N_POSTS)[::-1]
-    some = stored.of(index, np.arange(N_TAGS, dtype=np.int32))
+    some = stored.select(index, np.arange(N_TAGS, dtype=np.int32))
     assert np.array_equal(some.matrix().toarray(), dense[::-1])
     assert not isinstance(some.tag, np.memmap)
 
@@ -65,7 +65,7 @@ def test_rows_in_files_are_the_same(tmp_path: Path, dense: np.ndarray, rows: Tag
 def test_pairs_are_a_product_of_matrices(dense: np.ndarray, rows: TagRows, add: Callable[..., None]) -> None:
     gram = torch.zeros(N_TAGS, N_TAGS, dtype=torch.float64)
     for index in (np.arange(70), np.array([], dtype=np.int64), np.arange(70, N_POSTS)):
-        some = rows.of(index, np.arange(N_TAGS, dtype=np.int32))
+        some = rows.select(index, np.arange(N_TAGS, dtype=np.int32))
         add(gram, torch.from_numpy(some.start), torch.from_numpy(some.tag))
     assert np.array_equal(whole(gram).numpy(), dense.T @ dense)
 

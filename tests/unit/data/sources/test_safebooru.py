@@ -113,7 +113,7 @@ def posts_of(made: Prepared) -> pl.DataFrame:
 def tags_of(made: Prepared) -> list[list[str]]:
     """Return the names of each post's tags, from the prepared files."""
     names = pl.read_parquet(made.folder / "tags.parquet")["tag"].to_list()
-    rows = TagRows.stored(made.folder, len(names))
+    rows = TagRows.load(made.folder, len(names))
     return [[names[tag] for tag in rows.tag[a:b]] for a, b in zip(rows.start[:-1], rows.start[1:], strict=True)]
 
 
@@ -135,7 +135,7 @@ def test_every_format_gives_the_same_posts(tmp_path: Path, write: Write) -> None
     tags = pl.read_parquet(made.folder / "tags.parquet")
     named = [("1girl", 3), ("don't", 2), ("solo", 2), ("back-to-back", 1), ("subaru_(yachika)", 1), ("x,y", 1)]
     assert tags.rows() == named
-    rows = TagRows.stored(made.folder, len(tags))
+    rows = TagRows.load(made.folder, len(tags))
     assert rows.start.tolist() == [0, 3, 6, 6, 9, 10]
     assert rows.tag.tolist() == [0, 1, 2, 0, 2, 3, 1, 4, 5, 0]
     n_twice = 2 if write is overlapping_pages else 0
@@ -232,7 +232,7 @@ def test_the_sparse_rows_equal_a_dense_matrix_for_every_block_size(tmp_path: Pat
     counts = write_posts(pl.scan_parquet(tmp_path / "raw.parquet"), tmp_path, block=block)
     kept = np.delete(has_tag[:50], 5, axis=0)
     tags = pl.read_parquet(tmp_path / "tags.parquet")
-    rows = TagRows.stored(tmp_path, len(tags))
+    rows = TagRows.load(tmp_path, len(tags))
     columns = tags["tag"].str.strip_prefix("t").cast(pl.Int64).to_numpy()
     assert np.array_equal(rows.matrix().toarray(), kept[:, columns])
     assert np.array_equal(tags["n_posts"], kept.sum(0)[columns])

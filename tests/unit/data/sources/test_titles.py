@@ -124,7 +124,7 @@ def test_posters_outside_the_folder_are_rejected(tmp_path: Path) -> None:
     assert table(prepared.items).rows() == [(1, "images/1.jpg"), (5, None), (6, "images/../images/1.jpg")]
     assert prepared.report["rejects"] == {"posters_index.csv: picture is not a path inside the folder": 3}
     assert prepared.report["unreadable_cells"] == {"posters_index.csv: poster": 1}
-    assert (source.pictures(prepared) / "images/1.jpg").is_file()
+    assert (source.pictures(prepared.pictures) / "images/1.jpg").is_file()
 
 
 def test_a_poster_that_is_added_later_is_found(tmp_path: Path) -> None:
@@ -250,7 +250,7 @@ def test_animepop(tmp_path: Path) -> None:
         (17, "Naruto", "A ninja (Source: wiki)", "char test/17.png"),
     ]
     assert prepared.report["rejects"] == {"Anime_train.csv: main characters is not a list of whole numbers": 1}
-    assert (source.pictures(prepared) / "char test/17.png").is_file()
+    assert (source.pictures(prepared.pictures) / "char test/17.png").is_file()
 
 
 def test_animepop_titles_without_ids_are_numbered(tmp_path: Path) -> None:
