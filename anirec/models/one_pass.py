@@ -7,7 +7,7 @@ import torch
 from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor, nn
 
-from anirec.data.ratings.interactions import RatingBatch, distinct
+from anirec.data.ratings.interactions import RatingBatch, deduplicate
 from anirec.models.base import RatingModel, SelfTaught
 
 
@@ -114,7 +114,7 @@ class History(nn.Module):
     def of_people(cls, batch: RatingBatch, n: int) -> "History":
         """Of users 0 to n - 1, who are in no dump."""
         history = cls(n)
-        history.append(distinct(batch))
+        history.append(deduplicate(batch))
         history.close()
         return history
 

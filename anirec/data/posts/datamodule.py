@@ -21,7 +21,7 @@ from torch import Tensor
 from anirec.atomic import replacing
 from anirec.data.datamodule import Data
 from anirec.data.posts.sampling import Sampling, TagChoice
-from anirec.data.posts.tags import add_pairs, correlations, strongest_pairs, ties_to, whole
+from anirec.data.posts.tags import add_pairs, phi_coefficients, phi_to_tags, strongest_pairs, symmetrise
 from anirec.data.prepare.cache import prepare
 from anirec.data.prepare.fingerprint import digest
 from anirec.data.prepare.posts import ABSENT, TagRows
@@ -37,7 +37,6 @@ UNSAMPLED = 3  # a part beside train, val and test
 EVALUATION_ROWS = 1 << 15
 KEPT_PAIRS = 1000
 PAIRED = 2000  # tags; 32 MB for each matrix of them
-Indices = NDArray[np.int64]
 
 
 @dataclass
@@ -53,14 +52,16 @@ class PostBatch:
     tag: Tensor
 
     @classmethod
-    def of(cls, index: Indices, score: NDArray[np.float32], rows: TagRows) -> "PostBatch":
+    def of(cls, index: NDArray[np.int64], score: NDArray[np.float32], rows: TagRows) -> "PostBatch":
         return cls(*map(torch.from_numpy, (index, score, rows.start, rows.tag)))
 
 
 class PostBlocks:
     """Posts in the given order, about `rows` at a time; every process takes an equal number of blocks."""
 
-    def __init__(self, data: "Posts", index: Indices, *, rows: int, rank: int = 0, world_size: int = 1) -> None:
+    def __init__(
+        self, data: "Posts", index: NDArray[np.int64], *, rows: int, rank: int = 0, world_size: int = 1
+    ) -> None:
         n_blocks = math.ceil(len(index) / rows / world_size) * world_size
         self.data, self.parts = data, np.array_split(index, n_blocks)[rank::world_size] if n_blocks else []
 
@@ -82,7 +83,7 @@ class Posts(Data):
         source: The dump's reader.
         sampling: Which posts are learned from and tested on.
         tags: Which tags they are described by.
-        ties: Tags whose correlations with all others are shown.
+        ties: Tags whose phi_coefficients with all others are shown.
         split: Decides which posts train, validate and test.
         cache: Folder of prepared tables.
 
@@ -142,7 +143,7 @@ class Posts(Data):
         scored = self.posts.select("score", sampled=pl.Series(self.sampled())).drop_nulls("score")
         return scored.group_by("score").agg(population=pl.len(), sample=pl.col("sampled").sum()).sort("score")
 
-    def blocks(self, index: Indices, *, rows: int, rank: int = 0, world_size: int = 1) -> PostBlocks:
+    def blocks(self, index: NDArray[np.int64], *, rows: int, rank: int = 0, world_size: int = 1) -> PostBlocks:
         return PostBlocks(self, index, rows=rows, rank=rank, world_size=world_size)
 
     def val_dataloader(self) -> PostBlocks:
@@ -166,10 +167,10 @@ class Posts(Data):
         tags = self.tags["tag"].head(PAIRED).to_list()
         columns = np.where(self.columns < PAIRED, self.columns, ABSENT).astype(np.int32)
         both = self.pairs(tags, columns).astype(np.float64)
-        phi = correlations(both, len(self.posts))
+        phi = phi_coefficients(both, len(self.posts))
         found = {"scores": self.scores, "tag_pairs": strongest_pairs(tags, phi, both, KEPT_PAIRS)}
         some = [tag for tag in self.ties if tag in tags]
-        return found | ({"tag_ties": ties_to(some, tags, phi)} if some else {})
+        return found | ({"tag_ties": phi_to_tags(some, tags, phi)} if some else {})
 
     def pairs(self, tags: Sequence[str], columns: NDArray[np.int32]) -> NDArray[np.int32]:
         """(n_tags, n_tags): how many of all posts have both tags; counted once and kept with the prepared tables."""
@@ -182,7 +183,7 @@ class Posts(Data):
         for index in np.array_split(np.arange(len(self.posts)), max(1, len(self.posts) // EVALUATION_ROWS)):
             rows = self.rows.select(index, columns)
             add_pairs(pairs, torch.from_numpy(rows.start), torch.from_numpy(rows.tag))
-        counted = whole(pairs).numpy().astype(np.int32)
+        counted = symmetrise(pairs).numpy().astype(np.int32)
         with replacing(path) as beside, beside.open("wb") as file:
             np.save(file, counted, allow_pickle=False)
         return counted

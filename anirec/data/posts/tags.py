@@ -17,14 +17,14 @@ from torch import Tensor
 from anirec.threads import in_threads
 
 
-def correlations(pairs: NDArray[np.float64], n: int) -> NDArray[np.float64]:
+def phi_coefficients(pairs: NDArray[np.float64], n: int) -> NDArray[np.float64]:
     """(n_tags, n_tags): phi of each pair, 0 where a tag is on no post or on all.
 
     Args:
         pairs: (n_tags, n_tags), symmetric: how many posts have both tags; on the diagonal, the tag.
         n: Number of posts.
 
-    >>> correlations(np.array([[2.0, 2.0], [2.0, 2.0]]), 4)
+    >>> phi_coefficients(np.array([[2.0, 2.0], [2.0, 2.0]]), 4)
     array([[1., 1.],
            [1., 1.]])
     """
@@ -48,10 +48,10 @@ def strongest_pairs(
     return pl.DataFrame(found, schema_overrides={"tag": pl.String, "other": pl.String, "n_both": pl.Int64})
 
 
-def ties_to(some: Sequence[str], tags: Sequence[str], phi: NDArray[np.float64]) -> pl.DataFrame:
+def phi_to_tags(some: Sequence[str], tags: Sequence[str], phi: NDArray[np.float64]) -> pl.DataFrame:
     """`tag`, and a column of phi to each of `some` tags: all other tags than these.
 
-    >>> ties_to(["solo"], ["solo", "1girl"], np.array([[1.0, 0.5], [0.5, 1.0]]))["solo"].to_list()
+    >>> phi_to_tags(["solo"], ["solo", "1girl"], np.array([[1.0, 0.5], [0.5, 1.0]]))["solo"].to_list()
     [0.5]
     """
     place = {tag: number for number, tag in enumerate(tags)}
@@ -66,7 +66,7 @@ def add_pairs(gram: Tensor, start: Tensor, tag: Tensor) -> None:
     """Add, for every pair of tags, the number of posts that have both; on the diagonal, that have the tag.
 
     Args:
-        gram: (n_tags, n_tags) float64; only its lower half and diagonal are kept up, see `whole`.
+        gram: (n_tags, n_tags) float64; only its lower half and diagonal are kept up, see `symmetrise`.
         start: int64 (B + 1,), where each post's tags begin.
         tag: int32, rising within a post.
     """
@@ -102,7 +102,7 @@ def add_on_cpu(gram: NDArray[np.float64], start: NDArray[np.int64], tag: NDArray
         gram += own
 
 
-def whole(gram: Tensor) -> Tensor:
+def symmetrise(gram: Tensor) -> Tensor:
     """The symmetric matrix out of its lower half."""
     lower = gram.tril()
     return lower + lower.tril(-1).T

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from anirec.data.ratings.interactions import RatingBatch, distinct
+from anirec.data.ratings.interactions import RatingBatch, deduplicate
 from anirec.errors import UserError
 from anirec.models.base import RatingModel
 from anirec.models.one_pass import History, MemoryBased
@@ -44,7 +44,7 @@ class Bias(MemoryBased, RatingModel):
         return self.baseline.of_all_items(users)
 
     def fold_in(self, batch: RatingBatch, n: int) -> Tensor:
-        of_person = self.baseline.of_people(distinct(batch), n, self.damping_user)
+        of_person = self.baseline.of_people(deduplicate(batch), n, self.damping_user)
         return self.baseline.mean + of_person[:, None] + self.baseline.item[:-1]
 
 

@@ -12,7 +12,7 @@ from annotated_types import Len
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
-from anirec.data.ratings.interactions import RatingBatch, distinct
+from anirec.data.ratings.interactions import RatingBatch, deduplicate
 from anirec.features.branch import Branch
 from anirec.models.ratings.content import Content
 from anirec.models.ratings.network import RatingNetwork
@@ -89,7 +89,7 @@ class ProfileMLP(Content, RatingNetwork):
 
     @torch.no_grad()
     def fold_in(self, batch: RatingBatch, n: int) -> Tensor:
-        batch = distinct(batch)
+        batch = deduplicate(batch)
         offset = self.baseline.of_people(batch, n, self.damping_user)
         sums = self.sums(batch, self.weights(batch, offset[batch.user]), n)
         users = self.head.user_side(self.pooled(sums, torch.bincount(batch.user, minlength=n)))

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from anirec.data.ratings.interactions import Interactions, RatingBatch, UserBlocks, distinct
+from anirec.data.ratings.interactions import Interactions, RatingBatch, UserBlocks, deduplicate
 from anirec.errors import UserError
 from anirec.models.base import RatingModel, SelfTaught
 from anirec.models.ratings.bias import Baseline
@@ -165,7 +165,7 @@ class SVD(SelfTaught, RatingModel):
 
     def fold_in(self, batch: RatingBatch, n: int) -> Tensor:
         """What training would have made of them, had the items been as they are now from the first; in closed form."""
-        user, item, rating = distinct(batch)
+        user, item, rating = deduplicate(batch)
         taste_nf, offset_n = self.implied_tastes(user, item, n), torch.zeros(n, device=rating.device)
         left = rating - self.baseline.mean - self.baseline.item[item]
         left -= (taste_nf[user] * self.item_factors[item]).sum(1)

@@ -75,7 +75,7 @@ class Transitions(MemoryBased, RatingModel):
         self.ordered()  # data without times are refused before any work
 
     def ordered(self) -> Interactions:
-        return self.training_rows(self.data).in_order_of_time()
+        return self.training_rows(self.data).sort_by_time()
 
     def solve(self) -> None:
         self.baseline.fit(self.history, self.damping_user, self.damping_item)
@@ -112,7 +112,7 @@ class Transitions(MemoryBased, RatingModel):
     def known_order(self) -> dict[str, int]:
         """How many training rows there are, how many of unknown time, and how many that share one with others."""
         rows, ordered = self.training_rows(self.data), self.ordered()
-        n_tied = int((np.bincount(ordered.moment)[ordered.moment] > 1).sum())
+        n_tied = int((np.bincount(ordered.time_group)[ordered.time_group] > 1).sum())
         return {"n_rows": len(rows), "n_unknown_time": len(rows) - len(ordered), "n_tied": n_tied}
 
     @property
@@ -161,6 +161,6 @@ def newest_items(rows: Interactions, n_users: int, n_items: int, *, last: int, d
 
 def moments(rows: Interactions, n_items: int) -> tuple[csr_array, NDArray[np.int32]]:
     """The items of each moment, (M, n_items) float64 that sums to 1 in each row; and the moments' users, (M,)."""
-    moment, first, n_m = np.unique(rows.moment, return_index=True, return_counts=True)
+    moment, first, n_m = np.unique(rows.time_group, return_index=True, return_counts=True)
     start = np.append(first, len(rows))
     return csr_array((np.repeat(1 / n_m, n_m), rows.item, start), shape=(len(moment), n_items)), rows.user[first]
