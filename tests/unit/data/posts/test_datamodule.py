@@ -220,7 +220,7 @@ def test_a_source_without_posts_and_posts_without_scores_say_so(tmp_path: Path) 
     source = DemoRatings(n_users=30, n_items=20, ratings_per_user=5, rank=2, noise=1.0, seed=0)
     sampling, choice = Sampling(zeros=None, ones=None, seed=0), TagChoice(drop=[], min_posts=1, top=None)
     made = Posts(source=source, sampling=sampling, tags=choice, ties=[], split=SPLIT, cache=str(tmp_path))
-    with pytest.raises(UserError, match="demo_ratings holds no posts with tags"):
+    with pytest.raises(UserError, match="demo_ratings has no posts with tags"):
         made.setup("fit")
     (tmp_path / "posts.jsonl").write_text('{"id": 1, "tags": "a"}')
     with pytest.raises(UserError, match="training and test must not be empty"):

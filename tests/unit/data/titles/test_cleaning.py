@@ -101,5 +101,5 @@ def test_ablation_drops_as_few_as_possible(correlated: pl.DataFrame) -> None:
 
 
 def test_an_ablation_that_cannot_reach_the_limit_is_an_error(correlated: pl.DataFrame) -> None:
-    with pytest.raises(UserError, match=r"ablate_below=-0.9: dropping all \d+ titles"):
-        Cleaning(**RULES | {"ablate_below": -0.9}).titles(correlated)
+    with pytest.raises(UserError, match=r"ablate_below=0.05: dropping all \d+ titles"):
+        Cleaning(**RULES | {"ablate_below": 0.05, "ablate_min_score": 8.9}).titles(correlated)
