@@ -174,7 +174,7 @@ class TitleWorld:
         return pl.DataFrame(columns).sort("item_id")
 
     def title(self, franchise: int, place: int) -> str:
-        """Return the name of the franchise with a suffix for the title; the first 1,000 franchises have unique names."""
+        """Return the name of the franchise with a suffix for the title; the first 1,000 names are unique."""
         digits = franchise // 100 % 10, franchise // 10 % 10, franchise % 10
         rest, first, second = (words[digit] for words, digit in zip((ENDINGS, *WORDS), digits, strict=True))
         return f"{first} {second}{rest}" + (SUFFIXES[place] if place < len(SUFFIXES) else f" {place}")
