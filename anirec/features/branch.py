@@ -127,4 +127,4 @@ class AttentionPool(nn.Module):
         return score.softmax(1) * present
 
 
-OVER_TOKENS = {"first": first_token, "last": last_token, "mean": mean_pool}
+TOKEN_POOLING = {"first": first_token, "last": last_token, "mean": mean_pool}

@@ -26,7 +26,7 @@ MOST_SLENDER = 10  # longer side over shorter side
 RULES = (1, FORMATS, MOST_BYTES, MOST_PIXELS, MOST_SLENDER)  # grows or changes when the same bytes read differently
 
 
-class UnreadableError(Exception):
+class UnreadableImageError(Exception):
     """Why a picture is refused, in a few words."""
 
 
@@ -35,29 +35,29 @@ def readable(path: Path) -> Iterator[None]:
     """Let the block read a file.
 
     Raises:
-        UnreadableError: There is no such file, it is too large, or the system refuses it.
+        UnreadableImageError: There is no such file, it is too large, or the system refuses it.
     """
     try:
         if not path.is_file():
-            raise UnreadableError("no such file")
+            raise UnreadableImageError("no such file")
         if path.stat().st_size > MOST_BYTES:
-            raise UnreadableError(f"{path.stat().st_size >> 20} MB, more than {MOST_BYTES >> 20}")
+            raise UnreadableImageError(f"{path.stat().st_size >> 20} MB, more than {MOST_BYTES >> 20}")
         yield
     except OSError as error:
-        raise UnreadableError(error.strerror or str(error)) from None
+        raise UnreadableImageError(error.strerror or str(error)) from None
 
 
 def content_key(path: Path, cache: Path) -> bytes:
     """16 bytes that stand for a file's content, which is read only if the file is new or has changed since.
 
     Raises:
-        UnreadableError: As `readable`.
+        UnreadableImageError: As `readable`.
     """
     with readable(path):
         return bytes.fromhex(content_hash(path, cache))[:16]
 
 
-def read(path: Path, *, at_least: tuple[int, int] | None = None) -> "Image":
+def read_image(path: Path, *, at_least: tuple[int, int] | None = None) -> "Image":
     """The picture as RGB, on white where it is transparent; the first frame of an animation.
 
     Args:
@@ -65,7 +65,7 @@ def read(path: Path, *, at_least: tuple[int, int] | None = None) -> "Image":
         at_least: Width and height that are enough: a larger JPEG may be decoded at 1/2, 1/4 or 1/8 of its size.
 
     Raises:
-        UnreadableError: It is none of the formats, is damaged, has too many pixels, or is too slender.
+        UnreadableImageError: It is none of the formats, is damaged, has too many pixels, or is too slender.
     """
     from PIL import Image
 
@@ -77,21 +77,21 @@ def read(path: Path, *, at_least: tuple[int, int] | None = None) -> "Image":
             if at_least:
                 image.draft("RGB", at_least)
             return on_white(image)
-    except (UnreadableError, MemoryError):  # the latter says nothing of the picture, and must not be remembered
+    except (UnreadableImageError, MemoryError):  # the latter says nothing of the picture, and must not be remembered
         raise
     except Image.DecompressionBombError:
-        raise UnreadableError(f"more than {MOST_PIXELS:,} pixels") from None
+        raise UnreadableImageError(f"more than {MOST_PIXELS:,} pixels") from None
     except Image.UnidentifiedImageError:
-        raise UnreadableError(f"not a picture ({', '.join(FORMATS)})") from None
+        raise UnreadableImageError(f"not a picture ({', '.join(FORMATS)})") from None
     except Exception as error:  # decoders raise whatever a damaged file leads them to
-        raise UnreadableError(f"damaged: {error}") from None
+        raise UnreadableImageError(f"damaged: {error}") from None
 
 
 def check_size(width: int, height: int) -> None:
     if width * height > MOST_PIXELS:
-        raise UnreadableError(f"{width} x {height}, more than {MOST_PIXELS:,} pixels")
+        raise UnreadableImageError(f"{width} x {height}, more than {MOST_PIXELS:,} pixels")
     if max(width, height) > MOST_SLENDER * min(width, height):
-        raise UnreadableError(f"{width} x {height}, too slender")
+        raise UnreadableImageError(f"{width} x {height}, too slender")
 
 
 def on_white(image: "Image") -> "Image":
@@ -140,16 +140,16 @@ class Gallery:
         self.inputs, self.preprocessing, self.cache = inputs, preprocessing, cache
         self.paths = sorted({path for paths in inputs for path in paths})
         self.keys, self.missing = {}, {}
-        for path, key in zip(self.paths, in_threads(self.look_at, self.paths), strict=True):
+        for path, key in zip(self.paths, map_in_threads(self.content_key_of, self.paths), strict=True):
             if isinstance(key, bytes):
                 self.keys[path] = key
             else:
                 self.missing[path] = str(key)
 
-    def look_at(self, path: str) -> bytes | UnreadableError:
+    def content_key_of(self, path: str) -> bytes | UnreadableImageError:
         try:
             return content_key(Path(path), self.cache)
-        except UnreadableError as error:
+        except UnreadableImageError as error:
             return error
 
     def select(self, store: Store, compute: Compute, *, batch: int, what: str) -> Selection:
@@ -165,7 +165,7 @@ class Gallery:
         """
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # PIL's remarks on what it reads; its limit on pixels is higher than ours
-            seen = list(in_threads(self.picture, [self.inputs[i] for i in inputs]))
+            seen = list(map_in_threads(self.picture, [self.inputs[i] for i in inputs]))
         return np.stack([pixels for pixels, _ in seen]), [note for _, note in seen]
 
     def picture(self, paths: tuple[str, ...]) -> tuple[NDArray[np.uint8], str]:
@@ -173,8 +173,8 @@ class Gallery:
         at_least = self.preprocessing.enough if len(paths) == 1 else None
         for position, path in enumerate(paths):
             try:
-                images.append(read(Path(path), at_least=at_least))
-            except UnreadableError as error:
+                images.append(read_image(Path(path), at_least=at_least))
+            except UnreadableImageError as error:
                 problems.append(f"{position} {error}")
         if not images:
             return np.zeros((3, *self.preprocessing.size), np.uint8), "\n".join([NOTHING, *problems])
@@ -192,7 +192,7 @@ class Gallery:
         return problems
 
 
-def in_threads(work: Any, of: Iterable[Any]) -> Iterable[Any]:
+def map_in_threads(work: Any, of: Iterable[Any]) -> Iterable[Any]:
     """`work` done on each, in order; decoding leaves Python to others."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         yield from pool.map(work, of)

@@ -14,7 +14,7 @@ from anirec.data.prepare.fingerprint import digest
 from anirec.errors import UserError
 from anirec.features import adaptation, picture_encoders
 from anirec.features.cache import Selection, Store
-from anirec.features.encoded import Encoded, Places
+from anirec.features.encoded import Encoded, InputRows
 from anirec.features.images import RULES, Gallery
 from anirec.features.picture_encoders import PictureRecipe
 from anirec.features.preprocessing import Preprocessing
@@ -66,22 +66,24 @@ class Pictures(Encoded):
         self.create(self.recipe, None if self.frozen or self.encoder_name == "tiny" else self.load())
 
     def load(self) -> nn.Module:
-        return picture_encoders.load(self.encoder_name, self.recipe)
+        return picture_encoders.load_picture_encoder(self.encoder_name, self.recipe)
 
     def create(self, recipe: PictureRecipe, encoder: nn.Module | None = None) -> None:
         """Make the submodules; without `encoder`, its architecture with new weights."""
         self.recipe, self.preprocessing = recipe, Preprocessing(recipe.library, recipe.preprocessing)
-        self.width = picture_encoders.width_of(recipe, self.output, self.preprocessing.size)
+        self.width = picture_encoders.output_width(recipe, self.output, self.preprocessing.size)
         if self.frozen:
             return
-        self.encoder = (encoder or picture_encoders.build(recipe)).train()  # what is loaded comes in the other mode
+        self.encoder = (
+            encoder or picture_encoders.build_picture_encoder(recipe)
+        ).train()  # what is loaded comes in the other mode
         if self.trained_layers is not None:
             adaptation.train_last(self.encoder, self.trained_layers)
         if self.compiled:
             self.encoder.compile()
 
     def look(self, titles: pl.DataFrame, *, cache: Path, device: torch.device) -> None:
-        self.places, inputs = Places.of(self.inputs_of(titles))
+        self.places, inputs = InputRows.of(self.inputs_of(titles))
         gallery = Gallery(inputs, self.preprocessing, cache)
         self.arrays = self.frozen_vectors(gallery, cache, device) if self.frozen else self.pixels(gallery, cache)
         self.cost = np.ones(len(inputs), np.int64)
@@ -122,17 +124,17 @@ class Pictures(Encoded):
 
         def vectors(encoder: nn.Module, inputs: NDArray[np.int64]) -> tuple[Tensor, list[str]]:
             pixels, notes = gallery.pixels(inputs)
-            return self.seen(encoder, pixels), notes
+            return self.embed(encoder, pixels), notes
 
-        weights = picture_encoders.find(self.encoder_name)
+        weights = picture_encoders.encoder_folder(self.encoder_name)
         store = self.store(weights, cache, {**self.rules(), "output": self.output})
         what = f"{self.encoder_name}: pictures"
         return gallery.select(store, self.computing(vectors, device), batch=BATCH, what=what)
 
     def encode(self, inputs: NDArray[np.int64]) -> Tensor:
-        return self.seen(self.encoder, self.arrays.take(inputs))
+        return self.embed(self.encoder, self.arrays.take(inputs))
 
-    def seen(self, encoder: nn.Module, pixels: NDArray[np.uint8]) -> Tensor:
+    def embed(self, encoder: nn.Module, pixels: NDArray[np.uint8]) -> Tensor:
         """(k, width) float32 of (k, 3, H, W)."""
         on_device = torch.from_numpy(pixels).to(next(encoder.parameters()).device)
         normalised = self.preprocessing.normalised(on_device)

@@ -144,7 +144,9 @@ def test_frozen_pictures_are_computed_once(make_pictures, seen, gallery, tmp_pat
     first = values(seen(make_pictures(**LITE0), of(gallery, "0.png", "1.png")))
     assert (first[0] - first[1]).abs().max() > 0.1
     (tmp_path / "moved.png").write_bytes((gallery / "0.png").read_bytes())
-    monkeypatch.setattr("anirec.features.picture_encoders.load", lambda *_: pytest.fail("computed again"))
+    monkeypatch.setattr(
+        "anirec.features.picture_encoders.load_picture_encoder", lambda *_: pytest.fail("computed again")
+    )
     branch = seen(make_pictures(**LITE0), of(tmp_path, "moved.png"))
     assert torch.equal(values(branch)[0], first[0])
 

@@ -172,7 +172,9 @@ def test_a_frozen_encoder_that_changed_is_refused(make_text, seen, gpt2: Path, t
 def test_what_is_cached_needs_no_encoder(make_text, seen, gpt2: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = {"encoder": str(gpt2), "frozen": True, "pooling": "mean"}
     first = vectors(seen(make_text(**settings), of(["Hello world", "Good night"])))
-    monkeypatch.setattr("anirec.features.text_encoders.load", lambda _: pytest.fail("the encoder was loaded again"))
+    monkeypatch.setattr(
+        "anirec.features.text_encoders.load_text_encoder", lambda _: pytest.fail("the encoder was loaded again")
+    )
     again = seen(make_text(**settings), of(["Good night", "Hello world"]))
     assert torch.equal(vectors(again), first[[1, 0]])
     assert not again.state_dict()
