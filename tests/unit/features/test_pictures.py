@@ -163,7 +163,7 @@ def test_only_the_last_layers_learn(make_pictures, seen, resnet: Path) -> None:
     ("changed", "words"),
     [
         ({"frozen": True}, "tiny starts from nothing"),
-        ({**LITE0, "trained_layers": 1}, "trained_layers=1 has no meaning"),
+        ({**LITE0, "trained_layers": 1}, "trained_layers=1 has no effect"),
         ({**LITE0, "encoder": "efficientnet_lite"}, "Did you mean efficientnet_lite0"),
         ({"encoder": "microsoft/resnet-50"}, "hf download microsoft/resnet-50"),
         ({"encoder": "timm/resnet18"}, r"hf download timm/resnet18\.a1_in1k"),

@@ -125,7 +125,7 @@ def test_mixed_precision_ends_in_float32(make_text, seen) -> None:
     [
         ({"frozen": True}, "tiny starts from nothing"),
         ({**MINILM, "pooling": "attention"}, "use mean"),
-        ({**MINILM, "lora_rank": 4}, "lora_rank=4 has no meaning"),
+        ({**MINILM, "lora_rank": 4}, "lora_rank=4 has no effect"),
         ({**MINILM, "compile": True}, "both false"),
         ({"trained_layers": 1, "lora_rank": 4}, "choose one"),
         ({"trained_layers": 0}, "at least 1"),
