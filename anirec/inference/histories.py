@@ -15,7 +15,7 @@ from anirec.atomic import replacing
 from anirec.config.compose import default_paths
 from anirec.config.definitions import inherits
 from anirec.config.identity import replace_folder
-from anirec.data.prepare.cache import Prepared, in_cache, prepare
+from anirec.data.prepare.cache import Prepared, locate_prepared, prepare
 from anirec.data.prepare.fingerprint import fingerprint
 from anirec.errors import UserError
 from anirec.inference.predict import load
@@ -80,7 +80,7 @@ def interactions(run: Path) -> Path:
     name, of_run = (str(nested(provenance, f"data.{key}")) for key in ("source.name", "sources.source"))
     paths = default_paths()
     try:
-        prepared = in_cache(name, of_run, paths["cache"])
+        prepared = locate_prepared(name, of_run, paths["cache"])
     except UserError as error:
         raise UserError(f"{run / 'provenance.json'}: {error}, as data.source.name and data.sources.source") from None
     if prepared.interactions is None:

@@ -7,7 +7,7 @@ import torch
 from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor, nn
 
-from anirec.data.ratings.interactions import RatingBatch, distinct
+from anirec.data.ratings.interactions import RatingBatch, deduplicate
 from anirec.models.base import ManualOptimization, RatingModel
 
 
@@ -118,7 +118,7 @@ class History(nn.Module):
     def of_new_users(cls, batch: RatingBatch, n: int) -> "History":
         """Build the history of new users, numbered 0 to n - 1."""
         history = cls(n)
-        history.append(distinct(batch))
+        history.append(deduplicate(batch))
         history.close()
         return history
 

@@ -102,7 +102,7 @@ def dense(data: Posts, index: Any) -> tuple[float, Any]:
     from sklearn.linear_model import LinearRegression
     from sklearn.pipeline import make_pipeline
 
-    x = data.rows.of(index, data.columns).matrix().toarray()
+    x = data.rows.select(index, data.columns).matrix().toarray()
     started = time.perf_counter()
     regression = make_pipeline(PCA(COMPONENTS), LinearRegression()).fit(x, data.score[index])
     return time.perf_counter() - started, regression.predict(x[:COMPARED])

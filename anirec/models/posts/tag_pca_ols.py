@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import embedding_bag
 
 from anirec.data.posts.datamodule import PostBatch
-from anirec.data.posts.tags import add_pairs, whole
+from anirec.data.posts.tags import add_pairs, symmetrise
 from anirec.errors import UserError
 from anirec.models.one_pass import OnePass
 from anirec.models.posts.base import PostModel
@@ -78,7 +78,7 @@ class TagPcaOls(OnePass, PostModel):
     def solve(self) -> None:
         n, total, squares = self.sums
         mean, score = self.pairs.diagonal() / n, total / n
-        covariance = whole(self.pairs) / n - mean.outer(mean)
+        covariance = symmetrise(self.pairs) / n - mean.outer(mean)
         variance, vectors = torch.linalg.eigh(covariance)
         variance, vectors = variance.flip(0)[: self.components], vectors.flip(1)[:, : self.components]
         # Tags that always occur together leave directions without variance, whose slope is set to 0.

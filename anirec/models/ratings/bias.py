@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from anirec.data.ratings.interactions import RatingBatch, distinct
+from anirec.data.ratings.interactions import RatingBatch, deduplicate
 from anirec.errors import UserError
 from anirec.models.base import RatingModel
 from anirec.models.one_pass import History, MemoryBased
@@ -47,7 +47,7 @@ class Bias(MemoryBased, RatingModel):
         return self.baseline.score_all_items(users)
 
     def fold_in(self, batch: RatingBatch, n: int) -> Tensor:
-        offset_n = self.baseline.new_user_offsets(distinct(batch), n, self.damping_user)
+        offset_n = self.baseline.new_user_offsets(deduplicate(batch), n, self.damping_user)
         return self.baseline.mean + offset_n[:, None] + self.baseline.item[:-1]
 
 

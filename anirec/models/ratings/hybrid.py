@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding, embedding_bag
 
-from anirec.data.ratings.interactions import RatingBatch, distinct
+from anirec.data.ratings.interactions import RatingBatch, deduplicate
 from anirec.errors import UserError
 from anirec.features.branch import Branch
 from anirec.models.ratings.content import Content
@@ -140,7 +140,7 @@ class Hybrid(Content):
 
     @torch.no_grad()
     def fold_in(self, batch: RatingBatch, n: int) -> Tensor:
-        batch = distinct(batch)
+        batch = deduplicate(batch)
         offset = self.baseline.new_user_offsets(batch, n, self.damping_user)
         _, liked, watched = self.item_vectors()
         residual = self.residuals(batch, offset[batch.user])

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, embedding, logsigmoid
 
 from anirec.data.ratings.interactions import RatingBatch
-from anirec.data.ratings.loaders import Shuffled
+from anirec.data.ratings.loaders import ShuffledInteractions
 from anirec.errors import UserError
 from anirec.models.base import RatingModel
 from anirec.models.one_pass import History
@@ -96,7 +96,7 @@ class RatingNetwork(RatingModel):
 
     def batches(self, data: Any, rank: int, world_size: int) -> Iterable[RatingBatch]:
         self.seed = torch.initial_seed() % 2**32
-        return Shuffled(
+        return ShuffledInteractions(
             self.training_rows(data),
             rows=self.training_settings.batch_size,
             seed=self.seed,

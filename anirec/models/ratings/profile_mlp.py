@@ -8,7 +8,7 @@ from annotated_types import Len
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
-from anirec.data.ratings.interactions import RatingBatch, distinct
+from anirec.data.ratings.interactions import RatingBatch, deduplicate
 from anirec.features.branch import Branch
 from anirec.models.ratings.content import Content
 from anirec.models.ratings.network import RatingNetwork
@@ -92,7 +92,7 @@ class ProfileMLP(Content, RatingNetwork):
 
     @torch.no_grad()
     def fold_in(self, batch: RatingBatch, n: int) -> Tensor:
-        batch = distinct(batch)
+        batch = deduplicate(batch)
         offset = self.baseline.new_user_offsets(batch, n, self.damping_user)
         sums = self.profile_sums(batch, self.weights(batch, offset[batch.user]), n)
         users = self.head.project_users(self.pool(sums, torch.bincount(batch.user, minlength=n)))

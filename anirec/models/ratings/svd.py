@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from anirec.data.ratings.interactions import Interactions, RatingBatch, UserBlocks, distinct
+from anirec.data.ratings.interactions import Interactions, RatingBatch, UserBlocks, deduplicate
 from anirec.errors import UserError
 from anirec.models.base import ManualOptimization, RatingModel
 from anirec.models.ratings.bias import Baseline
@@ -170,7 +170,7 @@ class SVD(ManualOptimization, RatingModel):
 
     def fold_in(self, batch: RatingBatch, n: int) -> Tensor:
         """Score items for new users, whose factors are those that training with fixed item factors would have given."""
-        user, item, rating = distinct(batch)
+        user, item, rating = deduplicate(batch)
         user_nf, offset_n = self.implicit_vectors(user, item, n), torch.zeros(n, device=rating.device)
         residual = rating - self.baseline.mean - self.baseline.item[item]
         residual -= (user_nf[user] * self.item_factors[item]).sum(1)

@@ -79,7 +79,7 @@ class Transitions(MemoryBased, RatingModel):
         self.ordered_rows()  # raises an error at once if the data have no times
 
     def ordered_rows(self) -> Interactions:
-        return self.training_rows(self.data).in_order_of_time()
+        return self.training_rows(self.data).sort_by_time()
 
     def solve(self) -> None:
         self.baseline.fit(self.history, self.damping_user, self.damping_item)
@@ -116,7 +116,7 @@ class Transitions(MemoryBased, RatingModel):
     def order_counts(self) -> dict[str, int]:
         """Numbers of training rows, rows without a time, and rows with the time of another row of the same user."""
         rows, ordered = self.training_rows(self.data), self.ordered_rows()
-        n_tied = int((np.bincount(ordered.moment)[ordered.moment] > 1).sum())
+        n_tied = int((np.bincount(ordered.time_group)[ordered.time_group] > 1).sum())
         return {"n_rows": len(rows), "n_unknown_time": len(rows) - len(ordered), "n_tied": n_tied}
 
     @property
@@ -166,6 +166,6 @@ def newest_items(rows: Interactions, n_users: int, n_items: int, *, last: int, d
 
 def moments(rows: Interactions, n_items: int) -> tuple[csr_array, NDArray[np.int32]]:
     """Return the items of each moment, float64 (n_moments, n_items) with row sums of 1, and the user of each moment."""
-    moment, first, n_m = np.unique(rows.moment, return_index=True, return_counts=True)
+    moment, first, n_m = np.unique(rows.time_group, return_index=True, return_counts=True)
     start = np.append(first, len(rows))
     return csr_array((np.repeat(1 / n_m, n_m), rows.item, start), shape=(len(moment), n_items)), rows.user[first]

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from anirec.features.images import UnreadableError, read, side_by_side
+from anirec.features.images import UnreadableImageError, read_image, side_by_side
 from anirec.features.tokens import texts_of
 from anirec.models.titles.network import Layers, Network, layers
 from anirec.models.training import HeadTraining
@@ -79,8 +79,8 @@ def first_pixels(paths: list[str | None], width: int) -> NDArray[np.float32]:
     """
     pictures = []
     for path in paths:
-        with suppress(UnreadableError):
-            pictures += [read(Path(path))] if path else []
+        with suppress(UnreadableImageError):
+            pictures += [read_image(Path(path))] if path else []
     if not pictures:
         return np.zeros(width, dtype=np.float32)
     red = np.asarray(side_by_side(pictures))[:, :, 0]

@@ -144,7 +144,9 @@ def test_frozen_pictures_are_computed_once(make_pictures, seen, gallery, tmp_pat
     first = values(seen(make_pictures(**LITE0), of(gallery, "0.png", "1.png")))
     assert (first[0] - first[1]).abs().max() > 0.1
     (tmp_path / "moved.png").write_bytes((gallery / "0.png").read_bytes())
-    monkeypatch.setattr("anirec.features.picture_encoders.load", lambda *_: pytest.fail("computed again"))
+    monkeypatch.setattr(
+        "anirec.features.picture_encoders.load_picture_encoder", lambda *_: pytest.fail("computed again")
+    )
     branch = seen(make_pictures(**LITE0), of(tmp_path, "moved.png"))
     assert torch.equal(values(branch)[0], first[0])
 
@@ -161,7 +163,7 @@ def test_only_the_last_layers_learn(make_pictures, seen, resnet: Path) -> None:
     ("changed", "words"),
     [
         ({"frozen": True}, "tiny starts from nothing"),
-        ({**LITE0, "trained_layers": 1}, "trained_layers=1 has no meaning"),
+        ({**LITE0, "trained_layers": 1}, "trained_layers=1 has no effect"),
         ({**LITE0, "encoder": "efficientnet_lite"}, "Did you mean efficientnet_lite0"),
         ({"encoder": "microsoft/resnet-50"}, "hf download microsoft/resnet-50"),
         ({"encoder": "timm/resnet18"}, r"hf download timm/resnet18\.a1_in1k"),

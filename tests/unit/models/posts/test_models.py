@@ -20,7 +20,7 @@ from sklearn.svm import SVR
 from sklearn.tree import DecisionTreeRegressor, export_text
 
 from anirec.data.posts.datamodule import PostBatch
-from anirec.data.posts.tags import add_dense, add_pairs, whole
+from anirec.data.posts.tags import add_dense, add_pairs, symmetrise
 from anirec.data.prepare.posts import TagRows
 from anirec.data.synthetic.demo_tags import TagWorld
 from anirec.errors import UserError
@@ -141,7 +141,7 @@ def test_kernel_and_matrix_products_count_the_same_pairs(monkeypatch: pytest.Mon
         pairs = torch.zeros(N_TAGS, N_TAGS, dtype=torch.float64)
         for _ in range(2):
             count(pairs, batch.start, batch.tag)
-        assert torch.equal(whole(pairs), torch.from_numpy(2 * x.T @ x)), count.__name__
+        assert torch.equal(symmetrise(pairs), torch.from_numpy(2 * x.T @ x)), count.__name__
 
 
 def test_more_components_than_tags_are_refused() -> None:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from anirec.config.compose import conf_folder
 from anirec.data.ratings.datamodule import RatingData
 from anirec.data.ratings.interactions import RatingBatch
-from anirec.data.ratings.loaders import Shuffled
+from anirec.data.ratings.loaders import ShuffledInteractions
 from anirec.errors import UserError
 from anirec.models.ratings.bias import Bias
 from anirec.models.ratings.popularity import Popularity
@@ -215,7 +215,7 @@ def test_the_published_profile_learns_from_content_and_ratings_alone(data: Ratin
 def test_log_share_is_the_probability_of_being_a_candidate(data: RatingData, trained: Any) -> None:
     own, negatives = 64, 16
     model = trained(data, "ncf", "objective=softmax", f"training.batch_size={own}", f"negatives={negatives}")
-    batches = list(Shuffled(data.train, rows=own, seed=1, epoch=lambda: 0, whole_users=False))
+    batches = list(ShuffledInteractions(data.train, rows=own, seed=1, epoch=lambda: 0, whole_users=False))
     in_batches = torch.cat([batch.item for batch in batches]).bincount(minlength=data.n_items)
     drawn = negatives * len(batches)
     chance = (in_batches + drawn / data.n_items) / (len(data.train) + drawn)

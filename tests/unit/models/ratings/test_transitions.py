@@ -83,7 +83,7 @@ def test_the_next_item_is_found_better_than_by_popularity(sequences: Sequences, 
 
 
 def test_the_newest_item_counts_most(sequences: Sequences) -> None:
-    rows = sequences.train.in_order_of_time()
+    rows = sequences.train.sort_by_time()
     newest = rows.item[rows.indptr[5] : rows.indptr[6]][::-1]
     weights = newest_items(rows, N_USERS, N_ITEMS, last=3, decay=0.3).toarray()[5]
     np.testing.assert_allclose([weights[newest[age]] for age in range(3)], [1, 0.3, 0.09], rtol=1e-6)
@@ -107,9 +107,9 @@ def rows_of(user: list[int], item: list[int], time: list[int]) -> Interactions:
 
 
 def test_rows_of_one_time_form_a_moment_and_rows_without_time_none() -> None:
-    rows = rows_of([0, 0, 0, 0, 1], [0, 1, 2, 3, 0], [8, 7, UNKNOWN, 8, 8]).in_order_of_time()
+    rows = rows_of([0, 0, 0, 0, 1], [0, 1, 2, 3, 0], [8, 7, UNKNOWN, 8, 8]).sort_by_time()
     assert rows.item.tolist() == [1, 0, 3, 0]
-    assert rows.moment.tolist() == [0, 1, 1, 2]
+    assert rows.time_group.tolist() == [0, 1, 1, 2]
 
 
 def naive_counts(rows: Interactions, n_items: int, window: int, decay: float) -> np.ndarray:
@@ -135,7 +135,7 @@ def tied() -> Interactions:
 
 
 def test_pairs_without_a_known_order_do_not_count(tied: Interactions) -> None:
-    ordered = tied.in_order_of_time()
+    ordered = tied.sort_by_time()
     counts = transition_counts(ordered, 9, window=2, decay=0.5).toarray()
     np.testing.assert_allclose(counts, naive_counts(tied, 9, 2, 0.5))
     assert np.diagonal(counts).sum() == 0
@@ -148,8 +148,8 @@ def test_the_order_of_item_indices_has_no_effect(tied: Interactions) -> None:
     assert tied.time is not None
     renamed = Interactions(tied.user[order], number[tied.item][order], tied.rating[order], 6, tied.time[order])
     for found in (
-        lambda rows: transition_counts(rows.in_order_of_time(), 9, window=3, decay=0.5).toarray(),
-        lambda rows: newest_items(rows.in_order_of_time(), 6, 9, last=2, decay=0.3).toarray(),
+        lambda rows: transition_counts(rows.sort_by_time(), 9, window=3, decay=0.5).toarray(),
+        lambda rows: newest_items(rows.sort_by_time(), 6, 9, last=2, decay=0.3).toarray(),
     ):
         ours, theirs = found(tied), found(renamed)
         np.testing.assert_allclose(theirs[..., number][number] if len(ours) == 9 else theirs[:, number], ours)
