@@ -43,7 +43,7 @@ def measured(run: Run, *, trust: bool, console: Console) -> Run:
     (aside / "checkpoints").mkdir(parents=True)
     for checkpoint in (run.folder / "checkpoints").glob("*.ckpt"):
         LastAndBest.link(checkpoint, aside / "checkpoints" / checkpoint.name)
-    done = perform_again(config, aside, run, identity=identity_of(config), told="test")
+    done = perform_again(config, aside, run, identity=identity_of(config), title="test")
     if done.provenance["split"]["fingerprint"] != run.split["fingerprint"]:
         raise UserError(f"{run.folder}: the data, or how they are split, are not what it was trained on; not tested.")
     for name in objectives(run.config["objective"]):
@@ -98,5 +98,5 @@ def refitted(run: Run, *, trust: bool) -> Run:
         config.callbacks.until = {"_target_": "anirec.tracking.callbacks.Until", "epochs": epochs}
     identity = identity_of(config)
     path = new_folder(run.folder.parent, identity.run)
-    perform_again(config, path, run, identity=identity, told="refit", refits=str(run.folder))
+    perform_again(config, path, run, identity=identity, title="refit", refits=str(run.folder))
     return read_run(path)
