@@ -33,7 +33,7 @@ def create_evaluation() -> Any:
 
 
 def rating_data() -> tuple[str, RatingData]:
-    """Return a name and mal_2016, with 10 % of its ratings for testing as in the README, or generated ratings like it."""
+    """Return a name and mal_2016, with 10 % of its ratings for testing as in the README, or generated ratings."""
     real = "ANIREC_DATA" in os.environ
     chosen = ["mal_2016"] if real else ["demo_ratings", *(f"dataset.source.{size}" for size in SAME_SIZE)]
     config = compose_config(f"dataset={chosen[0]}", *chosen[1:], "split=random", "split.test=0.1", "split.val=0")

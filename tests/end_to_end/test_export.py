@@ -124,7 +124,7 @@ def test_an_exported_run_needs_neither_cache_nor_dump(place: Path) -> None:
     expected = recommended(run)
     printed = CliRunner().invoke(app, ["export", str(run)], catch_exceptions=False).stdout
     assert "interactions.parquet: 480 list entries" in printed
-    assert not list(run.glob(".*")), "no temporary file is left"
+    assert not list(run.glob(".interactions*")), "no temporary file is left"
     for folder in ("cache", "data"):
         shutil.rmtree(place / folder)
     assert recommended(run).equals(expected)

@@ -77,7 +77,7 @@ def test_a_refit_takes_as_many_epochs_as_the_best_model_had_seen(anirec: Anirec,
     doctored["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"] -= 1
     torch.save(doctored, last)
     before = last.read_bytes()
-    assert "not the end of its training" in anirec("select", str(sweep_of(tmp_path)), expect=2).stderr
+    assert "not from the end of the training" in anirec("select", str(sweep_of(tmp_path)), expect=2).stderr
     assert last.read_bytes() == before
     assert not met_test(first)
 
