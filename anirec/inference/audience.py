@@ -17,7 +17,7 @@ from anirec.inference.histories import histories, scan
 from anirec.inference.predict import load
 from anirec.inference.recommend import titles
 from anirec.inference.tables import LEVEL
-from anirec.metrics.conformal import fewest, half_width, interval
+from anirec.metrics.conformal import half_width, min_calibration_size, prediction_interval
 from anirec.models.ratings.hybrid import Hybrid
 
 Floats = NDArray[np.floating]
@@ -132,7 +132,7 @@ class Audience:
         known = model.known[:, 0].numpy() > 0
         held_out = rows.filter(pl.Series(~known[rows["item"].to_numpy()]), pl.col("n") >= ENOUGH)
         notes = []
-        if held_out["item"].n_unique() < fewest(LEVEL):
+        if held_out["item"].n_unique() < min_calibration_size(LEVEL):
             held_out = rows
             notes.append(
                 f"No interval: the run held out too few whole titles with {ENOUGH} ratings; train with "
@@ -172,7 +172,7 @@ class Audience:
     def ends(self, rating_u: NDArray[np.floating]) -> tuple[float, float] | None:
         if self.half_width is None:
             return None
-        low, high = interval(np.array([self.mean(rating_u)]), self.half_width)
+        low, high = prediction_interval(np.array([self.mean(rating_u)]), self.half_width)
         return float(low[0]), float(high[0])
 
     def loves(self, taste_u: NDArray[np.int64], n: int) -> list[list[str]]:

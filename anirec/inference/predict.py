@@ -15,7 +15,7 @@ from anirec.atomic import replacing
 from anirec.config.compose import own_paths
 from anirec.config.definitions import descends
 from anirec.errors import UserError
-from anirec.metrics.conformal import interval
+from anirec.metrics.conformal import prediction_interval
 from anirec.models.base import Model
 
 READERS = {".csv": pl.read_csv, ".jsonl": pl.read_ndjson, ".parquet": pl.read_parquet}
@@ -90,7 +90,7 @@ def bounds(run: Path, predictions: NDArray[np.float32]) -> dict[str, NDArray[np.
         raise UserError(f"{run / 'metrics.json'}: missing or damaged; has the run finished?") from None
     if not isinstance(half_width, int | float):
         return {}
-    low, high = interval(predictions, float(half_width))
+    low, high = prediction_interval(predictions, float(half_width))
     return {"low": low, "high": high}
 
 
