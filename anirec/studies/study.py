@@ -15,7 +15,7 @@ from rich.text import Text
 
 from anirec.config.validate import validate
 from anirec.errors import UserError
-from anirec.report.compare import compare, created
+from anirec.report.compare import compare, ensure_folder
 from anirec.studies import published
 from anirec.studies.datasets import Chosen, choose
 from anirec.studies.definition import Part, Study, last_of_each, read_study, study_names
@@ -157,8 +157,8 @@ def report(chosen: Study, plans: list[Plan], sweeps: dict[str, list[Path]], fold
     if lines:
         CONSOLE.print(published.terminal_table(lines, title=f"\n{title}"))
         written.append(published.markdown_table(lines, title=title))
-    results.write_csv(created(folder / "results.csv"))
-    created(folder / "report.md").write_text("\n".join(written), encoding="utf-8")
+    results.write_csv(ensure_folder(folder / "results.csv"))
+    ensure_folder(folder / "report.md").write_text("\n".join(written), encoding="utf-8")
     CONSOLE.print(Text(f"In {folder}: report.md, results.csv"))
 
 

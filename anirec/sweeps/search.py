@@ -27,7 +27,7 @@ from anirec.config.identity import identity_of
 from anirec.config.search_space import defaults, distribution, fixed, space, unsearchable
 from anirec.errors import UserError
 from anirec.metrics.names import lower_is_better, minimized, objectives
-from anirec.report.formatting import brief, differing, told
+from anirec.report.formatting import brief, differing_keys, short_key
 from anirec.sweeps.trials import DEFAULTS, ENDED, EXHAUSTED, Space, Workers, link
 from anirec.tracking.callbacks import storage
 from anirec.tracking.console import CONSOLE, shown
@@ -68,7 +68,7 @@ def record(trial: FrozenTrial, folder: Path, names: list[str]) -> dict[str, Any]
 
 
 def settings_of(trial: FrozenTrial) -> str:
-    return " ".join(f"{told(key)}={brief(value)}" for key, value in trial.params.items())
+    return " ".join(f"{short_key(key)}={brief(value)}" for key, value in trial.params.items())
 
 
 def front_table(trials: list[FrozenTrial], names: list[str]) -> Table:
@@ -181,7 +181,7 @@ def take_over(study: optuna.Study, wanted: dict[str, Any]) -> None:
     """
     begun = study.user_attrs.get("identity")
     wanted = json.loads(json.dumps(wanted, default=str))
-    if begun is not None and (keys := differing([begun, wanted])):
+    if begun is not None and (keys := differing_keys([begun, wanted])):
         lines = [f"  {key}: {begun.get(key, 'not there')} then, {wanted.get(key, 'not there')} now" for key in keys]
         message = "\n".join([f"The study {study.study_name} searched something else:", *lines])
         raise UserError(f"{message}\nGive this one another name, search.study=NAME, or move that one's folder away.")

@@ -24,7 +24,7 @@ from anirec.errors import UserError
 from anirec.report import formatting as cells
 from anirec.report.intervals import intervals
 from anirec.report.runs import Run, read_run, read_runs
-from anirec.report.selection import Choice, choice, show_choice
+from anirec.report.selection import Selection, select_configuration, show_ranking
 from anirec.sweeps.final_test import measured, refitted
 
 
@@ -45,8 +45,8 @@ def select(
     """
     console = console or Console()
     runs = [run for run in read_runs([sweep]) if "refits" not in run.provenance]
-    chosen = choice(runs, metric)
-    show_choice(console, chosen)
+    chosen = select_configuration(runs, metric)
+    show_ranking(console, chosen)
     looks = looks_of(sweep)
     members = chosen.chosen.members
     known = [look for look in looks if look["refit"] == refit and look["runs"] == relative(members, sweep)]
@@ -82,7 +82,7 @@ def is_tested(run: Run) -> bool:
     return any(name.startswith("test/") for name in run.metrics)
 
 
-def summary(choice: Choice, tested: Sequence[Run]) -> dict[str, Any]:
+def summary(choice: Selection, tested: Sequence[Run]) -> dict[str, Any]:
     """Of how many it is the best, and its figures."""
     names = [name for name in tested[0].metrics if name.startswith("test/") and all(name in r.metrics for r in tested)]
     test = {name: figures([run.metrics[name] for run in tested]) for name in names}
@@ -112,7 +112,7 @@ def relative(runs: Sequence[Run], sweep: Path) -> list[str]:
     return [os.path.relpath(run.folder, sweep.resolve()) for run in runs]
 
 
-def show_selection(console: Console, choice: Choice, tested: Sequence[Run], content: dict[str, Any]) -> None:
+def show_selection(console: Console, choice: Selection, tested: Sequence[Run], content: dict[str, Any]) -> None:
     pruned = f", {choice.n_pruned} of them pruned" if choice.n_pruned else ""
     n = choice.n_configurations
     of = f"{n} configuration{'s' * (n != 1)} ({choice.n_runs} run{'s' * (choice.n_runs != 1)}{pruned})"
@@ -130,7 +130,9 @@ def show_selection(console: Console, choice: Choice, tested: Sequence[Run], cont
         console.print(f"{shown} {mean}{ends}{after}", highlight=False, soft_wrap=True)
 
 
-def show_cautions(console: Console, choice: Choice, runs: Sequence[Run], tested: Sequence[Run], n_looks: int) -> None:
+def show_cautions(
+    console: Console, choice: Selection, runs: Sequence[Run], tested: Sequence[Run], n_looks: int
+) -> None:
     """What a reader must know of these two figures."""
 
     def say(told: str, style: str) -> None:

@@ -37,7 +37,7 @@ def test_a_run_is_reproduced_to_the_last_digit_from_any_folder(anirec: Anirec, r
 
 def test_what_differs_is_named_and_decides_the_exit_status(anirec: Anirec, run: Path) -> None:
     told = anirec("reproduce", str(run), "model.n_factors=3", "dataset.source.seed=1", expect=1).stdout
-    assert told.startswith("other data: fingerprint")
+    assert told.startswith("different data: fingerprint")
     assert "config: model.n_factors 80 then, 3 now" in told
     assert "test/rmse" in told
 
