@@ -42,22 +42,23 @@ def draw_learning_curves(curves: pl.DataFrame, constant: float | None) -> Figure
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("epoch")
     axes.set_ylabel("mean squared error\n(scores scaled to 0-1)")
-    figure.legend(loc="outside upper center", ncols=2)
+    figure.legend(loc="outside lower center", ncols=2)
     return figure
 
 
 @rc_context(STYLE)
-def draw_predicted_vs_true(predictions: pl.DataFrame) -> Figure:
+def draw_predicted_vs_true(predictions: pl.DataFrame, level: float | None) -> Figure:
     """Draw every title as a point, with the prediction interval as a band around the diagonal.
 
     Args:
         predictions: target and prediction in points; optionally low and high, the ends of its interval.
+        level: Promised coverage of the intervals, such as 0.9; None if there are none.
     """
     figure, axes = new_figure(height=COLUMN, title="Predicted against true scores, test set")
     target, prediction = (predictions[name].to_numpy() for name in ("target", "prediction"))
     both = np.concatenate([target, prediction])
     ends = [np.floor(both.min()), np.floor(both.max()) + 1]
-    if "low" in predictions.columns and predictions["low"].count():
+    if level is not None and "low" in predictions.columns and predictions["low"].count():
         low, high = (predictions[name].to_numpy() for name in ("low", "high"))
         half = np.nanmax([high - prediction, prediction - low])  # the widest: some are clipped at an end of the scale
         axes.fill_between(
@@ -66,7 +67,7 @@ def draw_predicted_vs_true(predictions: pl.DataFrame) -> Figure:
             np.add(ends, half),
             color="0.9",
             lw=0,
-            label=f"true score inside the interval (±{half:.2f})",
+            label=f"true score inside the {100 * level:g} % interval (±{half:.2f})",
         )
     axes.plot(ends, ends, "--", color="black", linewidth=0.8, label="predicted = true")
     opacity = float(np.clip(300 / max(1, len(target)), 0.1, 0.8))
@@ -76,7 +77,7 @@ def draw_predicted_vs_true(predictions: pl.DataFrame) -> Figure:
         axis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("true score (points)")
     axes.set_ylabel("predicted score (points)")
-    axes.legend(loc="upper left")
+    axes.legend(loc="upper left", fontsize=SMALL)
     return figure
 
 

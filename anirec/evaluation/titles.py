@@ -137,7 +137,10 @@ class ScoreEvaluation(Evaluation):
         if len(curves := self.curves.table()) > 1:
             drawn["learning_curves"] = draw_learning_curves(curves, self.constant)
         if (test := self.predictions.get("test")) is not None:
-            drawn |= {"predicted_vs_true": draw_predicted_vs_true(test), "residuals": draw_residuals(test, self.bands)}
+            drawn |= {
+                "predicted_vs_true": draw_predicted_vs_true(test, self.interval),
+                "residuals": draw_residuals(test, self.bands),
+            }
         return drawn
 
     @property

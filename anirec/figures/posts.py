@@ -68,7 +68,7 @@ def draw_error_by_band(errors: pl.DataFrame) -> Figure:
     axes.set_xlabel("true score (points), and number of posts")
     axes.set_ylabel("mean absolute error (points)")
     if predictors:
-        figure.legend(loc="outside upper center", ncols=min(4, len(predictors)))
+        figure.legend(loc="outside lower center", ncols=min(4, len(predictors)))
     return figure
 
 

@@ -52,7 +52,7 @@ def details_of(group: Group, best: Group) -> GroupDetails:
     differences = list(zip(keys, first, second, strict=True))
     seeds = join_distinct(run.provenance["seed"] for run in group.members)
     folds = join_distinct(run.split_replicate or None for run in group.members)
-    kept = f"seed {seeds}" + (f", split {folds}" if folds else "")
+    kept = f"seed {seeds}" + (f"; split {folds}" if folds else "")
     return GroupDetails(
         group.label, differences, kept, [str(run.folder) for run in group.members], commands(group.members)
     )

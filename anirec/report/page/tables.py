@@ -80,10 +80,10 @@ def pair_tests(family: Family, board: Leaderboard) -> PairTests | None:
     ]
     one = pairs[0]
     note = (
-        f"{' and '.join(sorted({pair.test for pair in pairs}))} over {sample_size(pairs)}, two-sided; p (Holm): "
+        f"{one.test.capitalize()} over {sample_size(pairs)}, two-sided; p (Holm): "
         f"corrected for {len(pairs)} tests; intervals are not corrected. First: the better mean. Effect: "
-        f"{one.effect_name} of the gains per unit. First better, second better: number of {one.unit} with the better "
-        "value for that one. Seeds and splits are not resampled."
+        f"{one.effect_name} of the gain per {one.unit.removesuffix('s')}. First better, second better: number of "
+        f"{one.unit} with the better value for that one. Seeds and splits are not resampled."
     )
     matrix = [[cell_of.get((row, column)) for column in labels] for row in labels]
     notes = [note, *cautions(family, pairs, join_names)]

@@ -95,10 +95,8 @@ def tradeoff_plot(
         title = f"{compared}: {names[0]} is best in both"
     else:
         title = f"{compared}: {join_names(names)} are on the Pareto front"
-    note = (
-        "Dotted: the Pareto front, configurations with no other that is better in one and not worse in the other. "
-        "Bars: 95 % intervals."
-    )
+    dotted = "Dotted: the Pareto front, configurations with no other that is better in one and not worse in the other. "
+    note = (dotted if len(found) > 1 else "") + "Bars: 95 % intervals."
     low, high = metric_range(board)
     if behind := [row.group.label for row in rows if not low <= row.mean[board.metric] <= high]:
         note += f" Far behind, outside the plotted range: {join_names(behind)}."

@@ -38,11 +38,14 @@ def predicted_vs_true_plots(board: Leaderboard, looks: dict[str, Look]) -> list[
     ]
     form = (
         "Each point is a row of the test set." if is_few else
-        "Each column shows the distribution of the predictions for that true value; solid line: their median."
+        "Each column shows the distribution of the predictions for that true value, darker: more; empty: fewer than "
+        f"{FEW_IN_COLUMN} rows. Solid: their median."
     )  # fmt: skip
     sizes = sorted({len(target) for target, _ in found.values()})
     counted = " to ".join(f"{size:,}" for size in dict.fromkeys((sizes[0], sizes[-1])))
-    note = f"{form} Dotted: predicted = true. {counted} rows; values outside the plotted range are not drawn."
+    note = (
+        f"{form} Dotted: predicted = true. {counted} rows, all runs together; values outside the range are not drawn."
+    )
     return [Plot("truth", truth_title(*next(iter(found.items()))), panels, note.replace("test set", f"{split} set"))]
 
 

@@ -15,6 +15,7 @@ from anirec.report.intervals import TABLES
 from anirec.report.paired.tests import BEST, Pair, best_groups, pairwise, why_no_pairs, why_untestable
 
 CHEAP_BYTES = 16_000_000  # size of the Parquet files that are read and resampled in about a second
+MOST_NAMES = 3
 FEW_UNITS = 30  # with fewer, bootstrap intervals are too narrow
 HOW = "paired bootstrap, Holm's correction, 5% level"
 Naming = Callable[[list[str]], str]
@@ -87,7 +88,8 @@ def verdict(family: Family, pairs: Sequence[Pair], named: Naming = ", ".join) ->
         sentences.append(f"Not significantly different from {best.label} ({HOW}): {named(rivals)}.")
     if sentences:
         return " ".join(sentences)
-    against = named([group.label for _, group in tested]) if len(tested) == 1 else f"all {len(tested)} others tested"
+    names = [group.label for _, group in tested]
+    against = named(names) if len(names) <= MOST_NAMES else f"each of the {len(names)} others tested"
     return f"{best.label} is significantly better than {against} ({HOW})." if tested else ""
 
 
@@ -132,7 +134,7 @@ def how_to_read(pairs: Sequence[Pair]) -> str:
     unit = pairs[0].unit
     return (
         f"p: two-sided p-value of a {pairs[0].test} over {sample_size(pairs)}, with Holm's correction for {len(pairs)} "
-        f"pairs; the intervals are not corrected. ≈: p is 5% or more. effect: {pairs[0].effect_name} of the gains per "
-        f"unit, from -1 to 1. ahead: share of {unit} with a better value for the first, among those where the two "
-        f"differ. Only {unit} are resampled: the tests do not cover the variation between seeds or splits."
+        f"pairs; the intervals are not corrected. ≈: p is 5% or more. effect: {pairs[0].effect_name} of the gain per "
+        f"{unit.removesuffix('s')}, from -1 to 1. ahead: share of {unit} with a better value for the first, among "
+        f"those where the two differ. Only {unit} are resampled: the tests do not cover the variation between seeds or splits."
     )
