@@ -138,7 +138,8 @@ def draw_tag_effects(effects: pl.DataFrame) -> Figure:
     list_names(axes, [shortened(tag) for tag in [*up["tag"], *down["tag"]]])
     axes.grid(axis="y", color="0.93", linewidth=0.6)
     axes.set_axisbelow(True)
-    axes.set_xlabel("effect on the score (points), with 95 % interval\n(simultaneous over all tags)")
+    interval = ", with 95 % interval\n(simultaneous over all tags)" if effects["low"].count() else ""
+    axes.set_xlabel(f"effect on the score (points){interval}")
     return figure
 
 

@@ -82,7 +82,8 @@ def interval(ends: tuple[float, float] | None, places: int) -> str:
 
 
 def probability(p: float) -> str:
-    """
+    """Return a p-value as text.
+
     >>> probability(0.0004), probability(0.0312)
     ('<0.001', '0.031')
     """

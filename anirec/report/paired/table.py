@@ -136,5 +136,6 @@ def how_to_read(pairs: Sequence[Pair]) -> str:
         f"p: two-sided p-value of a {pairs[0].test} over {sample_size(pairs)}, with Holm's correction for {len(pairs)} "
         f"pairs; the intervals are not corrected. ≈: p is 5% or more. effect: {pairs[0].effect_name} of the gain per "
         f"{unit.removesuffix('s')}, from -1 to 1. ahead: share of {unit} with a better value for the first, among "
-        f"those where the two differ. Only {unit} are resampled: the tests do not cover the variation between seeds or splits."
+        f"those where the two differ. Only {unit} are resampled: the tests do not cover the variation between seeds or "
+        "splits."
     )
