@@ -68,7 +68,7 @@ def test_published_correlations_get_the_published_words() -> None:
         (-0.42, -0.41, "good", "negative"),
     ],
 )
-def test_reading_joins_correlation_and_fit_in_one_sentence(
+def test_impact_sentence_joins_correlation_and_fit_in_one_sentence(
     pearson: float, spearman: float, fit: str | None, words: str
 ) -> None:
     sentence = impact_sentence(pearson, spearman, fit, n=1_000)  # type: ignore[arg-type]

@@ -44,7 +44,7 @@ def test_every_score_has_its_count_and_the_ends_gather_those_beyond():
     assert 16 in axes.get_xticks()
 
 
-def test_groups_are_told_apart():
+def test_groups_look_different():
     axes = draw_score_histogram(COUNTS).axes[0]
     assert [patch.get_fill() for patch in axes.patches] == [True, False]
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["population", "sample"]

@@ -116,7 +116,7 @@ def test_scores_equal_up_to_rounding_are_not_stretched() -> None:
     assert unit(scores).tolist() == [0.0, 0.0, 0.0]
 
 
-def test_constants_are_told_in_the_precision_of_their_type() -> None:
+def test_constants_are_recognised_in_the_precision_of_their_type() -> None:
     near = np.array([1e6, 1e6 + 0.25])
     assert is_constant(near.astype(np.float32))
     assert not is_constant(near)

@@ -116,15 +116,15 @@ def test_a_folder_in_the_place_of_a_file_is_no_file(write_run: WriteRun) -> None
     assert read_run(folder).error == "metrics.json is not a file"
 
 
-@pytest.mark.parametrize(("error", "told"), [("  \n ", "no reason recorded"), (5, "5"), (None, "no reason recorded")])
+@pytest.mark.parametrize(("error", "reason"), [("  \n ", "no reason recorded"), (5, "5"), (None, "no reason recorded")])
 @pytest.mark.parametrize("state", ["failed", "pruned"])
 def test_any_reason_of_a_run_that_did_not_finish_is_one_line(
-    write_run: WriteRun, state: str, error: Any, told: str
+    write_run: WriteRun, state: str, error: Any, reason: str
 ) -> None:
     folder = write_run("svd")
     (folder / "status.json").write_text(json.dumps({"state": state, "error": error}))
     run = read_run(folder)
-    assert (run.state, run.error) == (state, told)
+    assert (run.state, run.error) == (state, reason)
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def test_the_best_mean_over_seeds_is_chosen_whatever_the_test_set_says(
     assert chosen("val/ndcg@10").chosen.label == "svdpp n_factors=20"
 
 
-def test_a_configuration_with_fewer_seeds_is_told_and_not_chosen(
+def test_a_configuration_with_fewer_seeds_is_listed_and_not_chosen(
     write_run: WriteRun, chosen: Callable[..., Selection]
 ) -> None:
     for seed in (1, 2):

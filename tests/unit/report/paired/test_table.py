@@ -24,7 +24,7 @@ def in_words(text: str) -> str:
 
 @pytest.fixture
 def outputs(write_run: WriteRun, tmp_path: Path) -> Path:
-    """Two models that cannot be told apart, and a worse one."""
+    """Two models that cannot be text apart, and a worse one."""
     write_run("svdpp", quality=0.8)
     write_run("surprise_svdpp", quality=0.8)
     write_run("popularity", quality=0.5)
@@ -50,7 +50,7 @@ def test_fits_80_columns(write_run: WriteRun, tmp_path: Path) -> None:
     assert "95% interval" in text.partition("pairs by")[2]
 
 
-def test_the_table_says_who_cannot_be_told_apart_from_the_best(outputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_verdict_names_models_not_different_from_the_best(outputs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = in_words(printed(outputs))
     best, rival = ("svdpp", "surprise_svdpp") if "from svdpp" in text else ("surprise_svdpp", "svdpp")
     assert f"Not significantly different from {best} (paired bootstrap, Holm's correction, 5% level): {rival}." in text
@@ -74,8 +74,8 @@ def test_says_what_is_not_paired_and_why(outputs: Path, write_run: WriteRun) -> 
     write_run("ease", quality=0.3, tables=False)
     assert "Not tested" in printed(outputs, pairs=True)
     assert "≈ ease" not in printed(outputs, pairs=True)
-    told = in_words(printed(outputs, pairs=True, metric="test/coverage@10"))
-    assert "no paired tests: test/coverage@10 cannot be computed for single users" in told
+    text = in_words(printed(outputs, pairs=True, metric="test/coverage@10"))
+    assert "no paired tests: test/coverage@10 cannot be computed for single users" in text
 
 
 def test_a_best_mean_of_easier_splits_is_not_called_better(write_run: WriteRun, tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_a_best_mean_of_easier_splits_is_not_called_better(write_run: WriteRun, 
         assert "better than" not in in_words(text)
 
 
-def test_few_units_are_told(write_run: WriteRun, tmp_path: Path) -> None:
+def test_few_units_give_a_warning(write_run: WriteRun, tmp_path: Path) -> None:
     for model, quality in (("svd", 0.8), ("bias", 0.6)):
         path = write_run(model, quality=quality) / "predictions.parquet"
         pl.read_parquet(path).head(60).write_parquet(path)

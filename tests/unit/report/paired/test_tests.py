@@ -73,7 +73,7 @@ def test_effect_and_counts_are_of_the_users_own_errors(write_run: WriteRun, tmp_
     assert pair.effect_name == "rank-biserial correlation"
 
 
-def test_identical_predictions_cannot_be_told_apart(write_run: WriteRun, tmp_path: Path) -> None:
+def test_identical_predictions_do_not_differ(write_run: WriteRun, tmp_path: Path) -> None:
     for fold in (0, 1, 2):
         write_run("svd", fold=fold)
         write_run("surprise_svd", fold=fold)
