@@ -1,0 +1,1 @@
+"""anirec: recommender systems on anime data."""

@@ -1,4 +1,4 @@
-"""What data, model and evaluation have to show of a run, beside numbers: each what it knows."""
+"""Artifacts of a run besides metrics: tables, figures and findings that data, model and evaluation contribute."""
 
 from typing import TYPE_CHECKING
 
@@ -8,20 +8,20 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-class Shown:
-    """Tables and figures by the names of their files, and sentences; nothing unless a class says so."""
+class ArtifactSource:
+    """Base class of objects that contribute tables, figures and findings to a run; all empty by default."""
 
     @property
     def tables(self) -> dict[str, pl.DataFrame]:
-        """What to keep for later comparisons."""
+        """Tables to save in the run folder, by file name."""
         return {}
 
     @property
     def figures(self) -> dict[str, "Figure"]:
-        """Pictures, drawn when asked for."""
+        """Figures to save in the run folder, by file name; drawn on access."""
         return {}
 
     @property
     def findings(self) -> list[str]:
-        """What the numbers and figures say, in sentences for people."""
+        """Plain-language sentences that summarise the results."""
         return []

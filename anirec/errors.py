@@ -1,5 +1,5 @@
-"""The one error that a user sees without a traceback."""
+"""The error that is reported to the user without a traceback."""
 
 
 class UserError(Exception):
-    """What was read, what was expected, and what to do next, in the user's words."""
+    """An error in the user's input; the message says what was read, what was expected and what to do."""

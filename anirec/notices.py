@@ -1,4 +1,4 @@
-"""Warnings for the user: each message is shown once a command, whatever number of processes work for it."""
+"""Warnings for the user: each message is printed once per command, across all of its processes."""
 
 import hashlib
 import logging
@@ -12,43 +12,46 @@ from tempfile import TemporaryDirectory
 from lightning_utilities.core.rank_zero import rank_zero_only
 
 LOG = logging.getLogger("anirec")
-SHARED = "ANIREC_WARNINGS"  # the folder in which the processes of a command mark what one of them has shown
-shown: set[str] = set()  # by this process
+SHARED = "ANIREC_WARNINGS"  # folder in which the processes of a command record the messages that have been printed
+printed: set[str] = set()  # messages of this process
 
 
 def warn(message: str) -> None:
-    """Show a warning, unless it was shown before, or this is a helping process of distributed training."""
-    if getattr(rank_zero_only, "rank", 0) == 0 and message not in shown and is_first(message):
-        shown.add(message)
+    """Print a warning, unless it has been printed before or this is not the main process of distributed training."""
+    if getattr(rank_zero_only, "rank", 0) == 0 and message not in printed and is_first(message):
+        printed.add(message)
         LOG.warning("%s", message)
 
 
 def is_first(message: str) -> bool:
-    """Whether no other process of the command has shown the message, as far as they share a disk; mark it as shown."""
+    """Return whether no other process of the command has printed the message, and record it as printed.
+
+    Processes on machines without a shared disk do not know of each other's messages.
+    """
     if SHARED not in os.environ:
         return True
     try:
         (Path(os.environ[SHARED]) / hashlib.sha256(message.encode()).hexdigest()).touch(exist_ok=False)
     except FileExistsError:
         return False
-    except OSError:  # a machine that does not see the folder
+    except OSError:  # the folder does not exist on this machine
         pass
     return True
 
 
 @contextmanager
 def on_terminal() -> Iterator[None]:
-    """Show warnings on stderr, Python's own and those of libraries included, each once for all processes in here."""
-    if LOG.handlers:  # a command that another one of this process calls
+    """Print warnings on stderr within the block, including those of Python and libraries, once for all processes."""
+    if LOG.handlers:  # called from another command in the same process
         yield
         return
     handler, before = logging.StreamHandler(), warnings.showwarning
     handler.setFormatter(logging.Formatter("warning: %(message)s"))
     LOG.addHandler(handler)
-    warnings.showwarning = lambda message, *_, **__: warn(str(message))  # whose line of code it was helps nobody
-    shown.clear()
+    warnings.showwarning = lambda message, *_, **__: warn(str(message))  # without the line of code
+    printed.clear()
     try:
-        if SHARED in os.environ:  # a process that another one of the command started
+        if SHARED in os.environ:  # a child process of the command
             yield
             return
         with TemporaryDirectory(prefix="anirec-") as folder:

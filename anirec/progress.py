@@ -1,4 +1,4 @@
-"""A line on the terminal for work that takes long; silent while it is quick, and where nobody watches."""
+"""Status line on the terminal for long-running work."""
 
 import threading
 import time
@@ -7,34 +7,37 @@ from types import TracebackType
 from rich.console import Console
 from rich.status import Status
 
-PATIENCE = 2.0  # seconds before anything is shown
+DELAY = 2.0  # seconds before the line appears
 
 
-class Waiting:
-    """Shows the current step and the seconds so far, once they are more than `PATIENCE`.
+class StatusLine:
+    """Context manager that displays the current step and the elapsed seconds, after `DELAY` seconds.
 
-    with Waiting("mal_2016") as waiting:
-        waiting.step("reading rating.csv")
+    It displays nothing if stderr is not a terminal.
+
+        with StatusLine("mal_2016") as status:
+            status.step("reading rating.csv")
     """
 
     def __init__(self, what: str) -> None:
         console = Console(stderr=True)
         self.what, self.start = what, time.monotonic()
         self.status = Status(what, console=console) if console.is_terminal else None
-        self.over = threading.Event()
-        self.clock = threading.Thread(target=self.show, daemon=True)
-        self.doing = ""
+        self.finished = threading.Event()
+        self.clock = threading.Thread(target=self.update, daemon=True)
+        self.current = ""
 
-    def step(self, doing: str) -> None:
-        self.doing = doing
+    def step(self, description: str) -> None:
+        """Set the description of the current step."""
+        self.current = description
 
-    def show(self) -> None:
-        while not self.over.wait(PATIENCE if time.monotonic() - self.start < PATIENCE else 1.0):
+    def update(self) -> None:
+        while not self.finished.wait(DELAY if time.monotonic() - self.start < DELAY else 1.0):
             if self.status:
-                self.status.update(f"{self.what}: {self.doing} ({time.monotonic() - self.start:.0f} s)")
+                self.status.update(f"{self.what}: {self.current} ({time.monotonic() - self.start:.0f} s)")
                 self.status.start()
 
-    def __enter__(self) -> "Waiting":
+    def __enter__(self) -> "StatusLine":
         if self.status:
             self.clock.start()
         return self
@@ -42,7 +45,7 @@ class Waiting:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.over.set()
+        self.finished.set()
         if self.status:
             self.clock.join()
             self.status.stop()

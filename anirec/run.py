@@ -1,4 +1,4 @@
-"""One experiment: composed by Hydra, trained and evaluated by Lightning, kept in a run folder."""
+"""One experiment: composed by Hydra, trained and evaluated by Lightning, stored in a run folder."""
 
 import os
 from pathlib import Path
@@ -11,61 +11,61 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from pytorch_lightning import seed_everything
 from pytorch_lightning.loggers import Logger
 
-from anirec.config.compose import first_line, plain
+from anirec.config.compose import first_line, to_dict
 from anirec.errors import UserError
 from anirec.settings import SettingsError
 from anirec.tracking.callbacks import Stopwatch
-from anirec.tracking.console import CONSOLE, announce
-from anirec.tracking.folders import new_folder, unfinished
-from anirec.tracking.loggers import ending
+from anirec.tracking.console import CONSOLE, print_job
+from anirec.tracking.folders import find_unfinished, new_folder
+from anirec.tracking.loggers import loggers_of_run
 from anirec.tracking.run_folder import RunFolder
 
-FOLDER = "ANIREC_RUN_FOLDER"  # tells the other processes of a run its folder
+FOLDER_VARIABLE = "ANIREC_RUN_FOLDER"  # environment variable that passes the run folder to the other processes of a run
 
 
-def perform(config: DictConfig, path: Path, *, about: dict[str, Any], told: str) -> RunFolder:
+def run_experiment(config: DictConfig, path: Path, *, about: dict[str, Any], label: str) -> RunFolder:
     """Run the experiment of a config in a folder, and record how it ended.
 
     Args:
-        config: Composed; where it runs is filled in here.
-        path: A new folder, or that of the run to resume.
-        about: What provenance says of the run before it begins.
-        told: What the terminal calls it.
+        config: Composed config; its `run` section is filled in here.
+        path: A new folder, or the folder of the run to resume.
+        about: Provenance that is known before the run starts; see `RunFolder`.
+        label: Name of the run on the terminal.
     """
     with open_dict(config):
         config.run.folder, config.run.name = str(path), "/".join(path.parts[-3:])
         config.run.sweep = about["sweep"]
     content = OmegaConf.to_yaml(config, resolve=True)
-    with ending() as loggers, RunFolder(path, config=content, about=about) as folder:
-        announce(path, told)
-        loggers.extend(build(config.logger).values())
-        folder.metrics = experiment(config, folder, loggers)
+    with loggers_of_run() as loggers, RunFolder(path, config=content, about=about) as folder:
+        print_job(path, label)
+        loggers.extend(instantiate_node(config.logger).values())
+        folder.metrics = train_and_evaluate(config, folder, loggers)
     return folder
 
 
-def experiment(config: DictConfig, folder: RunFolder, loggers: list[Logger]) -> dict[str, float]:
-    """Train, choose the best checkpoint, and measure it; the same for every model. Returns all metrics."""
+def train_and_evaluate(config: DictConfig, folder: RunFolder, loggers: list[Logger]) -> dict[str, float]:
+    """Train, load the best checkpoint, evaluate it, and return all metrics; the same for every model."""
     seed_everything(config.seed, workers=True, verbose=False)
-    data = build(config.dataset, split=build(config.split), cache=config.paths.cache)
-    model = build(config.model)
-    evaluation = build(config.metrics)
+    data = instantiate_node(config.dataset, split=instantiate_node(config.split), cache=config.paths.cache)
+    model = instantiate_node(config.model)
+    evaluation = instantiate_node(config.metrics)
     stopwatch = Stopwatch()
-    callbacks = [evaluation, stopwatch, *build(config.callbacks).values()]
-    trainer = build(config.trainer, callbacks=callbacks, logger=loggers)
+    callbacks = [evaluation, stopwatch, *instantiate_node(config.callbacks).values()]
+    trainer = instantiate_node(config.trainer, callbacks=callbacks, logger=loggers)
     for logger in loggers:
-        logger.log_hyperparams(plain(config))
+        logger.log_hyperparams(to_dict(config))
 
     resumed = folder.last if config.resume and folder.last.exists() else None
     trainer.fit(model, datamodule=data, ckpt_path=resumed, weights_only=True)
     fit_seconds = stopwatch.seconds
     trainer.validate(model, datamodule=data, ckpt_path=folder.best, weights_only=True, verbose=False)
-    if not config.select:  # else the sweep's choice alone meets the test set
+    if not config.select:  # with `select`, only the chosen configuration is tested, after the sweep
         trainer.test(model, datamodule=data, verbose=False)
 
     metrics = {**data.facts, **evaluation.metrics}
-    measured = "val" if config.select else "test"
-    if not any(name.startswith(f"{measured}/") for name in metrics):
-        raise UserError(f"Nothing was measured on the {measured} set; does the trainer limit its batches?")
+    split = "val" if config.select else "test"
+    if not any(name.startswith(f"{split}/") for name in metrics):
+        raise UserError(f"No metric was computed on the {split} set. Does the trainer config limit its batches?")
     if trainer.is_global_zero:
         folder.provenance.update(data.provenance(), **model.provenance(), fit_seconds=fit_seconds)
         folder.write_json("metrics.json", metrics)
@@ -78,11 +78,11 @@ def experiment(config: DictConfig, folder: RunFolder, loggers: list[Logger]) -> 
     return metrics
 
 
-def build(node: DictConfig, **supplied: Any) -> Any:
-    """Make what the node's `_target_` names.
+def instantiate_node(node: DictConfig, **supplied: Any) -> Any:
+    """Instantiate the class that the node's `_target_` names.
 
     Raises:
-        UserError: A value is out of its range, or another library refuses its arguments; it names the key.
+        UserError: A value is out of range, or another library rejects an argument; the message names the config key.
     """
     try:
         return instantiate(node, **supplied, _convert_="all")
@@ -95,27 +95,29 @@ def build(node: DictConfig, **supplied: Any) -> Any:
         raise UserError(f"{key}: {first_line(cause)}") from None
 
 
-def other_process() -> bool:
-    """Whether this process was started to help the first one."""
+def is_helper_process() -> bool:
+    """Whether this is not the first process of a distributed run."""
     return getattr(rank_zero_only, "rank", 0) > 0
 
 
-def run_path(config: DictConfig, parent: Path, run: str) -> Path:
-    """The folder of this run: a new one, or that of the run to resume. The first process decides for all.
+def choose_folder(config: DictConfig, parent: Path, run: str) -> Path:
+    """Return the folder of this run: a new one, or that of the run to resume. The first process chooses it for all.
 
     Args:
-        config: Composed.
-        parent: Where runs of its dataset and model lie.
-        run: Its identity's; see `anirec.config.identity`.
+        config: Composed config.
+        parent: Folder of the runs of its dataset and model.
+        run: Id of the run; see `anirec.config.identity`.
 
     Raises:
-        UserError: The folder cannot be made; or processes were not started by Lightning, and do not know the folder.
+        UserError: The folder cannot be created; or the processes were not started by Lightning and do not know it.
     """
-    if other_process():
-        if FOLDER not in os.environ:
-            raise UserError(f"Start the processes by trainer=ddp, or set {FOLDER} to the same folder for all of them.")
-        return Path(os.environ[FOLDER])
-    path = unfinished(parent, run) if config.resume else None
+    if is_helper_process():
+        if FOLDER_VARIABLE not in os.environ:
+            raise UserError(
+                f"This process does not know the run folder. Use trainer=ddp, or set {FOLDER_VARIABLE} everywhere."
+            )
+        return Path(os.environ[FOLDER_VARIABLE])
+    path = find_unfinished(parent, run) if config.resume else None
     if path:
         CONSOLE.print("Resuming from the last checkpoint")
     elif config.resume and not config.sweep.skip_done:
@@ -124,7 +126,7 @@ def run_path(config: DictConfig, parent: Path, run: str) -> Path:
         path = path or new_folder(parent, run)
     except OSError as error:
         raise UserError(
-            f"paths.outputs={config.paths.outputs}: no folder can be made there: {error.strerror}"
+            f"paths.outputs={config.paths.outputs}: cannot create a run folder there: {error.strerror}"
         ) from None
-    os.environ[FOLDER] = str(path)
+    os.environ[FOLDER_VARIABLE] = str(path)
     return path

@@ -1,11 +1,11 @@
-"""Settings: what a constructor takes, declared in its annotations and checked where it is called.
+"""Checks of constructor arguments against the types and ranges in their annotations.
 
     class Ridge(Configurable):
         def __init__(self, *, alpha: Positive) -> None: ...
 
     Ridge(alpha=0)    # SettingsError: alpha=0: expected a number > 0
 
-`anirec validate` reads the same annotations from the source and applies the same `problems`.
+`anirec validate` reads the annotations from the source code and applies the same checks, `problems`.
 """
 
 import functools
@@ -28,7 +28,7 @@ Share = Annotated[float, Interval(ge=0, lt=1)]
 PositiveShare = Annotated[float, Interval(gt=0, lt=1)]
 PositiveInt = Annotated[int, Ge(1)]
 Count = Annotated[int, Ge(0)]
-Seed = Annotated[int, Interval(ge=0, le=4294967295)]  # NumPy's, PyTorch's and Lightning's
+Seed = Annotated[int, Interval(ge=0, le=4294967295)]  # the range that NumPy, PyTorch and Lightning all accept
 
 PLAIN: dict[Any, tuple[type, ...]] = {
     int: (int,),
@@ -49,7 +49,7 @@ RANGES: dict[type, tuple[Callable[[Any, Any], bool], str]] = {
 
 
 class SettingsError(UserError):
-    """Values that a constructor does not take; `problems` has a line for each."""
+    """Invalid constructor arguments; the attribute `problems` has a line for each."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("\n".join(problems))
@@ -57,9 +57,12 @@ class SettingsError(UserError):
 
 
 class Configurable:
-    """Base of the classes that a config makes: keyword arguments of the constructor are checked by its annotations.
+    """Base class of objects made from a config: the constructor checks keyword arguments against its annotations.
 
-    Values that are not plain, such as a branch or a tensor, are not judged, nor are annotations of other classes.
+    Only plain values (numbers, text, lists, mappings, None) are checked, not objects such as branches or tensors.
+
+    Raises:
+        SettingsError: An argument has the wrong type or is out of its range.
     """
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -69,7 +72,7 @@ class Configurable:
 
 
 def checking(init: Callable[..., None]) -> Callable[..., None]:
-    """Return the constructor with a check of its keyword arguments before it."""
+    """Return a constructor that checks its keyword arguments before it runs."""
     hints: dict[str, Any] = {}
 
     @functools.wraps(init)
@@ -86,7 +89,7 @@ def checking(init: Callable[..., None]) -> Callable[..., None]:
 
 
 def problems(name: str, value: Any, hint: Any) -> Iterator[str]:
-    """Yield what is wrong with a plain value, by its annotation; nothing where it fits or cannot be judged.
+    """Yield what is wrong with a plain value according to its annotation; nothing if it is valid or not checked.
 
     >>> list(problems("reg", 0, Positive)), list(problems("reg", "a", Positive)), list(problems("reg", 1, Positive))
     (['reg=0: expected a number > 0'], ["reg='a': expected float, not str"], [])
@@ -100,29 +103,29 @@ def problems(name: str, value: Any, hint: Any) -> Iterator[str]:
         return
     elif kind is Annotated:
         found = list(problems(name, value, arguments[0]))
-        if not found and (wanted := expected(value, arguments[1:])):
+        if not found and (wanted := describe_range(value, arguments[1:])):
             found = [f"{name}={value!r}: expected {wanted}"]
         yield from found
     elif kind in (Union, UnionType):
         tries = [(list(problems(name, value, member)), member) for member in arguments]
         if all(found for found, _ in tries):
-            wrong = [f"{name}={value!r}: expected {text(hint)}, not {type(value).__name__}"]
+            wrong = [f"{name}={value!r}: expected {describe_type(hint)}, not {type(value).__name__}"]
             yield from next((found for found, member in tries if is_kind(value, member)), wrong)
     elif kind is Literal:
         if (type(value), value) not in [(type(choice), choice) for choice in arguments]:
-            yield f"{name}={value!r}: expected {text(hint)}"
+            yield f"{name}={value!r}: expected {describe_type(hint)}"
     elif not is_kind(value, kind):
-        yield f"{name}={value!r}: expected {text(hint)}, not {type(value).__name__}"
+        yield f"{name}={value!r}: expected {describe_type(hint)}, not {type(value).__name__}"
     elif isinstance(value, dict) and arguments and "_target_" not in value:
         for key, item in value.items():
             yield from (f"{name}.{key}: {p.partition(': ')[2]}" for p in problems("", key, arguments[0]))
             yield from problems(f"{name}.{key}", item, arguments[1])
     elif isinstance(value, list | tuple) and arguments and kind is not tuple:
-        yield from (p for place, item in enumerate(value) for p in problems(f"{name}[{place}]", item, arguments[0]))
+        yield from (p for index, item in enumerate(value) for p in problems(f"{name}[{index}]", item, arguments[0]))
 
 
 def is_kind(value: Any, hint: Any) -> bool:
-    """Whether a plain value is of the type that an annotation names, whatever its range.
+    """Return whether a plain value has the type of an annotation, whatever its range.
 
     >>> is_kind(3, float), is_kind(True, int), is_kind([], Sequence[str]), is_kind("a", list[str])
     (True, False, True, False)
@@ -139,10 +142,10 @@ def is_kind(value: Any, hint: Any) -> bool:
     return isinstance(value, list | tuple) or not issubclass(kind, Collection)
 
 
-def expected(value: Any, marks: Sequence[Any]) -> str:
-    """What the ranges of an annotation ask for, in words; empty if the value is inside all of them.
+def describe_range(value: Any, marks: Sequence[Any]) -> str:
+    """Return the ranges of an annotation in words if the value is outside one of them, else an empty string.
 
-    >>> expected(1, [Interval(ge=0, lt=1)]), expected([], [Len(1)]), expected(1, [Gt(0)])
+    >>> describe_range(1, [Interval(ge=0, lt=1)]), describe_range([], [MinLen(1)]), describe_range(1, [Gt(0)])
     ('a number >= 0 and < 1', 'a list of length >= 1', '')
     """
     single: list[Any] = [m for mark in marks for m in (mark if isinstance(mark, GroupedMetadata) else [mark])]
@@ -154,17 +157,17 @@ def expected(value: Any, marks: Sequence[Any]) -> str:
     return f"{what} {' and '.join(f'{sign} {limit}' for _, sign, limit in ranges)}"
 
 
-def text(hint: Any) -> str:
-    """An annotation without its ranges, as a config's author would write it.
+def describe_type(hint: Any) -> str:
+    """Return the type of an annotation in words, without its ranges.
 
-    >>> text(PositiveInt | None), text(Literal["a", False]), text(Mapping[str, list[int]])
+    >>> describe_type(PositiveInt | None), describe_type(Literal["a", False]), describe_type(Mapping[str, list[int]])
     ('int | None', 'one of a, False', 'Mapping')
     """
     kind, arguments = get_origin(hint) or hint, get_args(hint)
     if kind is Annotated:
-        return text(arguments[0])
+        return describe_type(arguments[0])
     if kind in (Union, UnionType):
-        return " | ".join(map(text, arguments))
+        return " | ".join(map(describe_type, arguments))
     if kind is Literal:
         return f"one of {', '.join(map(str, arguments))}"
     return "None" if kind is NoneType else getattr(kind, "__name__", str(kind))

@@ -1,4 +1,7 @@
-"""Kernels on several cores: each call gets its own range and its own output rows, so threads change no result."""
+"""Run compiled kernels in several threads.
+
+Each call gets its own range of rows to write, so the number of threads does not change the result.
+"""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -7,11 +10,11 @@ import torch
 
 
 def in_threads(task: Callable[[int, int], None], n: int, *, chunk: int) -> None:
-    """Run `task(start, stop)` over 0..n in chunks, on as many threads as torch uses.
+    """Run `task(start, stop)` over the range 0 to n in chunks, in as many threads as torch uses.
 
-    Compiled with `nogil`, kernels run side by side; numba's own `parallel=True` takes many times longer to compile.
+    Kernels compiled with `nogil` run in parallel; numba's own `parallel=True` takes many times longer to compile.
     """
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         ranges = [(start, min(start + chunk, n)) for start in range(0, n, chunk)]
-        for done in [pool.submit(task, *piece) for piece in ranges]:
-            done.result()
+        for future in [pool.submit(task, *chunk_range) for chunk_range in ranges]:
+            future.result()

@@ -36,7 +36,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def no_warning_shown() -> None:
     """Each test may see every warning."""
-    notices.shown.clear()
+    notices.printed.clear()
 
 
 @pytest.fixture(autouse=True)

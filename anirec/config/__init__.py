@@ -1,0 +1,1 @@
+"""Configs: composition, checks, identity of a run, and search spaces."""

@@ -1,4 +1,4 @@
-"""What can be known to be wrong with a composed config before any data is loaded."""
+"""Checks of a composed config that need no data: keys, arguments, ranges, columns, metrics and objectives."""
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache, partial
@@ -10,17 +10,17 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from anirec.config.compose import conf_folder, first_line, nearest, not_yet_run, options, plain
+from anirec.config.compose import conf_folder, did_you_mean, first_line, options, to_dict, with_placeholders
 from anirec.config.definitions import UnknownTargetError
-from anirec.config.identity import nodes
+from anirec.config.identity import config_nodes
 from anirec.config.signatures import Signature, attribute, signature
 from anirec.errors import UserError
 from anirec.metrics.names import MetricName, has_direction, objectives, problem_with, problem_with_kind
-from anirec.settings import Seed, SettingsError, problems, text
+from anirec.settings import Seed, SettingsError, describe_type, problems
 
 SELECT = ("best", "refit")
-# Keys at the top that are no groups; what the others hold is checked with its target.
-TOP: dict[str, Any] = {
+# Types of the top-level keys that are not groups. Groups are checked against the signature of their target.
+TOP_LEVEL: dict[str, Any] = {
     "seed": Seed,
     "objective": str | list[str] | None,
     "resume": bool,
@@ -29,50 +29,50 @@ TOP: dict[str, Any] = {
     "sweep": Mapping[str, bool],
     "paths": Mapping[str, str],
 }
-# What the run itself hands to a node's target, beside what its YAML says.
+# Arguments that the run passes to the target of a node, in addition to its YAML.
 SUPPLIED = {"dataset": frozenset({"split", "cache"}), "trainer": frozenset({"logger", "callbacks"})}
 
 
-def check(config: DictConfig) -> list[str]:
-    """Every problem of one composed config."""
+def check_config(config: DictConfig) -> list[str]:
+    """Return all problems of one composed config, one line each."""
     try:
-        content = plain(not_yet_run(config))
+        content = to_dict(with_placeholders(config))
     except OmegaConfBaseException as error:
         return [f"{getattr(error, 'full_key', None) or 'config'}: {first_line(error)}"]
-    if absent := list(groups(content)):
+    if absent := list(missing_groups(content)):
         return absent
-    parts = (keys, targets, columns, splitting, measures, selecting)
+    parts = (check_keys, check_targets, check_columns, check_split, check_metrics, check_select)
     return list(dict.fromkeys(problem for part in parts for problem in part(content)))
 
 
 @lru_cache(maxsize=1)
-def top_level() -> list[str]:
-    """The keys at the top of a config."""
-    raw = plain(OmegaConf.load(conf_folder() / "config.yaml"), resolve=False)
+def top_level_keys() -> list[str]:
+    """Return the top-level keys of a config."""
+    raw = to_dict(OmegaConf.load(conf_folder() / "config.yaml"), resolve=False)
     groups = [next(iter(entry)) for entry in raw.pop("defaults") if not isinstance(entry, str)]
     raw.pop("hydra")
     return [*raw, *(group for group in groups if " " not in group and "@" not in group)]
 
 
-def groups(content: dict[str, Any]) -> Iterator[str]:
-    """Parts of an experiment that are not there."""
+def missing_groups(content: dict[str, Any]) -> Iterator[str]:
+    """Yield a problem for each required group that has no choice."""
     for group in ("dataset", "split", "model", "trainer", "metrics", "callbacks", "logger"):
         if not isinstance(content.get(group), dict):
             yield f"{group}={content.get(group)}: expected one of {', '.join(options(group))}"
 
 
-def keys(content: dict[str, Any]) -> Iterator[str]:
-    """Keys at the top that nothing reads, and values that do not fit."""
-    known = top_level()
+def check_keys(content: dict[str, Any]) -> Iterator[str]:
+    """Yield unknown top-level keys, and values of the wrong type."""
+    known = top_level_keys()
     for key, value in content.items():
         if key not in known:
-            yield f"{key}: nothing reads this key{nearest(key, known)} There are: {', '.join(known)}"
-        yield from problems(key, value, TOP.get(key, Any))
+            yield f"{key}: unknown key{did_you_mean(key, known)} Known keys: {', '.join(known)}"
+        yield from problems(key, value, TOP_LEVEL.get(key, Any))
 
 
-def targets(content: dict[str, Any]) -> Iterator[str]:
-    """Arguments that a target does not take, lacks, or wants of another type."""
-    for path, node in nodes(content):
+def check_targets(content: dict[str, Any]) -> Iterator[str]:
+    """Yield unknown, missing and mistyped arguments of every `_target_`."""
+    for path, node in config_nodes(content):
         target = node.get("_target_")
         if not isinstance(target, str):
             continue
@@ -81,18 +81,18 @@ def targets(content: dict[str, Any]) -> Iterator[str]:
         except UnknownTargetError as error:
             yield f"{path}._target_: {target}: {error}"
             continue
-        yield from arguments(path, node, found)
+        yield from check_arguments(path, node, found)
 
 
-def arguments(path: str, node: dict[str, Any], found: Signature) -> Iterator[str]:
+def check_arguments(path: str, node: dict[str, Any], found: Signature) -> Iterator[str]:
     target = node["_target_"].rpartition(".")[2]
     given = {key: value for key, value in node.items() if not (key.startswith("_") and key.endswith("_"))}
     known = [parameter.name for parameter in found.parameters]
     supplied = SUPPLIED.get(path, frozenset())
     for key in given:
         if key not in known and not found.open:
-            takes = f"It takes: {', '.join(name for name in known if name not in supplied)}" if known else ""
-            yield f"{path}.{key}: {target} takes no such argument{nearest(key, known)} {takes}".strip()
+            takes = f"Arguments: {', '.join(name for name in known if name not in supplied)}" if known else ""
+            yield f"{path}.{key}: {target} has no such argument{did_you_mean(key, known)} {takes}".strip()
     for parameter in found.parameters:
         if parameter.name not in given:
             if (
@@ -100,24 +100,24 @@ def arguments(path: str, node: dict[str, Any], found: Signature) -> Iterator[str
                 and parameter.name not in supplied
                 and not (node.get("_partial_") or "_args_" in node)
             ):
-                yield f"{path}.{parameter.name}: missing; {target} needs it ({text(parameter.hint)})"
+                yield f"{path}.{parameter.name}: missing; {target} requires it ({describe_type(parameter.hint)})"
         else:
             yield from problems(f"{path}.{parameter.name}", given[parameter.name], parameter.hint)
 
 
-def columns(content: dict[str, Any]) -> Iterator[str]:
-    """Columns that the model or the split needs and the dataset lacks."""
+def check_columns(content: dict[str, Any]) -> Iterator[str]:
+    """Yield columns that the model or the split needs and the dataset lacks."""
     offered = offered_columns(content["dataset"])
     if offered is None:
         return
     for part in ("model", "split"):
         needed = required_columns(content[part])
         if missing := sorted(needed - offered):
-            datasets = fitting("dataset", partial(offers, needed=needed))
-            choices = fitting(part, partial(needs_only, offered=offered))
+            datasets = matching_choices("dataset", partial(offers, needed=needed))
+            choices = matching_choices(part, partial(needs_only, offered=offered))
             yield (
-                f"{part} {short(content[part])} needs {', '.join(missing)}, which the dataset does not have. "
-                f"Datasets that have it: {datasets}. Choices of {part} for this dataset: {choices}."
+                f"{part} {target_name(content[part])} needs {', '.join(missing)}, which the dataset does not have. "
+                f"Datasets that have it: {datasets}. Choices of {part} that work with this dataset: {choices}."
             )
 
 
@@ -130,39 +130,39 @@ def needs_only(node: dict[str, Any], *, offered: frozenset[str]) -> bool:
 
 
 def required_columns(node: dict[str, Any]) -> frozenset[str]:
-    """What the YAML says it requires, or else what its target and the models that it blends declare."""
+    """Return the columns that a node requires: by its YAML, or else by its class and the models that it blends."""
     if "requires" in node:
         return frozenset(node["requires"])
     blended = node.get("models")
     parts = [node, *(blended.values() if isinstance(blended, dict) else ())]
-    return frozenset().union(*(declared(part, "requires") or () for part in parts))
+    return frozenset().union(*(declared_by(part, "requires") or () for part in parts))
 
 
 def offered_columns(dataset: dict[str, Any]) -> frozenset[str] | None:
-    """What the sources that the dataset reads, or else the dataset itself, declare; None if none does."""
-    sources = [node for key in dataset for _, node in nodes(dataset[key], key)]
-    found = [columns for node in sources if (columns := declared(node, "columns")) is not None]
-    return frozenset().union(*found) if found else declared(dataset, "columns")
+    """Return the columns that the dataset's sources, or else the dataset itself, declare; None if unknown."""
+    sources = [node for key in dataset for _, node in config_nodes(dataset[key], key)]
+    found = [columns for node in sources if (columns := declared_by(node, "columns")) is not None]
+    return frozenset().union(*found) if found else declared_by(dataset, "columns")
 
 
-def declared(node: Any, name: str) -> frozenset[str] | None:
-    """A class attribute of the node's target; None if there is no target, or none that can be found."""
+def declared_by(node: Any, name: str) -> frozenset[str] | None:
+    """Return a class attribute of the node's target; None if there is no target, or it cannot be found."""
     try:
         return attribute(node["_target_"], name)
     except (KeyError, TypeError, UnknownTargetError):
         return None
 
 
-def short(node: dict[str, Any]) -> str:
+def target_name(node: dict[str, Any]) -> str:
     return str(node.get("_target_", "?")).rpartition(".")[2]
 
 
-def fitting(group: str, condition: Callable[[Any], bool]) -> str:
-    """The choices of a group whose node satisfies a condition."""
+def matching_choices(group: str, condition: Callable[[Any], bool]) -> str:
+    """Return the choices of a group whose config satisfies a condition, separated by commas."""
     found = []
     for option in options(group):
         try:
-            content = plain(compose("config", [f"{group}={option}"])[group], resolve=False)
+            content = to_dict(compose("config", [f"{group}={option}"])[group], resolve=False)
         except (HydraException, OmegaConfBaseException):
             continue
         if condition(content):
@@ -170,8 +170,8 @@ def fitting(group: str, condition: Callable[[Any], bool]) -> str:
     return ", ".join(found) or "none"
 
 
-def splitting(content: dict[str, Any]) -> Iterator[str]:
-    """Settings that a split refuses; to make one costs nothing."""
+def check_split(content: dict[str, Any]) -> Iterator[str]:
+    """Yield combinations of settings that the split rejects, by instantiating it, which is cheap."""
     try:
         instantiate(content["split"])
     except InstantiationException as error:
@@ -179,42 +179,42 @@ def splitting(content: dict[str, Any]) -> Iterator[str]:
             yield str(error.__cause__)
 
 
-def measures(content: dict[str, Any]) -> Iterator[str]:
-    """Metrics that do not exist, and objectives that are no validation metrics of this run."""
+def check_metrics(content: dict[str, Any]) -> Iterator[str]:
+    """Yield unknown metrics, and objectives that are not validation metrics of this run."""
     names = content["metrics"].get("names", [])
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         yield f"metrics.names={names!r}: expected a list of metrics, such as [rmse, ndcg@10]"
         return
-    kinds = declared(content["metrics"], "kinds")
+    kinds = declared_by(content["metrics"], "kinds")
     for name in names:
         if problem := problem_with(name) or (problem_with_kind(name, kinds) if kinds else ""):
             yield f"metrics.names: {name}: {problem}"
     objective = content["objective"]
-    if list(problems("objective", objective, TOP["objective"])):
-        return  # `keys` reports it
+    if list(problems("objective", objective, TOP_LEVEL["objective"])):
+        return  # `check_keys` reports it
     chosen_by, allowed = objectives(objective), [f"val/{name}" for name in names if has_direction(name)]
     if objective is not None and not 0 < len(chosen_by) == len(set(chosen_by)):
         yield f"objective={objective}: expected a metric, a list of different metrics, or null"
     for name in chosen_by:
         if MetricName.parse(name).split == "test":
-            yield f"objective={name}: choosing by the test set would spoil it; choose one of {', '.join(allowed)}"
+            yield f"objective={name}: the test set must not be used to choose; use one of {', '.join(allowed)}"
         elif name not in allowed:
-            close = nearest(name, allowed)
-            yield f"objective={name}: this run does not measure it{close} It measures: {', '.join(allowed)}"
+            close = did_you_mean(name, allowed)
+            yield f"objective={name}: not a metric of this run{close} Validation metrics: {', '.join(allowed)}"
         elif content["split"].get("val") == 0:
-            yield f"objective={name}: split.val=0 leaves nothing to validate on; set objective=null, or split.val > 0"
+            yield f"objective={name}: split.val=0 leaves no validation rows; set objective=null or split.val > 0"
 
 
-def selecting(content: dict[str, Any]) -> Iterator[str]:
-    """How the best job of a sweep is chosen, and that there is something to choose it by."""
+def check_select(content: dict[str, Any]) -> Iterator[str]:
+    """Yield problems of `select`: an unknown value, or no single objective to choose by."""
     select = content.get("select")
     if select is None:
         return
     if select not in SELECT:
-        yield f"select={select}: there is no such way{nearest(str(select), SELECT)} There are: best, refit, null"
+        yield f"select={select}: unknown value{did_you_mean(str(select), SELECT)} Choices: best, refit, null"
     elif content["objective"] is None:
-        yield f"select={select}: without an objective there is nothing to choose by; set objective=val/…"
+        yield f"select={select}: needs an objective to choose by; set objective=val/…"
     elif isinstance(content["objective"], list) and "search" not in content:  # a search shows its Pareto front
-        yield f"select={select}: several objectives have no common best; set select=null, then select --metric val/…"
+        yield f"select={select}: needs a single objective; set select=null, then run `anirec select --metric val/…`"
     elif select == "refit" and "val" not in content["split"]:
-        yield f"select=refit: split {short(content['split'])} has no share for validation (val) to train on"
+        yield f"select=refit: split {target_name(content['split'])} has no validation share (split.val) to retrain on"

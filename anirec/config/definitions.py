@@ -1,7 +1,7 @@
-"""Definitions of classes and functions found in source files by griffe, without importing them.
+"""Definitions of classes and functions, found in their source files by griffe without importing them.
 
-Modules are visited one by one, as names lead to them: griffe's own loader would read whole packages. A name is followed
-through imports and base classes; where the source cannot tell, UnreadableError says so.
+Modules are parsed one by one, when a name leads to them: griffe's own loader would read whole packages. Names are
+followed through imports and base classes. `UnreadableSourceError` is raised where the source does not give the answer.
 """
 
 import importlib.util
@@ -12,91 +12,92 @@ from pathlib import Path
 from griffe import Alias, Attribute, Class, ExprAttribute, ExprName, ExprSubscript, Function, Module, visit
 from griffe import c3linear_merge as merged
 
-# Packages whose classes are not followed further when they are a base: they say nothing that is asked for here.
-DEEP = frozenset({"torch", "pytorch_lightning", "lightning"})
-EMPTY = frozenset({"object", "abc.ABC", "typing.Generic", "typing.Protocol"})
+# Packages whose classes are not followed as bases: they declare nothing that a config is checked against.
+OPAQUE = frozenset({"torch", "pytorch_lightning", "lightning"})
+IGNORED = frozenset({"object", "abc.ABC", "typing.Generic", "typing.Protocol"})
 
 
 class UnknownTargetError(LookupError):
-    """There is no such module or name."""
+    """The module or name does not exist."""
 
 
-class UnreadableError(Exception):
-    """The source cannot tell; importing can."""
+class UnreadableSourceError(Exception):
+    """The source does not give the answer; importing the module does."""
 
 
-def locate(target: str) -> Class | Function | Attribute:
+def find_definition(target: str) -> Class | Function | Attribute:
     """Find the definition of a dotted name, following imports."""
     module, _, name = target.rpartition(".")
     if not module:
         raise UnknownTargetError(f"{target} is not a dotted path such as anirec.models.ratings.popularity.Popularity")
-    found = visited(module).members.get(name)
+    found = parse_module(module).members.get(name)
     if isinstance(found, Alias):
-        return locate(found.target_path)
+        return find_definition(found.target_path)
     if not isinstance(found, Class | Function | Attribute):
-        raise UnreadableError(target)
+        raise UnreadableSourceError(target)
     return found
 
 
 def lineage(found: Class) -> list[Class]:
-    """A class and its bases, in the order in which Python looks at them; without those that are not followed."""
+    """Return a class and its bases in method resolution order, without bases that are not followed."""
     bases = [base for base in bases_of(found) if base]
     return [found, *merged(*map(lineage, bases), bases)]
 
 
 def bases_of(found: Class) -> list[Class | None]:
-    """The definitions of the bases; None for one that is not followed."""
+    """Return the definitions of the direct bases; None for one that is not followed."""
     bases: list[Class | None] = []
     for base in found.bases:
         path = base.canonical_path if isinstance(base, ExprName | ExprAttribute | ExprSubscript) else ""
-        if path in EMPTY:
+        if path in IGNORED:
             continue
         try:
-            definition = None if path.partition(".")[0] in {*DEEP, path} else locate(path)
-        except UnreadableError:
+            definition = None if path.partition(".")[0] in {*OPAQUE, path} else find_definition(path)
+        except UnreadableSourceError:
             definition = None
         bases.append(definition if isinstance(definition, Class) else None)
     return bases
 
 
-def is_whole(found: Class) -> bool:
-    """Whether all bases of all bases were followed."""
+def has_known_bases(found: Class) -> bool:
+    """Whether all direct and indirect bases were followed."""
     return all(base for definition in lineage(found) for base in bases_of(definition))
 
 
-def descends(target: str, ancestor: str) -> bool:
-    """Whether the class `target` is or inherits `ancestor`, as far as the source tells.
+def inherits(target: str, ancestor: str) -> bool:
+    """Whether the class `target` is or inherits `ancestor`, as far as its source shows.
 
-    >>> descends("anirec.models.ratings.popularity.Popularity", "anirec.models.base.Model")
+    >>> inherits("anirec.models.ratings.popularity.Popularity", "anirec.models.base.Model")
     True
-    >>> descends("os.system", "anirec.models.base.Model")
+    >>> inherits("os.system", "anirec.models.base.Model")
     False
     """
     try:
-        found = locate(target)
+        found = find_definition(target)
         return isinstance(found, Class) and ancestor in [definition.path for definition in lineage(found)]
-    except (UnreadableError, UnknownTargetError):
+    except (UnreadableSourceError, UnknownTargetError):
         return False
 
 
 @lru_cache(maxsize=256)
-def visited(module: str) -> Module:
-    """A module's source as griffe sees it; its parents, which only give it a name, are not read."""
-    origin = spec(module).origin
+def parse_module(module: str) -> Module:
+    """Parse a module with griffe. Its parent packages only give it a name and are not read."""
+    origin = module_spec(module).origin
     if origin is None or not origin.endswith(".py"):
-        raise UnreadableError(module)
+        raise UnreadableSourceError(module)
     package, _, name = module.rpartition(".")
-    return visit(name, Path(origin), Path(origin).read_text(encoding="utf-8"), parent=named(package))
+    return visit(name, Path(origin), Path(origin).read_text(encoding="utf-8"), parent=package_stub(package))
 
 
-def named(package: str) -> Module | None:
+def package_stub(package: str) -> Module | None:
+    """Return an empty module with the name of a package and its parents."""
     parent, _, name = package.rpartition(".")
-    return Module(name, filepath=Path("__init__.py"), parent=named(parent)) if package else None
+    return Module(name, filepath=Path("__init__.py"), parent=package_stub(parent)) if package else None
 
 
 @lru_cache(maxsize=256)
-def spec(module: str) -> ModuleSpec:
-    """Where a module lies. Its parents are not imported for that."""
+def module_spec(module: str) -> ModuleSpec:
+    """Return the import spec of a module without importing its parent packages."""
     path = None
     found: ModuleSpec | None = None
     parts = module.split(".")

@@ -1,13 +1,13 @@
-"""What makes two runs the same experiment. Everybody who asks that asks here.
+"""Identity of a run: which runs are the same experiment, replicates of one, or the same run.
 
-Two runs are the same *experiment* if model, training, evaluation, the content of every source, filters and split are
-equal. They are *replicates* of it if they differ in nothing but a seed or a fold: `seed`, and what the classes of the
-model and the split declare as `replicates`. Runs that agree in that, too, are the same *run*, made twice.
+Two runs are the same *experiment* if model, training, evaluation, content of the sources, filters and split are equal.
+They are *replicates* if they differ only in seeds or folds: the key `seed`, and the keys that the classes of the model
+and the split declare as `replicates`. With equal seeds and folds they are the same *run*.
 
-Folders, loggers, launchers, devices and the number of threads are no part of it. A source counts by the fingerprint of
-its content, so equal files in two places are one dataset, and a file that was replaced makes another one.
+Folders, loggers, launchers, devices and the number of threads do not count. A source counts by the fingerprint of its
+content: equal files in two folders are one dataset, and replacing a file makes another dataset.
 
-`provenance.json` keeps it:
+The identity is stored in `provenance.json`:
 
     {"run": "ab12cd34", "experiment": "9f0c36d1a2b7e845", "replicate": {"seed": 42.0, "split.seed": 42.0},
      "settings": {"model.n_factors": 80.0, "dataset.source": "mal_2016-0f3a9c1d2e4b5a68", …}}
@@ -24,12 +24,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-VERSION = 1  # grows when other things count
+VERSION = 1  # increase it when the rules below change
 SOURCE = "anirec.data.sources.base.Source"
-# Sections of a config that change no result. `select` only withholds the test set.
+# Top-level keys that do not change results (`select` only withholds the test set), and `seed`, a replicate key.
 INCIDENTAL = frozenset({"run", "paths", "resume", "tags", "logger", "search", "sweep", "select", "seed"})
 DEVICES = tuple(f"trainer.{key}" for key in ("accelerator", "devices", "num_nodes", "strategy"))
-# What the trainer writes and prints.
+# Settings of what the trainer writes and prints.
 OUTPUT = tuple(
     f"trainer.{key}"
     for key in (
@@ -41,10 +41,10 @@ OUTPUT = tuple(
 
 @dataclass(frozen=True)
 class Identity:
-    """An experiment, and which of its replicates.
+    """An experiment, and one of its replicates.
 
     Attributes:
-        settings: What decides the results, by dotted key; sources as `<name>-<fingerprint>`.
+        settings: Settings that determine the results, by dotted key; a source is `<name>-<fingerprint>`.
         replicate: Seeds and folds, by dotted key.
     """
 
@@ -53,16 +53,16 @@ class Identity:
 
     @cached_property
     def experiment(self) -> str:
-        """16 hex digits, the same for replicates."""
+        """Id of the experiment: 16 hex digits, equal for its replicates."""
         return sha256_of(VERSION, self.settings)[:16]
 
     @cached_property
     def run(self) -> str:
-        """8 hex digits, the same for a run that is made again."""
+        """Id of the run: 8 hex digits, equal if the run is repeated."""
         return sha256_of(self.experiment, self.replicate)[:8]
 
     def record(self) -> dict[str, Any]:
-        """Plain values, for provenance."""
+        """Return the identity as plain values, for provenance."""
         return {
             "run": self.run,
             "experiment": self.experiment,
@@ -72,23 +72,23 @@ class Identity:
 
 
 def identity_of(config: "DictConfig") -> Identity:
-    """The identity of a composed config. Reads the files of its sources, unless they were read before.
+    """Return the identity of a composed config. Reads the files of its sources if they are not in the cache.
 
     Raises:
         UserError: Files of a source are missing.
     """
-    from anirec.config.compose import not_yet_run, plain
+    from anirec.config.compose import to_dict, with_placeholders
 
-    content = plain(not_yet_run(config))
-    return identify(content, fingerprints(content), replicates(content))
+    content = to_dict(with_placeholders(config))
+    return identify(content, source_fingerprints(content), replicate_keys(content))
 
 
 def identify(config: Mapping[str, Any], sources: Mapping[str, str], replicates: Iterable[str]) -> Identity:
-    """The identity of a resolved config.
+    """Return the identity of a resolved config.
 
     Args:
         config: Plain values.
-        sources: Fingerprints that stand for the nodes at these dotted keys.
+        sources: Fingerprints that replace the nodes of the sources, by dotted key.
         replicates: Dotted keys of seeds and folds.
 
     >>> config = {"seed": 1, "model": {"n_factors": 20}, "split": {"fold": 0}, "paths": {"data": "/data"}}
@@ -96,7 +96,7 @@ def identify(config: Mapping[str, Any], sources: Mapping[str, str], replicates: 
     Identity(settings={'model.n_factors': 20.0}, replicate={'seed': 1.0, 'split.fold': 0.0})
     """
     varying = set(replicates)
-    values = {key: as_number(value) for key, value in flat(placed(config), stops=sources)}
+    values = {key: as_number(value) for key, value in flatten(with_path_variables(config), stops=sources)}
     callbacks = config.get("callbacks") or {}
     watching = [f"callbacks.{name}" for name, node in callbacks.items() if only_watches(node)]
     settings = {
@@ -110,93 +110,93 @@ def identify(config: Mapping[str, Any], sources: Mapping[str, str], replicates: 
     return Identity(settings, {key: values[key] for key in sorted(varying) if key in values})
 
 
-def fingerprints(config: Mapping[str, Any]) -> dict[str, str]:
-    """`<name>-<fingerprint>` of every source that the dataset reads, joined ones included, by dotted key."""
+def source_fingerprints(config: Mapping[str, Any]) -> dict[str, str]:
+    """Return `<name>-<fingerprint>` of every source that the dataset reads, including joined ones, by dotted key."""
     from hydra.utils import instantiate
 
-    from anirec.config.definitions import descends
+    from anirec.config.definitions import inherits
     from anirec.data.prepare.fingerprint import fingerprint
 
     found = {}
-    for key, node in nodes(config["dataset"], "dataset"):
-        if isinstance(target := node.get("_target_"), str) and descends(target, SOURCE):
+    for key, node in config_nodes(config["dataset"], "dataset"):
+        if isinstance(target := node.get("_target_"), str) and inherits(target, SOURCE):
             source = instantiate(node, _convert_="all")
             found[key] = f"{source.name}-{fingerprint(source, Path(config['paths']['cache']))[:16]}"
     return found
 
 
-def replicates(config: Mapping[str, Any]) -> list[str]:
-    """Dotted keys of what replicates of an experiment differ in: the run's seed, and what model and split declare."""
+def replicate_keys(config: Mapping[str, Any]) -> list[str]:
+    """Return the dotted keys in which replicates differ: `seed`, and those that model and split declare."""
     from anirec.config.signatures import attribute
 
     found = ["seed"]
     for part in ("model", "split"):
         leaves = attribute(config[part]["_target_"], "replicates") or frozenset()
-        found += [key for key, _ in flat(config[part], part) if key.rpartition(".")[2] in leaves]
+        found += [key for key, _ in flatten(config[part], part) if key.rpartition(".")[2] in leaves]
     return found
 
 
 def only_watches(callback: Any) -> bool:
-    """Whether a callback's class declares that it changes no result."""
+    """Whether a callback's class declares that it does not change results."""
     from anirec.config.signatures import attribute
 
     target = callback.get("_target_") if isinstance(callback, dict) else None
     return bool(target and attribute(target, "only_watches"))
 
 
-def placed(config: Mapping[str, Any]) -> Any:
-    """The config with the run's folder and the paths in the place of what lies below them.
+def with_path_variables(config: Mapping[str, Any]) -> Any:
+    """Replace absolute paths in or below the run folder and `paths` by variables.
 
-    >>> placed({"paths": {"data": "/data"}, "model": {"weights": "/data/w.pt"}})["model"]
+    >>> with_path_variables({"paths": {"data": "/data"}, "model": {"weights": "/data/w.pt"}})["model"]
     {'weights': '${paths.data}/w.pt'}
     """
     places = {"run.folder": (config.get("run") or {}).get("folder")}
     places |= {f"paths.{name}": path for name, path in (config.get("paths") or {}).items()}
     known = {name: path for name, path in places.items() if isinstance(path, str) and path}
     for name, path in sorted(known.items(), key=lambda item: -len(item[1])):
-        config = moved(config, path, f"${{{name}}}")
+        config = replace_folder(config, path, f"${{{name}}}")
     return config
 
 
-def moved(node: Any, old: str, new: str) -> Any:
-    """Paths in or below the folder `old`, put into `new`.
+def replace_folder(node: Any, old: str, new: str) -> Any:
+    """Replace the folder `old` by `new` in all paths of a config.
 
-    >>> moved({"folder": "/data/mal-2016", "column": "/database"}, "/data", "${paths.data}")
+    >>> replace_folder({"folder": "/data/mal-2016", "column": "/database"}, "/data", "${paths.data}")
     {'folder': '${paths.data}/mal-2016', 'column': '/database'}
     """
     if isinstance(node, dict):
-        return {key: moved(value, old, new) for key, value in node.items()}
+        return {key: replace_folder(value, old, new) for key, value in node.items()}
     if isinstance(node, list):
-        return [moved(value, old, new) for value in node]
+        return [replace_folder(value, old, new) for value in node]
     root = old.rstrip("/")
     if isinstance(node, str) and (node.startswith(f"{root}/") or (node == root and root.startswith("/"))):
         return new + node[len(root) :]
     return node
 
 
-def flat(config: Any, prefix: str = "", *, stops: Iterable[str] = ()) -> Iterator[tuple[str, Any]]:
-    """Nested mappings as dotted keys; those at the keys `stops` stay whole.
+def flatten(config: Any, prefix: str = "", *, stops: Iterable[str] = ()) -> Iterator[tuple[str, Any]]:
+    """Yield the values of nested mappings by dotted key; mappings at the keys `stops` are yielded unflattened.
 
-    >>> dict(flat({"model": {"_target_": "SVD", "lr": 0.005}, "objective": "val/rmse"}))
+    >>> dict(flatten({"model": {"_target_": "SVD", "lr": 0.005}, "objective": "val/rmse"}))
     {'model._target_': 'SVD', 'model.lr': 0.005, 'objective': 'val/rmse'}
     """
     if not isinstance(config, dict) or not config or prefix in stops:
         yield prefix, config
         return
     for key, value in config.items():
-        yield from flat(value, f"{prefix}.{key}" if prefix else str(key), stops=stops)
+        yield from flatten(value, f"{prefix}.{key}" if prefix else str(key), stops=stops)
 
 
-def nodes(node: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every mapping in a config, with its dotted key."""
+def config_nodes(node: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield every mapping in a config with its dotted key."""
     if isinstance(node, dict):
         if path:
             yield path, node
         for key, value in node.items():
-            yield from nodes(value, f"{path}.{key}" if path else str(key))
+            yield from config_nodes(value, f"{path}.{key}" if path else str(key))
     elif isinstance(node, list):
         for index, value in enumerate(node):
-            yield from nodes(value, f"{path}[{index}]")
+            yield from config_nodes(value, f"{path}[{index}]")
 
 
 def is_within(key: str, part: str) -> bool:
@@ -204,7 +204,7 @@ def is_within(key: str, part: str) -> bool:
 
 
 def as_number(value: Any) -> Any:
-    """100 and 100.0 are one setting, whichever was typed."""
+    """Convert integers to floats, so that 100 and 100.0 are one setting."""
     return float(value) if type(value) is int else value
 
 

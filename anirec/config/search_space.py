@@ -1,4 +1,4 @@
-"""What a search varies: the space that its YAML brings and the command line changes. What needs an extra package."""
+"""Search spaces: the ranges of a search's YAML with the changes of the command line; checks of them; extra packages."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,30 +16,37 @@ from anirec.errors import UserError
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
-# Beginnings of overrides: the module that they need, and the extra that brings it.
+# Prefixes of overrides that need an optional module, and the extra that installs it.
 EXTRAS = {
     "search=": ("optuna", "optuna"),
     "hydra/launcher=ray": ("hydra_plugins.hydra_ray_launcher", "ray"),
     "hydra/launcher=slurm": ("hydra_plugins.hydra_submitit_launcher", "slurm"),
 }
-LUCK = ("seed", "split.seed", "split.fold")
+SEEDS = ("seed", "split.seed", "split.fold")
 
 
-def parsed(overrides: Sequence[str]) -> list[Override]:
+def parse_overrides(overrides: Sequence[str]) -> list[Override]:
+    """Parse overrides in Hydra's syntax.
+
+    Raises:
+        UserError: An override cannot be parsed.
+    """
     try:
         return OverridesParser.create().parse_overrides(list(overrides))
     except HydraException as error:
-        raise UserError(f"{first_line(error)}\nAn override is written key=value, such as model.damping=1") from None
+        raise UserError(
+            f"{first_line(error)}\nExpected overrides of the form key=value, such as model.damping=1"
+        ) from None
 
 
-def space(params: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, str]:
-    """What a search varies, by key: the YAML's space with what the command line fixes, narrows or adds.
+def search_space(params: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, str]:
+    """Return the ranges of a search by key: those of its YAML, as the command line fixes, narrows or adds them.
 
-    >>> space({"model.lr": "interval(0.1,1)", "model.reg": "choice(1,2)"}, ["model.lr=0.5", "model.damping=1,2"])
+    >>> search_space({"model.lr": "interval(0.1,1)", "model.reg": "choice(1,2)"}, ["model.lr=0.5", "model.damping=1,2"])
     {'model.reg': 'choice(1,2)', 'model.damping': '1,2'}
     """
     varied = {key: str(value) for key, value in params.items()}
-    for override in parsed(overrides):
+    for override in parse_overrides(overrides):
         key, _, value = (override.input_line or "").lstrip("+~").partition("=")
         varied.pop(key, None)
         if override.is_sweep_override():
@@ -47,23 +54,24 @@ def space(params: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, str]
     return varied
 
 
-def trials(varied: Mapping[str, str], overrides: Sequence[str]) -> list[list[str]]:
-    """A job for every end of every interval and every value of every choice: what fits them fits the whole space.
+def boundary_jobs(varied: Mapping[str, str], overrides: Sequence[str]) -> list[list[str]]:
+    """Return one job per end of an interval and per value of a choice: if they are valid, so is the whole space.
 
-    >>> trials({"model.lr": "tag(log, interval(0.1, 1.0))"}, ["model=svd", "model.lr=interval(0.1, 1.0)"])
+    >>> boundary_jobs({"model.lr": "tag(log, interval(0.1, 1.0))"}, ["model=svd", "model.lr=interval(0.1, 1.0)"])
     [['model=svd', 'model.lr=0.1'], ['model=svd', 'model.lr=1.0']]
     """
-    plain = fixed(overrides)
-    return [[*plain, one] for key, text in varied.items() for one in ends(key, text)] or [plain]
+    plain = fixed_overrides(overrides)
+    return [[*plain, one] for key, text in varied.items() for one in boundary_values(key, text)] or [plain]
 
 
-def fixed(overrides: Sequence[str]) -> list[str]:
-    """The overrides that give one value."""
-    return [override.input_line or "" for override in parsed(overrides) if not override.is_sweep_override()]
+def fixed_overrides(overrides: Sequence[str]) -> list[str]:
+    """Return the overrides that have a single value."""
+    return [override.input_line or "" for override in parse_overrides(overrides) if not override.is_sweep_override()]
 
 
-def ends(key: str, text: str) -> Iterator[str]:
-    (override,) = parsed([f"{key}={text}"])
+def boundary_values(key: str, text: str) -> Iterator[str]:
+    """Yield an override for each end of an interval, or each value of a choice."""
+    (override,) = parse_overrides([f"{key}={text}"])
     if override.is_interval_sweep():
         interval: Any = override.value()
         yield from (f"{key}={interval.start}", f"{key}={interval.end}")
@@ -72,10 +80,10 @@ def ends(key: str, text: str) -> Iterator[str]:
 
 
 def distribution(key: str, text: str) -> "BaseDistribution":
-    """Return what Optuna draws a setting from. The choices are strings, as an override gives them.
+    """Return the Optuna distribution of a range in Hydra's syntax. Choices are strings, as in an override.
 
     Raises:
-        UserError: The range is empty, or cannot be drawn from.
+        UserError: The range is empty or invalid.
 
     >>> distribution("model.n_factors", "int(interval(5, 80))")
     IntDistribution(high=80, log=False, low=5, step=1)
@@ -84,13 +92,13 @@ def distribution(key: str, text: str) -> "BaseDistribution":
     """
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-    (override,) = parsed([f"{key}={text}"])
+    (override,) = parse_overrides([f"{key}={text}"])
     if not override.is_sweep_override():
         return CategoricalDistribution([text])
     if override.is_choice_sweep():
         return CategoricalDistribution(list(override.sweep_string_iterator()))
     swept: Any = override.value()
-    low, high, step = (swept.start, swept.end, {}) if override.is_interval_sweep() else ends_of_range(swept)
+    low, high, step = (swept.start, swept.end, {}) if override.is_interval_sweep() else range_ends(swept)
     kind = IntDistribution if isinstance(low, int) and isinstance(high, int) else FloatDistribution
     try:
         return kind(low, high, log="log" in swept.tags, **step)
@@ -98,95 +106,101 @@ def distribution(key: str, text: str) -> "BaseDistribution":
         raise UserError(f"{key}={text}: {error}") from None
 
 
-def ends_of_range(swept: Any) -> tuple[Any, Any, dict[str, Any]]:
-    """Lowest and highest value of Hydra's `range(…)`, which leaves its end out, and the step between them."""
+def range_ends(swept: Any) -> tuple[Any, Any, dict[str, Any]]:
+    """Return the lowest and highest value of Hydra's `range(…)`, which excludes its end, and the step between them."""
     values, step = sorted(swept.range()), abs(swept.step)
     if not values:
         return swept.start, swept.stop, {}
-    return values[0], round(values[0] + (len(values) - 1) * step, 12), {"step": step}  # without the error of a sum
+    return values[0], round(values[0] + (len(values) - 1) * step, 12), {"step": step}  # without rounding errors
 
 
-def defaults(config: DictConfig, space: Mapping[str, "BaseDistribution"]) -> tuple[dict[str, Any], list[str]]:
-    """Find the config's own values in a search space.
+def default_values(config: DictConfig, space: Mapping[str, "BaseDistribution"]) -> tuple[dict[str, Any], list[str]]:
+    """Find the default values of a config in a search space.
 
     Args:
-        config: As composed, with Hydra's part.
-        space: Of `distribution`, by key.
+        config: Composed config, including Hydra's section.
+        space: Distributions by key.
 
     Returns:
-        The values, each moved into its interval; and a sentence for each that had to be moved, or left out because it
-        is none of the choices.
+        The default values, each clipped to its interval; and a note for each that was clipped, or left out because it
+        is not among the choices.
     """
     from optuna.distributions import CategoricalDistribution
 
     groups = config.hydra.runtime.choices
     found, notes = {}, []
-    for key, drawn in space.items():
+    for key, domain in space.items():
         value = groups[key] if key in groups else OmegaConf.select(config, key)
-        if isinstance(drawn, CategoricalDistribution):
-            nearest = next((text for text in drawn.choices if parsed([f"{key}={text}"])[0].value() == value), None)
+        if isinstance(domain, CategoricalDistribution):
+            nearest = next(
+                (text for text in domain.choices if parse_overrides([f"{key}={text}"])[0].value() == value), None
+            )
         else:
-            nearest = in_interval(value, drawn)
+            nearest = nearest_in_interval(value, domain)
         if nearest is not None:
             found[key] = nearest
         if nearest is None:
-            notes.append(f"the default {key}={value} is not in the search space: the sampler draws it")
+            notes.append(
+                f"The default {key}={value} is outside the search space; the first trial samples a value instead."
+            )
         elif not isinstance(nearest, str) and nearest != value:
-            notes.append(f"the default {key}={value} is not in the search space: {nearest:g} in its place")
+            notes.append(f"The default {key}={value} is outside the search space; the first trial uses {nearest:g}.")
     return found, notes
 
 
-def in_interval(value: Any, drawn: Any) -> int | float | None:
-    """The nearest value that can be drawn; None for what is no number."""
+def nearest_in_interval(value: Any, domain: Any) -> int | float | None:
+    """Return the nearest value that can be sampled; None if `value` is not a number."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    value = min(max(value, drawn.low), drawn.high)
-    value = drawn.low + round((value - drawn.low) / drawn.step) * drawn.step if drawn.step else value
-    return type(drawn.low)(value)
+    value = min(max(value, domain.low), domain.high)
+    value = domain.low + round((value - domain.low) / domain.step) * domain.step if domain.step else value
+    return type(domain.low)(value)
 
 
-def unsuited(varied: Mapping[str, str]) -> list[str]:
-    """What no search may vary."""
+def check_no_seeds(varied: Mapping[str, str]) -> list[str]:
+    """Return a problem for each seed or fold that a search would vary."""
     return [
-        f"{key}={varied[key]}: a search would choose the luckiest; fix it, and run the winner with several"
-        for key in LUCK
+        f"{key}={varied[key]}: a search would pick the luckiest value; fix it, and repeat the best trial with several"
+        for key in SEEDS
         if key in varied
     ]
 
 
-def unsearchable(config: DictConfig, varied: Mapping[str, str]) -> list[str]:
-    """Settings that no search can work with.
+def check_search(config: DictConfig, varied: Mapping[str, str]) -> list[str]:
+    """Return the problems of the settings of a search.
 
     Args:
-        config: As composed, with Hydra's part.
-        varied: Of `space`.
+        config: Composed config, including Hydra's section.
+        varied: Ranges by key; see `search_space`.
     """
-    problems = [str(error) for key, text in varied.items() if (error := undrawable(key, text))]
+    problems = [str(error) for key, text in varied.items() if (error := range_error(key, text))]
     for key in ("search.n_trials", "search.at_once"):
         value = OmegaConf.select(config, key, default=1)
         if type(value) is not int or value < 1:
             problems.append(f"{key}={value}: expected a whole number >= 1")
     study = OmegaConf.select(config, "search.study")
     if study is not None and not re.fullmatch(r"\w[\w.-]*", str(study)):
-        problems.append(f"search.study={study}: a name, no path: letters, digits, and after the first . _ -")
+        problems.append(
+            f"search.study={study}: expected a name, not a path: letters, digits, _ . -, with no . or - at the start"
+        )
     n_at_once = OmegaConf.select(config, "search.at_once", default=1)
     launcher = OmegaConf.select(config, "hydra.launcher._target_", default="BasicLauncher")
     n_jobs = OmegaConf.select(config, "hydra.launcher.n_jobs", default=-1)
     if n_at_once != 1 and launcher.endswith("BasicLauncher"):
         problems.append(f"search.at_once={n_at_once}: this launcher runs one job at a time; add hydra/launcher=local")
     elif 0 < n_jobs < n_at_once:
-        problems.append(f"hydra.launcher.n_jobs={n_jobs}: fewer processes than search.at_once={n_at_once}")
+        problems.append(f"hydra.launcher.n_jobs={n_jobs}: expected at least search.at_once={n_at_once} processes")
     if str(OmegaConf.select(config, "search.sampler._target_")).endswith(".BruteForceSampler"):
         problems += [
-            f"{key}={text}: a grid needs a list of values, such as {key}=0.01,0.03"
+            f"{key}={text}: a grid search needs a list of values, such as {key}=0.01,0.03"
             for key, text in varied.items()
-            if not undrawable(key, text) and is_endless(distribution(key, text))
+            if not range_error(key, text) and is_continuous(distribution(key, text))
         ]
     return problems
 
 
-def undrawable(key: str, text: str) -> UserError | None:
-    """Why nothing can be drawn from a range; None if it can."""
+def range_error(key: str, text: str) -> UserError | None:
+    """Return the error of an invalid range; None if it is valid."""
     try:
         distribution(key, text)
     except UserError as error:
@@ -194,32 +208,32 @@ def undrawable(key: str, text: str) -> UserError | None:
     return None
 
 
-def is_endless(drawn: Any) -> bool:
-    """Whether any number between two ends can be drawn."""
-    return getattr(drawn, "step", 1) is None
+def is_continuous(domain: Any) -> bool:
+    """Whether a distribution has infinitely many values."""
+    return getattr(domain, "step", 1) is None
 
 
-def undrawn(overrides: Sequence[str]) -> list[str]:
-    """Intervals where there is no search to draw from them."""
+def stray_intervals(overrides: Sequence[str]) -> list[str]:
+    """Return a problem for each interval outside a search."""
     return [
-        f"{override.input_line}: only a search draws from an interval; add search=NAME, or list the values"
-        for override in parsed(overrides)
+        f"{override.input_line}: an interval needs a search; add search=NAME, or list the values"
+        for override in parse_overrides(overrides)
         if override.is_interval_sweep()
     ]
 
 
-def lacking(overrides: Sequence[str]) -> list[str]:
-    """Choices that need a package that is not here."""
+def missing_extras(overrides: Sequence[str]) -> list[str]:
+    """Return a problem for each choice that needs a package that is not installed."""
     return [
-        f"{override} needs a package that is not here: pip install 'anirec[{extra}]'"
+        f"{override} needs a package that is not installed: pip install 'anirec[{extra}]'"
         for override in overrides
         for start, (module, extra) in EXTRAS.items()
-        if override.startswith(start) and override != "search=null" and not is_here(module)
+        if override.startswith(start) and override != "search=null" and not is_installed(module)
     ]
 
 
-def is_here(module: str) -> bool:
+def is_installed(module: str) -> bool:
     try:
         return find_spec(module) is not None
-    except ModuleNotFoundError:  # of the package around it
+    except ModuleNotFoundError:  # the parent package is missing
         return False

@@ -1,6 +1,6 @@
-"""Signatures of classes read from their source, without importing it: torch alone would cost a check its seconds.
+"""Signatures of classes and functions, read from their source without importing it: importing torch takes seconds.
 
-What cannot be read (a compiled module, a computed value) is imported after all.
+What the source does not show (a compiled module, a computed value) is imported after all.
 """
 
 import ast
@@ -14,59 +14,66 @@ from typing import Any
 import annotated_types
 from griffe import Attribute, Class, Function, NameResolutionError, Object, ParameterKind
 
-from anirec.config.definitions import DEEP, UnknownTargetError, UnreadableError, is_whole, lineage, locate
+from anirec.config.definitions import (
+    OPAQUE,
+    UnknownTargetError,
+    UnreadableSourceError,
+    find_definition,
+    has_known_bases,
+    lineage,
+)
 
 BUILT_IN = {kind.__name__: kind for kind in (int, float, bool, str, list, dict, tuple, set, frozenset)}
 LIBRARIES = {"typing": typing, "collections.abc": abc, "annotated_types": annotated_types}
 
 
-def hint(annotation: Any, scope: Object) -> Any:
-    """The type that an annotation stands for where it is written; Any for what is not known here.
+def resolve_annotation(annotation: Any, scope: Object) -> Any:
+    """Return the type that an annotation stands for; Any if it cannot be resolved.
 
     Args:
-        annotation: griffe's expression, or text; None: there is none.
-        scope: The module or class in which its names are looked up.
+        annotation: A griffe expression, text, or None if there is no annotation.
+        scope: The module, class or function in which its names are resolved.
     """
     if annotation is None:
         return Any
-    return hint_of(ast.parse(str(annotation), mode="eval").body, scope)
+    return resolve_node(ast.parse(str(annotation), mode="eval").body, scope)
 
 
-def hint_of(node: ast.expr, scope: Object) -> Any:  # noqa: PLR0911
+def resolve_node(node: ast.expr, scope: Object) -> Any:  # noqa: PLR0911
     match node:
         case ast.Constant():
-            return hint(node.value, scope) if isinstance(node.value, str) else node.value
+            return resolve_annotation(node.value, scope) if isinstance(node.value, str) else node.value
         case ast.BinOp(op=ast.BitOr()):
-            return typing.Union[hint_of(node.left, scope), hint_of(node.right, scope)]  # noqa: UP007
+            return typing.Union[resolve_node(node.left, scope), resolve_node(node.right, scope)]  # noqa: UP007
         case ast.Subscript():
-            return subscripted(hint_of(node.value, scope), node.slice, scope)
+            return resolve_subscript(resolve_node(node.value, scope), node.slice, scope)
         case ast.Call():
-            return called(hint_of(node.func, scope), node)
+            return resolve_range(resolve_node(node.func, scope), node)
         case ast.List():  # the arguments of a Callable
-            return [hint_of(element, scope) for element in node.elts]
+            return [resolve_node(element, scope) for element in node.elts]
         case ast.Name() | ast.Attribute():
-            return looked_up(ast.unparse(node), scope)
+            return resolve_name(ast.unparse(node), scope)
         case _:
             return Any
 
 
-def subscripted(kind: Any, node: ast.expr, scope: Object) -> Any:
+def resolve_subscript(kind: Any, node: ast.expr, scope: Object) -> Any:
     parts = node.elts if isinstance(node, ast.Tuple) else [node]
     if kind is typing.Literal:
         return typing.Literal[tuple(map(ast.literal_eval, parts))]
-    arguments = tuple(hint_of(part, scope) for part in parts)
+    arguments = tuple(resolve_node(part, scope) for part in parts)
     return Any if kind is Any else kind[arguments if len(arguments) > 1 else arguments[0]]
 
 
-def called(kind: Any, node: ast.Call) -> Any:
-    """A range such as Interval(ge=0, lt=1)."""
+def resolve_range(kind: Any, node: ast.Call) -> Any:
+    """Return a range of annotated_types, such as Interval(ge=0, lt=1)."""
     if getattr(kind, "__module__", None) != annotated_types.__name__:
         return Any
     given = {keyword.arg: ast.literal_eval(keyword.value) for keyword in node.keywords if keyword.arg}
     return kind(*map(ast.literal_eval, node.args), **given)
 
 
-def looked_up(name: str, scope: Object) -> Any:
+def resolve_name(name: str, scope: Object) -> Any:
     head, _, rest = name.partition(".")
     try:
         path = f"{scope.resolve(head)}.{rest}".rstrip(".")
@@ -75,13 +82,13 @@ def looked_up(name: str, scope: Object) -> Any:
     library, _, leaf = path.rpartition(".")
     if library in LIBRARIES:
         return getattr(LIBRARIES[library], leaf, Any)
-    if path.partition(".")[0] in DEEP:
+    if path.partition(".")[0] in OPAQUE:
         return Any
     try:
-        found = locate(path)
-    except (UnreadableError, UnknownTargetError):
+        found = find_definition(path)
+    except (UnreadableSourceError, UnknownTargetError):
         return Any
-    return hint(found.value, found.module) if isinstance(found, Attribute) else Any
+    return resolve_annotation(found.value, found.module) if isinstance(found, Attribute) else Any
 
 
 CONFIGURABLE = "anirec.settings.Configurable"
@@ -89,7 +96,7 @@ CONFIGURABLE = "anirec.settings.Configurable"
 
 @dataclass(frozen=True)
 class Parameter:
-    """One constructor parameter; `hint` is the type of its annotation, Any if there is none."""
+    """One parameter of a constructor or function; `hint` is the type of its annotation, Any if there is none."""
 
     name: str
     hint: Any
@@ -98,59 +105,65 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Signature:
-    """The parameters that a target takes; `open` if it takes any keyword."""
+    """The parameters of a target; `open` if it accepts any keyword."""
 
     parameters: tuple[Parameter, ...]
     open: bool
 
 
 def signature(target: str) -> Signature:
-    """What the class or function `target` (dotted path) takes.
+    """Return the signature of a class or function, given by its dotted path.
+
+    Raises:
+        UnknownTargetError: There is no such module or name.
 
     >>> [p.name for p in signature("anirec.models.ratings.popularity.Popularity").parameters]
     ['damping']
     """
     try:
         return read_signature(target)
-    except UnreadableError:
-        return inspected(imported(target))
+    except UnreadableSourceError:
+        return inspect_signature(import_target(target))
 
 
 def attribute(target: str, name: str) -> Any:
-    """The value of a class attribute, its own or inherited; None if there is none.
+    """Return the value of a class attribute, its own or inherited; None if there is none.
+
+    Raises:
+        UnknownTargetError: There is no such module or name.
 
     >>> sorted(attribute("anirec.models.ratings.popularity.Popularity", "requires"))
     ['item_id', 'rating', 'user_id']
     """
     try:
         return read_attribute(target, name)
-    except UnreadableError:
-        return getattr(imported(target), name, None)
+    except UnreadableSourceError:
+        return getattr(import_target(target), name, None)
 
 
 def read_signature(target: str) -> Signature:
-    found = locate(target)
+    found = find_definition(target)
     if isinstance(found, Function):
-        return of_functions([found], skip=0)
+        return merge_parameters([found], skip=0)
     if not isinstance(found, Class) or any("dataclass" in str(decorator.value) for decorator in found.decorators):
-        raise UnreadableError(target)
+        raise UnreadableSourceError(target)
     bases = lineage(found)
-    hands_on = any(base.path == CONFIGURABLE for base in bases)
+    passes_keywords = any(base.path == CONFIGURABLE for base in bases)
     constructors = [init for base in bases if isinstance(init := base.members.get("__init__"), Function)]
-    if not constructors and not is_whole(found):
-        raise UnreadableError(target)
-    return of_functions(constructors[: None if hands_on else 1], skip=1)
+    if not constructors and not has_known_bases(found):
+        raise UnreadableSourceError(target)
+    return merge_parameters(constructors[: None if passes_keywords else 1], skip=1)
 
 
-def of_functions(functions: list[Function], *, skip: int) -> Signature:
-    """The parameters of a function; of several, each of which hands on to the next what it does not name."""
+def merge_parameters(functions: list[Function], *, skip: int) -> Signature:
+    """Return the parameters of a function, or of several, each of which passes its other keywords to the next."""
     named: dict[str, Parameter] = {}
     is_open = False
     for function in functions:
         parameters = list(function.parameters)[skip:]
         for p in parameters:
             if p.kind not in (ParameterKind.var_keyword, ParameterKind.var_positional):
-                named.setdefault(p.name, Parameter(p.name, hint(p.annotation, function), p.required))
+                named.setdefault(p.name, Parameter(p.name, resolve_annotation(p.annotation, function), p.required))
         is_open = any(p.kind is ParameterKind.var_keyword for p in parameters)
         if not is_open:
             break
@@ -158,30 +171,30 @@ def of_functions(functions: list[Function], *, skip: int) -> Signature:
 
 
 def read_attribute(target: str, name: str) -> Any:
-    found = locate(target)
+    found = find_definition(target)
     if not isinstance(found, Class):
-        raise UnreadableError(target)
+        raise UnreadableSourceError(target)
     for base in lineage(found):
         member = base.members.get(name)
         if isinstance(member, Attribute) and "class-attribute" in member.labels and member.value:
-            return literal(str(member.value))
-    if not is_whole(found):
-        raise UnreadableError(target)
+            return literal_value(str(member.value))
+    if not has_known_bases(found):
+        raise UnreadableSourceError(target)
     return None
 
 
-def literal(text: str) -> Any:
-    """The value of a literal, or of a frozenset of literals."""
+def literal_value(text: str) -> Any:
+    """Return the value of a literal, or of a frozenset of literals."""
     node = ast.parse(text, mode="eval").body
     try:
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "frozenset":
             return frozenset(*(ast.literal_eval(argument) for argument in node.args))
         return ast.literal_eval(node)
     except ValueError:
-        raise UnreadableError(text) from None
+        raise UnreadableSourceError(text) from None
 
 
-def imported(target: str) -> Any:
+def import_target(target: str) -> Any:
     module, _, name = target.rpartition(".")
     try:
         return getattr(importlib.import_module(module), name)
@@ -189,7 +202,7 @@ def imported(target: str) -> Any:
         raise UnknownTargetError(str(error)) from None
 
 
-def inspected(target: Any) -> Signature:
+def inspect_signature(target: Any) -> Signature:
     try:
         found = inspect.signature(target)
     except (TypeError, ValueError):
@@ -197,10 +210,10 @@ def inspected(target: Any) -> Signature:
     kinds = inspect.Parameter
     named = [p for p in found.parameters.values() if p.kind not in (kinds.VAR_KEYWORD, kinds.VAR_POSITIONAL)]
     return Signature(
-        tuple(Parameter(p.name, annotated(p.annotation), p.default is kinds.empty) for p in named),
+        tuple(Parameter(p.name, annotation_or_any(p.annotation), p.default is kinds.empty) for p in named),
         open=any(p.kind is kinds.VAR_KEYWORD for p in found.parameters.values()),
     )
 
 
-def annotated(annotation: Any) -> Any:
+def annotation_or_any(annotation: Any) -> Any:
     return Any if annotation is inspect.Parameter.empty or isinstance(annotation, str) else annotation

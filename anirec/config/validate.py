@@ -1,4 +1,4 @@
-"""`anirec validate`: every job that a command line describes, composed and checked, all problems at once."""
+"""`anirec validate`: compose and check the jobs of a command line, and report all problems at once."""
 
 from collections.abc import Sequence
 from itertools import islice, product
@@ -10,54 +10,63 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from anirec.config.checks import check
-from anirec.config.compose import conf_folder, first_line, nearest, not_yet_run, options, plain
-from anirec.config.identity import is_within, replicates
-from anirec.config.search_space import fixed, lacking, parsed, space, trials, undrawn, unsearchable, unsuited
+from anirec.config.checks import check_config
+from anirec.config.compose import conf_folder, did_you_mean, first_line, options, to_dict, with_placeholders
+from anirec.config.identity import is_within, replicate_keys
+from anirec.config.search_space import (
+    boundary_jobs,
+    check_no_seeds,
+    check_search,
+    fixed_overrides,
+    missing_extras,
+    parse_overrides,
+    search_space,
+    stray_intervals,
+)
 from anirec.config.signatures import attribute
 from anirec.errors import UserError
 
-FEW = 24  # jobs that are all looked at; each takes a fifth of a second
-# Hydra lets some of Python's own through: `model=null` is a ValueError.
+MAX_CHECKED_JOBS = 24  # of a larger sweep, a sample is checked: a job takes a fifth of a second
+# Hydra also raises built-in exceptions: `model=null` is a ValueError.
 COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, ValueError, KeyError, TypeError)
 
 
 def validate(overrides: Sequence[str], *, config_dir: str | None = None) -> int:
-    """Compose and check every job that the overrides describe; return how many there are: of a search, one.
+    """Compose and check the jobs that the overrides describe, and return how many there are; a search counts as one.
 
     Raises:
         UserError: With all problems of all jobs.
     """
     search_path = [f"hydra.searchpath=['file://{Path(config_dir).resolve()}']"] if config_dir else []
     if config_dir and not Path(config_dir).is_dir():
-        raise UserError(f"--config-dir {config_dir}: there is no such folder")
+        raise UserError(f"--config-dir {config_dir}: no such folder")
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        overrides = without_null(overrides)
-        if wrong := lacking(overrides):
-            raise UserError(report({problem: [] for problem in wrong}, 0))
-        search = search_of([*search_path, *fixed(overrides)])
-        varied = None if search is None else space(search.hydra.sweeper.params or {}, overrides)
+        overrides = null_to_none(overrides)
+        if wrong := missing_extras(overrides):
+            raise UserError(format_problems({problem: [] for problem in wrong}, 0))
+        search = compose_search([*search_path, *fixed_overrides(overrides)])
+        varied = None if search is None else search_space(search.hydra.sweeper.params or {}, overrides)
         if search is None or varied is None:
-            wrong = [*undrawn(overrides), *unchoosable(overrides, search_path)]
+            wrong = [*stray_intervals(overrides), *check_select_axes(overrides, search_path)]
         else:
-            wrong = [*unsuited(varied), *unsearchable(search, varied)]
-        axes = [] if varied else axes_of(overrides)
+            wrong = [*check_no_seeds(varied), *check_search(search, varied)]
+        axes = [] if varied else sweep_axes(overrides)
         n_jobs = prod(map(len, axes)) if varied is None else 1
-        jobs = telling(axes) if varied is None else trials(varied, overrides)
+        jobs = sample_jobs(axes) if varied is None else boundary_jobs(varied, overrides)
         problems = {problem: [" ".join(job) for job in jobs] for problem in wrong}
         for job in jobs:
             key = job[-1].partition("=")[0] if varied else ""
-            if varied and any(told.startswith((f"{key}=", f"{key}:")) for told in problems):
-                continue  # of a setting, one value that does not fit is enough
-            for problem in problems_of_job([*search_path, *job]):
+            if varied and any(problem.startswith((f"{key}=", f"{key}:")) for problem in problems):
+                continue  # one invalid value per key is enough
+            for problem in check_job([*search_path, *job]):
                 problems.setdefault(problem, []).append(" ".join(job))
     if problems:
-        raise UserError(report(problems, len(jobs), looked_at=" looked at" if len(jobs) < n_jobs else ""))
+        raise UserError(format_problems(problems, len(jobs), checked=" checked" if len(jobs) < n_jobs else ""))
     return n_jobs
 
 
-def search_of(overrides: list[str]) -> DictConfig | None:
-    """The config of a search, Hydra's part included; None where there is no search, or nothing that composes."""
+def compose_search(overrides: list[str]) -> DictConfig | None:
+    """Compose the config of a search, including Hydra's section; None if there is no search or it does not compose."""
     try:
         config = compose("config", overrides, return_hydra_config=True)
     except COMPOSITION_ERRORS:
@@ -65,12 +74,13 @@ def search_of(overrides: list[str]) -> DictConfig | None:
     return config if "search" in config else None
 
 
-def unchoosable(overrides: Sequence[str], search_path: Sequence[str]) -> list[str]:
-    """What a sweep that chooses must not vary: figures on different data or splits cannot be chosen from together.
+def check_select_axes(overrides: Sequence[str], search_path: Sequence[str]) -> list[str]:
+    """Return a problem for each key that a sweep with `select` must not vary: metrics must be of the same rows.
 
-    Seeds and folds of a split may vary, as its class declares, and settings of a dataset that leave its rows the same.
+    It may vary seeds and folds that the split declares as `replicates`, and keys that the dataset declares as
+    `same_rows`.
     """
-    read = {override.key_or_group: override for override in parsed(overrides)}
+    read = {override.key_or_group: override for override in parse_overrides(overrides)}
     if "select" not in read or read["select"].value() is None:
         return []
     varied = [key for key, override in read.items() if override.is_sweep_override()]
@@ -78,36 +88,36 @@ def unchoosable(overrides: Sequence[str], search_path: Sequence[str]) -> list[st
     if not of_data:
         return []
     try:
-        config = plain(not_yet_run(compose("config", [*search_path, *next(product(*axes_of(overrides)))])))
+        config = to_dict(with_placeholders(compose("config", [*search_path, *next(product(*sweep_axes(overrides)))])))
     except COMPOSITION_ERRORS:
-        return []  # the job itself is reported
+        return []  # `check_job` reports it
     same_rows = [f"dataset.{name}" for name in attribute(config["dataset"]["_target_"], "same_rows") or ()]
     return [
-        f"select chooses among runs on the same data and split: vary {key} in sweeps of their own"
+        f"select compares runs on the same data and split; run one sweep for each value of {key}"
         for key in of_data
-        if key not in replicates(config)
+        if key not in replicate_keys(config)
         and not any(is_within("dataset.joined" if key == "joined" else key, part) for part in same_rows)
     ]
 
 
-def report(problems: dict[str, list[str]], n_jobs: int, looked_at: str = "") -> str:
-    """Every problem once, with the jobs it spoils where not all have it."""
+def format_problems(problems: dict[str, list[str]], n_jobs: int, *, checked: str = "") -> str:
+    """List each problem once, with the number of jobs that have it if not all do."""
     lines = []
     for problem, jobs in problems.items():
         lines.append(f"- {problem}")
         if len(jobs) < n_jobs:
-            lines.append(f"    in {len(jobs)} of {n_jobs} jobs{looked_at}: {jobs[0]}{' …' if len(jobs) > 1 else ''}")
+            lines.append(f"    in {len(jobs)} of {n_jobs} jobs{checked}: {jobs[0]}{' …' if len(jobs) > 1 else ''}")
     return "\n".join([f"The config has {len(problems)} problem{'s' if len(problems) > 1 else ''}:", *lines])
 
 
-def axes_of(overrides: Sequence[str]) -> list[list[str]]:
-    """The values of each override; a multirun is every combination of them.
+def sweep_axes(overrides: Sequence[str]) -> list[list[str]]:
+    """Return the values of each override; a multirun runs every combination of them.
 
-    >>> axes_of(["model=bias,svd", "seed=1"])
+    >>> sweep_axes(["model=bias,svd", "seed=1"])
     [['model=bias', 'model=svd'], ['seed=1']]
     """
     axes = []
-    for override in parsed(overrides):
+    for override in parse_overrides(overrides):
         if override.is_sweep_override() and override.is_discrete_sweep():
             key = override.get_key_element()
             axes.append([f"{key}={value}" for value in override.sweep_string_iterator()])
@@ -116,13 +126,13 @@ def axes_of(overrides: Sequence[str]) -> list[list[str]]:
     return axes
 
 
-def telling(axes: list[list[str]]) -> list[list[str]]:
-    """The jobs to look at: all of a small multirun; of a large one every combination of choices, each with every value.
+def sample_jobs(axes: list[list[str]]) -> list[list[str]]:
+    """Return the jobs to check: all of a small multirun; of a large one, each combination of choices with each value.
 
-    Which settings there are follows from the choices, and whether a value fits seldom from another value.
+    The choices determine which keys exist, and whether a value is valid seldom depends on another value.
     """
-    jobs = [list(job) for job in islice(product(*axes), FEW + 1)]
-    if len(jobs) <= FEW:
+    jobs = [list(job) for job in islice(product(*axes), MAX_CHECKED_JOBS + 1)]
+    if len(jobs) <= MAX_CHECKED_JOBS:
         return jobs
     is_choice = [bool(options(axis[0].lstrip("+~").partition("=")[0].partition("@")[0])) for axis in axes]
     n_values = max((len(axis) for axis, choice in zip(axes, is_choice, strict=True) if not choice), default=1)
@@ -134,20 +144,20 @@ def telling(axes: list[list[str]]) -> list[list[str]]:
     ]
 
 
-def for_hydra(overrides: Sequence[str], *, is_sweep: bool) -> list[str]:
-    """Overrides as Hydra understands them; see `without_null` and `left_to_jobs`."""
+def hydra_overrides(overrides: Sequence[str], *, is_sweep: bool) -> list[str]:
+    """Rewrite overrides for Hydra; see `null_to_none` and `force_add`."""
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        written = without_null(overrides)
-    return left_to_jobs(written) if is_sweep else written
+        written = null_to_none(overrides)
+    return force_add(written) if is_sweep else written
 
 
-def without_null(overrides: Sequence[str]) -> list[str]:
-    """Overrides with `none` for `null`, which Hydra does not accept as the choice of a group.
+def null_to_none(overrides: Sequence[str]) -> list[str]:
+    """Replace `null` by `none` for groups with a choice `none`, as Hydra does not accept `null` as a choice.
 
-    Only groups that have a choice `none` are changed; call it where Hydra is initialised.
+    Hydra must be initialised.
     """
     written = []
-    for override in parsed(overrides):
+    for override in parse_overrides(overrides):
         line = override.input_line or ""
         if "none" in options(override.key_or_group):
             values = list(override.sweep_string_iterator()) if override.is_sweep_override() else [override.value()]
@@ -158,16 +168,16 @@ def without_null(overrides: Sequence[str]) -> list[str]:
     return written
 
 
-def left_to_jobs(overrides: Sequence[str]) -> list[str]:
-    """Overrides of keys, as ones that add the key where it is not, if a group is swept over.
+def force_add(overrides: Sequence[str]) -> list[str]:
+    """Prefix overrides of keys with `++` (add the key if it is missing) if a group is swept over.
 
-    Hydra composes a multirun once without what it sweeps over, and would look for n_factors in the default model, or,
-    as a model brings its task, for dataset.sampling in the default task.
+    Hydra composes a multirun once without the swept overrides. It would look for n_factors in the default model or, as
+    the model sets the task, for dataset.sampling in the default task.
 
-    >>> left_to_jobs(["model=svd,svdpp", "model.n_factors=80", "seed=1"])
+    >>> force_add(["model=svd,svdpp", "model.n_factors=80", "seed=1"])
     ['model=svd,svdpp', '++model.n_factors=80', 'seed=1']
     """
-    read = parsed(overrides)
+    read = parse_overrides(overrides)
     sweeps_groups = any(override.is_sweep_override() and "." not in override.key_or_group for override in read)
     left = []
     for override in read:
@@ -177,25 +187,25 @@ def left_to_jobs(overrides: Sequence[str]) -> list[str]:
     return left
 
 
-def problems_of_job(overrides: list[str]) -> list[str]:
-    """Compose one job. Overrides that cannot be applied are reported and left out, to find the other problems too."""
+def check_job(overrides: list[str]) -> list[str]:
+    """Compose and check one job. Overrides that fail are reported and removed, to find the other problems as well."""
     problems: list[str] = []
     while True:
         try:
             config = compose("config", overrides)
         except COMPOSITION_ERRORS as error:
-            culprit = next((o for o in overrides if blames(error, o)), None) or suspect(overrides)
+            culprit = next((o for o in overrides if is_blamed(error, o)), None) or find_culprit(overrides)
             others = [o for o in overrides if o != culprit]
-            problems.append(explained(error, culprit, others))
+            problems.append(explain_error(error, culprit, others))
             if culprit is None:
                 return problems
             overrides = others
         else:
-            return problems + check(config)
+            return problems + check_config(config)
 
 
-def suspect(overrides: list[str]) -> str | None:
-    """The override without which the others compose."""
+def find_culprit(overrides: list[str]) -> str | None:
+    """Return the override without which the others compose; None if there is none."""
     for override in overrides:
         try:
             compose("config", [o for o in overrides if o != override])
@@ -205,20 +215,21 @@ def suspect(overrides: list[str]) -> str | None:
     return None
 
 
-def blames(error: Exception, override: str) -> bool:
+def is_blamed(error: Exception, override: str) -> bool:
+    """Whether the error names the key or choice of the override."""
     key, _, value = override.lstrip("+~").partition("=")
     text = str(error)
     return f"'{key}'" in text or f"'{key}/{value}'" in text or f"{key}={value}" in text
 
 
-def explained(error: Exception, override: str | None, others: list[str]) -> str:
-    """What Hydra says of an override, and the nearest right name."""
+def explain_error(error: Exception, override: str | None, others: list[str]) -> str:
+    """Return what is wrong with an override, with the closest valid name."""
     if override is None:
         return first_line(error)
     key, _, value = override.lstrip("+~").partition("=")
     choices = options(key)
     if choices and value not in choices:
-        return f"{key}={value}: no such choice{nearest(value, choices)} There are: {', '.join(choices)}"
+        return f"{key}={value}: no such choice{did_you_mean(value, choices)} Choices: {', '.join(choices)}"
     try:
         base = compose("config", others)
     except COMPOSITION_ERRORS:
@@ -228,5 +239,5 @@ def explained(error: Exception, override: str | None, others: list[str]) -> str:
     known = [str(name) for name in node] if isinstance(node, DictConfig) else []
     if leaf in known:
         return f"{override}: {first_line(error)}"
-    place = f"in {parent}" if parent else "at the top"
-    return f"{override}: there is no key {leaf} {place}{nearest(leaf, known)} There are: {', '.join(known)}"
+    section = f"in {parent}" if parent else "at the top level"
+    return f"{override}: no key {leaf} {section}{did_you_mean(leaf, known)} Keys: {', '.join(known)}"

@@ -1,4 +1,4 @@
-"""What every dataset promises Lightning and a run: it is prepared once, loaded once, and says which data it is."""
+"""The base class of the datamodules of ratings, titles and posts."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
@@ -6,28 +6,28 @@ from typing import Any
 
 from pytorch_lightning import LightningDataModule
 
-from anirec.artifacts import Shown
+from anirec.artifacts import ArtifactSource
 from anirec.errors import UserError
 from anirec.settings import Configurable
 
 
-class Data(LightningDataModule, Shown, Configurable, ABC):
-    """A dataset, cleaned and split, as Lightning wants it. Its training batches are those that the model asks for."""
+class Data(LightningDataModule, ArtifactSource, Configurable, ABC):
+    """A cleaned and split dataset as a LightningDataModule; the model defines its training batches."""
 
     is_loaded = False
 
     @abstractmethod
     def load(self) -> None:
-        """Read the prepared tables, clean, split."""
+        """Read the prepared tables, clean and split them; called once, by `setup`."""
 
     @property
     @abstractmethod
     def facts(self) -> dict[str, float]:
-        """What is known about the data beforehand, such as the best reachable error of what was generated."""
+        """Known values of metrics, such as the best reachable error of generated data; empty if there are none."""
 
     @abstractmethod
     def provenance(self) -> dict[str, Any]:
-        """Fingerprints of the data and of the split; runs of the same `family` may be ranked together."""
+        """Return fingerprints of the data and of the split; runs of the same `family` may be ranked together."""
 
     def setup(self, stage: str) -> None:
         if not self.is_loaded:
@@ -39,8 +39,8 @@ class Data(LightningDataModule, Shown, Configurable, ABC):
         return trainer.lightning_module.batches(self, trainer.global_rank, trainer.world_size)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Refuse a checkpoint of other data: to its model, indices would mean something else."""
+        """Raise a UserError for a checkpoint of other data, where the same indices mean other users, titles or tags."""
         if state != self.state_dict():
             raise UserError(
-                "The checkpoint was made on other data than this config reads; start a new run (resume=false)."
+                "The checkpoint was trained on other data than this config reads. Start a new run with resume=false."
             )

@@ -1,4 +1,4 @@
-"""The tidy tables that readers yield, each those that its dump has. Their columns are declared here, once.
+"""Schema of the tidy tables: names, types and ranges of their columns.
 
     interactions:  user_id=17  item_id=1535  rating=9.0  status="completed"  timestamp=2013-03-03 10:52:53
     items:         item_id=1535  title="Death Note"  genres=["Mystery", "Thriller"]  type="TV"  episodes=37  score=8.71
@@ -6,8 +6,8 @@
     appearances:   item_id=1535  character_id=71  role="Main"
     posts:         post_id=5055267  score=5  tags="1girl absurdres arm_at_side"  age_rating="s"  width=4093
 
-A reader yields the columns that its dump has. Rows may also carry MARKS: where they come from, and whether they could
-be read; `prepare` takes the marks off.
+A reader yields the tables and columns that its dump has. Rows may also carry MARKS, which say where a row comes from
+and whether it could be read; `anirec.data.prepare` removes the marks.
 """
 
 from collections.abc import Mapping
@@ -17,12 +17,12 @@ import polars as pl
 
 ID = (pl.Int64(), pl.String())
 NAMES = (pl.List(pl.String()),)
-ROLES = ("Main", "Supporting")  # of a character in a title; weightiest first
+ROLES = ("Main", "Supporting")  # of a character in a title; most important first
 
 
 @dataclass(frozen=True)
 class Column:
-    """What a column holds: its possible dtypes, its meaning, its range, and whether it may be null."""
+    """A column: its possible dtypes, its meaning, the range of its values, and whether it may be null."""
 
     dtypes: tuple[pl.DataType, ...]
     meaning: str
@@ -31,69 +31,69 @@ class Column:
     nullable: bool = True
 
 
-def text(meaning: str) -> Column:
+def text_column(meaning: str) -> Column:
     return Column((pl.String(),), meaning)
 
 
-def count(meaning: str, low: int = 0) -> Column:
+def count_column(meaning: str, low: int = 0) -> Column:
     return Column((pl.Int64(),), meaning, low=low)
 
 
 INTERACTIONS: Mapping[str, Column] = {
-    "user_id": Column(ID, "the user, as the dump names them", nullable=False),
-    "item_id": Column(ID, "the title, as the items table names it", nullable=False),
-    "rating": Column((pl.Float32(),), "the user's rating; null: none was given", 1, 10),
+    "user_id": Column(ID, "the user's id in the dump", nullable=False),
+    "item_id": Column(ID, "the title's id in the items table", nullable=False),
+    "rating": Column((pl.Float32(),), "the user's rating; null if none was given", 1, 10),
     "timestamp": Column((pl.Datetime("us"),), "when the user last changed the entry, in the dump's own time zone"),
-    "status": text("watching, completed, on_hold, dropped or plan_to_watch"),
+    "status": text_column("watching, completed, on_hold, dropped or plan_to_watch"),
 }
 
 ITEMS: Mapping[str, Column] = {
     "item_id": Column(ID, "the title's id, or the title itself where a dump has no ids", nullable=False),
     "title": Column((pl.String(),), "the main (romanised) title; the id where no title is known", nullable=False),
-    "title_english": text("the licensed English title"),
-    "title_japanese": text("the title in Japanese script"),
+    "title_english": text_column("the licensed English title"),
+    "title_japanese": text_column("the title in Japanese script"),
     "synonyms": Column(NAMES, "other titles; empty when none is known", nullable=False),
-    "type": text("TV, Movie, OVA, ONA, Special or Music"),
+    "type": text_column("TV, Movie, OVA, ONA, Special or Music"),
     "episodes": Column((pl.Int32(),), "number of episodes; null when unknown", low=1),
     "genres": Column(NAMES, "genres; empty when none is known", nullable=False),
     "studios": Column(NAMES, "animation studios; empty when none is known", nullable=False),
     "producers": Column(NAMES, "producers; empty when none is known", nullable=False),
-    "source": text("what it was adapted from: Manga, Original, Light novel, ..."),
-    "duration": Column((pl.Float32(),), "minutes an episode", low=0),
-    "aired_from": Column((pl.Date(),), "first day on air; 1 January or day 1 where a dump has only year or month"),
-    "age_rating": text("MyAnimeList's age rating, such as PG-13 - Teens 13 or older"),
+    "source": text_column("what it was adapted from: Manga, Original, Light novel, ..."),
+    "duration": Column((pl.Float32(),), "minutes per episode", low=0),
+    "aired_from": Column((pl.Date(),), "first day on air; 1 January or day 1 where a dump has only a year or month"),
+    "age_rating": text_column("MyAnimeList's age rating, such as PG-13 - Teens 13 or older"),
     "score": Column((pl.Float32(),), "mean score on the site; null when unscored", 1, 10),
-    "scored_by": count("users whose ratings make the score"),
-    "rank": count("place by score, 1 is best", low=1),
-    "popularity": count("place by members, 1 is best", low=1),
-    "members": count("users who have it on a list"),
-    "favorites": count("users who name it a favourite"),
-    "synopsis": text("the synopsis; null where the dump has only a placeholder"),
-    "poster": text("picture of the title: a path inside the source's folder of pictures"),
-    "published_part": text("the side of a published split that the title is on: train or test"),
+    "scored_by": count_column("number of users whose ratings make the score"),
+    "rank": count_column("rank by score, 1 is best", low=1),
+    "popularity": count_column("rank by members, 1 is best", low=1),
+    "members": count_column("number of users who have it on their list"),
+    "favorites": count_column("number of users who named it a favourite"),
+    "synopsis": text_column("the synopsis; null where the dump has only a placeholder"),
+    "poster": text_column("picture of the title: a path relative to the source's folder of pictures"),
+    "published_part": text_column("the title's part in a published split: train or test"),
 }
 
 CHARACTERS: Mapping[str, Column] = {
     "character_id": Column(ID, "the character's id", nullable=False),
-    "name": text("the character's name"),
-    "description": text("who they are; null where the dump has only a placeholder"),
-    "portrait": text("picture of the character: a path inside the source's folder of pictures"),
+    "name": text_column("the character's name"),
+    "description": text_column("text about the character; null where the dump has only a placeholder"),
+    "portrait": text_column("picture of the character: a path relative to the source's folder of pictures"),
 }
 
 APPEARANCES: Mapping[str, Column] = {
-    "item_id": Column(ID, "the title, as the items table names it", nullable=False),
-    "character_id": Column(ID, "the character, as the characters table names it", nullable=False),
-    "role": text("Main, Supporting, or null for anything else, staff included"),
+    "item_id": Column(ID, "the title's id in the items table", nullable=False),
+    "character_id": Column(ID, "the character's id in the characters table", nullable=False),
+    "role": text_column("Main, Supporting, or null for anything else, staff included"),
 }
 
 POSTS: Mapping[str, Column] = {
     "post_id": Column((pl.Int64(),), "the post's id", nullable=False),
-    "score": Column((pl.Int32(),), "votes up less votes down; null where nobody says"),
-    "tags": Column((pl.String(),), "the tags, a space between two; empty when there is none", nullable=False),
+    "score": Column((pl.Int32(),), "upvotes minus downvotes; null where unknown"),
+    "tags": Column((pl.String(),), "the tags, separated by spaces; empty if there are none", nullable=False),
     "timestamp": Column((pl.Datetime("us"),), "when it was posted, in the dump's own time zone"),
-    "age_rating": text("whom it is fit for, as the board says: safe, s, g, ..."),
-    "width": Column((pl.Int32(),), "pixels of the picture, or of its sample", low=0),
-    "height": Column((pl.Int32(),), "likewise", low=0),
+    "age_rating": text_column("the board's content rating: safe, s, g, ..."),
+    "width": Column((pl.Int32(),), "width in pixels of the picture, or of its sample", low=0),
+    "height": Column((pl.Int32(),), "height in pixels of the picture, or of its sample", low=0),
 }
 
 TABLES: Mapping[str, Mapping[str, Column]] = {
@@ -105,20 +105,20 @@ TABLES: Mapping[str, Mapping[str, Column]] = {
 }
 
 MARKS: Mapping[str, pl.DataType] = {
-    "file": pl.String(),  # name of the dump's file
-    "line": pl.Int64(),  # 1-based line in it
-    "reason": pl.String(),  # why the row cannot be read; null: it can
-    "text": pl.String(),  # the row as it stands in the file; of unreadable rows only
-    "note": pl.String(),  # columns (joined by commas) whose cell was unreadable and became null; the row is kept
+    "file": pl.String(),  # name of the file in the dump
+    "line": pl.Int64(),  # 1-based number of the line in the file
+    "reason": pl.String(),  # why the row cannot be read; null if it can
+    "text": pl.String(),  # the row as in the file; only of unreadable rows
+    "note": pl.String(),  # columns, separated by commas, whose unreadable cells became null; the row is kept
 }
 
 
 def check(table: pl.LazyFrame | pl.DataFrame, columns: Mapping[str, Column], name: str) -> None:
-    """Hold a reader's table against the declared columns.
+    """Check the columns of a reader's table against the schema.
 
     Raises:
-        TypeError: An undeclared column, a missing required one, or a wrong dtype; all of them at once. It is the
-            reader's mistake, not the user's.
+        TypeError: Columns are undeclared, missing or of the wrong dtype; the message lists all of them. This is a bug
+            of the reader, not an error of the user.
     """
     schema = table.lazy().collect_schema()
     required = {column for column, declared in columns.items() if not declared.nullable and "_id" in column}
@@ -130,14 +130,14 @@ def check(table: pl.LazyFrame | pl.DataFrame, columns: Mapping[str, Column], nam
             expected = " or ".join(map(str, columns[column].dtypes))
             problems.append(f"{column} is {dtype}, not {expected}")
     if problems:
-        raise TypeError(f"The reader's table of {name} breaks its declaration: {'; '.join(problems)}.")
+        raise TypeError(f"The reader's table of {name} does not match the schema: {'; '.join(problems)}.")
 
 
 def check_values(table: pl.LazyFrame, columns: Mapping[str, Column], name: str) -> None:
-    """Hold the values of a table that passed `check` against their declared ranges.
+    """Check the values of a table that passed `check` against the ranges in the schema.
 
     Raises:
-        ValueError: Nulls where none may be, or values out of range; the reader's mistake.
+        ValueError: Values are null in a column without nulls, or out of range; a bug of the reader.
     """
     wrong = {}
     for column in table.collect_schema():
@@ -151,11 +151,11 @@ def check_values(table: pl.LazyFrame, columns: Mapping[str, Column], name: str) 
     found = table.select(**wrong).collect(engine="streaming").row(0, named=True)
     problems = [f"{problem} in {count} rows" for problem, count in found.items() if count]
     if problems:
-        raise ValueError(f"The reader's table of {name} breaks its declaration: {'; '.join(problems)}.")
+        raise ValueError(f"The reader's table of {name} does not match the schema: {'; '.join(problems)}.")
 
 
 def ordered(table: pl.DataFrame, columns: Mapping[str, Column]) -> pl.DataFrame:
-    """`table` with its columns in declared order, lists never null.
+    """Return `table` with its columns in the order of the schema and null lists replaced by empty ones.
 
     >>> ordered(pl.DataFrame({"title": ["Monster"], "item_id": [19]}), ITEMS).columns
     ['item_id', 'title']

@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from anirec.atomic import replacing
-from anirec.config.checks import targets
-from anirec.config.compose import conf_folder, nearest, options, plain
-from anirec.config.validate import COMPOSITION_ERRORS, parsed, report, validate
+from anirec.config.checks import check_targets
+from anirec.config.compose import conf_folder, did_you_mean, options, to_dict
+from anirec.config.validate import COMPOSITION_ERRORS, format_problems, parse_overrides, validate
 from anirec.data.prepare.cache import prepare
 from anirec.data.sources.base import Dump, Source
 from anirec.errors import UserError
@@ -36,7 +36,7 @@ def source_of(name: str) -> tuple[Source, str]:
 def check_name(name: str) -> None:
     """Raise a UserError if there is no such dataset."""
     if name not in (names := options("dataset")):
-        raise UserError(f"{name}: no such dataset{nearest(name, names)} There are: {', '.join(names)}")
+        raise UserError(f"{name}: no such dataset{did_you_mean(name, names)} There are: {', '.join(names)}")
 
 
 def show_list() -> None:
@@ -107,9 +107,9 @@ def composed(name: str, overrides: Sequence[str], *, datamodule: str, keys: tupl
     if found:
         raise wrong(name, whole) from found
     refuse_unread(name, overrides, keys)
-    parts = {key: part for key, part in plain(config.dataset).items() if f"dataset.{key}" in keys}
-    if problems := list(targets({"dataset": parts})):
-        raise UserError(report({problem: [] for problem in problems}, n_jobs=0))
+    parts = {key: part for key, part in to_dict(config.dataset).items() if f"dataset.{key}" in keys}
+    if problems := list(check_targets({"dataset": parts})):
+        raise UserError(format_problems({problem: [] for problem in problems}, n_jobs=0))
     return config
 
 
@@ -129,7 +129,7 @@ def refuse_unread(name: str, overrides: Sequence[str], keys: tuple[str, ...], wh
     """Raise a UserError if some override is of none of these keys."""
     unread = [
         override.input_line or ""
-        for override in parsed(overrides)
+        for override in parse_overrides(overrides)
         if not any(f"{override.key_or_group}.".startswith(f"{key}.") for key in keys)
     ]
     if unread:

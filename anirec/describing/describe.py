@@ -8,7 +8,7 @@ import numpy as np
 
 from anirec.data.posts.datamodule import EVALUATION_ROWS, Posts
 from anirec.data.sources.base import Source
-from anirec.data.titles.catalogue import FIRST, Catalogue, all_prepared, by_name
+from anirec.data.titles.catalogue import FIRST, Catalogue, prepare_all, sources_by_name
 from anirec.data.titles.cleaning import Cleaning
 from anirec.describing import tables
 from anirec.describing.datasets import CONSOLE, FORMATS, OF_ANY, composed, made, refuse_unread, show, source_of, write
@@ -117,8 +117,8 @@ def show_description(name: str, overrides: Sequence[str], figure: Path | None) -
         show_posts(name, overrides, figure)
         return
     config = composed(name, overrides, datamodule="corpus", keys=OF_CORPUS)
-    sources, cache = by_name(made(config.dataset.source), made(config.dataset.joined)), Path(config.paths.cache)
-    prepared = all_prepared({FIRST: sources[FIRST]}, cache)
+    sources, cache = sources_by_name(made(config.dataset.source), made(config.dataset.joined)), Path(config.paths.cache)
+    prepared = prepare_all({FIRST: sources[FIRST]}, cache)
     lacking = lacking_columns(sources, prepared[FIRST].report)
     if lacking:
         why = f"{name} has no {' and no '.join(lacking)} here, and so no titles to be judged"
@@ -131,7 +131,7 @@ def show_description(name: str, overrides: Sequence[str], figure: Path | None) -
     if bars := histogram(prepared[FIRST]):
         show(grid(bars))
     if not lacking:
-        prepared |= all_prepared({key: source for key, source in sources.items() if key != FIRST}, cache)
+        prepared |= prepare_all({key: source for key, source in sources.items() if key != FIRST}, cache)
         CONSOLE.print("Titles to be judged\n", style="bold")
         show_titles(Catalogue(sources, prepared), made(config.dataset.cleaning), figure)
 
@@ -144,7 +144,7 @@ def lacking_columns(sources: Mapping[str, Source], report: Mapping[str, Any]) ->
 
 def show_titles(catalogue: Catalogue, cleaning: Cleaning, figure: Path | None) -> None:
     """Print what cleaning drops and what the kept titles are like; draw them if asked to."""
-    titles, removed = catalogue.cleaned(cleaning)
+    titles, removed = catalogue.clean(cleaning)
     show(cleaning_table(cleaning_steps(cleaning, removed, len(catalogue.characters()))))
     show(grid(corpus_lines(titles)))
     bands = by_band(titles)
@@ -154,7 +154,7 @@ def show_titles(catalogue: Catalogue, cleaning: Cleaning, figure: Path | None) -
         CONSOLE.print("dataset.cleaning.ablate_below=0.2 drops long synopses of well-judged titles")
         CONSOLE.print("until their length says less of the score.")
     else:
-        whole, _ = catalogue.cleaned(before_ablation(cleaning))
+        whole, _ = catalogue.clean(before_ablation(cleaning))
         both = {f"{len(whole):,} before ablation": whole, f"{len(titles):,} after ablation": titles}
         show(correlation_table({which: with_score(table) for which, table in both.items()}))
         CONSOLE.print(

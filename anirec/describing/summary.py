@@ -79,7 +79,7 @@ def cleaning_steps(cleaning: Cleaning, removed: Removed, n_characters: int) -> l
     """(rule, removed, left) lines, in the order in which rules apply, those of characters before those of titles.
 
     Args:
-        removed: As `Catalogue.cleaned` counts.
+        removed: As `Catalogue.clean` counts.
         n_characters: Main characters before cleaning.
     """
     counts = dict(removed)

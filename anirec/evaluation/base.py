@@ -9,7 +9,7 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.trainer.states import TrainerFn
 
-from anirec.artifacts import Shown
+from anirec.artifacts import ArtifactSource
 from anirec.errors import UserError
 from anirec.metrics.definition import Kind
 from anirec.metrics.names import parse_metrics
@@ -17,7 +17,7 @@ from anirec.notices import warn
 from anirec.settings import Configurable
 
 
-class Evaluation(Callback, Shown, Configurable, ABC):
+class Evaluation(Callback, ArtifactSource, Configurable, ABC):
     """Compute metrics of the predictions that a model's validation and test steps return.
 
     During training it logs `val/<name>` after each epoch. `trainer.validate` and `trainer.test` also fill `metrics`

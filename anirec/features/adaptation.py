@@ -1,4 +1,4 @@
-"""Which parameters of a pretrained encoder learn, and how their gradients are made affordable."""
+"""Fine-tuning of pretrained encoders: trained layers, low-rank adaptation and gradient checkpointing."""
 
 from torch import nn
 
@@ -10,8 +10,14 @@ def adapt(
 ) -> None:
     """Prepare an encoder for training.
 
+    Args:
+        encoder: The encoder, which is changed in place.
+        trained_layers: Number of last layers to train; None for all.
+        lora_rank: Rank of low-rank updates; None for none.
+        gradient_checkpointing: Whether to recompute activations in the backward pass.
+
     Raises:
-        UserError: It cannot be done as asked.
+        UserError: The encoder does not support a setting.
     """
     if trained_layers is not None:
         train_last(encoder, trained_layers)
@@ -22,24 +28,20 @@ def adapt(
 
 
 def check_settings(frozen: bool, trained_layers: int | None, lora_rank: int | None) -> None:
-    """Refuse settings that contradict each other, or that nothing would read."""
+    """Raise a UserError if settings contradict each other or would have no effect."""
     training = {"trained_layers": trained_layers, "lora_rank": lora_rank}
-    given = {name: value for name, value in training.items() if value is not None}
+    given = [f"{name}={value}" for name, value in training.items() if value is not None]
     if frozen and given:
-        raise UserError(f"frozen=true trains nothing of the encoder, so {said(given)} has no meaning: make it null")
+        raise UserError(f"frozen=true does not train the encoder, so {', '.join(given)} has no effect: set it to null")
     if len(given) > 1:
-        raise UserError(f"{said(given)}: choose one of the two; the other is null")
-
-
-def said(settings: dict[str, int]) -> str:
-    return ", ".join(f"{name}={value}" for name, value in settings.items())
+        raise UserError(f"{', '.join(given)}: only one of the two can be used; set the other to null")
 
 
 def train_last(encoder: nn.Module, n: int) -> None:
-    """Let only the last n layers learn, and what comes behind them; embeddings and earlier layers stay as they are.
+    """Train only the last n layers and everything after them; embeddings and earlier layers are frozen.
 
     Raises:
-        UserError: The encoder has fewer layers, or no list of them.
+        UserError: The encoder has fewer layers, or its layers cannot be found.
     """
     depth = depths(encoder)
     deepest = max(depth.values())
@@ -52,18 +54,18 @@ def train_last(encoder: nn.Module, n: int) -> None:
 
 
 def depths(encoder: nn.Module) -> dict[str, int]:
-    """Of each parameter: 0 before the first layer, then the number of its layer; behind the last, as the last."""
-    matcher = getattr(encoder, "group_matcher", None)  # timm's models know
+    """Return the layer number of each parameter: 0 before the first layer; after the last layer, that of the last."""
+    matcher = getattr(encoder, "group_matcher", None)  # models of timm define this
     if matcher is not None:
         from timm.models import group_parameters
 
         return dict(group_parameters(encoder, matcher(coarse=True), reverse=True))
     lists = {f"{name}.": m for name, m in encoder.named_modules() if isinstance(m, nn.ModuleList)}
     if not lists:
-        raise UserError("trained_layers: this encoder has no list of layers; use null")
+        raise UserError("trained_layers: the layers of this encoder cannot be found; use null")
     prefix = max(lists, key=lambda name: len(lists[name]))
     found, reached = {}, 0
-    for name, _ in encoder.named_parameters():  # in the order of the computation, as architectures declare it
+    for name, _ in encoder.named_parameters():  # architectures declare parameters in the order of computation
         if name.startswith(prefix):
             reached = int(name.removeprefix(prefix).partition(".")[0]) + 1
         found[name] = reached
@@ -85,15 +87,15 @@ def add_lora(encoder: nn.Module, rank: int) -> None:
 
 
 def checkpoint_gradients(encoder: nn.Module) -> None:
-    """Compute activations again in the backward pass instead of keeping them.
+    """Recompute activations in the backward pass instead of keeping them.
 
     Raises:
-        UserError: The architecture cannot.
+        UserError: The architecture does not support it.
     """
     enable = getattr(encoder, "gradient_checkpointing_enable", None)
     try:
         if enable is None:
-            raise ValueError("it has no such mode")
+            raise ValueError("it has no such method")
         enable({"use_reentrant": False})
     except ValueError as error:
-        raise UserError(f"gradient_checkpointing=true: this encoder cannot: {error}") from None
+        raise UserError(f"gradient_checkpointing=true: this encoder does not support it: {error}") from None

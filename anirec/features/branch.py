@@ -1,9 +1,9 @@
-"""What every branch promises: one kind of information about a title, turned into vectors.
+"""The base class of branches, which turn one modality of a title into vectors, and the pooling of vectors.
 
-A branch is fitted on training titles, looks at any titles, then answers for rows of the titles it last looked at:
+A branch is fitted on training titles. It then prepares the inputs of any titles and returns the vectors of their rows:
 
     branch.fit(train)                                     # vocabulary, idf, tokenizer of `tiny`; creates the submodules
-    branch.look(titles, cache=cache, device=device)       # tokens, pixels or ready vectors, kept on the CPU
+    branch.look(titles, cache=cache, device=device)       # tokens, pixels or frozen vectors, kept on the CPU
     branch(index).values                                  # (B, M, width)
 """
 
@@ -24,11 +24,11 @@ from anirec.settings import Configurable
 
 @dataclass(frozen=True)
 class Members:
-    """The vectors of B titles, of which each has up to M members (characters, portraits); M = 1 for one vector a title.
+    """The vectors of B titles with up to M members each (characters, portraits); M = 1 for one vector per title.
 
     Args:
-        values: (B, M, width) float32; zero where absent, and never to be read there.
-        present: (B, M) bool.
+        values: (B, M, width) float32; not to be used where absent.
+        present: (B, M) bool, which members exist.
     """
 
     values: Tensor
@@ -36,15 +36,15 @@ class Members:
 
 
 class Branch(nn.Module, Configurable, ABC):
-    """One kind of information about a title.
+    """One modality of titles as vectors.
 
-    `requires` names the columns of the dataset that it reads; `width` is the length of its vectors, known after `fit`
-    or `restore`; `frozen` says that no gradient flows into it: its vectors are ready once it has looked; `coverage`
-    says, after `look`, how many titles have anything to look at, and what was left out.
+    `requires` names the columns of the dataset that the branch uses. `width` is the length of its vectors, known after
+    `fit` or `restore`. `frozen` says that the branch has no trained parameters, so that its vectors are computed in
+    `look`. `coverage`, set by `look`, counts the titles with an input and the inputs that were left out.
     """
 
     requires: frozenset[str] = frozenset()
-    later: ClassVar[bool] = False  # uses what exists only after money is spent
+    later: ClassVar[bool] = False  # whether it uses facts that are known only once a title is in production
     width: int
     frozen: bool = False
 
@@ -54,46 +54,50 @@ class Branch(nn.Module, Configurable, ABC):
 
     @abstractmethod
     def fit(self, titles: pl.DataFrame) -> None:
-        """Learn what is learned without gradients, from training titles only, and create the submodules.
+        """Fit everything that needs no gradients on training titles, and create the submodules.
 
         Raises:
-            UserError: The titles or the encoder lack what is asked for.
+            UserError: The titles lack columns or values, or the encoder cannot be loaded.
         """
 
     @abstractmethod
     def look(self, titles: pl.DataFrame, *, cache: Path, device: torch.device) -> None:
-        """Prepare the inputs of any titles; they stay on the CPU until `forward`. `device` computes frozen vectors."""
+        """Prepare the inputs of titles and keep them on the CPU; frozen vectors are computed on `device`."""
 
     @abstractmethod
     def forward(self, index: Tensor) -> Members:
-        """The vectors of rows (B,) int64 of the titles last looked at."""
+        """Return the vectors of rows (B,) int64 of the titles in the last call of `look`."""
 
     @abstractmethod
     def lengths(self) -> NDArray[np.int64]:
-        """(n_titles,): the cost of each title looked at, in tokens; 1 where all cost the same."""
+        """Return the cost of each title in the last call of `look`, in tokens, (n_titles,); 1 if all cost the same."""
 
     @abstractmethod
     def description(self) -> dict[str, Any]:
-        """What `restore` needs beside the state dict: plain values, as `torch.load(weights_only=True)` accepts."""
+        """Return what `restore` needs in addition to the state dict, as values for `torch.load(weights_only=True)`."""
 
     @abstractmethod
     def restore(self, description: Mapping[str, Any]) -> None:
-        """Create the submodules that the state dict fills, from a description; neither downloads nor reads files."""
+        """Create the submodules for the state dict from a description, without downloads or files."""
 
 
 def first_token(values: Tensor, _: Tensor) -> Tensor:
-    """The vector at position 0, whether or not it is padding: as published, and [CLS] where padding is on the right."""
+    """Return the vector at position 0: [CLS] if padding is on the right; may be padding if it is on the left."""
     return values[:, 0]
 
 
 def last_token(values: Tensor, present: Tensor) -> Tensor:
-    """The vector of the last position that is present."""
+    """Return the vector at the last position that is present."""
     position = torch.arange(present.shape[1], device=present.device)
     return values[torch.arange(len(values), device=values.device), (position * present).argmax(1)]
 
 
 def mean_pool(values: Tensor, present: Tensor) -> Tensor:
-    """(B, M, width), (B, M) bool -> (B, width): the mean of those present; zeros where none is.
+    """Return the mean of the vectors that are present, (B, width); zeros where none is.
+
+    Args:
+        values: (B, M, width).
+        present: (B, M) bool.
 
     >>> mean_pool(torch.tensor([[[2.0], [4.0], [9.0]]]), torch.tensor([[True, True, False]]))
     tensor([[3.]])
@@ -102,13 +106,13 @@ def mean_pool(values: Tensor, present: Tensor) -> Tensor:
     return (values * weight).sum(1) / weight.sum(1).clamp(min=1)
 
 
-WIDEST = 128  # of attention's hidden layer: a weight needs no more, and frozen vectors joined are thousands wide
+WIDEST = 128  # of the hidden layer of attention; concatenated frozen vectors have thousands of columns
 
 
 class AttentionPool(nn.Module):
-    """A learned weighted mean: one layer scores each vector, the softmax of those present weighs them.
+    """A learned weighted mean: a small network scores each vector, and the softmax of the scores weights them.
 
-    Zeros where none is present. It starts as the plain mean.
+    Initially the weights are equal. Returns zeros where no vector is present.
     """
 
     def __init__(self, width: int) -> None:
@@ -118,13 +122,13 @@ class AttentionPool(nn.Module):
         nn.init.zeros_(self.score[2].weight)  # type: ignore[arg-type]
 
     def forward(self, values: Tensor, present: Tensor) -> Tensor:
-        """(B, M, width), (B, M) bool -> (B, width)."""
+        """Return the weighted mean (B, width) of `values` (B, M, width), of which `present` (B, M) exist."""
         return (self.weights(values, present).unsqueeze(2) * values).sum(1)
 
     def weights(self, values: Tensor, present: Tensor) -> Tensor:
-        """(B, M): the share of each vector; zero for those absent."""
+        """Return the weight of each vector, (B, M); zero for absent ones."""
         score = self.score(values).squeeze(2).float().masked_fill(~present, -1e30)
         return score.softmax(1) * present
 
 
-OVER_TOKENS = {"first": first_token, "last": last_token, "mean": mean_pool}
+TOKEN_POOLING = {"first": first_token, "last": last_token, "mean": mean_pool}

@@ -1,9 +1,10 @@
-"""Arrays that are computed once, kept on disk under the content that they were made from.
+"""Cache of arrays on disk, under keys of the content that they were computed from.
 
-<cache>/embeddings/<what computes them>/data.mdb     LMDB; key -> checksum, array, note
+<cache>/embeddings/<fingerprint of the computation>/data.mdb     LMDB; key -> checksum, array, note
 
-A second run over the same inputs computes nothing. Values are bytes, so that reading runs no code; several processes
-may read and write at once. What does not match its checksum is computed again. LMDB needs a local file system.
+A second run with the same inputs computes nothing. Values are bytes, so that reading runs no code. Several processes
+may read and write at the same time. Arrays that do not match their checksum are recomputed. LMDB needs a local file
+system.
 """
 
 import hashlib
@@ -17,9 +18,9 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from anirec.notices import warn
-from anirec.progress import Waiting
+from anirec.progress import StatusLine
 
-MOST_BYTES = 1 << 40  # addresses that a store's file may take; it is as large as what it holds
+MOST_BYTES = 1 << 40  # address space of a store; its file is only as large as its content
 MOST_READERS = 1024  # processes at once
 CHECKSUM = 4  # bytes
 DAMAGE = (
@@ -32,12 +33,12 @@ DAMAGE = (
     lmdb.VersionMismatchError,
 )
 
-# Positions of inputs -> their arrays, and a note on each (such as why a picture cannot be read; "" for none).
+# Maps positions of inputs to their arrays and a note for each, such as why a picture cannot be read; "" for none.
 Compute = Callable[[NDArray[np.int64]], tuple[NDArray[Any], Sequence[str]]]
 
 
 def key_of(*parts: bytes) -> bytes:
-    """16 bytes that stand for a content."""
+    """Return a key of 16 bytes for content."""
     digest = hashlib.sha256()
     for part in parts:
         digest.update(len(part).to_bytes(8, "little") + part)
@@ -45,25 +46,26 @@ def key_of(*parts: bytes) -> bytes:
 
 
 class Store:
-    """All arrays that one way of computing has given so far.
+    """The cached arrays of one computation.
 
     Args:
-        folder: Where they lie.
-        shape, dtype: Of each array.
+        folder: Folder of the database.
+        shape: Shape of each array.
+        dtype: Dtype of each array.
     """
 
     def __init__(self, folder: Path, shape: tuple[int, ...], dtype: DTypeLike) -> None:
         self.folder, self.shape, self.dtype = folder.absolute(), shape, np.dtype(dtype)
-        self.note = CHECKSUM + self.dtype.itemsize * int(np.prod(shape))  # place of the note in a value
+        self.note = CHECKSUM + self.dtype.itemsize * int(np.prod(shape))  # offset of the note in a value
 
     def select(
         self, keys: Sequence[bytes], compute: Compute, *, cost: NDArray[np.int64], batch: int, what: str
     ) -> "Selection":
-        """The arrays of all `keys`; those unknown so far are computed, the costliest first, `batch` at a time."""
+        """Return the arrays of all `keys`, after computing missing ones in batches, those of the highest cost first."""
         try:
             self.fill(keys, compute, cost, batch, what)
         except DAMAGE as error:
-            warn(f"{self.folder} is damaged; its arrays are computed again ({error})")
+            warn(f"{self.folder} is damaged; its arrays are recomputed ({error})")
             close(self.folder)
             (self.folder / "data.mdb").unlink(missing_ok=True)
             self.fill(keys, compute, cost, batch, what)
@@ -74,16 +76,16 @@ class Store:
         missing = missing[np.argsort(-cost[missing], kind="stable")]
         if not len(missing):
             return
-        with Waiting(what) as waiting:
+        with StatusLine(what) as waiting:
             for start in range(0, len(missing), batch):
                 waiting.step(f"{start:,} of {len(missing):,}")
                 inputs = missing[start : start + batch]
                 self.write([keys[i] for i in inputs], *compute(inputs))
         if self.missing(keys):
-            raise lmdb.CorruptedError("arrays that were just written cannot be read")
+            raise lmdb.CorruptedError("arrays cannot be read after writing them")
 
     def missing(self, keys: Sequence[bytes]) -> list[int]:
-        """Positions of the keys without a value that matches its checksum."""
+        """Return the positions of keys without a valid value."""
         absent, n_damaged = [], 0
         with opened(self.folder).begin(buffers=True) as found:
             for i, key in enumerate(keys):
@@ -92,7 +94,7 @@ class Store:
                     absent.append(i)
                     n_damaged += value is not None
         if n_damaged:
-            warn(f"{n_damaged} arrays in {self.folder} are damaged; they are computed again")
+            warn(f"{n_damaged} arrays in {self.folder} are damaged; they are recomputed")
         return absent
 
     def write(self, keys: Sequence[bytes], arrays: NDArray[Any], notes: Sequence[str]) -> None:
@@ -103,18 +105,18 @@ class Store:
 
 
 class Selection:
-    """The arrays of n inputs, on disk.
+    """The arrays of n inputs in a store.
 
     Args:
-        store: That holds them.
-        keys: Of the inputs.
+        store: The store.
+        keys: Keys of the inputs, (n,).
     """
 
     def __init__(self, store: Store, keys: Sequence[bytes]) -> None:
         self.store, self.keys = store, keys
 
     def take(self, inputs: NDArray[np.int64]) -> NDArray[Any]:
-        """(k, …): the arrays of some inputs."""
+        """Read the arrays of k inputs, given by position, (k, …)."""
         shape, dtype = self.store.shape, self.store.dtype
         taken = np.empty((len(inputs), *shape), dtype)
         with opened(self.store.folder).begin(buffers=True) as found:
@@ -125,7 +127,7 @@ class Selection:
         return taken
 
     def notes(self) -> list[str]:
-        """(n,)."""
+        """Return the notes of all inputs, (n,)."""
         with opened(self.store.folder).begin(buffers=True) as found:
             return [bytes(found.get(key, b"")[self.store.note :]).decode() for key in self.keys]
 
@@ -134,19 +136,19 @@ def checksum(key: bytes, value: bytes | memoryview) -> bytes:
     return crc32(value, crc32(key)).to_bytes(CHECKSUM, "little")
 
 
-OPEN: dict[Path, lmdb.Environment] = {}  # a process may open a file only once
+OPEN: dict[Path, lmdb.Environment] = {}  # a process may open each file only once
 
 
 def opened(folder: Path) -> lmdb.Environment:
-    """The database in a folder, made if there is none.
+    """Open the database in a folder, or create it.
 
     Raises:
-        lmdb.Error: It is damaged.
+        lmdb.Error: The database is damaged.
     """
     if folder not in OPEN:
         folder.mkdir(parents=True, exist_ok=True)
         OPEN[folder] = lmdb.open(str(folder), map_size=MOST_BYTES, max_readers=MOST_READERS)
-        # Pages behind the end of a file that was cut off would end the process.
+        # Reading pages after the end of a truncated file would kill the process.
         n_bytes = (OPEN[folder].info()["last_pgno"] + 1) * OPEN[folder].stat()["psize"]
         if (folder / "data.mdb").stat().st_size < n_bytes:
             close(folder)

@@ -21,10 +21,10 @@ Input = TypeVar("Input", bound=Hashable)
 ABSENT = -1
 
 
-class Places:
+class InputRows:
     """Ragged rows of input numbers, one row a title; an absent member has number -1.
 
-    >>> places, inputs = Places.of([["a", "b"], [], ["b", None]])
+    >>> places, inputs = InputRows.of([["a", "b"], [], ["b", None]])
     >>> inputs
     ['a', 'b']
     >>> numbers, place_bm = places.batch(np.array([2, 1]))
@@ -36,7 +36,7 @@ class Places:
         self.start, self.number = start, number
 
     @classmethod
-    def of(cls, members: Sequence[Sequence[Input | None]]) -> "tuple[Places, list[Input]]":
+    def of(cls, members: Sequence[Sequence[Input | None]]) -> "tuple[InputRows, list[Input]]":
         """The places of every title's members, and the distinct inputs in order of appearance."""
         numbers: dict[Input, int] = {}
         flat = [ABSENT if m is None else numbers.setdefault(m, len(numbers)) for title in members for m in title]
@@ -46,10 +46,10 @@ class Places:
     def __len__(self) -> int:
         return len(self.start) - 1
 
-    def without(self, absent: NDArray[np.bool_]) -> "Places":
+    def without(self, absent: NDArray[np.bool_]) -> "InputRows":
         """The same rows, the members that read an input flagged `absent` now absent."""
         gone = (self.number >= 0) & np.append(absent, False)[self.number]
-        return Places(self.start, np.where(gone, ABSENT, self.number))
+        return InputRows(self.start, np.where(gone, ABSENT, self.number))
 
     def batch(self, index: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Of rows (B,): the distinct inputs (k,) they read, and (B, M) positions among those; M >= 1."""
@@ -97,7 +97,7 @@ class Encoded(Branch):
 
     encoder_name: str
     fingerprint: str | None = None
-    places: Places
+    places: InputRows
     arrays: Selection
     cost: NDArray[np.int64]
 
@@ -115,7 +115,7 @@ class Encoded(Branch):
         Raises:
             UserError: They are not the weights that the branch was fitted with.
         """
-        found = encoders.fingerprint(weights, cache)
+        found = encoders.encoder_fingerprint(weights, cache)
         encoders.check_fingerprint(self.encoder_name, self.fingerprint, found)
         self.fingerprint = found
         return Store(cache / "embeddings" / digest({"weights": found, **identity}), (self.width,), np.float32)

@@ -24,7 +24,7 @@ PACKAGED = {
 DESCRIBES = (".json", ".txt", ".model")  # files that, with the weights, decide what an encoder computes
 
 
-def locate(name: str, known: tuple[str, ...]) -> Path:
+def find_encoder(name: str, known: tuple[str, ...]) -> Path:
     """The folder of an encoder.
 
     Args:
@@ -58,10 +58,10 @@ def downloaded(name: str, known: tuple[str, ...]) -> Path:
     try:
         return Path(snapshot_download(name, local_files_only=True))
     except (OSError, ValueError):  # the hub's errors for what is absent, and for what cannot be a name
-        raise UserError(absent(name, known)) from None
+        raise UserError(not_found_message(name, known)) from None
 
 
-def absent(name: str, known: tuple[str, ...]) -> str:
+def not_found_message(name: str, known: tuple[str, ...]) -> str:
     close = get_close_matches(name, known, n=1)
     meant = f"Did you mean {close[0]}? " if close else ""
     return (
@@ -109,7 +109,7 @@ def weight_files(folder: Path) -> list[Path]:
     raise UserError(f"{folder} holds no weights: expected model.safetensors or pytorch_model.bin in it")
 
 
-def fingerprint(folder: Path, cache: Path) -> str:
+def encoder_fingerprint(folder: Path, cache: Path) -> str:
     """sha256 (hex) of what an encoder computes: its weights, and the small files that configure it."""
     small = [path for path in folder.iterdir() if path.suffix in DESCRIBES and path.is_file()]
     files = [*weight_files(folder), *sorted(small)]
@@ -130,7 +130,7 @@ def check_fingerprint(name: str, remembered: str | None, found: str) -> None:
         )
 
 
-def read_config(folder: Path) -> dict[str, Any]:
+def read_encoder_config(folder: Path) -> dict[str, Any]:
     """config.json of an encoder's folder.
 
     Raises:

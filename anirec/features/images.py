@@ -1,4 +1,4 @@
-"""Reading pictures that nobody vouches for: few formats, bounded sizes, and a reason for each that is refused."""
+"""Safe reading of untrusted pictures: few formats, limited sizes, and a reason for each picture that is rejected."""
 
 import os
 import warnings
@@ -23,49 +23,49 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF")
 MOST_BYTES = 100 << 20
 MOST_PIXELS = 25_000_000
 MOST_SLENDER = 10  # longer side over shorter side
-RULES = (1, FORMATS, MOST_BYTES, MOST_PIXELS, MOST_SLENDER)  # grows or changes when the same bytes read differently
+RULES = (1, FORMATS, MOST_BYTES, MOST_PIXELS, MOST_SLENDER)  # increase the first if the same bytes give other pixels
 
 
-class UnreadableError(Exception):
-    """Why a picture is refused, in a few words."""
+class UnreadableImageError(Exception):
+    """A picture cannot be read; the message is the reason, in a few words."""
 
 
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
-    """Let the block read a file.
+    """Check that a file exists and is not too large, and convert errors of the block that reads it.
 
     Raises:
-        UnreadableError: There is no such file, it is too large, or the system refuses it.
+        UnreadableImageError: The file does not exist, is too large, or cannot be read.
     """
     try:
         if not path.is_file():
-            raise UnreadableError("no such file")
+            raise UnreadableImageError("no such file")
         if path.stat().st_size > MOST_BYTES:
-            raise UnreadableError(f"{path.stat().st_size >> 20} MB, more than {MOST_BYTES >> 20}")
+            raise UnreadableImageError(f"{path.stat().st_size >> 20} MB, more than {MOST_BYTES >> 20}")
         yield
     except OSError as error:
-        raise UnreadableError(error.strerror or str(error)) from None
+        raise UnreadableImageError(error.strerror or str(error)) from None
 
 
 def content_key(path: Path, cache: Path) -> bytes:
-    """16 bytes that stand for a file's content, which is read only if the file is new or has changed since.
+    """Return a key of 16 bytes for the content of a file, which is read only if the file is new or has changed.
 
     Raises:
-        UnreadableError: As `readable`.
+        UnreadableImageError: The file does not exist, is too large, or cannot be read.
     """
     with readable(path):
         return bytes.fromhex(content_hash(path, cache))[:16]
 
 
-def read(path: Path, *, at_least: tuple[int, int] | None = None) -> "Image":
-    """The picture as RGB, on white where it is transparent; the first frame of an animation.
+def read_image(path: Path, *, at_least: tuple[int, int] | None = None) -> "Image":
+    """Read a picture as RGB, with transparent parts in white; of an animation, the first frame.
 
     Args:
-        path: Of the picture.
-        at_least: Width and height that are enough: a larger JPEG may be decoded at 1/2, 1/4 or 1/8 of its size.
+        path: Path of the picture.
+        at_least: Sufficient width and height: a larger JPEG may be decoded at 1/2, 1/4 or 1/8 of its size.
 
     Raises:
-        UnreadableError: It is none of the formats, is damaged, has too many pixels, or is too slender.
+        UnreadableImageError: The picture has another format, is damaged, has too many pixels, or is too slender.
     """
     from PIL import Image
 
@@ -77,21 +77,21 @@ def read(path: Path, *, at_least: tuple[int, int] | None = None) -> "Image":
             if at_least:
                 image.draft("RGB", at_least)
             return on_white(image)
-    except (UnreadableError, MemoryError):  # the latter says nothing of the picture, and must not be remembered
+    except (UnreadableImageError, MemoryError):  # the latter is no property of the picture and must not be cached
         raise
     except Image.DecompressionBombError:
-        raise UnreadableError(f"more than {MOST_PIXELS:,} pixels") from None
+        raise UnreadableImageError(f"more than {MOST_PIXELS:,} pixels") from None
     except Image.UnidentifiedImageError:
-        raise UnreadableError(f"not a picture ({', '.join(FORMATS)})") from None
-    except Exception as error:  # decoders raise whatever a damaged file leads them to
-        raise UnreadableError(f"damaged: {error}") from None
+        raise UnreadableImageError(f"not a picture ({', '.join(FORMATS)})") from None
+    except Exception as error:  # decoders raise many kinds of errors for damaged files
+        raise UnreadableImageError(f"damaged: {error}") from None
 
 
 def check_size(width: int, height: int) -> None:
     if width * height > MOST_PIXELS:
-        raise UnreadableError(f"{width} x {height}, more than {MOST_PIXELS:,} pixels")
+        raise UnreadableImageError(f"{width} x {height}, more than {MOST_PIXELS:,} pixels")
     if max(width, height) > MOST_SLENDER * min(width, height):
-        raise UnreadableError(f"{width} x {height}, too slender")
+        raise UnreadableImageError(f"{width} x {height}, too slender")
 
 
 def on_white(image: "Image") -> "Image":
@@ -105,7 +105,7 @@ def on_white(image: "Image") -> "Image":
 
 
 def side_by_side(images: Sequence["Image"]) -> "Image":
-    """Pictures in a row, from the top, on black; smaller together where the row would have too many pixels."""
+    """Paste pictures side by side on black, aligned at the top, and shrink them if there were too many pixels."""
     from PIL import Image
 
     if len(images) == 1:
@@ -122,50 +122,50 @@ def side_by_side(images: Sequence["Image"]) -> "Image":
     return row
 
 
-NOTHING = "*"  # starts the note of an input of which no picture can be read
+NOTHING = "*"  # the first line of the note of an input without any readable picture
 
 
 class Gallery:
-    """Inputs of one or more pictures, which are seen side by side.
+    """Inputs of an image encoder, each of one or more pictures side by side.
+
+    `problems` sets `absent`, (n,) bool: the inputs without any readable picture.
 
     Args:
-        inputs: Paths of each.
-        preprocessing: The encoder's own.
-        cache: Folder that remembers the contents of files.
-
-    `absent`, after `problems`: (n,) bool, inputs of which no picture can be read.
+        inputs: Paths of the pictures of each input, (n,).
+        preprocessing: The preprocessing of the encoder.
+        cache: Folder with the hashes of files.
     """
 
     def __init__(self, inputs: Sequence[tuple[str, ...]], preprocessing: Preprocessing, cache: Path) -> None:
         self.inputs, self.preprocessing, self.cache = inputs, preprocessing, cache
         self.paths = sorted({path for paths in inputs for path in paths})
         self.keys, self.missing = {}, {}
-        for path, key in zip(self.paths, in_threads(self.look_at, self.paths), strict=True):
+        for path, key in zip(self.paths, map_in_threads(self.content_key_of, self.paths), strict=True):
             if isinstance(key, bytes):
                 self.keys[path] = key
             else:
                 self.missing[path] = str(key)
 
-    def look_at(self, path: str) -> bytes | UnreadableError:
+    def content_key_of(self, path: str) -> bytes | UnreadableImageError:
         try:
             return content_key(Path(path), self.cache)
-        except UnreadableError as error:
+        except UnreadableImageError as error:
             return error
 
     def select(self, store: Store, compute: Compute, *, batch: int, what: str) -> Selection:
-        """The arrays of all inputs; those unknown so far are computed."""
+        """Return the arrays of all inputs from `store`, after computing missing ones."""
         keys = [key_of(*(self.keys.get(path, b"") for path in paths)) for paths in self.inputs]
         cost = np.zeros(len(keys), np.int64)
         return store.select(keys, compute, cost=cost, batch=batch, what=what)
 
     def pixels(self, inputs: NDArray[np.int64]) -> tuple[NDArray[np.uint8], list[str]]:
-        """(k, 3, H, W), zeros where nothing can be read; and for each a note of what could not.
+        """Return the pixels of k inputs, (k, 3, H, W), zeros where no picture can be read, and a note for each.
 
-        A note has a line `position reason` for each picture that cannot be read, after `*` if that is all of them.
+        A note has a line `position reason` for each picture that cannot be read, after `*` if none can be read.
         """
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # PIL's remarks on what it reads; its limit on pixels is higher than ours
-            seen = list(in_threads(self.picture, [self.inputs[i] for i in inputs]))
+            warnings.simplefilter("ignore")  # of PIL, whose limit on pixels is higher than ours
+            seen = list(map_in_threads(self.picture, [self.inputs[i] for i in inputs]))
         return np.stack([pixels for pixels, _ in seen]), [note for _, note in seen]
 
     def picture(self, paths: tuple[str, ...]) -> tuple[NDArray[np.uint8], str]:
@@ -173,15 +173,15 @@ class Gallery:
         at_least = self.preprocessing.enough if len(paths) == 1 else None
         for position, path in enumerate(paths):
             try:
-                images.append(read(Path(path), at_least=at_least))
-            except UnreadableError as error:
+                images.append(read_image(Path(path), at_least=at_least))
+            except UnreadableImageError as error:
                 problems.append(f"{position} {error}")
         if not images:
             return np.zeros((3, *self.preprocessing.size), np.uint8), "\n".join([NOTHING, *problems])
         return self.preprocessing.bytes_of(side_by_side(images)), "\n".join(problems)
 
     def problems(self, notes: Sequence[str]) -> dict[str, str]:
-        """Path -> why it cannot be read, out of the inputs' notes; sets `absent`."""
+        """Return the reason for each path that cannot be read, from the notes of the inputs, and set `absent`."""
         problems = dict(self.missing)
         for paths, note in zip(self.inputs, notes, strict=True):
             for line in note.splitlines():
@@ -192,7 +192,7 @@ class Gallery:
         return problems
 
 
-def in_threads(work: Any, of: Iterable[Any]) -> Iterable[Any]:
-    """`work` done on each, in order; decoding leaves Python to others."""
+def map_in_threads(work: Any, of: Iterable[Any]) -> Iterable[Any]:
+    """Yield `work(x)` for each x in `of`, in order, computed in threads; decoders release the interpreter lock."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         yield from pool.map(work, of)

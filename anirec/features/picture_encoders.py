@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from anirec.errors import UserError
-from anirec.features.encoders import locate, offline, plain_settings, read_config, weight_files
-from anirec.features.text_encoders import plain, quiet, without_pooler
+from anirec.features.encoders import find_encoder, offline, plain_settings, read_encoder_config, weight_files
+from anirec.features.text_encoders import config_dict, quiet_transformers, without_pooler
 
 KNOWN = ("tiny", "efficientnet_lite0")
 TINY = {"input_size": [3, 64, 64], "crop_pct": 1.0, "crop_mode": "squash", "mean": [0.5] * 3, "std": [0.5] * 3}
@@ -51,14 +51,14 @@ def recipe_of(name: str) -> PictureRecipe:
     if name == "efficientnet_lite0":
         config = {"architecture": "tf_efficientnet_lite0", "args": {}}
         return PictureRecipe("timm", config, {**LITE0, "interpolation": "bicubic"})
-    folder = find(name)
-    config = read_config(folder)
+    folder = encoder_folder(name)
+    config = read_encoder_config(folder)
     return timm_recipe(config) if "architecture" in config else transformers_recipe(folder)
 
 
-def find(name: str) -> Path:
+def encoder_folder(name: str) -> Path:
     """The folder of an encoder that has one."""
-    return locate(full_name(name), KNOWN)
+    return find_encoder(full_name(name), KNOWN)
 
 
 def full_name(name: str) -> str:
@@ -88,13 +88,13 @@ def transformers_recipe(folder: Path) -> PictureRecipe:
     from transformers import AutoConfig, AutoImageProcessor
 
     try:
-        with quiet():
+        with quiet_transformers():
             config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
             processor = AutoImageProcessor.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise UserError(f"{folder}: transformers cannot read this encoder and its preprocessing: {error}") from None
     return PictureRecipe(
-        "transformers", plain(config), {"class": type(processor).__name__, **plain_processor(processor)}
+        "transformers", config_dict(config), {"class": type(processor).__name__, **plain_processor(processor)}
     )
 
 
@@ -103,7 +103,7 @@ def plain_processor(processor: Any) -> dict[str, Any]:
     return values
 
 
-def build(recipe: PictureRecipe) -> nn.Module:
+def build_picture_encoder(recipe: PictureRecipe) -> nn.Module:
     """The architecture with new weights, without a classifier; reads no file.
 
     Raises:
@@ -134,7 +134,7 @@ def built(recipe: PictureRecipe) -> nn.Module:
     return without_pooler(AutoModel.from_config(config, trust_remote_code=False).float())
 
 
-def load(name: str, recipe: PictureRecipe) -> nn.Module:
+def load_picture_encoder(name: str, recipe: PictureRecipe) -> nn.Module:
     """The pretrained weights of an encoder by name, in float32.
 
     Raises:
@@ -153,12 +153,12 @@ def loaded(name: str, recipe: PictureRecipe) -> nn.Module:
     if recipe.library == "timm":
         import timm
 
-        model: nn.Module = timm.create_model(f"local-dir:{find(name)}", pretrained=True, num_classes=0)
+        model: nn.Module = timm.create_model(f"local-dir:{encoder_folder(name)}", pretrained=True, num_classes=0)
         return model.float()
     from transformers import AutoModel
 
-    with quiet():
-        pretrained = AutoModel.from_pretrained(find(name), local_files_only=True, trust_remote_code=False)
+    with quiet_transformers():
+        pretrained = AutoModel.from_pretrained(encoder_folder(name), local_files_only=True, trust_remote_code=False)
     return without_pooler(pretrained.float())
 
 
@@ -166,7 +166,7 @@ def load_lite0(recipe: PictureRecipe, *, classifier: bool = False) -> nn.Module:
     """EfficientNet-Lite0 (ImageNet). The package names the layers otherwise, in the same order."""
     import timm
 
-    (path,) = weight_files(find("efficientnet_lite0"))
+    (path,) = weight_files(encoder_folder("efficientnet_lite0"))
     saved = torch.load(path, map_location="cpu", weights_only=True)
     model: Any = timm.create_model(recipe.config["architecture"], pretrained=False)
     model.load_state_dict(dict(zip(model.state_dict(), saved.values(), strict=True)))
@@ -201,7 +201,7 @@ def mean_of(features: Tensor) -> Tensor:
     return features.mean((2, 3)) if features.ndim == 4 else features.mean(1)
 
 
-def width_of(recipe: PictureRecipe, output: Output, size: tuple[int, int]) -> int:
+def output_width(recipe: PictureRecipe, output: Output, size: tuple[int, int]) -> int:
     """Length of an encoder's vectors, of pictures of some height and width; needs neither weights nor arithmetic."""
     with torch.device("meta"):
-        return vectors(build(recipe).eval(), recipe.library, torch.zeros(1, 3, *size), output).shape[1]
+        return vectors(build_picture_encoder(recipe).eval(), recipe.library, torch.zeros(1, 3, *size), output).shape[1]

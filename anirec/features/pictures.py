@@ -1,4 +1,4 @@
-"""Pictures: what a title's characters look like, seen by an image encoder."""
+"""The branch of pictures: portraits of characters as vectors of an image encoder."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +14,7 @@ from anirec.data.prepare.fingerprint import digest
 from anirec.errors import UserError
 from anirec.features import adaptation, picture_encoders
 from anirec.features.cache import Selection, Store
-from anirec.features.encoded import Encoded, Places
+from anirec.features.encoded import Encoded, InputRows
 from anirec.features.images import RULES, Gallery
 from anirec.features.picture_encoders import PictureRecipe
 from anirec.features.preprocessing import Preprocessing
@@ -28,13 +28,15 @@ class Pictures(Encoded):
     """The vectors of a title's portraits.
 
     Args:
-        encoder: `tiny` (small, made from scratch), `efficientnet_lite0`, `timm/<name>`, a local folder, or a model of
-            the hub that was downloaded.
-        layout: All of a title's portraits side by side in one picture, as published, or each a member by itself.
-        output: The encoder's pooled vector, the first channel of its last map (49 numbers for ResNet-50), or all of it.
-        frozen: Do not train the encoder; its vectors are computed once and kept on disk.
-        trained_layers: Train only so many of the last layers; null trains all.
-        compile: Let torch.compile speed the encoder up.
+        encoder: `tiny` (small, trained from scratch), `efficientnet_lite0`, `timm/<name>`, a local folder, or a
+            downloaded model of the Hugging Face hub.
+        layout: "pasted" puts all portraits of a title side by side in one picture, as published; "each" makes every
+            portrait a member.
+        output: The pooled vector of the encoder, the first channel of its last feature map (49 numbers for ResNet-50),
+            or the complete feature map.
+        frozen: Do not train the encoder; its vectors are computed once and cached on disk.
+        trained_layers: Number of last layers to train; null trains all.
+        compile: Whether to use torch.compile.
 
     Raises:
         UserError: The settings contradict each other.
@@ -57,31 +59,33 @@ class Pictures(Encoded):
         self.frozen, self.trained_layers, self.compiled = frozen, trained_layers, compile
         adaptation.check_settings(frozen, trained_layers, None)
         if frozen and encoder == "tiny":
-            raise UserError("frozen=true: tiny starts from nothing, so it must learn; use efficientnet_lite0")
+            raise UserError("frozen=true: tiny has no pretrained weights and must be trained; use efficientnet_lite0")
         if frozen and compile:
-            raise UserError("frozen=true: compile is for training; make it false")
+            raise UserError("frozen=true: compile is only for training; set it to false")
 
     def fit(self, titles: pl.DataFrame) -> None:
         self.recipe = picture_encoders.recipe_of(self.encoder_name)
         self.create(self.recipe, None if self.frozen or self.encoder_name == "tiny" else self.load())
 
     def load(self) -> nn.Module:
-        return picture_encoders.load(self.encoder_name, self.recipe)
+        return picture_encoders.load_picture_encoder(self.encoder_name, self.recipe)
 
     def create(self, recipe: PictureRecipe, encoder: nn.Module | None = None) -> None:
-        """Make the submodules; without `encoder`, its architecture with new weights."""
+        """Create the submodules; without `encoder`, a new encoder of the same architecture."""
         self.recipe, self.preprocessing = recipe, Preprocessing(recipe.library, recipe.preprocessing)
-        self.width = picture_encoders.width_of(recipe, self.output, self.preprocessing.size)
+        self.width = picture_encoders.output_width(recipe, self.output, self.preprocessing.size)
         if self.frozen:
             return
-        self.encoder = (encoder or picture_encoders.build(recipe)).train()  # what is loaded comes in the other mode
+        self.encoder = (
+            encoder or picture_encoders.build_picture_encoder(recipe)
+        ).train()  # pretrained models are loaded in evaluation mode
         if self.trained_layers is not None:
             adaptation.train_last(self.encoder, self.trained_layers)
         if self.compiled:
             self.encoder.compile()
 
     def look(self, titles: pl.DataFrame, *, cache: Path, device: torch.device) -> None:
-        self.places, inputs = Places.of(self.inputs_of(titles))
+        self.places, inputs = InputRows.of(self.inputs_of(titles))
         gallery = Gallery(inputs, self.preprocessing, cache)
         self.arrays = self.frozen_vectors(gallery, cache, device) if self.frozen else self.pixels(gallery, cache)
         self.cost = np.ones(len(inputs), np.int64)
@@ -94,14 +98,14 @@ class Pictures(Encoded):
             "unreadable_pictures": len(problems),
         }
         if problems:
-            named = "; ".join(f"{path}: {reason}" for path, reason in list(problems.items())[:3])
+            examples = "; ".join(f"{path}: {reason}" for path, reason in list(problems.items())[:3])
             n_paths = len(gallery.paths)
-            warn(f"{len(problems)} of {n_paths} pictures cannot be read and are left out, such as {named}")
+            warn(f"{len(problems)} of {n_paths} pictures cannot be read and are left out, such as {examples}")
 
     def inputs_of(self, titles: pl.DataFrame) -> list[list[tuple[str, ...] | None]]:
-        """Every title's pictures: one tuple of all paths, or a tuple for each."""
+        """Return the pictures of each title: one tuple of all paths, or one tuple per path."""
         if "portraits" not in titles.columns:
-            warn(f"The {len(titles)} titles have no portraits: they count as unknown for all")
+            warn(f"The {len(titles)} titles have no column portraits: all portraits are treated as unknown")
             return [[None]] * len(titles)
         rows = [row or [] for row in titles["portraits"].to_list()]
         if self.layout == "each":
@@ -109,31 +113,31 @@ class Pictures(Encoded):
         return [[tuple(path for path in row if path) or None] for row in rows]
 
     def rules(self) -> dict[str, Any]:
-        """What pixels depend on."""
+        """Return the settings that pixels depend on."""
         return {"preprocessing": self.preprocessing.settings, "rules": RULES}
 
     def pixels(self, gallery: Gallery, cache: Path) -> Selection:
-        """The bytes of all pictures, for an encoder that learns."""
+        """Return the pixels of all pictures, for an encoder that is trained."""
         store = Store(cache / "pixels" / digest(self.rules()), (3, *self.preprocessing.size), np.uint8)
         return gallery.select(store, gallery.pixels, batch=BATCH, what="reading pictures")
 
     def frozen_vectors(self, gallery: Gallery, cache: Path, device: torch.device) -> Selection:
-        """The vectors of all pictures."""
+        """Return the vectors of all pictures, for a frozen encoder."""
 
         def vectors(encoder: nn.Module, inputs: NDArray[np.int64]) -> tuple[Tensor, list[str]]:
             pixels, notes = gallery.pixels(inputs)
-            return self.seen(encoder, pixels), notes
+            return self.embed(encoder, pixels), notes
 
-        weights = picture_encoders.find(self.encoder_name)
+        weights = picture_encoders.encoder_folder(self.encoder_name)
         store = self.store(weights, cache, {**self.rules(), "output": self.output})
         what = f"{self.encoder_name}: pictures"
         return gallery.select(store, self.computing(vectors, device), batch=BATCH, what=what)
 
     def encode(self, inputs: NDArray[np.int64]) -> Tensor:
-        return self.seen(self.encoder, self.arrays.take(inputs))
+        return self.embed(self.encoder, self.arrays.take(inputs))
 
-    def seen(self, encoder: nn.Module, pixels: NDArray[np.uint8]) -> Tensor:
-        """(k, width) float32 of (k, 3, H, W)."""
+    def embed(self, encoder: nn.Module, pixels: NDArray[np.uint8]) -> Tensor:
+        """Return the vectors (k, width) float32 of pixels (k, 3, H, W)."""
         on_device = torch.from_numpy(pixels).to(next(encoder.parameters()).device)
         normalised = self.preprocessing.normalised(on_device)
         return picture_encoders.vectors(encoder, self.recipe.library, normalised, self.output)

@@ -37,11 +37,11 @@ class Tabular(Branch):
     def fit(self, titles: pl.DataFrame) -> None:
         if lacking := [column for column in self.columns if column not in titles.columns]:
             raise UserError(f"columns: the titles have no {', '.join(lacking)}; they have {', '.join(titles.columns)}")
-        self.learned = {column: learned(titles[column]) for column in self.columns}
-        self.width = sum(width_of(of_column) for of_column in self.learned.values())
+        self.learned = {column: fit_column(titles[column]) for column in self.columns}
+        self.width = sum(column_width(of_column) for of_column in self.learned.values())
 
     def look(self, titles: pl.DataFrame, *, cache: Path, device: torch.device) -> None:
-        blocks = [encoded(titles, column, of_column) for column, of_column in self.learned.items()]
+        blocks = [encode_column(titles, column, of_column) for column, of_column in self.learned.items()]
         self.values = np.concatenate([values for values, _ in blocks], axis=1)
         self.present = np.any([known for _, known in blocks], axis=0)
         self.coverage = {"titles": len(titles), "with_facts": int(self.present.sum())}
@@ -68,9 +68,9 @@ class Tabular(Branch):
 NUMBER = ("value", "unknown")
 
 
-def learned(values: pl.Series) -> dict[str, Any]:
+def fit_column(values: pl.Series) -> dict[str, Any]:
     """What is to be known of a column: the `names` of its flags, or the `mean` and `std` of its numbers."""
-    values = as_known(values)
+    values = to_values(values)
     if values.dtype in (pl.List, pl.String):
         names = (values.explode() if values.dtype == pl.List else values).drop_nulls().value_counts(name="n")
         kept = names.filter(pl.col("n") >= FEWEST)[:, 0].sort()
@@ -79,27 +79,27 @@ def learned(values: pl.Series) -> dict[str, Any]:
     return {"mean": float(values.mean() or 0.0), "std": std}  # type: ignore[arg-type]
 
 
-def as_known(values: pl.Series) -> pl.Series:
+def to_values(values: pl.Series) -> pl.Series:
     """Dates as years, other numbers as they are."""
     if values.dtype.is_temporal():
         values = values.dt.year()
     return values if values.dtype in (pl.List, pl.String) else values.cast(pl.Float64)
 
 
-def width_of(of_column: Mapping[str, Any]) -> int:
+def column_width(of_column: Mapping[str, Any]) -> int:
     return len(of_column.get("names", NUMBER))
 
 
-def encoded(
+def encode_column(
     titles: pl.DataFrame, column: str, of_column: Mapping[str, Any]
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """(n, width) float32, and (n,) bool: which titles have anything known in the column."""
     n = len(titles)
     if column not in titles.columns:
-        empty = np.zeros((n, width_of(of_column)), np.float32)
+        empty = np.zeros((n, column_width(of_column)), np.float32)
         empty[:, 1:] = 0 if "names" in of_column else 1
         return empty, np.zeros(n, bool)
-    values = as_known(titles[column])
+    values = to_values(titles[column])
     if "names" in of_column:
         place = {name: i for i, name in enumerate(of_column["names"])}
         rows = values.to_list() if values.dtype == pl.List else [[value] for value in values.to_list()]
@@ -136,17 +136,17 @@ class Counts(Branch):
         self.width = len(columns)
 
     def fit(self, titles: pl.DataFrame) -> None:
-        counts = self.counted(titles)
+        counts = self.log_counts(titles)
         self.mean, self.std = np.nanmean(counts, axis=0), standard_deviation(counts)
 
     def look(self, titles: pl.DataFrame, *, cache: Path, device: torch.device) -> None:
         # What is not known counts as the mean of the training titles.
-        self.values = np.nan_to_num((self.counted(titles) - self.mean) / self.std, nan=0.0).astype(np.float32)
+        self.values = np.nan_to_num((self.log_counts(titles) - self.mean) / self.std, nan=0.0).astype(np.float32)
         self.coverage = {"titles": len(titles)}
 
-    def counted(self, titles: pl.DataFrame) -> NDArray[np.float64]:
+    def log_counts(self, titles: pl.DataFrame) -> NDArray[np.float64]:
         """(n, width): logarithms of 1 + count."""
-        return np.log1p(np.stack([count(titles, column) for column in self.columns], axis=1))
+        return np.log1p(np.stack([count_titles(titles, column) for column in self.columns], axis=1))
 
     def forward(self, index: Tensor) -> Members:
         values = torch.from_numpy(self.values[index.cpu().numpy()]).unsqueeze(1).to(index.device)
@@ -162,7 +162,7 @@ class Counts(Branch):
         self.mean, self.std = np.array(description["mean"]), np.array(description["std"])
 
 
-def count(titles: pl.DataFrame, column: str) -> NDArray[np.float64]:
+def count_titles(titles: pl.DataFrame, column: str) -> NDArray[np.float64]:
     """(n,): words between white space, 0 without a text; or main characters, NaN where unknown."""
     if column == "n_main_characters":
         known = titles[column] if column in titles.columns else pl.Series([0] * len(titles))

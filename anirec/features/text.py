@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from anirec.errors import UserError
 from anirec.features import adaptation, encoders, text_encoders
-from anirec.features.branch import OVER_TOKENS, AttentionPool
+from anirec.features.branch import TOKEN_POOLING, AttentionPool
 from anirec.features.cache import Selection, key_of
-from anirec.features.encoded import Encoded, Places
+from anirec.features.encoded import Encoded, InputRows
 from anirec.features.text_encoders import Recipe
 from anirec.features.tokens import Reading, Tokens, texts_of
 from anirec.settings import PositiveInt
@@ -85,7 +85,7 @@ class Text(Encoded):
 
     def fit(self, titles: pl.DataFrame) -> None:
         if self.frozen:
-            self.width = text_encoders.width_of(encoders.read_config(self.locate()))
+            self.width = text_encoders.hidden_size(encoders.read_encoder_config(self.locate()))
         elif self.encoder_name in text_encoders.SCRATCH:
             self.create(self.from_scratch(titles))
         else:
@@ -93,15 +93,15 @@ class Text(Encoded):
             self.create(self.recipe, encoder)
 
     def locate(self) -> Path:
-        return encoders.locate(self.encoder_name, text_encoders.KNOWN)
+        return encoders.find_encoder(self.encoder_name, text_encoders.KNOWN)
 
     def load(self) -> nn.Module:
         folder = self.locate()
         self.recipe = text_encoders.read_recipe(folder, self.layers)
-        return text_encoders.load(folder, self.layers)
+        return text_encoders.load_text_encoder(folder, self.layers)
 
     def from_scratch(self, titles: pl.DataFrame) -> Recipe:
-        texts = Places.of(texts_of(titles, self.column, join=self.join))[1]
+        texts = InputRows.of(texts_of(titles, self.column, join=self.join))[1]
         if not texts:
             raise UserError(f"encoder={self.encoder_name}: none of {len(titles)} training titles has a {self.column}")
         make = text_encoders.tiny if self.encoder_name == "tiny" else text_encoders.tiny_causal
@@ -110,7 +110,9 @@ class Text(Encoded):
     def create(self, recipe: Recipe, encoder: nn.Module | None = None) -> None:
         """Make the submodules; without `encoder`, its architecture with new weights."""
         self.recipe, self.width = recipe, recipe.width
-        self.encoder = (encoder or text_encoders.build(recipe)).train()  # what is loaded comes without dropout
+        self.encoder = (
+            encoder or text_encoders.build_text_encoder(recipe)
+        ).train()  # what is loaded comes without dropout
         if self.pooling == "attention":
             self.attention = AttentionPool(self.width)
         adaptation.adapt(
@@ -124,7 +126,7 @@ class Text(Encoded):
         self.reading(recipe)
 
     def look(self, titles: pl.DataFrame, *, cache: Path, device: torch.device) -> None:
-        self.places, texts = Places.of(texts_of(titles, self.column, join=self.join))
+        self.places, texts = InputRows.of(texts_of(titles, self.column, join=self.join))
         self.coverage = {"titles": len(titles), "with_text": self.places.n_present(), "texts": len(texts)}
         if self.frozen:
             self.arrays = self.frozen_vectors(texts, cache, device)
@@ -160,10 +162,10 @@ class Text(Encoded):
             )
         on_left = self.padding == "left"
         return Reading(
-            pool=self.attention if self.pooling == "attention" else OVER_TOKENS[self.pooling],
+            pool=self.attention if self.pooling == "attention" else TOKEN_POOLING[self.pooling],
             pad=recipe.pad,
             side=self.padding,
-            whole=on_left,
+            pad_batch=on_left,
             width=self.max_tokens if on_left and self.frozen else 1,
             longest=recipe.longest,
         )

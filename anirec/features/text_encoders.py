@@ -11,7 +11,7 @@ from typing import Any
 from torch import nn
 
 from anirec.errors import UserError
-from anirec.features.encoders import offline, plain_settings, read_config
+from anirec.features.encoders import offline, plain_settings, read_encoder_config
 
 SCRATCH = ("tiny", "tiny_causal")
 KNOWN = (*SCRATCH, "minilm")
@@ -37,13 +37,13 @@ class Recipe:
 
     @property
     def width(self) -> int:
-        return width_of(self.config)
+        return hidden_size(self.config)
 
 
-def width_of(config: dict[str, Any]) -> int:
+def hidden_size(config: dict[str, Any]) -> int:
     """Length of an architecture's vectors.
 
-    >>> width_of({"n_embd": 768})
+    >>> hidden_size({"n_embd": 768})
     768
     """
     found = [config[name] for name in WIDTHS if isinstance(config.get(name), int)]
@@ -53,7 +53,7 @@ def width_of(config: dict[str, Any]) -> int:
     return int(found[0])
 
 
-def build(recipe: Recipe) -> nn.Module:
+def build_text_encoder(recipe: Recipe) -> nn.Module:
     """The architecture with new weights; reads no file.
 
     Raises:
@@ -69,7 +69,7 @@ def build(recipe: Recipe) -> nn.Module:
         raise UserError(f"transformers cannot build the text encoder that is described: {error}") from None
 
 
-def load(folder: Path, layers: int | None = None) -> nn.Module:
+def load_text_encoder(folder: Path, layers: int | None = None) -> nn.Module:
     """The pretrained weights of a folder, in float32; of its first layers only, if so many are asked for.
 
     Raises:
@@ -77,7 +77,7 @@ def load(folder: Path, layers: int | None = None) -> nn.Module:
     """
     from transformers import AutoModel
 
-    with quiet(), offline():
+    with quiet_transformers(), offline():
         try:
             model = AutoModel.from_pretrained(
                 folder, config=first_layers(folder, layers), local_files_only=True, trust_remote_code=False
@@ -120,12 +120,12 @@ def read_recipe(folder: Path, layers: int | None = None) -> Recipe:
     """
     from transformers import AutoTokenizer
 
-    read_config(folder)
+    read_encoder_config(folder)
     try:
         config = first_layers(folder, layers)
         if config.model_type == "gpt2" and not has_tokenizer(folder):
-            return gpt2_recipe(plain(config))
-        with quiet():
+            return gpt2_recipe(config_dict(config))
+        with quiet_transformers():
             tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         backend = tokenizer.backend_tokenizer.to_str()
     except (OSError, ValueError, KeyError, ImportError, AttributeError) as error:
@@ -133,7 +133,7 @@ def read_recipe(folder: Path, layers: int | None = None) -> Recipe:
     pads = (tokenizer.pad_token_id, tokenizer.eos_token_id, 0)
     pad = next(pad for pad in pads if pad is not None)
     longest = min(int(tokenizer.model_max_length), getattr(config, "max_position_embeddings", None) or 10**9)
-    return Recipe(plain(config), backend, pad, longest)
+    return Recipe(config_dict(config), backend, pad, longest)
 
 
 def has_tokenizer(folder: Path) -> bool:
@@ -153,13 +153,13 @@ def gpt2_recipe(config: dict[str, Any]) -> Recipe:
     return Recipe(config, tokenizer.to_str(), end, int(config["n_positions"]))
 
 
-def plain(config: Any) -> dict[str, Any]:
+def config_dict(config: Any) -> dict[str, Any]:
     values: dict[str, Any] = json.loads(config.to_json_string(use_diff=False))
     return values
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def quiet_transformers() -> Iterator[None]:
     """Without transformers' progress bars and its notes on weights that were left out on purpose."""
     from transformers.utils import logging
 
@@ -191,7 +191,7 @@ def tiny(texts: Sequence[str], max_tokens: int) -> Recipe:
         max_position_embeddings=max_tokens,
         pad_token_id=0,
     )
-    return Recipe(plain(config), tokenizer.to_str(), 0, max_tokens)
+    return Recipe(config_dict(config), tokenizer.to_str(), 0, max_tokens)
 
 
 def tiny_causal(texts: Sequence[str], max_tokens: int) -> Recipe:
@@ -208,7 +208,7 @@ def tiny_causal(texts: Sequence[str], max_tokens: int) -> Recipe:
         bos_token_id=0,
         eos_token_id=0,
     )
-    return Recipe(plain(config), tokenizer.to_str(), 0, max_tokens)
+    return Recipe(config_dict(config), tokenizer.to_str(), 0, max_tokens)
 
 
 def byte_pairs(texts: Sequence[str], special: list[str], normalizer: Any = None) -> Any:

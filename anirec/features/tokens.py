@@ -75,7 +75,7 @@ class Reading:
         pool: Of hidden states (k, T, width) and (k, T) bool, one vector each.
         pad: Token that fills short rows.
         side: Where it fills them.
-        whole: Pad all texts of a batch to the longest of them; else they are read in chunks of like lengths, which
+        pad_batch: Pad all texts of a batch to the longest of them; else they are read in chunks of like lengths, which
             gives the same vectors (where padding on the left moves no position) for less work.
         width: Pad to so many tokens at least.
         longest: Never pad to more.
@@ -84,7 +84,7 @@ class Reading:
     pool: Pool
     pad: int
     side: Side
-    whole: bool
+    pad_batch: bool
     width: int
     longest: int
 
@@ -98,7 +98,7 @@ class Reading:
     def chunks(self, lengths: NDArray[np.int64], most: int) -> Iterator[NDArray[np.int64]]:
         """Positions of texts that are read together: short ones with short ones."""
         order = np.argsort(lengths, kind="stable")
-        if self.whole:
+        if self.pad_batch:
             yield order
             return
         start = 0
@@ -109,7 +109,7 @@ class Reading:
 
     def chunk(self, encoder: nn.Module, tokens: Tokens, texts: NDArray[np.int64], device: torch.device) -> Tensor:
         width = max(self.width, int(tokens.lengths[texts].max()))
-        if device.type == "cuda" and not self.whole and self.width == 1:
+        if device.type == "cuda" and not self.pad_batch and self.width == 1:
             width = min(-(-width // 8) * 8, self.longest)  # tensor cores like multiples of 8
         ids, mask = (part.to(device) for part in tokens.padded(texts, pad=self.pad, side=self.side, width=width))
         output: Any = encoder(input_ids=ids, attention_mask=mask)
@@ -134,10 +134,10 @@ def texts_of(titles: pl.DataFrame, column: str, *, join: bool) -> list[list[str 
         return [[None]] * len(titles)
     values = titles[column].to_list()
     if titles.schema[column] == pl.List:
-        texts = [[known(text) for text in value or []] for value in values]
-        return [[known(" ".join(text for text in row if text))] for row in texts] if join else texts
-    return [[known(value)] for value in values]
+        texts = [[strip_or_none(text) for text in value or []] for value in values]
+        return [[strip_or_none(" ".join(text for text in row if text))] for row in texts] if join else texts
+    return [[strip_or_none(value)] for value in values]
 
 
-def known(text: str | None) -> str | None:
+def strip_or_none(text: str | None) -> str | None:
     return (text or "").strip() or None

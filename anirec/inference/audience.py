@@ -166,7 +166,9 @@ class Audience:
         if self.notes:
             return None
         of_title = self.validation.group_by("item").agg(pl.col("target").mean()).sort("item")
-        predicted = [self.mean(self.model.everyones_rating(self.model.content[i]).numpy()) for i in of_title["item"]]
+        predicted = [
+            self.mean(self.model.predict_unrated_title(self.model.content[i]).numpy()) for i in of_title["item"]
+        ]
         return half_width(of_title["target"].to_numpy() - np.array(predicted), LEVEL)
 
     def ends(self, rating_u: NDArray[np.floating]) -> tuple[float, float] | None:
@@ -217,7 +219,9 @@ class Audience:
 
     def nearest(self, content: Tensor, n: int) -> pl.DataFrame:
         """The n existing titles that users meet most alike, the better known first; with their mean ratings."""
-        likeness = cosine_similarity(self.model.met(content), self.model.met(self.model.content[:-1]))
+        likeness = cosine_similarity(
+            self.model.match_vectors(content), self.model.match_vectors(self.model.content[:-1])
+        )
         of_item = self.rated.group_by("item").agg(n_ratings=pl.len(), rating=pl.col("rating").mean())
         names = [name for name in ("item_id", "title", "type", "genres") if name in self.items.columns]
         table = self.items.select(names).with_columns(likeness=likeness.numpy().round(4), item=pl.int_range(pl.len()))

@@ -11,7 +11,7 @@ import polars as pl
 import torch
 from rich.console import Console
 
-from anirec.config.compose import own_paths
+from anirec.config.compose import default_paths
 from anirec.data.schema import ITEMS, Column
 from anirec.errors import UserError
 from anirec.features.tabular import Tabular
@@ -156,14 +156,14 @@ def fanbase(
     invented = read_invented(input)
     audience = Audience.of(run, threshold)
     model, columns = audience.model, read_by(audience.model)
-    cache = own_paths()["cache"]
+    cache = default_paths()["cache"]
     told = []
     with torch.inference_mode():
         contents = model.content_of(with_all(invented, columns), cache=cache)
         taste_u = tastes_of(model.user_table[:-1].numpy(), tastes, seed=SEED)
         loves = audience.loves(taste_u, tastes)
         for title, content in zip(invented.iter_rows(named=True), contents, strict=True):
-            rating_u = model.everyones_rating(content).numpy()
+            rating_u = model.predict_unrated_title(content).numpy()
             chance_u = audience.chances(rating_u)
             fans = Fanbase(
                 title=title["title"],

@@ -12,13 +12,14 @@ import polars as pl
 from hydra.utils import instantiate
 
 from anirec.atomic import replacing
-from anirec.config.compose import own_paths
-from anirec.config.definitions import descends
-from anirec.data.prepare.cache import Prepared, in_cache, prepare
+from anirec.config.compose import default_paths
+from anirec.config.definitions import inherits
+from anirec.config.identity import replace_folder
+from anirec.data.prepare.cache import Prepared, locate_prepared, prepare
 from anirec.data.prepare.fingerprint import fingerprint
 from anirec.errors import UserError
 from anirec.inference.predict import load
-from anirec.inference.reproduce import moved, strings
+from anirec.inference.reproduce import strings
 from anirec.models.base import RatingModel
 from anirec.report.run_files import DamagedError, nested, read_mapping, read_run_config
 
@@ -77,9 +78,9 @@ def interactions(run: Path) -> Path:
     except DamagedError as error:
         raise UserError(f"{run}: {error}") from None
     name, of_run = (str(nested(provenance, f"data.{key}")) for key in ("source.name", "sources.source"))
-    paths = own_paths()
+    paths = default_paths()
     try:
-        prepared = in_cache(name, of_run, paths["cache"])
+        prepared = locate_prepared(name, of_run, paths["cache"])
     except UserError as error:
         raise UserError(f"{run / 'provenance.json'}: {error}, as data.source.name and data.sources.source") from None
     if prepared.interactions is None:
@@ -122,12 +123,12 @@ def source_of(config: dict[str, Any], data: Path) -> Any:
     node, place = nested(config, "dataset.source"), nested(config, "paths.data")
     target = str(nested(node, "_target_"))
     parts = strings(node)
-    if not target.startswith("anirec.") or not descends(target, SOURCE) or parts.count("_target_") != 1:
+    if not target.startswith("anirec.") or not inherits(target, SOURCE) or parts.count("_target_") != 1:
         raise UserError(f"config.yaml: dataset.source names {target}, which is no source of anirec")
     if strange := [text for text in parts if "${" in text]:
         raise UserError(f"config.yaml: {strange[0]} is not resolved")
     try:
-        source = instantiate(moved(node, str(place), str(data.absolute())), _convert_="all")
+        source = instantiate(replace_folder(node, str(place), str(data.absolute())), _convert_="all")
         files = source.files()
     except UserError:
         raise

@@ -11,14 +11,14 @@ from anirec.data.ratings.filters import is_planned
 from anirec.data.ratings.interactions import RatingBatch
 from anirec.errors import UserError
 from anirec.inference.title_search import Liked
-from anirec.models.base import FoldsIn, RatingModel
+from anirec.models.base import RatingModel, SupportsFoldIn
 
 NEGLIGIBLE = 0.1  # of the spread of the scores: a fall that would hardly change a place
 BESIDE = 0.5  # share of the greatest fall from which a second reason is named
 MOST = 2
 
 
-def reasons(model: FoldsIn, item: Tensor, rating: Tensor, recommended: Tensor) -> list[list[int]]:
+def reasons(model: SupportsFoldIn, item: Tensor, rating: Tensor, recommended: Tensor) -> list[list[int]]:
     """For each recommended item (n,) the one or two places of the history that matter most; none where nothing does.
 
     What lifts or lowers all items alike, such as a person's generosity, is no reason for any of them: scores are
@@ -76,7 +76,7 @@ class Person(NamedTuple):
 
         Nothing does, as far as can be told, with a model that cannot rank for another history.
         """
-        if not isinstance(model, FoldsIn):
+        if not isinstance(model, SupportsFoldIn):
             return [[] for _ in recommended]
         order = self.rating.nan_to_num(nan=0.0).argsort(descending=True, stable=True)[:EXPLAINED_BY]
         found = reasons(model, self.item[order], self.rating[order], recommended)
@@ -89,7 +89,7 @@ def newcomer(model: RatingModel, likes: Sequence[Liked]) -> Person:
     Raises:
         UserError: The model cannot do that.
     """
-    if not isinstance(model, FoldsIn):
+    if not isinstance(model, SupportsFoldIn):
         raise UserError(
             f"{type(model).__name__} ranks for users of its data only: give one by --user, or use a run of another "
             "model, such as ease, item_knn or svdpp"

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from omegaconf import OmegaConf
 
 from anirec.atomic import replacing
-from anirec.config.compose import own_paths
-from anirec.config.definitions import descends
+from anirec.config.compose import default_paths
+from anirec.config.definitions import inherits
 from anirec.errors import UserError
 from anirec.metrics.conformal import prediction_interval
 from anirec.models.base import Model
@@ -55,7 +55,7 @@ def predict(run: Path, *, input: Path, output: Path) -> dict[str, int]:  # noqa:
     if nested and output.suffix == ".csv":
         raise UserError(f"{output}: CSV holds no lists, such as {', '.join(nested)}; write to .jsonl or .parquet")
     model = load(run)
-    cache = own_paths()["cache"]
+    cache = default_paths()["cache"]
     try:
         with torch.inference_mode():
             predictions, lacking = model.predict_rows(beside(rows, input.parent), cache=cache)
@@ -139,7 +139,7 @@ def check_trusted(node: Any, *, is_model: bool = True) -> None:
             raise UserError(f"config.yaml: {UNPICKLES} would load files that run code; it is not run")
         target = node.get("_target_")
         if is_model or target is not None:
-            known = descends(str(target), MODEL_CLASS) if is_model else is_part(str(target))
+            known = inherits(str(target), MODEL_CLASS) if is_model else is_part(str(target))
             if not known:
                 told = f"config.yaml: model names {target}, which is no anirec model; it is not run"
                 raise UserError(f"{told}. A class of your own is found with PYTHONPATH=FOLDER")
@@ -152,5 +152,5 @@ def check_trusted(node: Any, *, is_model: bool = True) -> None:
 
 def is_part(target: str) -> bool:
     if target.startswith("sklearn."):
-        return descends(target, ESTIMATOR)
-    return target in PARTS or any(descends(target, kind) for kind in (BRANCH, MODEL_CLASS))
+        return inherits(target, ESTIMATOR)
+    return target in PARTS or any(inherits(target, kind) for kind in (BRANCH, MODEL_CLASS))

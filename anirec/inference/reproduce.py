@@ -12,15 +12,15 @@ from omegaconf.errors import OmegaConfBaseException
 from pytorch_lightning import Callback, LightningModule, Trainer
 from rich.console import Console
 
-from anirec.config.checks import check
-from anirec.config.compose import conf_folder, first_line, nearest, plain
-from anirec.config.identity import Identity, flat, identity_of, moved
+from anirec.config.checks import check_config
+from anirec.config.compose import conf_folder, did_you_mean, first_line, to_dict
+from anirec.config.identity import Identity, flatten, identity_of, replace_folder
 from anirec.errors import UserError
 from anirec.inference.trust import CHECKPOINTS, check_run
 from anirec.report.repetition import show_repetition
 from anirec.report.runs import Run, read_run
-from anirec.run import other_process, perform, run_path
-from anirec.tracking.console import quiet, show_failure
+from anirec.run import choose_folder, is_helper_process, run_experiment
+from anirec.tracking.console import print_failure, silence_libraries
 from anirec.tracking.run_folder import RunFolder
 
 HISTORY = {"_target_": "anirec.tracking.loggers.HistoryLogger", "folder": "${run.folder}"}
@@ -41,7 +41,7 @@ def config_of(run: Run, *, trust: bool) -> DictConfig:
         UserError: It is no config of a run, or names what must not be called.
     """
     try:
-        config = plain(OmegaConf.load(run.folder / "config.yaml"), resolve=False)
+        config = to_dict(OmegaConf.load(run.folder / "config.yaml"), resolve=False)
         if strange := [text for text in strings(config) if "${" in text]:
             # What a run stores is resolved: this would be resolved later, into anything.
             raise UserError(f"{run.folder / 'config.yaml'}: {strange[0]} is not resolved; it is not run")
@@ -49,12 +49,12 @@ def config_of(run: Run, *, trust: bool) -> DictConfig:
         if not trust:
             check_run(config)
         data, folder = config["paths"]["data"], config["run"]["folder"]
-        config["dataset"] = moved(config["dataset"], data, "${paths.data}")
-        config["callbacks"] = moved(config["callbacks"], folder, "${run.folder}")
+        config["dataset"] = replace_folder(config["dataset"], data, "${paths.data}")
+        config["callbacks"] = replace_folder(config["callbacks"], folder, "${run.folder}")
         for node in config["callbacks"].values():
             if node["_target_"] == CHECKPOINTS:
                 node["folder"] = "${run.folder}/checkpoints"
-        here = plain(OmegaConf.load(conf_folder() / "config.yaml"), resolve=False)["paths"]
+        here = to_dict(OmegaConf.load(conf_folder() / "config.yaml"), resolve=False)["paths"]
         config["paths"] = {**here, "data": data} if Path(data).is_dir() else here
     except UserError:
         raise
@@ -92,21 +92,21 @@ def perform_again(config: DictConfig, path: Path, run: Run, *, identity: Identit
     Raises:
         UserError: It failed.
     """
-    quiet()
+    silence_libraries()
     about = {
         **{key: run.provenance.get(key) for key in KEPT},
         "sweep": None,
         "tags": list(config.get("tags") or []),
-        "objective": plain(config, resolve=False)["objective"],
+        "objective": to_dict(config, resolve=False)["objective"],
         "identity": identity.record(),
         **said,
     }
     try:
-        return perform(config, path, about=about, told=told)
+        return run_experiment(config, path, about=about, label=told)
     except UserError:
         raise
     except Exception as error:
-        show_failure(path, error)
+        print_failure(path, error)
         raise UserError(f"{run.folder.name} could not be run again") from None
 
 
@@ -138,11 +138,11 @@ def reproduce(run: Path, *, overrides: Sequence[str], trust: bool, console: Cons
         config.select = then.config.get("select")  # its sweep has not chosen it: the test set stays unread
     config = checked(config)
     identity = identity_of(config)
-    path = run_path(config, placed(config, then), identity.run)
+    path = choose_folder(config, placed(config, then), identity.run)
     typed = [*(then.provenance.get("overrides") or []), *overrides]
     told = f"reproduces {then.folder.name}:"
     perform_again(config, path, then, identity=identity, told=told, overrides=typed, reproduces=str(run))
-    if other_process():
+    if is_helper_process():
         return
     console = console or Console()
     if not show_repetition(console, then, read_run(path)).is_equal:
@@ -155,13 +155,17 @@ def override(config: DictConfig, overrides: Sequence[str]) -> None:
     Raises:
         UserError: One is not, or is no key=value.
     """
-    known = [key for key, _ in flat(plain(config, resolve=False))]
+    known = [key for key, _ in flatten(to_dict(config, resolve=False))]
     for text in overrides:
         key, equals, _ = text.partition("=")
         if not equals:
             raise UserError(f"{text}: expected key=value, such as paths.data=/data")
         if key not in known:
-            hint = "; set one of its keys" if any(name.startswith(f"{key}.") for name in known) else nearest(key, known)
+            hint = (
+                "; set one of its keys"
+                if any(name.startswith(f"{key}.") for name in known)
+                else did_you_mean(key, known)
+            )
             raise UserError(f"{text}: the run's config has no setting {key}{hint}")
         try:
             config.merge_with_dotlist([text])
@@ -176,7 +180,7 @@ def checked(config: DictConfig) -> DictConfig:
         UserError: With all problems.
     """
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        problems = check(config)
+        problems = check_config(config)
     if problems:
         raise UserError("\n".join(["The run's config does not fit this anirec:", *(f"- {told}" for told in problems)]))
     return config

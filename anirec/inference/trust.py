@@ -4,8 +4,8 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from anirec.config.compose import conf_folder, plain
-from anirec.config.definitions import descends
+from anirec.config.compose import conf_folder, to_dict
+from anirec.config.definitions import inherits
 from anirec.errors import UserError
 from anirec.inference.predict import check_trusted
 
@@ -69,7 +69,7 @@ def check_part(part: str, node: Any) -> None:
 def check_trainer(node: dict[str, Any]) -> None:
     """Refuse settings that conf/trainer has not: some write files anywhere. A number or a yes or no cannot."""
     files = sorted((conf_folder() / "trainer").glob("*.yaml"))
-    known = {key for file in files for key in plain(OmegaConf.load(file), resolve=False)}
+    known = {key for file in files for key in to_dict(OmegaConf.load(file), resolve=False)}
     strategy = node.get("strategy")
     for key, value in node.items():
         if not is_number(value) and (key not in known or (isinstance(value, dict) and key != "strategy")):
@@ -90,5 +90,5 @@ def is_known(part: str, target: str) -> bool:
     >>> is_known("split", "anirec.data.splits.rows.Random"), is_known("split", "os.system")
     (True, False)
     """
-    ours = target.startswith("anirec.") and any(descends(target, kind) for kind in KINDS[part])
+    ours = target.startswith("anirec.") and any(inherits(target, kind) for kind in KINDS[part])
     return ours or target in NAMED.get(part, ())

@@ -1,4 +1,4 @@
-"""What every model promises, whatever it learns and however."""
+"""Base classes of all models: what every model provides, and what rating models provide in addition."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pytorch_lightning import LightningModule
 from torch import Tensor
 
-from anirec.artifacts import Shown
+from anirec.artifacts import ArtifactSource
 from anirec.data.ratings.interactions import Interactions, RatingBatch, UserBlocks, Vocabulary
 from anirec.errors import UserError
 from anirec.settings import Configurable
@@ -20,15 +20,18 @@ from anirec.settings import Configurable
 if TYPE_CHECKING:
     from anirec.data.ratings.datamodule import RatingData
 
-PREDICTED_AT_ONCE = 1 << 17  # rows
-POPULARITY = 1e-6  # what an item's popularity may add to a ranking score: an order where nothing else gives one
+PREDICTION_ROWS = 1 << 17  # rows per batch when predicting rows of a file
+POPULARITY = 1e-6  # largest addition to a ranking score: orders items that a model scores equally
 
 
-class Model(LightningModule, Shown, Configurable, ABC):
+class Model(LightningModule, ArtifactSource, Configurable, ABC):
     """A LightningModule whose `forward(batch)` gives one prediction per row, in the data's unit.
 
-    `requires` names the dataset columns it reads; a dataset without them is refused before any work. `replicates` names
-    the settings of its YAML, at any depth, that are seeds: runs that differ in them are averaged.
+    Attributes:
+        requires: Names of the dataset columns that the model reads. A dataset that lacks one of them is rejected before
+            any work starts.
+        replicates: Names of the settings in the model's YAML, at any depth, that are seeds. Runs that differ only in
+            them are replicates and are averaged.
     """
 
     requires: ClassVar[frozenset[str]] = frozenset()
@@ -37,19 +40,19 @@ class Model(LightningModule, Shown, Configurable, ABC):
 
     @abstractmethod
     def batches(self, data: Any, rank: int, world_size: int) -> Iterable[Any]:
-        """The training batches of one epoch, as this model wants them: this process's share, without repeats."""
+        """Return the training batches of one epoch: the share of this process, without repeated rows."""
 
     def allocate(self) -> None:
-        """Create what has the data's size; called once, when the sizes are known."""
+        """Create the parameters and buffers whose shapes depend on the data; called once, when the sizes are known."""
 
     def configure_model(self) -> None:
-        """Lightning calls this before every stage; what was learned in the last one stays."""
+        """Call `allocate` once. Lightning calls this hook before every stage; learned values are kept."""
         if not self.is_allocated:
             self.allocate()
             self.is_allocated = True
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Make room for the saved buffers: some are born in training, or as long as the training set was."""
+        """Register the saved buffers: some are created in training, or are as long as the training set."""
         self.configure_model()
         learned = {name for name, _ in self.named_parameters()}
         for name, saved in checkpoint["state_dict"].items():
@@ -58,19 +61,22 @@ class Model(LightningModule, Shown, Configurable, ABC):
                 self.get_submodule(owner).register_buffer(leaf, torch.empty_like(saved, device=self.device))
 
     def provenance(self) -> dict[str, Any]:
-        """What of the model's own doing a reader of the results must know; plain values."""
+        """Return facts about the trained model for `provenance.json`, as plain values."""
         return {}
 
     @abstractmethod
     def predict_rows(self, rows: pl.DataFrame, *, cache: Path) -> tuple[NDArray[np.float32], dict[str, int]]:
-        """Predictions for rows that were in no dataset, (n,), and how many of them lack what.
+        """Predict rows that are not part of a dataset.
 
         Args:
-            rows: As read from a file.
-            cache: Folder for what is computed once.
+            rows: Rows of a file, with the columns that the model needs.
+            cache: Folder for embeddings that are computed once.
+
+        Returns:
+            Predictions, shape (n,), and the number of rows with each kind of missing input, such as unknown users.
 
         Raises:
-            UserError: A column is missing or of another type.
+            UserError: A column is missing or has the wrong type.
         """
 
     def validation_step(self, batch: Any, batch_index: int) -> Tensor:
@@ -83,28 +89,32 @@ class Model(LightningModule, Shown, Configurable, ABC):
         return self(batch)
 
 
-class SelfTaught(Model):
-    """A model that learns inside `training_step`, by counting or by its own kernel: Lightning's optimisers rest."""
+class ManualOptimization(Model):
+    """A model that updates itself in `training_step`, in closed form or by its own kernel, without an optimiser."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         self.automatic_optimization = False
 
     def configure_optimizers(self) -> None:
-        """None."""
+        """Return no optimiser."""
 
     def count_step(self) -> None:
-        """Tell Lightning that something was learned: it saves no checkpoint unless its step count has grown."""
+        """Increase Lightning's step count, without which it saves no new checkpoint."""
         progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
         progress.increment_ready()
         progress.increment_completed()
 
 
 class RatingModel(Model):
-    """Predicts what a user would rate an item, and ranks the whole catalogue for a user.
+    """A model that predicts a user's rating of an item and ranks the whole catalogue for a user.
 
-    `n_users` and `n_items` come from the data at `configure_model`, or from the checkpoint. Tables that are looked up
-    by user or item have one row more than that: index -1, an unknown id, finds the fallback in the last row.
+    `n_users` and `n_items` come from the data or from the checkpoint. Tables indexed by user or item have one row more:
+    index -1, which stands for an unknown id, selects the fallback in the last row.
+
+    Attributes:
+        uses_unrated: Whether the model also trains on interactions without a rating.
+        block_rows: Target number of rows per training batch, which holds whole users.
     """
 
     requires: ClassVar[frozenset[str]] = frozenset({"user_id", "item_id", "rating"})
@@ -137,50 +147,58 @@ class RatingModel(Model):
         self.vocabularies = {name: Vocabulary(pl.Series(name, values)) for name, values in ids.items()}
 
     def predict_rows(self, rows: pl.DataFrame, *, cache: Path) -> tuple[NDArray[np.float32], dict[str, int]]:
-        demand(rows, {"user_id", "item_id"})
-        user, item = (encoded(self.vocabularies[name], rows[name]) for name in ("user_id", "item_id"))
-        nothing = torch.full((len(rows),), float("nan"))
-        batches = zip(*(column.split(PREDICTED_AT_ONCE) for column in (user, item, nothing)), strict=True)
+        require_columns(rows, {"user_id", "item_id"})
+        user, item = (encode_ids(self.vocabularies[name], rows[name]) for name in ("user_id", "item_id"))
+        unrated = torch.full((len(rows),), float("nan"))
+        batches = zip(*(column.split(PREDICTION_ROWS) for column in (user, item, unrated)), strict=True)
         predictions = torch.cat([self(RatingBatch(*batch)) for batch in batches])
         unknown = {"unknown users": int((user < 0).sum()), "unknown titles": int((item < 0).sum())}
         return predictions.numpy(), unknown
 
     def score_items(self, users: Tensor) -> Tensor:
-        """Ranking scores (B, n_items), float; higher is better. `users` is int64 (B,), -1 for unknown.
+        """Return ranking scores of all items, shape (B, n_items), float; higher is better.
 
-        Falls back to the predicted rating of every item.
+        By default, the score of an item is its predicted rating.
+
+        Args:
+            users: User indices, int64 (B,); -1 for an unknown user.
         """
         items = torch.arange(self.n_items, device=users.device)
-        nothing = torch.empty(0, device=users.device)
-        rows = [self(RatingBatch(user.expand(len(items)), items, nothing)) for user in users]
+        unrated = torch.empty(0, device=users.device)
+        rows = [self(RatingBatch(user.expand(len(items)), items, unrated)) for user in users]
         return torch.stack(rows)
 
 
 @runtime_checkable
-class FoldsIn(Protocol):
-    """A rating model that ranks for people who are in no dump, too: whoever defines `fold_in` is one."""
+class SupportsFoldIn(Protocol):
+    """Protocol of rating models that also rank for new users, that is, models that define `fold_in`."""
 
     def fold_in(self, batch: RatingBatch, n: int) -> Tensor:
-        """Ranking scores (n, n_items), as `score_items` gives them, of people who were not in training.
+        """Return ranking scores for users who were not in training, shape (n, n_items), as `score_items` does.
 
         Args:
-            batch: What they have seen: users 0 to n - 1, and ratings that are NaN where there is none. Items of -1 say
-                nothing; of a pair that comes twice, the last rating counts.
-            n: Number of people; one without a row is ranked for like an unknown user.
+            batch: Histories of the new users, numbered 0 to n - 1; the rating is NaN where there is none. Rows with
+                item -1 are ignored; if a pair occurs twice, its last rating counts.
+            n: Number of new users. One without a row gets the scores of an unknown user.
         """
         ...
 
 
-def demand(rows: pl.DataFrame, columns: Collection[str]) -> None:
-    """Refuse rows that lack a column."""
+def require_columns(rows: pl.DataFrame, columns: Collection[str]) -> None:
+    """Raise UserError if the rows lack one of the columns."""
     if missing := sorted(set(columns) - set(rows.columns)):
         raise UserError(f"no column {', '.join(missing)}; there are {', '.join(rows.columns)}")
 
 
-def encoded(vocabulary: Vocabulary, raw: pl.Series) -> Tensor:
-    """(n,) int64 indices; -1 for an id that the run does not know."""
-    numbers = vocabulary.ids.dtype.is_integer()
-    if numbers != raw.dtype.is_integer():
-        kind = "whole numbers" if numbers else "text"
+def popularity_tie_break(count_i: Tensor) -> Tensor:
+    """Return a tiny addition to the ranking scores, (n_items,), proportional to each item's interaction count."""
+    return POPULARITY * count_i / count_i.max()
+
+
+def encode_ids(vocabulary: Vocabulary, raw: pl.Series) -> Tensor:
+    """Return the indices of raw ids, int64 (n,); -1 for an id that was not in the run's data."""
+    is_integer = vocabulary.ids.dtype.is_integer()
+    if is_integer != raw.dtype.is_integer():
+        kind = "whole numbers" if is_integer else "text"
         raise UserError(f"column {raw.name} holds {raw.dtype}, expected {kind}, as in the data of this run")
     return torch.from_numpy(vocabulary.encode(raw.cast(vocabulary.ids.dtype)).astype("int64"))

@@ -1,4 +1,4 @@
-"""Models that see titles through branches: fitted on training titles once, kept in the checkpoint."""
+"""Models with branches: encoders of title metadata, fitted on the training titles and saved in the checkpoint."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,10 +17,10 @@ from anirec.models.base import Model
 
 
 class Branched(Model):
-    """A model with branches, each one kind of information about a title.
+    """Base class of models that read titles through branches, one for each kind of information about a title.
 
     Args:
-        branches: By name.
+        branches: Branches by name.
     """
 
     def __init__(self, *, branches: Mapping[str, Branch], **settings: Any) -> None:
@@ -32,20 +32,20 @@ class Branched(Model):
         return self.branches[name]  # type: ignore[return-value]
 
     def provenance(self) -> dict[str, Any]:
-        """What each branch saw, and which weights of a frozen encoder saw it."""
-        seen = {
+        """Return the coverage of each branch and the fingerprint of its frozen encoder."""
+        branches = {
             name: {**branch.coverage, "fingerprint": branch.description().get("fingerprint")}  # type: ignore[dict-item, operator]
             for name, branch in self.branches.items()
         }
-        return {"branches": seen} if seen else {}
+        return {"branches": branches} if branches else {}
 
     def fit(self, titles: pl.DataFrame) -> None:
-        """Learn vocabularies and scales from the training titles."""
+        """Fit the branches, that is, their vocabularies and scales, on the training titles."""
         for branch in self.branches.values():
             branch.fit(titles)  # type: ignore[operator]
 
     def look(self, titles: pl.DataFrame, *, cache: Path, device: torch.device) -> None:
-        """Let the branches read these titles; batches refer to them by row."""
+        """Let the branches encode these titles; batches refer to them by row number."""
         for branch in self.branches.values():
             branch.look(titles, cache=cache, device=device)  # type: ignore[operator]
 
@@ -65,8 +65,12 @@ class Branched(Model):
         super().on_load_checkpoint(checkpoint)
 
 
-def seen(branch: Branch, index: Tensor) -> csr_matrix:
-    """(B, n_columns(branch)): a title's row of terms; or the mean of its members, and last whether it has any."""
+def branch_features(branch: Branch, index: Tensor) -> csr_matrix:
+    """Return the features of titles, shape (B, n_features(branch)).
+
+    They are TF-IDF weights, or the mean vector of a title's members (such as its characters) followed by an indicator
+    of whether it has any.
+    """
     if isinstance(branch, TfIdf):
         return branch.matrix(index.cpu().numpy())
     members = branch(index)
@@ -75,17 +79,18 @@ def seen(branch: Branch, index: Tensor) -> csr_matrix:
     return csr_matrix(rows.double().cpu().numpy())
 
 
-def n_columns(branch: Branch) -> int:
+def n_features(branch: Branch) -> int:
+    """Return the number of columns of `branch_features`."""
     return branch.width + (not isinstance(branch, TfIdf))
 
 
 def check_frozen(branches: Mapping[str, Branch]) -> None:
-    """Refuse what a closed form cannot learn from.
+    """Check that there are branches and that all of them are frozen, as models without gradients require.
 
     Raises:
-        UserError: There is no branch, or one that wants training.
+        UserError: There is no branch, or one of them is not frozen.
     """
     if not branches:
-        raise UserError("model.branches is empty: there must be something to see")
+        raise UserError("model.branches is empty: the model needs at least one branch")
     if trained := [name for name, branch in branches.items() if not branch.frozen]:
-        raise UserError(f"model.branches.{trained[0]}: nothing here trains an encoder; set frozen=true")
+        raise UserError(f"model.branches.{trained[0]}: this model does not train encoders; set frozen=true")

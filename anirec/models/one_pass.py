@@ -1,4 +1,4 @@
-"""Models that learn by counting: every pass over the data is summed into statistics, then solved in closed form."""
+"""One-pass models: training sums statistics over all batches and then solves for the parameters in closed form."""
 
 from abc import abstractmethod
 from typing import Any
@@ -7,24 +7,25 @@ import torch
 from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor, nn
 
-from anirec.data.ratings.interactions import RatingBatch, distinct
-from anirec.models.base import RatingModel, SelfTaught
+from anirec.data.ratings.interactions import RatingBatch, deduplicate
+from anirec.models.base import ManualOptimization, RatingModel
 
 
-class OnePass(SelfTaught):
-    """Define `accumulate(batch)` into summed statistics and `solve()`, called after the last batch of a pass.
+class OnePass(ManualOptimization):
+    """Base class of models that are fitted in one pass over the training data.
 
-    Statistics are float64 buffers: they move with the module, are summed over processes before `solve`, and are saved
-    in the checkpoint. `solve` runs before validation does. Float64 sums make one process and many agree to the last
-    digits.
+    Subclasses define `accumulate(batch)`, which adds a batch to the statistics, and `solve()`, which is called after
+    the last batch of an epoch, before validation. Statistics are float64 buffers: they move to the device with the
+    module, are summed over processes before `solve`, and are saved in the checkpoint. With float64 sums, the results of
+    one and of several processes differ by rounding only.
     """
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         self.statistics: list[str] = []
 
-    def statistic(self, name: str, *shape: int) -> None:
-        """Add a float64 buffer of zeros that `accumulate` adds to; call it in `allocate`."""
+    def add_statistic(self, name: str, *shape: int) -> None:
+        """Register a float64 buffer of zeros for `accumulate` to add to; call it in `allocate`."""
         self.register_buffer(name, torch.zeros(*shape, dtype=torch.float64))
         self.statistics.append(name)
 
@@ -34,7 +35,7 @@ class OnePass(SelfTaught):
 
     @abstractmethod
     def solve(self) -> None:
-        """Turn the statistics into the solution, in buffers that `allocate` has registered."""
+        """Compute the parameters from the statistics, into buffers registered by `allocate`."""
 
     def on_train_epoch_start(self) -> None:
         for name in self.statistics:
@@ -59,7 +60,7 @@ class OnePass(SelfTaught):
 
 
 class MemoryBased(OnePass, RatingModel):
-    """A one-pass model whose statistic is the training matrix itself: `solve` sees all of it as `self.history`."""
+    """A one-pass model that needs the whole training matrix: `solve` reads it from `self.history`."""
 
     def allocate(self) -> None:
         self.history = History(self.n_users)
@@ -74,25 +75,28 @@ class MemoryBased(OnePass, RatingModel):
         self.history.close(self.trainer.world_size)
 
 
-class HistoryRanked(MemoryBased):
-    """A memory-based model that ranks from a history alone: the training one, or that of people who are in no dump."""
+class HistoryScorer(MemoryBased):
+    """A memory-based model that scores items from a user's history alone, so that it also ranks for new users."""
 
     @abstractmethod
     def score_history(self, history: "History", users: Tensor) -> Tensor:
-        """Ranking scores (B, n_items) of the history's users, int64 (B,); -1 for an unknown one."""
+        """Return ranking scores (B, n_items) for users (B,), int64, of the history; -1 stands for an unknown user."""
 
     def score_items(self, users: Tensor) -> Tensor:
         return self.score_history(self.history, users)
 
     def fold_in(self, batch: RatingBatch, n: int) -> Tensor:
-        return self.score_history(History.of_people(batch, n), torch.arange(n, device=batch.user.device))
+        return self.score_history(History.of_new_users(batch, n), torch.arange(n, device=batch.user.device))
 
 
 class History(nn.Module):
-    """What each user has done, as compressed sparse rows in buffers, so that a checkpoint carries it.
+    """Interactions of all users as a compressed sparse row matrix, in buffers that are saved in the checkpoint.
 
-    `indptr` int64 (n_users + 2,): the last row is empty and belongs to unknown users (index -1).
-    `item` int32 (n,), ascending within a user; `rating` float32 (n,), NaN where unrated.
+    Attributes:
+        indptr: Start of each user's rows, int64 (n_users + 2,). The last row is empty and stands for unknown users
+            (index -1).
+        item: Item indices, int32 (n,), ascending within a user.
+        rating: Ratings, float32 (n,); NaN where unrated.
     """
 
     indptr: Tensor
@@ -111,19 +115,19 @@ class History(nn.Module):
         self.parts: list[tuple[Tensor, Tensor, Tensor]] = []
 
     @classmethod
-    def of_people(cls, batch: RatingBatch, n: int) -> "History":
-        """Of users 0 to n - 1, who are in no dump."""
+    def of_new_users(cls, batch: RatingBatch, n: int) -> "History":
+        """Build the history of new users, numbered 0 to n - 1."""
         history = cls(n)
-        history.append(distinct(batch))
+        history.append(deduplicate(batch))
         history.close()
         return history
 
     def append(self, batch: RatingBatch) -> None:
-        """Remember the rows of whole users."""
+        """Append a batch, which holds all rows of its users."""
         self.parts.append((batch.user.int(), batch.item.int(), batch.rating))
 
     def close(self, world_size: int = 1) -> None:
-        """Gather the parts of all processes and index them by user."""
+        """Gather the batches of all processes and index them by user."""
         user, item, rating = (torch.cat(column) for column in zip(*self.parts, strict=True))
         self.clear()
         if world_size > 1:
@@ -135,30 +139,33 @@ class History(nn.Module):
         self.item, self.rating = item, rating
 
     def user(self) -> Tensor:
-        """(n,) int64: the user of each row."""
+        """Return the user of each row, int64 (n,)."""
         return torch.repeat_interleave(
             torch.arange(self.n_users + 1, device=self.indptr.device),
             self.indptr.diff(),
         )
 
-    def of(self, users: Tensor) -> tuple[Tensor, Tensor]:
-        """What the users (B,) have done, end to end: their items (m,) int32, and (B,) where each one's begin there."""
+    def items_of(self, users: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the concatenated items of users (B,), int32 (m,), and the offset of each user in them, int32 (B,)."""
         users = users % (self.n_users + 1)  # -1 is the last, empty row
         first, count = self.indptr[users], self.indptr[users + 1] - self.indptr[users]
         starts = count.cumsum(0) - count
-        place = torch.arange(int(count.sum()), device=users.device) + torch.repeat_interleave(first - starts, count)
-        return self.item[place], starts.int()
+        rows = torch.arange(int(count.sum()), device=users.device) + torch.repeat_interleave(first - starts, count)
+        return self.item[rows], starts.int()
 
 
 def gather_rows(column: Tensor, world_size: int) -> Tensor:
-    """The processes' columns (n_rank,), end to end; lengths may differ."""
+    """Concatenate the columns of all processes, whose lengths may differ."""
     parts: list[Any] = [None] * world_size
     torch.distributed.all_gather_object(parts, column.cpu())
     return torch.cat(parts).to(column.device)
 
 
 class DataParallel(DDPStrategy):
-    """Lightning's DDP, which refuses a model that has no parameter to learn: such a model sums its own statistics."""
+    """Lightning's DDP strategy for models without trainable parameters too, which torch's DDP rejects.
+
+    Such models sum their statistics over processes themselves.
+    """
 
     def configure_ddp(self) -> None:
         model = self.lightning_module

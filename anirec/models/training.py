@@ -1,4 +1,4 @@
-"""How a network is trained: optimiser, rates, schedule, batches. Precision, devices and processes are the trainer's."""
+"""Optimiser, learning rates, schedule and batch size of networks. Precision and devices are settings of the trainer."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -12,16 +12,16 @@ from torch.optim.lr_scheduler import LambdaLR
 from anirec.errors import UserError
 from anirec.settings import Configurable, NonNegative, Positive, PositiveInt, Share
 
-NEGLIGIBLE = 1e-8  # of a row's first move without a gradient
+NEGLIGIBLE = 1e-8  # relative size of a skipped update, compared with the first one, that is ignored
 
 
-class Clock:
+class RowClock:
     """The steps of one table since all of its rows were last up to date.
 
     Attributes:
-        done: int64 (n,): how many of these steps each row has made.
-        rates: The step size of each step, bias corrections included.
-        kept: The logarithm of what weight decay leaves of a parameter after each number of steps.
+        done: Number of these steps that each row has taken, int64 (n,).
+        rates: Step size of each step, bias corrections included.
+        kept: Logarithm of the factor by which weight decay has shrunk a parameter after each number of steps.
     """
 
     def __init__(self, n_rows: int, device: torch.device) -> None:
@@ -31,17 +31,20 @@ class Clock:
 
 
 class RowAdamW(AdamW):
-    """AdamW (Loshchilov & Hutter 2019) that takes sparse gradients, and then changes their rows alone.
+    """AdamW for sparse gradients that updates only the rows with a gradient.
 
-    The results are those of AdamW on the whole table, up to rounding. There, a row without a gradient moves on: its
-    moments decay, and what is left of them moves it. These moves depend on the step sizes alone, so that they can be
-    made in one go when the row is needed again. Call `catch_up` before a batch reads its rows, and `finish` before
-    anything reads the whole table. Dense gradients are left to torch.
+    The result equals that of AdamW on the whole table, up to rounding. In AdamW, a row without a gradient still
+    changes: its moments decay and continue to move it. Those updates depend on the step sizes only, so they are
+    postponed and applied together when the row is next needed. Call `catch_up` before a batch reads rows of a table,
+    and `finish` before anything reads the whole table. Parameters with dense gradients are updated by torch.
+
+    References:
+        Loshchilov & Hutter, Decoupled Weight Decay Regularization, ICLR 2019.
     """
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
-        self.clocks: dict[nn.Parameter, Clock] = {}
+        self.clocks: dict[nn.Parameter, RowClock] = {}
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -58,7 +61,7 @@ class RowAdamW(AdamW):
         return loss
 
     def step_rows(self, table: nn.Parameter, group: dict[str, Any]) -> None:
-        """One step of the rows that have a gradient."""
+        """Update the rows that have a gradient."""
         gradient = table.grad.coalesce()  # type: ignore[union-attr]
         rows, values = gradient.indices()[0], gradient.values()
         self.catch_up(table, rows)
@@ -67,23 +70,23 @@ class RowAdamW(AdamW):
             state["step"] = torch.zeros((), device=table.device)
             state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(table), torch.zeros_like(table)
         if table not in self.clocks:
-            self.clocks[table] = Clock(len(table), table.device)
+            self.clocks[table] = RowClock(len(table), table.device)
         clock = self.clocks[table]
         state["step"] += 1
         (beta, beta_square), lr, n_steps = group["betas"], float(group["lr"]), int(state["step"])
-        left, left_square = 1 - beta**n_steps, math.sqrt(1 - beta_square**n_steps)
+        correction, correction_square = 1 - beta**n_steps, math.sqrt(1 - beta_square**n_steps)
         mean = state["exp_avg"][rows].lerp_(values, 1 - beta)
         square = state["exp_avg_sq"][rows].mul_(beta_square).addcmul_(values, values, value=1 - beta_square)
         state["exp_avg"][rows], state["exp_avg_sq"][rows] = mean, square
-        moved = mean.mul_(-lr / left).div_(square.sqrt_().div_(left_square).add_(group["eps"]))
+        moved = mean.mul_(-lr / correction).div_(square.sqrt_().div_(correction_square).add_(group["eps"]))
         table[rows] = moved.add_(table[rows], alpha=1 - lr * group["weight_decay"])
-        clock.rates.append(lr * left_square / left)
+        clock.rates.append(lr * correction_square / correction)
         clock.kept.append(clock.kept[-1] + math.log1p(-lr * group["weight_decay"]))
         clock.done[rows] = len(clock.rates)
 
     @torch.no_grad()
     def catch_up(self, table: nn.Parameter, rows: Tensor) -> None:
-        """Make the steps that distinct rows (k,) have missed, none of which had a gradient."""
+        """Apply the postponed updates of distinct rows (k,)."""
         if (clock := self.clocks.get(table)) is None:
             return
         rows = rows[clock.done[rows] < len(clock.rates)]
@@ -91,15 +94,15 @@ class RowAdamW(AdamW):
             return
         group = next(group for group in self.param_groups if any(table is one for one in group["params"]))
         beta, beta_square = group["betas"]
-        since, place = clock.done[rows].unique(return_inverse=True)
-        missed = (len(clock.rates) - since)[place, None]
-        reach, kept = moves(clock, since, beta / math.sqrt(beta_square))
+        since, inverse = clock.done[rows].unique(return_inverse=True)
+        missed = (len(clock.rates) - since)[inverse, None]
+        distance, kept = skipped_steps(clock, since, beta / math.sqrt(beta_square))
         state = self.state[table]
         mean, square = state["exp_avg"][rows], state["exp_avg_sq"][rows]
         n_steps = float(state["step"]) - len(clock.rates) + since + 1
         eps = group["eps"] * (1 - beta_square**n_steps).sqrt()
-        direction = mean / (square.sqrt() + eps[place, None].to(table))
-        table[rows] = table[rows] * kept.to(table)[place, None] - reach.to(table)[place, None] * direction
+        direction = mean / (square.sqrt() + eps[inverse, None].to(table))
+        table[rows] = table[rows] * kept.to(table)[inverse, None] - distance.to(table)[inverse, None] * direction
         state["exp_avg"][rows], state["exp_avg_sq"][rows] = mean * beta**missed, square * beta_square**missed
         clock.done[rows] = len(clock.rates)
 
@@ -110,7 +113,7 @@ class RowAdamW(AdamW):
         self.clocks.clear()
 
     def state_dict(self) -> dict[str, Any]:
-        """The state of AdamW; all rows are brought up to date first."""
+        """Return the state of AdamW after bringing all rows up to date."""
         self.finish()
         return super().state_dict()
 
@@ -119,11 +122,11 @@ class RowAdamW(AdamW):
         super().load_state_dict(state_dict)
 
 
-def moves(clock: Clock, since: Tensor, ratio: float) -> tuple[Tensor, Tensor]:
-    """How far rows that have made `since` (k,) steps have moved by now, and what weight decay has left of them.
+def skipped_steps(clock: RowClock, since: Tensor, ratio: float) -> tuple[Tensor, Tensor]:
+    """Return the postponed movement of rows that have taken `since` (k,) steps, and their weight-decay factor.
 
-    Both are float64 (k,); the first is in units of the first moment over the root of the second. That unit shrinks
-    with each step, by `ratio` < 1: the decay of the first moment over the root of the decay of the second.
+    Both are float64 (k,). The movement is in units of the first moment divided by the root of the second moment. With
+    each step that unit shrinks by `ratio` < 1, the decay rate of the first moment over the root of that of the second.
     """
     rates, kept = (
         torch.tensor(column, dtype=torch.float64, device=since.device) for column in (clock.rates, clock.kept)
@@ -137,19 +140,22 @@ def moves(clock: Clock, since: Tensor, ratio: float) -> tuple[Tensor, Tensor]:
 
 
 class HeadTraining(Configurable):
-    """AdamW (Loshchilov & Hutter 2019) at one rate, for networks without an encoder of their own.
+    """Training settings of networks without trainable encoders: AdamW with a single learning rate.
 
     Args:
         epochs: Passes over the training rows; >= 1.
-        batch_size: Rows (titles, or interactions) a step and process; >= 1.
-        lr_head: Rate of everything that starts from nothing; >= 0.
-        weight_decay: Of matrices; offsets and norms have none; >= 0.
-        eps: AdamW's; > 0.
-        schedule: How the rates fall to 0 over the run; `constant` keeps them.
-        warmup: Share of the steps in which the rates rise from 0 first; 0 <= warmup < 1.
-        clip: Largest norm of the gradient, > 0; None for any. Read by the trainer.
-        accumulate: Batches a step; >= 1. Read by the trainer.
-        shuffle: False takes the rows in the same order in every epoch, as some publications did.
+        batch_size: Rows (titles or interactions) per batch and process; >= 1.
+        lr_head: Learning rate of randomly initialised parameters; >= 0.
+        weight_decay: Weight decay of matrices, >= 0; biases and normalisation parameters have none.
+        eps: AdamW's epsilon; > 0.
+        schedule: "linear" and "cosine" decrease the learning rate to 0 over the run; "constant" keeps it.
+        warmup: Fraction of the steps in which the learning rate first rises from 0; 0 <= warmup < 1.
+        clip: Maximum norm of the gradient, > 0; None: no clipping. Applied by the trainer.
+        accumulate: Batches per optimiser step; >= 1. Applied by the trainer.
+        shuffle: Whether rows are shuffled in every epoch; some publications did not.
+
+    References:
+        Loshchilov & Hutter, Decoupled Weight Decay Regularization, ICLR 2019.
     """
 
     def __init__(
@@ -170,36 +176,36 @@ class HeadTraining(Configurable):
         self.weight_decay, self.eps, self.schedule, self.warmup = weight_decay, eps, schedule, warmup
         self.clip, self.accumulate, self.shuffle = clip, accumulate, shuffle
 
-    def rate(self, *, in_encoder: bool) -> float:
-        """The full learning rate of a parameter."""
+    def learning_rate(self, *, in_encoder: bool) -> float:
+        """Return the peak learning rate of a parameter."""
         return self.lr_head
 
     def optimizer(self, encoders: nn.Module, model: nn.Module, *, fused: bool) -> RowAdamW:
-        """Over all parameters that learn, in groups of equal rate and decay."""
+        """Return the optimiser of all trainable parameters, grouped by learning rate and weight decay."""
         in_encoders = {id(parameter) for parameter in encoders.parameters()}
         groups: dict[tuple[float, float], list[nn.Parameter]] = {}
         for parameter in model.parameters():
             if parameter.requires_grad:
-                lr = self.rate(in_encoder=id(parameter) in in_encoders)
+                lr = self.learning_rate(in_encoder=id(parameter) in in_encoders)
                 decay = self.weight_decay if parameter.ndim > 1 else 0.0
                 groups.setdefault((lr, decay), []).append(parameter)
         if not groups:
-            raise UserError("Nothing in this model learns: all encoders are frozen, and there is no head.")
-        made: Iterable[dict[str, Any]] = [
+            raise UserError("This model has nothing to train: all encoders are frozen and there is no head.")
+        parameter_groups: Iterable[dict[str, Any]] = [
             {"params": parameters, "lr": lr, "weight_decay": decay} for (lr, decay), parameters in groups.items()
         ]
-        return RowAdamW(made, eps=self.eps, fused=fused)
+        return RowAdamW(parameter_groups, eps=self.eps, fused=fused)
 
     def scheduler(self, optimizer: torch.optim.Optimizer, n_steps: int) -> LambdaLR:
-        """The share of each rate at every step."""
-        return LambdaLR(optimizer, lambda step: self.share(step / max(1, n_steps)))
+        """Return the schedule that multiplies the learning rates by `rate_factor` at every step."""
+        return LambdaLR(optimizer, lambda step: self.rate_factor(step / max(1, n_steps)))
 
-    def share(self, progress: float) -> float:
-        """Of the full rate, after that share of the run.
+    def rate_factor(self, progress: float) -> float:
+        """Return the factor on the peak learning rate after a fraction of the run, both 0 to 1.
 
         >>> settings = dict(epochs=1, batch_size=1, lr_head=1, weight_decay=0, eps=1e-8, clip=None, accumulate=1)
         >>> linear = HeadTraining(**settings, schedule="linear", warmup=0.2, shuffle=True)
-        >>> [round(linear.share(p), 2) for p in (0, 0.1, 0.2, 0.6, 1)]
+        >>> [round(linear.rate_factor(p), 2) for p in (0, 0.1, 0.2, 0.6, 1)]
         [0.0, 0.5, 1.0, 0.5, 0.0]
         """
         if progress < self.warmup:
@@ -209,15 +215,16 @@ class HeadTraining(Configurable):
 
 
 class Training(HeadTraining):
-    """AdamW with a rate for encoders and one for what is new.
+    """Training settings of networks with encoders: AdamW with one learning rate for encoders and one for the rest.
 
     Args:
-        lr: Rate of the encoders' own parameters, where they learn; >= 0.
+        lr: Learning rate of the pretrained encoders that are not frozen; >= 0.
+        **settings: Arguments of `HeadTraining`; `lr_head` is the learning rate of all other parameters.
     """
 
     def __init__(self, *, lr: NonNegative, **settings: Any) -> None:
         super().__init__(**settings)
         self.lr = lr
 
-    def rate(self, *, in_encoder: bool) -> float:
+    def learning_rate(self, *, in_encoder: bool) -> float:
         return self.lr if in_encoder else self.lr_head

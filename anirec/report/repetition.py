@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from anirec.config.identity import DEVICES, flat
+from anirec.config.identity import DEVICES, flatten
 from anirec.metrics.names import MetricName
 from anirec.report import formatting as cells
 from anirec.report.formatting import SOURCE, brief, differing_keys
@@ -72,7 +72,7 @@ def changes(then: Run, now: Run) -> Iterator[str]:
     if when := [word for word, one in zip(("then", "now"), code, strict=True) if one.get("dirty")]:
         yield f"code: uncommitted changes {' and '.join(when)}"
     for kind in ("versions", "device"):
-        both = [dict(flat(run.provenance.get(kind) or {})) for run in (then, now)]
+        both = [dict(flatten(run.provenance.get(kind) or {})) for run in (then, now)]
         for key in differing_keys(both):
             yield f"{kind}: {key} {then_and_now(*(one.get(key) for one in both))}"
     settings = [{**run.settings, **dict(run.replicate), **device_settings(run)} for run in (then, now)]

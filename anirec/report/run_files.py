@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from anirec.config.identity import flat
+from anirec.config.identity import flatten
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 MAX_DEPTH = 50
@@ -69,7 +69,7 @@ def read_run_config(path: Path) -> dict[str, Any]:
     config = read_mapping(path)
     if not isinstance(config.get("callbacks"), dict | None):
         raise DamagedError("config.yaml is damaged: callbacks: expected names and values")
-    if wrong := [key for key, value in flat(config) if type(value) is int and not is_finite_number(value)]:
+    if wrong := [key for key, value in flatten(config) if type(value) is int and not is_finite_number(value)]:
         raise DamagedError(f"config.yaml is damaged: no finite number for {', '.join(wrong)}")
     return config
 

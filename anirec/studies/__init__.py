@@ -1,1 +1,1 @@
-"""Published studies, run on whatever data is here."""
+"""Published studies: their definitions, and runs of them on the data that is available."""

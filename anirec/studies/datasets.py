@@ -1,4 +1,4 @@
-"""Which data a study runs on: the first of its datasets that is here, and how that compares with the published one."""
+"""Choice of the data that a study runs on: the first of its datasets that is available and large enough."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,79 +7,80 @@ import polars as pl
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
-from anirec.config.compose import conf_folder
+from anirec.config.compose import conf_folder, first_line
 from anirec.data.prepare.cache import prepare
 from anirec.errors import UserError
-from anirec.studies.definition import Choice, Part
+from anirec.studies.definition import DatasetChoice, Part
 
-ALL = 0.99  # share of the published rows from which nothing is said to lack: copies of a dump vary a little
+COMPLETE = 0.99  # share of the published rows that counts as the full dump: copies of a dump vary a little
 
 
 @dataclass(frozen=True, kw_only=True)
-class Chosen:
-    """What a part runs on.
+class ChosenData:
+    """The dataset that a part of a study runs on.
 
-    Args:
-        choice: The dataset, with what is for it alone.
-        told: What it is, and how it compares.
-        own: Whether it is the study's own data, all of them: only then can figures be compared.
-        passed_over: Why not the datasets before it.
+    Attributes:
+        choice: The dataset, with its own overrides and commands.
+        description: Its size, and how it compares with the published data.
+        is_own: Whether it is the complete data of the study; only then can results be compared with published ones.
+        rejected: Why earlier datasets of the part were not chosen, one line each.
     """
 
-    choice: Choice
-    told: str
-    own: bool
-    passed_over: list[str]
+    choice: DatasetChoice
+    description: str
+    is_own: bool
+    rejected: list[str]
 
 
-def choose(part: Part, overrides: Sequence[str]) -> Chosen | None:
-    """The first dataset of a part that is here and large enough; generated data always are.
+def choose_data(part: Part, overrides: Sequence[str]) -> ChosenData | None:
+    """Return the first dataset of a part that is available and large enough; generated data always is.
 
     Args:
-        overrides: Those of the user: `paths.data` and `paths.cache` say where data are; `dataset` asks for one. None is
-            returned where the part does not know that dataset.
+        part: The part of a study.
+        overrides: Overrides of the user: `paths.data` and `paths.cache` are the folders of data; `dataset` names one of
+            the datasets, whatever its size. None is returned if the part does not have it.
 
     Raises:
-        UserError: No dataset is here, with what each lacks.
+        UserError: No dataset is available; the message lists the reasons.
     """
-    asked = [override.partition("=")[2] for override in overrides if override.startswith("dataset=")]
+    requested = [override.partition("=")[2] for override in overrides if override.startswith("dataset=")]
     paths = [override for override in overrides if override.startswith("paths.")]
-    choices = [choice for choice in part.data if not asked or choice.dataset in asked]
+    choices = [choice for choice in part.data if not requested or choice.dataset in requested]
     if not choices:
         return None
-    passed_over: list[str] = []
+    rejected: list[str] = []
     for choice in choices:
         try:
-            count = size(choice.dataset, part.unit, paths)
+            count = count_rows(choice.dataset, part.unit, paths)
         except UserError as error:
-            passed_over.append(first_line(error))
+            rejected.append(first_line(error).rstrip(":"))
             continue
         if count is None:
-            told = f"{choice.dataset}: generated data; its figures cannot be compared with published ones"
-        elif count < part.least and not asked:
-            passed_over.append(f"{choice.dataset}: only {count:,} {part.unit} here")
+            description = f"{choice.dataset}: generated data; results cannot be compared with the published ones"
+        elif count < part.least and not requested:
+            rejected.append(f"{choice.dataset}: only {count:,} {part.unit}; at least {part.least:,} are needed")
             continue
         else:
-            told = f"{choice.dataset}: {count:,} {part.unit}, {beside(part, choice, count)}"
-        own = choice is part.data[0] and count is not None and count >= ALL * part.published
-        return Chosen(choice=choice, told=told, own=own, passed_over=passed_over)
-    raise UserError("\n".join([f"{part.name}: none of its data is here:", *(f"  {why}" for why in passed_over)]))
+            description = f"{choice.dataset}: {count:,} {part.unit}, {compare_size(part, choice, count)}"
+        is_own = choice is part.data[0] and count is not None and count >= COMPLETE * part.published
+        return ChosenData(choice=choice, description=description, is_own=is_own, rejected=rejected)
+    raise UserError("\n".join([f"{part.name}: none of its datasets is available:", *(f"  {why}" for why in rejected)]))
 
 
-def beside(part: Part, choice: Choice, count: int) -> str:
-    """How many rows compare with the published."""
+def compare_size(part: Part, choice: DatasetChoice, count: int) -> str:
+    """Return how the available data compares with the published data."""
     if choice is not part.data[0]:
         return f"not the study's own data ({part.data[0].dataset}: {part.published:,})"
-    if count < ALL * part.published:
+    if count < COMPLETE * part.published:
         return f"a sample of the study's {part.published:,}"
     return f"the study's own data ({part.published:,} published)"
 
 
-def size(dataset: str, unit: str, paths: Sequence[str] = ()) -> int | None:
-    """How many ratings, titles with synopsis and score, or posts are here; None for generated data.
+def count_rows(dataset: str, unit: str, paths: Sequence[str] = ()) -> int | None:
+    """Return the number of available ratings, titles with synopsis and score, or posts; None for generated data.
 
     Raises:
-        UserError: Its files are missing, or hold no such rows.
+        UserError: Files of the dataset are missing, or it has no such rows.
     """
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         config = compose("config", [f"dataset={dataset}", *paths])
@@ -91,9 +92,5 @@ def size(dataset: str, unit: str, paths: Sequence[str] = ()) -> int | None:
     needed = {"ratings": ["rating"], "titles": ["synopsis", "score"], "posts": ["score"]}[unit]
     rows = None if table is None else pl.scan_parquet(table)
     if rows is None or not set(needed) <= set(rows.collect_schema()):
-        raise UserError(f"{dataset}: no {unit} here")
+        raise UserError(f"{dataset}: the dataset has no {unit}")
     return int(rows.drop_nulls(needed).select(pl.len()).collect().item())
-
-
-def first_line(error: UserError) -> str:
-    return str(error).splitlines()[0].rstrip(":")

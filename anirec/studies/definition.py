@@ -1,19 +1,21 @@
-"""Published studies as data: each is a folder with a `study.yaml`, and what it published in `published.csv`.
+"""Definitions of published studies: each is a folder with a `study.yaml`, and its published figures in `published.csv`.
+
+An example of a `study.yaml`:
 
 question: Who will love it?
 source: A. Author, A report, 2025
 parts:
   ratings:
     question: How well are held-out ratings predicted?
-    metric: test/rmse                      # to sort by
-    size: {ratings: 19125485}              # of the published data: ratings, titles or posts
-    least: 100000                          # fewer of real data are not worth a run
-    data:                                  # the study's own first, generated data last: the first that is here counts
+    metric: test/rmse                      # metric to sort by
+    size: {ratings: 19125485}              # size of the published data in ratings, titles or posts
+    least: 100000                          # minimum size of a real dump; smaller ones are skipped
+    data:                                  # in order of preference: the study's own first, generated data last
       mal_2018:
-      mal_2016: {overrides: trainer=cpu, commands: [model=surprise_svdpp]}   # for this dataset alone
+      mal_2016: {overrides: trainer=cpu, commands: [model=surprise_svdpp]}   # only for this dataset
       demo_ratings:
-    overrides: split=k_fold split.fold=0,1,2,3,4   # of all commands
-    commands: [model=bias, model=svd model.n_factors=100]   # of anirec run -m
+    overrides: split=k_fold split.fold=0,1,2,3,4   # for all commands
+    commands: [model=bias, model=svd model.n_factors=100]   # arguments of `anirec run -m`
 """
 
 import shlex
@@ -24,7 +26,7 @@ from typing import Any
 
 import yaml
 
-from anirec.config.compose import nearest
+from anirec.config.compose import did_you_mean
 from anirec.errors import UserError
 
 FILE = "study.yaml"
@@ -32,8 +34,8 @@ UNITS = ("ratings", "titles", "posts")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Choice:
-    """One dataset that a part can run on, with what is for it alone."""
+class DatasetChoice:
+    """A dataset that a part can run on, with overrides and commands for this dataset only."""
 
     dataset: str
     overrides: str = ""
@@ -45,42 +47,44 @@ class Part:
     """One question of a study, and the commands that answer it.
 
     Args:
-        name: Its key.
-        question: One line.
-        metric: What its runs are sorted by.
+        name: Its key in the YAML.
+        question: The question, in one line.
+        metric: Metric to sort the runs by.
         size: Number of ratings, titles or posts in the published data.
-        least: How many of them real data must have.
-        data: The study's own dataset first.
-        overrides: Of all commands.
-        commands: Overrides of `anirec run -m`, as typed.
+        least: Minimum number of them in a real dump.
+        data: Datasets in order of preference; the study's own first.
+        overrides: Overrides for all commands.
+        commands: Arguments of `anirec run -m`, as typed.
     """
 
     name: str
     question: str
     metric: str
     size: dict[str, int]
-    data: list[Choice]
+    data: list[DatasetChoice]
     commands: list[str]
     overrides: str = ""
     least: int = 0
 
     @property
     def unit(self) -> str:
+        """What the size counts: ratings, titles or posts."""
         return next(iter(self.size))
 
     @property
     def published(self) -> int:
+        """Size of the published data."""
         return self.size[self.unit]
 
-    def typed(self, choice: Choice) -> list[list[str]]:
-        """The overrides of each command on that dataset."""
+    def commands_for(self, choice: DatasetChoice) -> list[list[str]]:
+        """Return the overrides of each command on a dataset."""
         shared = f"dataset={choice.dataset} {self.overrides} {choice.overrides}"
-        return [last_of_each(shlex.split(f"{shared} {one}")) for one in [*self.commands, *choice.commands]]
+        return [keep_last(shlex.split(f"{shared} {one}")) for one in [*self.commands, *choice.commands]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """A published study, as its folder tells it."""
+    """A published study; its name is that of its folder."""
 
     folder: Path
     question: str
@@ -92,17 +96,17 @@ class Study:
         return self.folder.name
 
 
-def last_of_each(overrides: Iterable[str]) -> list[str]:
-    """Of overrides of one key the last, in the place of the first.
+def keep_last(overrides: Iterable[str]) -> list[str]:
+    """Keep the last override of each key, at the position of the first.
 
-    >>> last_of_each(["split=random", "seed=1", "split=k_fold"])
+    >>> keep_last(["split=random", "seed=1", "split=k_fold"])
     ['split=k_fold', 'seed=1']
     """
     return list({override.partition("=")[0]: override for override in overrides}.values())
 
 
 def studies_folder() -> Path:
-    """Where the studies lie: inside the installed package, or beside it in a checkout."""
+    """Return the folder of the studies: inside an installed package, next to it in a checkout."""
     inside = Path(__file__).parents[1] / "experiments"
     return inside if inside.is_dir() else Path(__file__).parents[2] / "experiments"
 
@@ -112,54 +116,71 @@ def study_names() -> list[str]:
 
 
 def read_study(name: str) -> Study:
-    """
+    """Read the definition of a study.
+
     Args:
-        name: One of `study_names`, or the path of a folder that holds a study.yaml.
+        name: One of `study_names`, or the path of a folder with a study.yaml.
 
     Raises:
-        UserError: There is no such study, or its file is not as shown above.
+        UserError: There is no such study, or its file is invalid.
     """
     folder = next((path for path in (studies_folder() / name, Path(name)) if (path / FILE).is_file()), None)
     if folder is None:
         names = study_names()
-        raise UserError(f"{name}: no such study{nearest(name, names)} There are: {', '.join(names)}")
+        raise UserError(f"{name}: no such study{did_you_mean(name, names)} Studies: {', '.join(names)}")
     file = folder.resolve() / FILE
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
-        raise UserError(f"{file} is no YAML: {error}") from None
-    told = checked(content, Study, str(file), given=("folder",))
-    parts = [part(name, values, str(file)) for name, values in mapping(told.pop("parts"), f"{file}: parts").items()]
-    return Study(folder=file.parent, **told, parts=parts)
-
-
-def part(name: str, values: Any, file: str) -> Part:
-    """Of the mapping under its name."""
-    where = f"{file}: parts.{name}"
-    told = checked(values, Part, where, given=("name",))
-    if len(mapping(told["size"], f"{where}.size")) != 1 or next(iter(told["size"])) not in UNITS:
-        raise UserError(f"{where}.size is {told['size']}: expected the number of one of {', '.join(UNITS)}.")
-    data = [
-        Choice(dataset=dataset, **checked(of_it or {}, Choice, f"{where}.data.{dataset}", given=("dataset",)))
-        for dataset, of_it in mapping(told.pop("data"), f"{where}.data").items()
+        raise UserError(f"{file} is not valid YAML: {error}") from None
+    values = check_fields(content, Study, str(file), given=("folder",))
+    parts = [
+        read_part(key, part, str(file)) for key, part in check_mapping(values.pop("parts"), f"{file}: parts").items()
     ]
-    return Part(name=name, **told, data=data)
+    return Study(folder=file.parent, **values, parts=parts)
 
 
-def checked(values: Any, kind: type[Study | Part | Choice], where: str, *, given: tuple[str, ...]) -> dict[str, Any]:
-    """The mapping, if its keys are the fields of that dataclass, apart from those that are given."""
-    values = mapping(values, where, may_be_empty=True)
+def read_part(name: str, values: Any, file: str) -> Part:
+    """Read a part of a study from the mapping under its name."""
+    where = f"{file}: parts.{name}"
+    part = check_fields(values, Part, where, given=("name",))
+    if len(check_mapping(part["size"], f"{where}.size")) != 1 or next(iter(part["size"])) not in UNITS:
+        raise UserError(f"{where}.size is {part['size']}: expected the number of one of {', '.join(UNITS)}.")
+    data = [
+        DatasetChoice(
+            dataset=dataset,
+            **check_fields(settings or {}, DatasetChoice, f"{where}.data.{dataset}", given=("dataset",)),
+        )
+        for dataset, settings in check_mapping(part.pop("data"), f"{where}.data").items()
+    ]
+    return Part(name=name, **part, data=data)
+
+
+def check_fields(
+    values: Any, kind: type[Study | Part | DatasetChoice], where: str, *, given: tuple[str, ...]
+) -> dict[str, Any]:
+    """Return the mapping if its keys are the fields of a dataclass, other than the fields `given`.
+
+    Raises:
+        UserError: A key is unknown or missing.
+    """
+    values = check_mapping(values, where, may_be_empty=True)
     known = [one for one in fields(kind) if one.name not in given]
     names = [one.name for one in known]
     if unknown := [str(key) for key in values if key not in names]:
-        raise UserError(f"{where}: there is no key {unknown[0]}{nearest(unknown[0], names)}")
+        raise UserError(f"{where}: unknown key {unknown[0]}{did_you_mean(unknown[0], names)}")
     required = [one.name for one in known if one.default is MISSING and one.default_factory is MISSING]
-    if lacking := [name for name in required if name not in values]:
-        raise UserError(f"{where} lacks {', '.join(lacking)}.")
+    if missing := [name for name in required if name not in values]:
+        raise UserError(f"{where}: missing {', '.join(missing)}.")
     return dict(values)
 
 
-def mapping(values: Any, where: str, *, may_be_empty: bool = False) -> Mapping[str, Any]:
+def check_mapping(values: Any, where: str, *, may_be_empty: bool = False) -> Mapping[str, Any]:
+    """Return `values` if it is a mapping.
+
+    Raises:
+        UserError: It is not, or is empty and must not be.
+    """
     if not isinstance(values, Mapping) or not (values or may_be_empty):
-        raise UserError(f"{where} is {values!r}: expected keys and values.")
+        raise UserError(f"{where} is {values!r}: expected a mapping of keys to values.")
     return values

@@ -1,1 +1,1 @@
-"""Many runs: launched, searched, gone on with, chosen from."""
+"""Many runs: sweeps, hyper-parameter searches, and the choice of the best configuration."""

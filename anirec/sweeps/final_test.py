@@ -1,4 +1,4 @@
-"""A chosen run, measured on the test set: as it is, from its checkpoint, or trained anew on validation rows, too."""
+"""Test of a chosen run: evaluate its checkpoint, or retrain it on training and validation rows and evaluate that."""
 
 import json
 import shutil
@@ -18,19 +18,19 @@ from anirec.report.runs import Run, read_run
 from anirec.tracking.callbacks import LastAndBest
 from anirec.tracking.folders import new_folder
 
-ASIDE = ".testing"  # in a run's folder, until the test figures are there
+SCRATCH = ".testing"  # subfolder of the run, removed when the test has succeeded
 NOT_MOVED = frozenset({"checkpoints", "config.yaml", "history.csv", "provenance.json", "status.json"})
 METRICS = "metrics.json"
-NOT_TOUCHED = "wandb"  # keeps links in there itself
+IGNORED = "wandb"  # W&B creates links there
 
 
-def measured(run: Run, *, trust: bool, console: Console) -> Run:
-    """The run, with test metrics: its last checkpoint is taken up, and nothing is trained.
+def evaluate_on_test(run: Run, *, trust: bool, console: Console) -> Run:
+    """Evaluate a run on the test set, without further training, and return it with its test metrics.
 
-    The results are made aside and then put in the place of the old ones; config, history and costs stay what they were.
+    Results are written to a subfolder first and then replace the old ones. Config, history and costs are kept.
 
     Raises:
-        UserError: Its folder holds links, its checkpoint is not the last, or its data are not what they were.
+        UserError: The folder contains links, the last checkpoint is not the end of training, or the data have changed.
     """
     check_links(run.folder)
     config = config_of(run, trust=trust)
@@ -38,50 +38,52 @@ def measured(run: Run, *, trust: bool, console: Console) -> Run:
     config.trainer.max_epochs = epochs_of(run.folder / "checkpoints" / "last.ckpt")  # also if it stopped early
     config.callbacks.untrained = {"_target_": "anirec.inference.reproduce.Untrained"}
     config.trainer.devices, config.trainer.strategy, config.trainer.num_nodes = 1, "auto", 1
-    aside = run.folder / ASIDE
-    shutil.rmtree(aside, ignore_errors=True)
-    (aside / "checkpoints").mkdir(parents=True)
+    scratch = run.folder / SCRATCH
+    shutil.rmtree(scratch, ignore_errors=True)
+    (scratch / "checkpoints").mkdir(parents=True)
     for checkpoint in (run.folder / "checkpoints").glob("*.ckpt"):
-        LastAndBest.link(checkpoint, aside / "checkpoints" / checkpoint.name)
-    done = perform_again(config, aside, run, identity=identity_of(config), told="test")
+        LastAndBest.link_or_copy(checkpoint, scratch / "checkpoints" / checkpoint.name)
+    done = perform_again(config, scratch, run, identity=identity_of(config), told="test")
     if done.provenance["split"]["fingerprint"] != run.split["fingerprint"]:
-        raise UserError(f"{run.folder}: the data, or how they are split, are not what it was trained on; not tested.")
+        raise UserError(f"{run.folder}: not tested: its data or split differ from those of the training.")
     for name in objectives(run.config["objective"]):
         before, now = (metrics[name] for metrics in (run.metrics, done.metrics))
         if not np.isclose(before, now, rtol=1e-6):
-            told = f"{name} was {before}, and is {now} when measured again: this device or code differs."
-            console.print(Text(told, style="yellow"))
+            message = f"{name} was {before} and is now {now}: the device, code or package versions differ."
+            console.print(Text(message, style="yellow"))
     results = [
-        path for path in aside.rglob("*") if path.is_file() and path.relative_to(aside).parts[0] not in NOT_MOVED
+        path for path in scratch.rglob("*") if path.is_file() and path.relative_to(scratch).parts[0] not in NOT_MOVED
     ]
-    for path in sorted(results, key=lambda path: path.name == METRICS):  # last: with it, the run is tested
-        place = run.folder / path.relative_to(aside)
-        place.parent.mkdir(exist_ok=True)
-        path.replace(place)
-    told_of_test = {key: done.provenance[key] for key in ("git", "versions", "device", "wall_seconds")}
-    write_text(run.folder / "provenance.json", json.dumps({**run.provenance, "tested": told_of_test}, indent=2) + "\n")
-    shutil.rmtree(aside)
+    for path in sorted(results, key=lambda path: path.name == METRICS):  # metrics.json last: it marks the run as tested
+        target = run.folder / path.relative_to(scratch)
+        target.parent.mkdir(exist_ok=True)
+        path.replace(target)
+    test_provenance = {key: done.provenance[key] for key in ("git", "versions", "device", "wall_seconds")}
+    write_text(
+        run.folder / "provenance.json", json.dumps({**run.provenance, "tested": test_provenance}, indent=2) + "\n"
+    )
+    shutil.rmtree(scratch)
     return read_run(run.folder)
 
 
 def check_links(folder: Path) -> None:
-    """Refuse a run that links to elsewhere: what is written into it would land there."""
+    """Raise a UserError if the folder contains a link: results would be written to its target."""
     links = [path for path in folder.rglob("*") if path.is_symlink()]
-    if links := [path for path in links if path.relative_to(folder).parts[0] != NOT_TOUCHED]:
-        raise UserError(f"{links[0]}: a symbolic link, and a run's folder holds files only; not tested.")
+    if links := [path for path in links if path.relative_to(folder).parts[0] != IGNORED]:
+        raise UserError(f"not tested: {links[0]} is a symbolic link; a run folder may contain only files.")
 
 
-def refitted(run: Run, *, trust: bool) -> Run:
-    """The same configuration, trained on training and validation rows for as many epochs as the best model had seen.
+def refit_run(run: Run, *, trust: bool) -> Run:
+    """Retrain a configuration on training and validation rows, for as many epochs as its best checkpoint.
 
     Raises:
-        UserError: Its split holds nothing out for validation that could be given back; or it needs several processes.
+        UserError: Its split has no validation share; or it needs several processes.
     """
     config = config_of(run, trust=trust)
     if "val" not in config.split:
-        raise UserError(f"split={run.split_name} has no share for validation (split.val): it cannot be refitted.")
+        raise UserError(f"split={run.split_name} has no validation share (split.val), so the run cannot be retrained.")
     if config.trainer.get("strategy"):
-        raise UserError("Runs of several processes cannot be refitted; use trainer=auto, or select without refit.")
+        raise UserError("Runs in several processes cannot be retrained. Use trainer=auto, or select without refit.")
     checkpoints = run.folder / "checkpoints"
     epochs = epochs_of(
         next((path for path in (checkpoints / "best.ckpt",) if path.exists()), checkpoints / "last.ckpt")
@@ -92,7 +94,7 @@ def refitted(run: Run, *, trust: bool) -> Run:
     for name, node in list(config.callbacks.items()):
         if node["_target_"] == CHECKPOINTS:
             node.objective = None
-        elif "objective" in node:  # nothing is left to watch
+        elif "objective" in node:  # there is no validation metric to watch
             del config.callbacks[name]
     if epochs < config.trainer.max_epochs:
         config.callbacks.until = {"_target_": "anirec.tracking.callbacks.Until", "epochs": epochs}

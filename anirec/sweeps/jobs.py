@@ -1,4 +1,4 @@
-"""Hydra's side of a run: which folder it gets, what a sweep does when a job fails, is done already or is stopped."""
+"""One Hydra job: its folder, its provenance, and what happens if it fails, is pruned, interrupted or already done."""
 
 import json
 import os
@@ -12,62 +12,63 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from anirec.config.compose import plain
+from anirec.config.compose import to_dict
 from anirec.config.identity import Identity, identity_of
 from anirec.errors import UserError
 from anirec.metrics.names import objectives
 from anirec.notices import on_terminal
-from anirec.run import other_process, perform, run_path
-from anirec.sweeps.worker import end_with_sweep
-from anirec.tracking.console import CONSOLE, announce, quiet, show_failure, show_result, show_sweep
-from anirec.tracking.folders import Pruned, finished, join
+from anirec.run import choose_folder, is_helper_process, run_experiment
+from anirec.sweeps.worker import exit_with_sweep
+from anirec.tracking.console import CONSOLE, print_failure, print_job, print_metrics, print_sweep, silence_libraries
+from anirec.tracking.folders import Pruned, find_finished, link_into_sweep
 
-AGENT = "WANDB_SWEEP_ID"  # this is a job of W&B's sweep: `anirec select` chooses when it is over
+WANDB_AGENT = "WANDB_SWEEP_ID"  # set in a job of a W&B sweep, which `anirec select` can evaluate afterwards
 INTERRUPTED = 130
 
 
-@on_terminal()  # in a process that a launcher started
-def job(config: DictConfig) -> list[float] | None:
-    """One job of Hydra's. A failure is recorded and shown; in a multirun the other jobs go on.
+@on_terminal()  # for jobs in a process of a launcher
+def run_job(config: DictConfig) -> list[float] | None:
+    """Run one Hydra job. A failure is recorded and printed; in a multirun it does not stop the other jobs.
 
-    Returns the objectives, for searches: None if the job failed, was pruned, or measured what is no number.
+    Returns:
+        The objectives, for a search; None if the job failed, was pruned, or an objective is missing or not finite.
     """
-    quiet()
-    end_with_sweep()
+    silence_libraries()
+    exit_with_sweep()
     chosen = HydraConfig.get()
     sweep = Path(chosen.sweep.dir) if chosen.mode == RunMode.MULTIRUN else None
-    # Lightning starts its other processes with this process's command line: they must do this job, not the sweep.
-    sys.argv = [sys.argv[0], "run", *config_dirs(chosen), *chosen.overrides.task]
-    told = f"job {chosen.job.num}: {' '.join(typed(chosen))}" if sweep else "run"
+    # Lightning starts further processes with the command line of this one: they must run this job, not the sweep.
+    sys.argv = [sys.argv[0], "run", *config_dir_options(chosen), *chosen.overrides.task]
+    label = f"job {chosen.job.num}: {' '.join(typed_overrides(chosen))}" if sweep else "run"
     path = None
     try:
-        if config.select and not (sweep or other_process() or AGENT in os.environ):
-            raise UserError(f"select={config.select} chooses among the jobs of a sweep: add -m, or leave it out.")
-        folder = place(config, chosen)
+        if config.select and not (sweep or is_helper_process() or WANDB_AGENT in os.environ):
+            raise UserError(f"select={config.select} needs a sweep to choose from: add -m, or remove select.")
+        folder = runs_folder(config, chosen)
         identity = identity_of(config)
-        done = finished(folder, identity.run, tested=not config.select) if config.sweep.skip_done else None
-        path = done or run_path(config, folder, identity.run)
-        if sweep and not other_process():
-            join(path, sweep, chosen.job.num)
+        done = find_finished(folder, identity.run, tested=not config.select) if config.sweep.skip_done else None
+        path = done or choose_folder(config, folder, identity.run)
+        if sweep and not is_helper_process():
+            link_into_sweep(path, sweep, chosen.job.num)
         if done:
-            announce(done, f"done before, {told}")
+            print_job(done, f"already done, {label}")
             metrics = json.loads((done / "metrics.json").read_text())
         else:
-            run = perform(config, path, about=about(config, chosen, identity), told=told)
+            run = run_experiment(config, path, about=initial_provenance(config, chosen, identity), label=label)
             metrics = run.metrics
-            show_result(metrics, objectives=objectives(config.objective), in_full=not sweep, findings=run.findings)
+            print_metrics(metrics, objectives=objectives(config.objective), in_full=not sweep, findings=run.findings)
     except Pruned as pruned:
         CONSOLE.print(f"  {pruned}")
         return None
     except (KeyboardInterrupt, SystemExit):  # Lightning turns the first into the second
-        CONSOLE.print("stopped by hand; the same command with resume=true goes on from the last checkpoint")
+        CONSOLE.print("Interrupted. Repeat the command with resume=true to continue from the last checkpoint.")
         if sweep:
-            show_sweep(sweep)
+            print_sweep(sweep)
         sys.exit(INTERRUPTED)
     except Exception as error:
-        show_failure(path, error)
-        if other_process():
-            os._exit(1)  # the first process waits for this one: it must see it end, whatever is still open
+        print_failure(path, error)
+        if is_helper_process():
+            os._exit(1)  # end at once, whatever is still open: the first process waits for this one
         if sweep:
             return None
         sys.exit(1)
@@ -75,31 +76,31 @@ def job(config: DictConfig) -> list[float] | None:
     return values if values and all(map(isfinite, values)) else None
 
 
-def place(config: DictConfig, chosen: HydraConf) -> Path:
-    """Where the runs of this dataset and model lie."""
+def runs_folder(config: DictConfig, chosen: HydraConf) -> Path:
+    """Return the folder of the runs of this dataset and model."""
     return Path(config.paths.outputs).resolve() / chosen.runtime.choices["dataset"] / chosen.runtime.choices["model"]
 
 
-def about(config: DictConfig, chosen: HydraConf, identity: Identity) -> dict[str, Any]:
-    """What provenance says of a run before it begins."""
+def initial_provenance(config: DictConfig, chosen: HydraConf, identity: Identity) -> dict[str, Any]:
+    """Return the provenance that is known before a run starts."""
     return {
         **{group: chosen.runtime.choices[group] for group in ("dataset", "model", "trainer")},
         "seed": config.seed,
         "sweep": Path(chosen.sweep.dir).name if chosen.mode == RunMode.MULTIRUN else None,
         "tags": list(config.tags),
-        "objective": plain(config, resolve=False)["objective"],
-        "overrides": typed(chosen),
+        "objective": to_dict(config, resolve=False)["objective"],
+        "overrides": typed_overrides(chosen),
         "identity": identity.record(),
         "choices": {name: choice for name, choice in chosen.runtime.choices.items() if not name.startswith("hydra/")},
     }
 
 
-def typed(chosen: HydraConf) -> list[str]:
-    """The overrides as the user typed them; see `anirec.config.validate.left_to_jobs`."""
+def typed_overrides(chosen: HydraConf) -> list[str]:
+    """Return the overrides as the user typed them, without the `++` of `anirec.config.validate.force_add`."""
     return [override.removeprefix("++") for override in chosen.overrides.task]
 
 
-def config_dirs(chosen: HydraConf) -> list[str]:
+def config_dir_options(chosen: HydraConf) -> list[str]:
     return [
         f"--config-dir={source.path}" for source in chosen.runtime.config_sources if source.provider == "command-line"
     ]

@@ -1,4 +1,4 @@
-"""Trials of a search: threads that draw them, launch each as a job, and record what came of it."""
+"""Trials of a search: threads that sample them, launch each as a job, and record its result."""
 
 import threading
 from pathlib import Path
@@ -8,31 +8,31 @@ from hydra.plugins.launcher import Launcher
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from anirec.tracking.console import show_failure
+from anirec.tracking.console import print_failure
 from anirec.tracking.folders import status_of
 
-EXHAUSTED = "exhausted"  # an attribute of the study: its sampler has tried every combination
-DEFAULTS = "defaults"  # an attribute of the trial that has the config's own values
+EXHAUSTED = "exhausted"  # attribute of a study whose sampler has tried all combinations
+DEFAULTS = "defaults"  # attribute of the trial with the default values
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 Space = dict[str, BaseDistribution]
 
 
-def link(folder: Path, trial: Trial | FrozenTrial) -> Path:
-    """Where a job of that number links its run."""
+def job_link(folder: Path, trial: Trial | FrozenTrial) -> Path:
+    """Return the path of the link to the run of a trial."""
     return folder / f"{trial.number:04d}"
 
 
 class Workers:
-    """Threads that each ask the study for a trial, launch it as one job, and tell the study what came of it.
+    """Threads that each take a trial from the study, launch it as one job, and report its result to the study.
 
-    A thread asks again as soon as its own job has ended, so that its next trial is drawn from all that ended so far.
+    A thread takes its next trial as soon as its own job has ended, so that the sampler knows all results so far.
 
     Args:
-        study: Asked and told by one thread at a time.
-        space: What it draws from, by key.
-        folder: Of the search.
+        study: Used by one thread at a time.
+        space: Distributions by key.
+        folder: Folder of the search.
         launcher: Starts a process for each job; with one worker, any launcher.
-        overrides: What all trials share.
+        overrides: Overrides that all trials share.
     """
 
     def __init__(
@@ -44,20 +44,20 @@ class Workers:
         self.error: BaseException | None = None
 
     def run(self, n_trials: int, *, at_once: int) -> None:
-        """Run so many trials, failed ones included.
+        """Run `n_trials` trials, failed ones included, with `at_once` threads.
 
         Raises:
             Exception: The launcher could not start a job.
         """
         self.n_left = n_trials
-        if at_once == 1:  # in this thread: a job in this process may need signals
+        if at_once == 1:  # stay in this thread: a job in this process may need signals
             self.work()
             return
-        if hasattr(self.launcher, "ray_cfg") and n_trials:  # its own check is not for threads
+        if hasattr(self.launcher, "ray_cfg") and n_trials:  # the launcher's own start of Ray is not thread-safe
             from hydra_plugins.hydra_ray_launcher._launcher_util import start_ray
 
             start_ray(self.launcher.ray_cfg.init)
-        threads = [threading.Thread(target=self.guarded, daemon=True) for _ in range(at_once)]
+        threads = [threading.Thread(target=self.work_guarded, daemon=True) for _ in range(at_once)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -65,8 +65,8 @@ class Workers:
         if self.error:
             raise self.error
 
-    def guarded(self) -> None:
-        """Work; an error ends the search when the other threads' jobs have ended."""
+    def work_guarded(self) -> None:
+        """Run trials; an error ends the search once the current jobs of the other threads have ended."""
         try:
             self.work()
         except BaseException as error:
@@ -80,7 +80,7 @@ class Workers:
                 self.tell(trial, values)
 
     def ask(self) -> Trial | None:
-        """The next trial; None if there have been enough."""
+        """Return the next trial; None if no more are needed."""
         with self.lock:
             if self.n_left <= 0:
                 return None
@@ -88,24 +88,24 @@ class Workers:
             return self.study.ask(self.space)
 
     def launch(self, trial: Trial) -> list[float] | None:
-        """The objectives of the trial's run; None if it failed or was pruned."""
+        """Run the trial and return its objectives; None if it failed or was pruned."""
         overrides = [*self.overrides, *(f"{key}={value}" for key, value in trial.params.items())]
         try:
             (job,) = self.launcher.launch([overrides], initial_job_idx=trial.number)
         except Exception as error:
-            if not link(self.folder, trial).exists():  # the job did not begin: no other will
+            if not job_link(self.folder, trial).exists():  # the job never started, and no other would
                 self.study.tell(trial, state=TrialState.FAIL)
                 raise
-            show_failure(None, error)
+            print_failure(None, error)
             return None
         return job.return_value
 
     def tell(self, trial: Trial, values: list[float] | None) -> None:
         """Record the trial as complete, pruned or failed."""
-        is_pruned = values is None and status_of(link(self.folder, trial))["state"] == "pruned"
+        is_pruned = values is None and status_of(job_link(self.folder, trial))["state"] == "pruned"
         state = TrialState.PRUNED if is_pruned else TrialState.FAIL if values is None else TrialState.COMPLETE
         try:
             self.study.tell(trial, values, state)
-        except RuntimeError:  # of a grid sampler that has no combination left; the trial is recorded
+        except RuntimeError:  # the grid sampler has no combination left; the trial itself is recorded
             self.study.set_user_attr(EXHAUSTED, True)
             self.n_left = 0

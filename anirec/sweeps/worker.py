@@ -1,4 +1,4 @@
-"""Processes that a sweep starts for its jobs end with it: killed, it leaves nobody at work."""
+"""Worker processes of a sweep: they exit when the sweep is killed."""
 
 import os
 import threading
@@ -8,14 +8,14 @@ from functools import lru_cache
 SWEEP = "ANIREC_SWEEP_PROCESS"
 
 
-def begin_sweep() -> None:
-    """Tell the processes that this one will start whom they work for."""
+def mark_sweep_process() -> None:
+    """Mark this process, in the environment of its future children, as the one that runs the sweep."""
     os.environ[SWEEP] = str(os.getpid())
 
 
 @lru_cache(maxsize=1)
-def end_with_sweep() -> None:
-    """In such a process: watch the one it works for. Those of a cluster have another parent, which sees to them."""
+def exit_with_sweep() -> None:
+    """If this process is a child of the sweep, exit when the sweep does. On a cluster, the scheduler does this."""
     sweep = os.environ.get(SWEEP)
     if sweep != str(os.getppid()):
         return

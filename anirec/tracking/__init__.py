@@ -1,0 +1,1 @@
+"""What a run records: run folder, status, checkpoints, loggers and terminal output."""

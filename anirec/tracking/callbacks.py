@@ -1,4 +1,4 @@
-"""What watches a training: checkpoints and early stopping by the objective, in the metric's own direction."""
+"""Callbacks of training: checkpoints, early stopping and pruning by the objective, training time, progress bar."""
 
 import os
 import shutil
@@ -22,12 +22,13 @@ if TYPE_CHECKING:
 
 
 class LastAndBest(Checkpoint, Configurable):
-    """Save `last.ckpt` after every epoch, and keep as `best.ckpt` the one that is best by the objective: of
-    equal ones the last, as some learn what the objective does not measure.
+    """Save `last.ckpt` after every epoch, and keep the best epoch by the objective as `best.ckpt`.
+
+    Of equally good epochs the last one is kept: training may improve what the objective does not measure.
 
     Args:
-        folder: Where both go. The best is a hard link to what was the last: the bytes are written once.
-        objective: A validation metric, or None: then there is no best.
+        folder: Folder of both files. The best is a hard link to a former last checkpoint, so that it is written once.
+        objective: Validation metric; None: there is no best checkpoint.
     """
 
     only_watches: ClassVar[bool] = True
@@ -43,16 +44,16 @@ class LastAndBest(Checkpoint, Configurable):
         self.best = state["best"]
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """After a kill between the two renames, best.ckpt is older than the best: the checkpoint resumed from."""
+        """Repair best.ckpt if the run was killed after it had saved a new best epoch as last.ckpt only."""
         if trainer.is_global_zero and self.best["epoch"] is not None and self.best != self.recorded_best():
             self.keep_as_best(self.folder / "last.ckpt")
 
     def recorded_best(self) -> dict[str, Any] | None:
-        """Score and epoch of best.ckpt; None where it cannot be read."""
+        """Return score and epoch of best.ckpt; None if it cannot be read."""
         try:
             content = torch.load(self.folder / "best.ckpt", map_location="cpu", weights_only=True, mmap=True)
             return content["callbacks"][self.state_key]["best"]
-        except Exception:  # missing or damaged: torch raises nearly anything
+        except Exception:  # missing or damaged: torch raises many kinds of errors
             return None
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -60,34 +61,34 @@ class LastAndBest(Checkpoint, Configurable):
         improved = score is not None and (self.best["score"] is None or score <= self.best["score"])
         if improved:
             self.best = {"score": score, "epoch": trainer.current_epoch}
-        # Every process must ask, since Lightning waits for all of them; the first one writes.
-        beside = self.folder / ".last.ckpt"
-        trainer.save_checkpoint(beside)
+        # Every process must call this, since Lightning waits for all of them; only the first one writes.
+        temporary = self.folder / ".last.ckpt"
+        trainer.save_checkpoint(temporary)
         if trainer.is_global_zero:
-            last = beside.replace(self.folder / "last.ckpt")
+            last = temporary.replace(self.folder / "last.ckpt")
             if improved:
                 self.keep_as_best(last)
 
     def keep_as_best(self, last: Path) -> None:
-        with replacing(self.folder / "best.ckpt") as beside:
-            self.link(last, beside)
+        with replacing(self.folder / "best.ckpt") as temporary:
+            self.link_or_copy(last, temporary)
 
     @staticmethod
-    def link(last: Path, best: Path) -> None:
+    def link_or_copy(last: Path, best: Path) -> None:
         try:
             os.link(last, best)
         except OSError:  # a file system without hard links
             shutil.copyfile(last, best)
 
     def score(self, trainer: Trainer) -> float | None:
-        """The objective, turned so that lower is better; None where there is none."""
+        """Return the objective, negated if higher is better; None without an objective, or if it is not finite."""
         if self.objective is None:
             return None
         value = trainer.callback_metrics.get(self.objective)
         if value is None:
-            measured = ", ".join(sorted(trainer.callback_metrics)) or "nothing"
+            found = ", ".join(sorted(trainer.callback_metrics)) or "none"
             raise UserError(
-                f"objective={self.objective} was not measured: is the validation set empty? There is {measured}"
+                f"objective={self.objective} was not computed. Is the validation set empty? Available metrics: {found}"
             )
         if not torch.isfinite(value):
             return None
@@ -95,12 +96,12 @@ class LastAndBest(Checkpoint, Configurable):
 
 
 class Patience(EarlyStopping, Configurable):
-    """Stop when the objective has not improved for some epochs.
+    """Stop training when the objective has not improved for some epochs.
 
     Args:
-        objective: A validation metric.
-        epochs: How many epochs without improvement to bear; >= 1.
-        min_delta: What counts as an improvement, in the metric's unit.
+        objective: Validation metric.
+        epochs: Number of epochs without improvement before training stops; >= 1.
+        min_delta: Smallest change that counts as an improvement, in the unit of the metric; >= 0.
     """
 
     def __init__(self, *, objective: str, epochs: PositiveInt, min_delta: NonNegative) -> None:
@@ -109,9 +110,9 @@ class Patience(EarlyStopping, Configurable):
 
 
 class Stopwatch(Callback):
-    """Count the seconds of training that made a model, over all the times that it was resumed.
+    """Count the seconds of training of a model, including training before it was resumed.
 
-    A resumed run takes up the count that its checkpoint has: what was lost with a kill is not part of the model's cost.
+    A resumed run continues the count of its checkpoint: epochs that were lost when a run was killed do not count.
     """
 
     def __init__(self) -> None:
@@ -119,6 +120,7 @@ class Stopwatch(Callback):
 
     @property
     def seconds(self) -> float:
+        """Seconds of training so far."""
         return round(self.earlier + time.perf_counter() - self.started, 3)
 
     def state_dict(self) -> dict[str, Any]:
@@ -132,7 +134,7 @@ class Stopwatch(Callback):
 
 
 class ProgressBar(RichProgressBar):
-    """Lightning's bar on a terminal; nothing where nobody watches."""
+    """Lightning's progress bar, disabled if stderr is not a terminal."""
 
     only_watches: ClassVar[bool] = True
 
@@ -146,10 +148,10 @@ class ProgressBar(RichProgressBar):
 
 
 class Until(Callback, Configurable):
-    """Stop after so many epochs. Schedules still stretch over trainer.max_epochs, as when the epoch was chosen.
+    """Stop after a number of epochs. Learning rate schedules still extend over trainer.max_epochs, as in the first run.
 
     Args:
-        epochs: How many; >= 1.
+        epochs: Number of epochs; >= 1.
     """
 
     def __init__(self, *, epochs: PositiveInt) -> None:
@@ -163,27 +165,27 @@ class Until(Callback, Configurable):
 DATABASE = "study.db"
 
 
-def storage(study: Path) -> str:
-    """Where Optuna keeps a study; several processes write to it in turns, and wait for each other that many seconds."""
+def storage_url(study: Path) -> str:
+    """Return the URL of a study's SQLite database; a process waits up to 60 s for others to finish writing."""
     return f"sqlite:///{study / DATABASE}?timeout=60"
 
 
 class Prune(Callback, Configurable):
-    """Tell the study the objective after each epoch; end the run where the median of other trials was better by then.
+    """Report the objective to the study after each epoch, and end the run if the median of earlier trials was better.
 
-    A run that is no trial of that study, such as a repetition, is left alone. Of several objectives, no trial is
-    pruned: Optuna has no order of intermediate values then.
+    A run that is not a trial of the study, such as a reproduction, is not pruned. With several objectives no trial is
+    pruned, as Optuna cannot compare their intermediate values.
 
     Args:
-        folder: The run's.
-        study: The study's, which links to the runs of its trials.
-        objective: A validation metric.
-        enabled: False: only say which run is whose.
-        trials: So many must have ended before one is ended early; >= 0.
-        epochs: So many each may have at least; >= 1.
+        folder: Folder of the run.
+        study: Folder of the study, with links to the runs of its trials.
+        objective: Validation metric.
+        enabled: False: only record which run belongs to which trial.
+        trials: Number of trials that must have ended before one is pruned; >= 0.
+        epochs: Number of epochs that every trial may train; >= 1.
     """
 
-    only_watches: ClassVar[bool] = True  # it ends what would not be kept
+    only_watches: ClassVar[bool] = True  # it ends runs, and changes none that finish
 
     def __init__(
         self, *, folder: str, study: str, objective: str | None, enabled: bool, trials: Count, epochs: PositiveInt
@@ -194,19 +196,19 @@ class Prune(Callback, Configurable):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.is_global_zero and (self.study / DATABASE).exists():
-            self.trial = self.find()
+            self.trial = self.find_trial()
         if self.trial:
             self.trial.set_user_attr("run", "/".join(self.folder.parts[-3:]))
             self.enabled = self.enabled and len(self.trial.study.directions) == 1
 
-    def find(self) -> "Trial | None":
-        """The trial at work whose link leads to this run."""
+    def find_trial(self) -> "Trial | None":
+        """Return the running trial whose link points to this run; None if there is none."""
         import optuna
 
         study = optuna.load_study(
             study_name=self.study.name,
-            storage=storage(self.study.resolve()),
-            sampler=optuna.samplers.RandomSampler(),  # has nothing to propose here
+            storage=storage_url(self.study.resolve()),
+            sampler=optuna.samplers.RandomSampler(),  # proposes nothing here
             pruner=optuna.pruners.MedianPruner(self.trials, self.epochs - 1),
         )
         for trial in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
@@ -218,8 +220,8 @@ class Prune(Callback, Configurable):
         value = float(trainer.callback_metrics.get(self.objective or "", nan))
         epoch, is_last = trainer.current_epoch, trainer.current_epoch + 1 == trainer.max_epochs
         too_bad = False
-        if self.trial and self.enabled and isfinite(value) and not is_last:  # SQLite knows no NaN
+        if self.trial and self.enabled and isfinite(value) and not is_last:  # SQLite cannot store NaN
             self.trial.report(value, epoch)
             too_bad = self.trial.should_prune()
         if trainer.strategy.broadcast(too_bad):
-            raise Pruned(f"ended after epoch {epoch + 1}: {self.objective} {value:.4f}, behind the median")
+            raise Pruned(f"Pruned after epoch {epoch + 1}: {self.objective} {value:.4f} is worse than the median.")

@@ -1,4 +1,4 @@
-"""What a run says on the terminal."""
+"""Terminal output of runs and sweeps."""
 
 import json
 import logging
@@ -18,7 +18,7 @@ from anirec.tracking.folders import status_of
 
 CONSOLE = Console(stderr=True, highlight=False, soft_wrap=True)
 
-# Lightning's advice that does not hold here: batches are slices of arrays, and counting needs no optimiser.
+# Warnings of Lightning that do not apply: batches are slices of arrays, and models that count need no optimiser.
 NOISE = (
     "The '.*_dataloader' does not have many workers",
     "`LightningModule.configure_optimizers` returned `None`",
@@ -30,8 +30,8 @@ NOISE = (
 )
 
 
-def quiet() -> None:
-    """Leave the terminal to the progress bar and to what a user needs."""
+def silence_libraries() -> None:
+    """Suppress log messages and warnings of Lightning that do not help a user."""
     for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     for words in NOISE:
@@ -39,15 +39,23 @@ def quiet() -> None:
 
 
 @rank_zero_only
-def announce(path: Path, what: str) -> None:
-    CONSOLE.print(f"[bold]{escape(what)}[/] {escape(shown(path))}")
+def print_job(path: Path, label: str) -> None:
+    """Print the line of a job: its label and its run folder."""
+    CONSOLE.print(f"[bold]{escape(label)}[/] {escape(relative_path(path))}")
 
 
 @rank_zero_only
-def show_result(
+def print_metrics(
     metrics: Mapping[str, float], *, objectives: Sequence[str], in_full: bool, findings: Sequence[str]
 ) -> None:
-    """Validation and test side by side; one line for a job of many. Segments are in metrics.json."""
+    """Print validation and test metrics side by side, or only the objectives in one line. Segments are left out.
+
+    Args:
+        metrics: All metrics of the run.
+        objectives: Metrics of the line.
+        in_full: True: a table and the findings; False: one line, for a job of a sweep.
+        findings: Sentences that interpret the metrics.
+    """
     if not in_full:
         shorts = [name.partition("/")[2] for name in objectives or ["test/rmse"]]
         both = [f"{split}/{short}" for short in shorts for split in ("val", "test")]
@@ -67,16 +75,16 @@ def show_result(
         CONSOLE.print(escape(sentence))
 
 
-def show_sweep(sweep: Path) -> int:
-    """How the jobs of a sweep ended; returns how many neither finished nor were pruned."""
+def print_sweep(sweep: Path) -> int:
+    """Print how the jobs of a sweep ended, and return the number of failed ones: neither finished nor pruned."""
     statuses = {path: status_of(path) for path in sorted(sweep.glob("[0-9]*"))}
     states = Counter(status["state"] for status in statuses.values())
     pruned = f", {states['pruned']} pruned" if states["pruned"] else ""
     CONSOLE.print(f"{states['finished']} of {len(statuses)} jobs finished{pruned}.", end=" ")
-    CONSOLE.print(f"Compare them: [bold]anirec compare {escape(shown(sweep))}[/]")
+    CONSOLE.print(f"Compare them: [bold]anirec compare {escape(relative_path(sweep))}[/]")
     failed = {path: status for path, status in statuses.items() if status["state"] not in ("finished", "pruned")}
     if failed:
-        overrides = {path: overrides_of(path) for path in statuses}
+        overrides = {path: read_overrides(path) for path in statuses}
         common = set.intersection(*map(set, overrides.values())) if len(statuses) > 1 else set()
         table = Table("job", "overrides", "error", box=None, pad_edge=False)
         for path, status in failed.items():
@@ -87,20 +95,26 @@ def show_sweep(sweep: Path) -> int:
     return len(failed)
 
 
-def overrides_of(path: Path) -> list[str]:
+def read_overrides(path: Path) -> list[str]:
+    """Return the overrides of a run; empty if its folder has no provenance yet."""
     provenance = path / "provenance.json"
     return json.loads(provenance.read_text())["overrides"] if provenance.exists() else []
 
 
-def show_failure(path: Path | None, error: Exception) -> None:
-    """What went wrong; in `path` lies the traceback, if the run got so far as to have a folder."""
+def print_failure(path: Path | None, error: Exception) -> None:
+    """Print an error, and where its traceback is.
+
+    Args:
+        path: Run folder with `error.txt`; None if the run has no folder.
+        error: A UserError is printed without its class and has no traceback.
+    """
     message = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
-    CONSOLE.print(f"[bold red]failed[/] {escape(message)}")
+    CONSOLE.print(f"[bold red]Failed:[/] {escape(message)}")
     if path and not isinstance(error, UserError):
-        CONSOLE.print(f"The traceback is in {escape(shown(path / 'error.txt'))}")
+        CONSOLE.print(f"Traceback: {escape(relative_path(path / 'error.txt'))}")
 
 
-def shown(path: Path) -> str:
-    """The path as the user would type it from here."""
+def relative_path(path: Path) -> str:
+    """Return a path relative to the current folder; absolute if it is outside."""
     relative = os.path.relpath(path)
     return str(path) if relative.startswith("..") else relative

@@ -1,6 +1,6 @@
-"""Folders of runs: made, linked into their sweep, found again.
+"""Run folders: creation, status, locks, links into the folder of a sweep, and search for earlier runs.
 
-Light: what only looks at runs need not wait for torch.
+Imports neither torch nor Lightning, so that commands that only read runs start fast.
 """
 
 import json
@@ -21,16 +21,16 @@ from anirec.errors import UserError
 
 FILE = "status.json"
 BEAT = 30  # seconds between two heartbeats
-LEASE = 4 * BEAT  # without a heartbeat for so long, a run on another machine counts as killed
-KILLED = "Killed. resume=true continues from its last checkpoint."
+LEASE = 4 * BEAT  # seconds without a heartbeat after which a run on another machine counts as killed
+KILLED = "Killed. resume=true continues from the last checkpoint."
 HELD: dict[Path, FileLock] = {}  # the locks of this process
 
 
 class Heartbeat:
-    """The work of this process on a run: it holds the lock of the run's folder, and renews `status.json` until it ends.
+    """Hold the lock of a run folder and renew the heartbeat in `status.json`, until `end` is called.
 
     Args:
-        folder: Of the run. A resumed run adds its seconds to those that `status.json` has.
+        folder: Run folder. A resumed run adds its seconds to those in `status.json`.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -44,15 +44,16 @@ class Heartbeat:
         self.thread.start()
 
     def end(self, state: str, error: str | None = None) -> None:
-        """Write how the run ended, and let go of its folder."""
+        """Write how the run ended, and release the lock."""
         self.over.set()
         self.thread.join()
         self.write(state, error)
         release(self.folder)
 
     def beat(self) -> None:
+        """Write the status every `BEAT` seconds; the loop of the thread."""
         while not self.over.wait(BEAT):
-            with suppress(OSError):  # a disk that is full for a while
+            with suppress(OSError):  # the disk may be full for a while
                 self.write("running")
 
     def write(self, state: str, error: str | None = None) -> None:
@@ -60,42 +61,42 @@ class Heartbeat:
 
     @property
     def seconds(self) -> float:
-        """Spent on the run so far, earlier work included."""
+        """Seconds spent on the run so far, including before it was resumed."""
         return round(self.earlier + time.perf_counter() - self.started, 3)
 
 
 def write_status(folder: Path, state: str, error: str | None = None, *, seconds: float) -> None:
-    process = {"pid": os.getpid(), "host": platform.node(), "machine": machine(), "heartbeat": round(time.time(), 3)}
+    process = {"pid": os.getpid(), "host": platform.node(), "machine": machine_id(), "heartbeat": round(time.time(), 3)}
     content = {"state": state, "error": error, **process, "seconds": seconds}
     write_text(folder / FILE, json.dumps(content, indent=2) + "\n")
 
 
 def read_status(folder: Path) -> dict[str, Any]:
-    """As written; empty where there is none."""
+    """Return the content of `status.json`; empty if it is missing or damaged."""
     try:
         content = json.loads((folder / FILE).read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):  # ValueError: a damaged file says as much as none
+    except (FileNotFoundError, ValueError):  # ValueError: damaged
         return {}
     return content if isinstance(content, dict) else {}
 
 
 def status_of(folder: Path) -> dict[str, Any]:
-    """What the run says of itself; `killed` where its process is gone, or it never began."""
+    """Return the status of a run: as written, or `killed` if its process is gone or it never started."""
     status = read_status(folder)
     if "state" not in status:
-        return {**status, "state": "killed", "error": "Killed before it began."}
+        return {**status, "state": "killed", "error": "Killed before it started."}
     if status["state"] == "running" and not is_alive(folder, status):
         return {**status, "state": "killed", "error": KILLED}
     return status
 
 
 def is_alive(folder: Path, status: dict[str, Any]) -> bool:
-    """Whether the process that wrote this status is still at work."""
+    """Whether the process that wrote this status is still running."""
     has_lease = time.time() - float(status.get("heartbeat") or 0.0) < LEASE
-    if status.get("machine") != machine():
+    if status.get("machine") != machine_id():
         return has_lease
     try:
-        if hold(folder):
+        if acquire(folder):
             release(folder)
             return False
         return True
@@ -103,10 +104,11 @@ def is_alive(folder: Path, status: dict[str, Any]) -> bool:
         return has_lease
 
 
-def hold(folder: Path) -> bool:
-    """Take the lock of a run's folder, until `release` or the end of this process; False if a process holds it.
+def acquire(folder: Path) -> bool:
+    """Take the lock of a run folder, until `release` or the end of this process.
 
-    This process may hold it already: then False, too.
+    Returns:
+        False if any process, this one included, already holds the lock.
     """
     path = folder.resolve()
     if path in HELD:
@@ -121,34 +123,35 @@ def hold(folder: Path) -> bool:
 
 
 def claim(folder: Path) -> bool:
-    """Take the lock where the file system has locks; False if another process holds it."""
+    """Take the lock if the file system supports locks. Return False if a process holds it already."""
     try:
-        return hold(folder)
+        return acquire(folder)
     except OSError:
         return True
 
 
 def release(folder: Path) -> None:
+    """Release the lock of a run folder, if this process holds it."""
     lock = HELD.pop(folder.resolve(), None)
     if lock:
         lock.release()
 
 
 @lru_cache(maxsize=1)
-def machine() -> str:
-    """This machine since it was started, whatever name a container gives it."""
+def machine_id() -> str:
+    """Return an id of this machine since its last boot; a host name could be shared by containers."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
         return f"{uuid.getnode():x}"
 
 
-class Pruned(Exception):  # noqa: N818 (no error: a search has seen enough)
-    """A search ends a run that does worse than others did by then."""
+class Pruned(Exception):  # noqa: N818 (not an error)
+    """A search ends a run early that is worse than the median of earlier trials."""
 
 
 def new_folder(parent: Path, run: str) -> Path:
-    """`parent/<date>_<time>_<run>`, created now; a number is added where that exists already."""
+    """Create and return `parent/<date>_<time>_<run>`, with a number appended if that exists."""
     stem = f"{time.strftime('%Y-%m-%d_%H-%M-%S')}_{run}"
     for attempt in range(10_000):
         path = parent / (f"{stem}_{attempt}" if attempt else stem)
@@ -157,48 +160,49 @@ def new_folder(parent: Path, run: str) -> Path:
         except FileExistsError:
             continue
         return path
-    raise UserError(f"{parent}: ten thousand runs of this config began within this second")
+    raise UserError(f"{parent}: 10,000 runs of this config were started within this second")
 
 
-def join(path: Path, sweep: Path, number: int) -> None:
-    """Link the run into the folder of its sweep, so that the sweep can be compared as a whole."""
+def link_into_sweep(path: Path, sweep: Path, number: int) -> None:
+    """Link a run into the folder of its sweep, as `0007` for job 7."""
     sweep.mkdir(parents=True, exist_ok=True)
     link = sweep / f"{number:04d}"
     link.unlink(missing_ok=True)
     link.symlink_to(os.path.relpath(path, sweep.resolve()), target_is_directory=True)
 
 
-def finished(parent: Path, run: str, *, tested: bool) -> Path | None:
-    """The latest finished folder of a run, or None.
+def find_finished(parent: Path, run: str, *, tested: bool) -> Path | None:
+    """Return the latest finished folder of a run, or None.
 
     Args:
-        parent: Where runs of its dataset and model lie.
-        run: Its identity's; see `anirec.config.identity`.
-        tested: Whether it must have met the test set.
+        parent: Folder of the runs of its dataset and model.
+        run: Id of the run; see `anirec.config.identity`.
+        tested: Whether it must have test metrics.
     """
     paths = sorted(parent.glob(f"*_{run}*"), reverse=True)
-    return next((path for path in paths if is_done(path, tested=tested)), None)
+    return next((path for path in paths if is_finished(path, tested=tested)), None)
 
 
-def is_done(path: Path, *, tested: bool) -> bool:
+def is_finished(path: Path, *, tested: bool) -> bool:
+    """Whether a run has finished and, if `tested`, has test metrics."""
     if status_of(path)["state"] != "finished":
         return False
     return not tested or any(name.startswith("test/") for name in json.loads((path / "metrics.json").read_text()))
 
 
-def unfinished(parent: Path, run: str) -> Path | None:
-    """The latest folder of a run that has a checkpoint, did not finish, and is not at work; or None.
+def find_unfinished(parent: Path, run: str) -> Path | None:
+    """Return the latest folder from which a run can be resumed, or None: unfinished, not running, with a checkpoint.
 
-    Its lock is this process's from now on: of several that ask at once, one gets it.
+    The lock of the folder is taken: of several processes that call this at once, only one gets the folder.
     """
     for path in sorted(parent.glob(f"*_{run}*"), reverse=True):
-        if (path / "checkpoints" / "last.ckpt").exists() and is_open(path) and claim(path):
-            if read_status(path).get("state") != "finished":  # as another process may have done meanwhile
+        if (path / "checkpoints" / "last.ckpt").exists() and is_resumable(path) and claim(path):
+            if read_status(path).get("state") != "finished":  # another process may have finished it meanwhile
                 return path
             release(path)
     return None
 
 
-def is_open(path: Path) -> bool:
-    """Whether the run can be resumed: it has not finished, and nobody is at work on it."""
+def is_resumable(path: Path) -> bool:
+    """Whether a run has not finished and is not running."""
     return status_of(path)["state"] not in ("finished", "running")

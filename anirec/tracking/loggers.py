@@ -1,4 +1,4 @@
-"""Loggers that a run keeps, and how they learn that it is over: the history of every run, and TensorBoard."""
+"""Loggers: the history of every run, TensorBoard with figures, and notification of loggers when a run has ended."""
 
 import csv
 import io
@@ -17,34 +17,34 @@ from anirec.settings import Configurable
 
 
 @runtime_checkable
-class Ending(Protocol):
-    """A logger that wants to know when its run is over, however it went."""
+class LoggerWithEnd(Protocol):
+    """A logger that is notified when its run has ended, whether or not it succeeded."""
 
     def end(self) -> None:
-        """Tell the world what the run folder, now complete, says."""
+        """Log the results of the run folder, which is now complete."""
 
 
 @contextmanager
-def ending() -> Iterator[list[Logger]]:
-    """A list for the loggers of a run; at the end of the block each `Ending` is ended."""
+def loggers_of_run() -> Iterator[list[Logger]]:
+    """Yield a list for the loggers of a run, and call `end` of each `LoggerWithEnd` in it at the end of the block."""
     loggers: list[Logger] = []
     try:
         yield loggers
     finally:
         for logger in loggers:
-            if isinstance(logger, Ending):
+            if isinstance(logger, LoggerWithEnd):
                 logger.end()
 
 
 def figures_of(folder: Path) -> dict[str, Path]:
-    """The pictures of a run folder, by name."""
+    """Return the paths of the figures of a run folder, by name."""
     return {path.stem: path for path in sorted((folder / "figures").glob("*.png"))}
 
 
 class HistoryLogger(Logger, Configurable):
-    """`history.csv` in the run folder: one row an epoch, one column a metric.
+    """Write `history.csv` in the run folder: one row per epoch, one column per metric.
 
-    A resumed run goes on with the rows that it finds.
+    A resumed run keeps the rows that are there.
     """
 
     name = None
@@ -66,7 +66,7 @@ class HistoryLogger(Logger, Configurable):
 
     @rank_zero_only
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
-        """The run folder has the config already."""
+        """Do nothing: the run folder contains the config."""
 
     @rank_zero_only
     def save(self) -> None:
@@ -80,10 +80,10 @@ class HistoryLogger(Logger, Configurable):
 
 
 class FiguresTensorBoardLogger(TensorBoardLogger):
-    """Lightning's TensorBoard logger; the figures of the run folder join the curves.
+    """Lightning's TensorBoard logger, with the figures of the run folder in addition to the curves.
 
     Args:
-        folder: The run folder; the event files go to `tensorboard/` in it.
+        folder: Run folder; the event files are written to `tensorboard/` in it.
     """
 
     def __init__(self, *, folder: str) -> None:
@@ -94,13 +94,13 @@ class FiguresTensorBoardLogger(TensorBoardLogger):
     def end(self) -> None:
         figures = figures_of(self.folder)
         for name, path in figures.items():
-            self.experiment.add_image(name, pixels(path), dataformats="HWC")
+            self.experiment.add_image(name, read_pixels(path), dataformats="HWC")
         if figures:
             self.experiment.close()
 
 
-def pixels(path: Path) -> np.ndarray:
-    """(H, W, 3) uint8."""
+def read_pixels(path: Path) -> np.ndarray:
+    """Return an image as an array, (height, width, 3) uint8."""
     from PIL import Image
 
     with Image.open(path) as image:

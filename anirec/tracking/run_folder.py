@@ -1,8 +1,8 @@
-"""The run folder: everything that is known of a run, in files that any tool can read.
+"""The run folder: config, provenance, status and results of a run, in files that any tool can read.
 
 `config.yaml`, `provenance.json`, `status.json`, `metrics.json`, `history.csv`, `predictions.parquet`,
-`recommendations.parquet`, `findings.txt`, `figures/*.png`, `checkpoints/{last,best}.ckpt`; what a run does not yield is
-not there.
+`recommendations.parquet`, `findings.txt`, `figures/*.png`, `checkpoints/{last,best}.ckpt`. A file
+that a run does not produce is absent.
 """
 
 import json
@@ -32,8 +32,8 @@ PACKAGES = (
 )
 
 
-def code() -> dict[str, Any] | None:
-    """Commit of the checkout that anirec runs from, and whether it has uncommitted changes; None if installed."""
+def git_state() -> dict[str, Any] | None:
+    """Return the commit of anirec's checkout, and whether it has uncommitted changes; None if installed."""
     here = Path(__file__).parent
 
     def git(*arguments: str) -> str:
@@ -41,14 +41,15 @@ def code() -> dict[str, Any] | None:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
 
     try:
-        # A virtual environment inside somebody's repository is not a checkout of anirec.
+        # Fails for a virtual environment inside some other repository, which is not a checkout of anirec.
         git("ls-files", "--error-unmatch", Path(__file__).name)
         return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
     except (OSError, subprocess.CalledProcessError):
         return None
 
 
-def versions() -> dict[str, str]:
+def package_versions() -> dict[str, str]:
+    """Return the versions of Python and of the installed ones of `PACKAGES`."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -58,7 +59,8 @@ def versions() -> dict[str, str]:
     return found
 
 
-def device() -> dict[str, Any]:
+def device_info() -> dict[str, Any]:
+    """Return processor architecture, cores, threads of PyTorch, and names of the GPUs."""
     gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     return {
         "processor": platform.machine(),
@@ -68,18 +70,22 @@ def device() -> dict[str, Any]:
     }
 
 
-class Memory:
-    """Peak resident memory of this process since the object was made, in MiB."""
+class PeakMemory:
+    """Peak resident memory of this process since the object was created.
+
+    Where the peak cannot be reset (any system but Linux), the current memory is used instead.
+    """
 
     def __init__(self) -> None:
         self.can_reset = True
         try:
-            # Linux forgets the old peak on request, so that one run of a multirun does not inherit another's.
+            # Reset the peak, so that a run of a multirun does not inherit that of an earlier run.
             Path("/proc/self/clear_refs").write_text("5")
         except OSError:
             self.can_reset = False
 
     def peak_mb(self) -> float:
+        """Return the peak in MiB."""
         if self.can_reset:
             for line in Path("/proc/self/status").read_text().splitlines():
                 if line.startswith("VmHWM:"):
@@ -88,23 +94,28 @@ class Memory:
 
 
 class RunFolder:
-    """A run from its first moment to its last; a context manager that records how the run ended.
+    """The folder of a run: a context manager that writes its files and records how the run ended.
 
     Args:
         path: The folder; see `new_folder`.
-        config: The resolved config as YAML.
-        about: What provenance says of the run before it begins: dataset, model, seed, sweep, overrides, identity.
+        config: Resolved config as YAML.
+        about: Provenance that is known before the run starts: dataset, model, seed, sweep, overrides, identity.
     """
 
     def __init__(self, path: Path, *, config: str, about: dict[str, Any]) -> None:
         self.path = path
-        self.provenance: dict[str, Any] = {**about, "git": code(), "versions": versions(), "device": device()}
+        self.provenance: dict[str, Any] = {
+            **about,
+            "git": git_state(),
+            "versions": package_versions(),
+            "device": device_info(),
+        }
         self.config = config
         self.findings: list[str] = []
         self.metrics: dict[str, float] = {}
 
     def __enter__(self) -> Self:
-        self.memory = Memory()
+        self.memory = PeakMemory()
         self.heartbeat = Heartbeat(self.path) if getattr(rank_zero_only, "rank", 0) == 0 else None
         self.write("config.yaml", self.config)
         self.write_json("provenance.json", self.provenance)
@@ -128,7 +139,7 @@ class RunFolder:
             self.end("failed", f"{type(error).__name__}: {error}" if not isinstance(error, UserError) else str(error))
 
     def end(self, state: str, error: str | None = None) -> None:
-        """`finished`, `failed`, `interrupted` or `pruned`."""
+        """Record the end of the run: `finished`, `failed`, `interrupted` or `pruned`."""
         if self.heartbeat:
             self.heartbeat.end(state, error)
 
@@ -141,29 +152,30 @@ class RunFolder:
 
     @rank_zero_only
     def write_table(self, name: str, table: pl.DataFrame) -> None:
-        with replacing(self.path / f"{name}.parquet") as beside:
-            table.write_parquet(beside)
+        with replacing(self.path / f"{name}.parquet") as temporary:
+            table.write_parquet(temporary)
 
     @rank_zero_only
     def write_findings(self, findings: list[str]) -> None:
-        """What the figures mean, in sentences."""
+        """Write `findings.txt`: sentences that interpret the metrics."""
         self.findings = findings
         if findings:
             self.write("findings.txt", "\n".join(findings) + "\n")
 
     def write_figure(self, name: str, figure: "Figure") -> Path:
-        """`figures/<name>.png`, and where it is."""
+        """Write `figures/<name>.png` and return its path."""
         path = self.path / "figures" / f"{name}.png"
-        with replacing(path) as beside:
-            figure.savefig(beside, format="png", dpi=150, bbox_inches="tight")
+        with replacing(path) as temporary:
+            figure.savefig(temporary, format="png", dpi=150, bbox_inches="tight")
         return path
 
     @property
     def last(self) -> Path:
+        """Path of the last checkpoint."""
         return self.path / "checkpoints" / "last.ckpt"
 
     @property
     def best(self) -> Path:
-        """The best checkpoint by the objective; the last where there is none to choose by."""
+        """Path of the best checkpoint by the objective; of the last one if there is no best."""
         best = self.path / "checkpoints" / "best.ckpt"
         return best if best.exists() else self.last

@@ -1,4 +1,4 @@
-"""Weights & Biases: one W&B run a run, which shows what the run folder holds. Imported for logger=wandb alone."""
+"""Weights & Biases logger: one W&B run per run, with the content of the run folder. Imported only for logger=wandb."""
 
 import os
 from pathlib import Path
@@ -15,25 +15,25 @@ from anirec.settings import Configurable, Count, NonNegative, Positive
 from anirec.tracking import wandb_results as results
 from anirec.tracking.folders import status_of
 
-EXIT_CODES = {"finished": 0, "pruned": 0, "interrupted": 130}  # any other way to end: 1
-OFFLINE = "or keep the run on this disk: logger.wandb.offline=true"
+EXIT_CODES = {"finished": 0, "pruned": 0, "interrupted": 130}  # all other states: 1
+OFFLINE = "or log to this disk with logger.wandb.offline=true"
 
 
 class RunWandbLogger(WandbLogger, Configurable):
-    """A run in W&B: its config and provenance, curves over epochs, and at its end all that the run folder holds.
+    """Log a run to W&B: config, provenance and metrics per epoch; at its end, the results of the run folder.
 
-    A resumed run goes on in the same W&B run. In a sweep of W&B's own the agent says which run and project it is.
+    A resumed run continues the same W&B run. In a W&B sweep, the agent sets the run and the project.
 
     Args:
-        folder: The run folder; W&B's own files go to `wandb/` in it.
-        metrics: Names whose best validation value the summary shows.
-        log_predictions: Rows of predictions to show as a table, a sample if there are more; 0: no table.
-        log_model: Which checkpoint to keep as an artifact.
-        init_timeout: How long to wait for the server at the start, in seconds.
-        finish_timeout: How long to wait for uploads at the end, in seconds; `wandb sync` sends what is left.
+        folder: Run folder; W&B's own files are written to `wandb/` in it.
+        metrics: Metrics whose best validation value is added to the summary.
+        log_predictions: Maximum number of predictions in a table, a sample if there are more; 0: no table.
+        log_model: Checkpoint to store as an artifact.
+        init_timeout: Maximum time to wait for the server at the start, in seconds.
+        finish_timeout: Maximum time to wait for uploads at the end, in seconds; `wandb sync` sends the rest.
 
     Raises:
-        UserError: Online, and nobody is logged in, the key is wrong, or the server does not answer.
+        UserError: The run is online and there is no login, the key is wrong, or the server does not respond.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class RunWandbLogger(WandbLogger, Configurable):
         self.log_model = log_model
         self.init_timeout, self.finish_timeout = init_timeout, finish_timeout
         self.id_file = self.folder / "wandb" / "id.txt"
-        choices = results.read(self.folder / "provenance.json").get("choices", {})
+        choices = results.read_json(self.folder / "provenance.json").get("choices", {})
         chosen = [choices[group] for group in ("dataset", "model", "split") if group in choices]
         is_agents = "WANDB_SWEEP_ID" in os.environ
         super().__init__(
@@ -81,11 +81,12 @@ class RunWandbLogger(WandbLogger, Configurable):
     @rank_zero_experiment
     def experiment(self) -> Any:
         if self._experiment is None:
-            self._experiment = self.begin()
+            self._experiment = self.start()
         return self._experiment
 
-    def begin(self) -> Any:
-        # Neither code nor its uncommitted changes leave this machine.
+    def start(self) -> Any:
+        """Start the W&B run, or resume it."""
+        # Do not upload code or its uncommitted changes.
         settings = wandb.Settings(
             init_timeout=self.init_timeout,
             finish_timeout=self.finish_timeout,
@@ -97,7 +98,7 @@ class RunWandbLogger(WandbLogger, Configurable):
         try:
             run = wandb.init(**arguments, settings=settings, reinit="finish_previous")
         except wandb.Error as error:
-            raise UserError(f"W&B would not begin the run: {error}\nTry again, {OFFLINE}") from None
+            raise UserError(f"W&B could not start the run: {error}\nTry again, {OFFLINE}") from None
         write_text(self.id_file, run.id)
         run.define_metric("epoch")
         run.define_metric("*", step_metric="epoch")
@@ -111,12 +112,12 @@ class RunWandbLogger(WandbLogger, Configurable):
         self.log_provenance(self.experiment)
 
     def log_provenance(self, run: Any) -> None:
-        """Where the run comes from: commit, versions, device; at its end also fingerprints of data and split."""
-        run.config.update({"provenance": results.provenance_of(self.folder)}, allow_val_change=True)
+        """Log commit, versions and device; at the end of the run also fingerprints of data and split."""
+        run.config.update({"provenance": results.read_provenance(self.folder)}, allow_val_change=True)
 
     @rank_zero_only
     def end(self) -> None:
-        """Show the results, and tell W&B how the run ended."""
+        """Log the results, and end the W&B run with the state of the run."""
         run: Any = self._experiment
         self._experiment = None
         if run is None:
@@ -131,24 +132,29 @@ class RunWandbLogger(WandbLogger, Configurable):
             run.finish(exit_code=EXIT_CODES.get(state, 1))
 
     def log_results(self, run: Any) -> None:
+        """Log summary, figures, predictions and checkpoint of the run folder."""
         self.log_provenance(run)
-        run.summary.update(results.summary(self.folder))
-        shown = results.images(self.folder) if self.figures else {}
-        run.log({**shown, **results.predictions(self.folder, self.log_predictions)})
+        run.summary.update(results.run_summary(self.folder))
+        figures = results.figure_images(self.folder) if self.figures else {}
+        run.log({**figures, **results.prediction_table(self.folder, self.log_predictions)})
         if self.log_model:
-            artifact = results.model(self.folder, self.log_model, name=f"model-{run.id}")
-            run.log_artifact(artifact, aliases=results.aliases(self.folder, self.log_model))
+            artifact = results.model_artifact(self.folder, self.log_model, name=f"model-{run.id}")
+            run.log_artifact(artifact, aliases=results.checkpoint_aliases(self.folder, self.log_model))
 
 
 @rank_zero_only
 def require_login(*, offline: bool) -> None:
-    """Ask the server now, within seconds, rather than a terminal where nobody sits, or after an hour of training."""
-    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # else W&B calls home, even when offline
+    """Check the login now, rather than prompt for it or fail after the training.
+
+    Raises:
+        UserError: There is no valid login, or the server does not respond.
+    """
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # else W&B sends error reports, even offline
     if offline or wandb.setup().settings.mode != "online":  # WANDB_MODE, or `wandb offline`
         return
     try:
         logged_in = wandb.login(prompt=False, verify=True)
     except wandb.Error as error:
-        raise UserError(f"W&B: {error}\nLog in by `wandb login`, {OFFLINE}") from None
+        raise UserError(f"W&B login failed: {error}\nLog in with `wandb login`, {OFFLINE}") from None
     if not logged_in:
-        raise UserError(f"W&B knows no login on this machine. Log in by `wandb login`, {OFFLINE}")
+        raise UserError(f"There is no W&B login on this machine. Log in with `wandb login`, {OFFLINE}")

@@ -1,4 +1,4 @@
-"""What a finished run's folder holds, as Weights & Biases shows it: summary, figures, a table, the checkpoint."""
+"""Results of a finished run for Weights & Biases: summary, figures, table of predictions, checkpoint."""
 
 import json
 from pathlib import Path
@@ -13,11 +13,13 @@ from anirec.tracking.loggers import figures_of
 COSTS = ("fit_seconds", "wall_seconds", "peak_memory_mb")
 
 
-def summary(folder: Path) -> dict[str, Any]:
-    """All metrics and costs. One that was measured after every epoch has two values: the best, under `min` or `max`,
-    and as `final` that of the checkpoint that was kept.
+def run_summary(folder: Path) -> dict[str, Any]:
+    """Return all metrics and costs for the summary.
+
+    A metric that was computed after every epoch has two values: the best one as `min` or `max`, and that of the kept
+    checkpoint as `final`.
     """
-    metrics, provenance = read(folder / "metrics.json"), read(folder / "provenance.json")
+    metrics, provenance = read_json(folder / "metrics.json"), read_json(folder / "provenance.json")
     history = pl.read_csv(folder / "history.csv") if (folder / "history.csv").exists() else pl.DataFrame()
     found: dict[str, Any] = {name: provenance[name] for name in COSTS if name in provenance}
     for name, value in metrics.items():
@@ -28,16 +30,16 @@ def summary(folder: Path) -> dict[str, Any]:
 
 
 def best_key(name: str) -> str | None:
-    """What W&B calls the best value; None where neither direction is better."""
+    """Return W&B's name of the best value, `min` or `max`; None for a metric without a better direction."""
     return ("min" if lower_is_better(name) else "max") if has_direction(name) else None
 
 
-def images(folder: Path) -> dict[str, wandb.Image]:
+def figure_images(folder: Path) -> dict[str, wandb.Image]:
     return {f"figures/{name}": wandb.Image(str(path)) for name, path in figures_of(folder).items()}
 
 
-def predictions(folder: Path, n_shown: int) -> dict[str, Any]:
-    """Held-out rows as a table, a fixed sample if there are more, and how many there are; empty if there are none."""
+def prediction_table(folder: Path, n_shown: int) -> dict[str, Any]:
+    """Return a table of at most `n_shown` predictions (a fixed sample), and their numbers; empty if there are none."""
     path = folder / "predictions.parquet"
     if not n_shown or not path.exists():
         return {}
@@ -49,37 +51,37 @@ def predictions(folder: Path, n_shown: int) -> dict[str, Any]:
     return {"predictions": table, "predictions_shown": len(rows), "predictions_of": n_rows}
 
 
-def checkpoint(folder: Path, which: str) -> Path:
-    """`best` or `last`; without an objective there is no best, and the last is kept."""
+def checkpoint_path(folder: Path, which: str) -> Path:
+    """Return the path of the checkpoint `best` or `last`; without an objective, that of the last one."""
     path = folder / "checkpoints" / f"{which}.ckpt"
     return path if path.exists() else path.with_name("last.ckpt")
 
 
-def model(folder: Path, which: str, *, name: str) -> wandb.Artifact:
-    """A checkpoint, with what it is and how good. W&B takes the file from where it lies: no copy is made."""
-    provenance, metrics = provenance_of(folder), read(folder / "metrics.json")
+def model_artifact(folder: Path, which: str, *, name: str) -> wandb.Artifact:
+    """Return a checkpoint as an artifact, with its provenance and metrics. The file is not copied."""
+    provenance, metrics = read_provenance(folder), read_json(folder / "metrics.json")
     facts = {key: provenance.get(key) for key in ("dataset", "model", "seed", "objective", "identity", "git")}
     facts["fingerprints"] = {part: provenance.get(part, {}).get("fingerprint") for part in ("data", "split")}
     facts["metrics"] = {key: value for key, value in metrics.items() if key.count("/") == 1}  # without segments
     artifact = wandb.Artifact(name, type="model", metadata=facts)
-    artifact.add_file(str(checkpoint(folder, which)), policy="immutable", skip_cache=True)
+    artifact.add_file(str(checkpoint_path(folder, which)), policy="immutable", skip_cache=True)
     return artifact
 
 
-def aliases(folder: Path, which: str) -> list[str]:
-    """What this checkpoint is: best, last, or both."""
-    kept = checkpoint(folder, which)
+def checkpoint_aliases(folder: Path, which: str) -> list[str]:
+    """Return the aliases of a checkpoint: best, last, or both."""
+    kept = checkpoint_path(folder, which)
     both = {name: folder / "checkpoints" / f"{name}.ckpt" for name in ("best", "last")}
     return [name for name, path in both.items() if path.exists() and path.samefile(kept)]
 
 
-def provenance_of(folder: Path) -> dict[str, Any]:
-    """Without the settings, which W&B has as the run's config."""
-    found = read(folder / "provenance.json")
+def read_provenance(folder: Path) -> dict[str, Any]:
+    """Return the provenance without the settings, which W&B stores as the config of the run."""
+    found = read_json(folder / "provenance.json")
     identity = {key: value for key, value in found.get("identity", {}).items() if key != "settings"}
     return {**found, "identity": identity}
 
 
-def read(path: Path) -> dict[str, Any]:
-    """A JSON file of the run folder; empty where it is not there yet."""
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON file of the run folder; empty if it does not exist yet."""
     return json.loads(path.read_text()) if path.exists() else {}

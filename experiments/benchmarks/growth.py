@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from anirec.data.ratings.interactions import Interactions
-from anirec.tracking.run_folder import Memory
+from anirec.tracking.run_folder import PeakMemory
 from experiments.benchmarks.ratings import Generated, generated, model, some_users
 from experiments.benchmarks.training import epochs_of, train
 
@@ -50,7 +50,7 @@ def measure(name: str, path: Path) -> dict[str, float]:
         rows = Interactions(file["user"], file["item"], file["rating"], int(file["user"][-1]) + 1)
     few = some_users(rows, 20_000)
     train(made(name), Generated(few))
-    before, memory = Memory().peak_mb(), Memory()
+    before, memory = PeakMemory().peak_mb(), PeakMemory()
     (seconds,) = epochs_of(made(name), Generated(rows), epochs=1)
     return {"seconds": seconds, "megabytes": memory.peak_mb() - before}
 

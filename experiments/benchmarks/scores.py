@@ -108,7 +108,7 @@ def plain_loop(model: Any, data: Corpus, device: str, precision: str, batch_size
     branch = model.branch("synopsis").to(device)
     model.to(device).train()
     reading = branch.reading(branch.recipe)
-    settings = {**vars(reading), "whole": True, "width": MAX_TOKENS}
+    settings = {**vars(reading), "pad_batch": True, "width": MAX_TOKENS}
     branch.reading = lambda _: Reading(**settings)
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-5)
     order = np.random.default_rng(0).permutation(data.train)

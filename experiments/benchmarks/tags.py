@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from anirec.data.posts.datamodule import Posts
-from anirec.tracking.run_folder import Memory
+from anirec.tracking.run_folder import PeakMemory
 from experiments.benchmarks.ratings import composed, model
 from experiments.benchmarks.training import train
 
@@ -78,7 +78,7 @@ def measure(what: str, n_posts: int, folder: str) -> dict[str, float]:
     train(made(), data)  # warms up
     data.train = every
     few = next(iter(data.blocks(every[:COMPARED], rows=COMPARED)))
-    before, memory = Memory().peak_mb(), Memory()
+    before, memory = PeakMemory().peak_mb(), PeakMemory()
     if what == "theirs":
         took, predicted = dense(data, every)
     else:
@@ -102,7 +102,7 @@ def dense(data: Posts, index: Any) -> tuple[float, Any]:
     from sklearn.linear_model import LinearRegression
     from sklearn.pipeline import make_pipeline
 
-    x = data.rows.of(index, data.columns).matrix().toarray()
+    x = data.rows.select(index, data.columns).matrix().toarray()
     started = time.perf_counter()
     regression = make_pipeline(PCA(COMPONENTS), LinearRegression()).fit(x, data.score[index])
     return time.perf_counter() - started, regression.predict(x[:COMPARED])

@@ -10,7 +10,7 @@ from anirec.cli import split_arguments
 from anirec.config.compose import conf_folder
 from anirec.config.validate import validate
 from anirec.studies.definition import Study, read_study, studies_folder, study_names
-from anirec.studies.published import published_figures
+from anirec.studies.published import read_published_figures
 
 MODELS = {path.stem for path in (conf_folder() / "model").glob("*.yaml")}
 REPEATS = re.compile(r"\b(seed|fold)=(\d+)(,\d+)+")  # one of them composes like the others
@@ -38,7 +38,7 @@ def test_commands_compose(command: list[str]) -> None:
 @pytest.mark.parametrize("study", [read_study(name) for name in study_names()], ids=lambda study: study.name)
 def test_a_study_runs_without_dumps_and_keeps_its_results(study: Study) -> None:
     assert all(part.data[-1].dataset.startswith("demo_") for part in study.parts)
-    published = published_figures(study.folder / "published.csv")
+    published = read_published_figures(study.folder / "published.csv")
     assert any(model in MODELS for model in published["model"])
     assert len(pl.read_csv(study.folder / "results.csv", infer_schema_length=None))
     readme = (study.folder / "README.md").read_text()

@@ -1,4 +1,4 @@
-"""Promises of every rating model in conf/model, whoever wrote it: the test of a new model is its YAML."""
+"""Contract of every rating model in conf/model: a new model is tested as soon as its YAML exists."""
 
 from collections.abc import Callable
 from functools import cache as cache_of_calls
@@ -17,7 +17,7 @@ from anirec.data.ratings.datamodule import RatingData
 from anirec.data.ratings.interactions import RatingBatch
 from anirec.data.splits.rows import Random
 from anirec.data.synthetic.demo_ratings import DemoRatings
-from anirec.models.base import FoldsIn, RatingModel, SelfTaught
+from anirec.models.base import ManualOptimization, RatingModel, SupportsFoldIn
 from anirec.models.ratings.blend import Blend
 
 from .reads import recorded, unread
@@ -35,7 +35,7 @@ test_rows.__test__ = False  # type: ignore[attr-defined]
 
 
 def test_predicts_finite_ratings_better_than_the_mean(model: RatingModel, data: RatingData) -> None:
-    """On ratings with planted signal: every model must at least see the items' means."""
+    """On generated ratings with a signal, every model must be better than the overall mean."""
     rows = test_rows(data)
     with torch.no_grad():
         predicted = model(rows).numpy()
@@ -78,7 +78,7 @@ def test_unknown_ids_get_a_sensible_rating(model: RatingModel, data: RatingData)
     assert len(scores.unique()) > data.n_items / 4, "unknown users get an arbitrary list"
 
 
-def test_people_in_no_dump_get_the_lists_of_those_who_did_the_same(model: RatingModel, data: RatingData) -> None:
+def test_new_users_get_the_scores_of_users_with_the_same_history(model: RatingModel, data: RatingData) -> None:
     able = foldable(model)
     known = torch.arange(8)
     rows = model.training_rows(data).rows(0, int(model.training_rows(data).indptr[8]))
@@ -89,7 +89,7 @@ def test_people_in_no_dump_get_the_lists_of_those_who_did_the_same(model: Rating
     assert min(np.corrcoef(*pair)[0, 1] for pair in zip(folded, trained, strict=True)) > 0.9
 
 
-def test_people_in_no_dump_may_say_things_twice_and_name_unknown_titles(model: RatingModel, data: RatingData) -> None:
+def test_new_users_may_have_duplicate_and_unknown_items(model: RatingModel, data: RatingData) -> None:
     able = foldable(model)
     plain = RatingBatch(torch.tensor([0, 0, 2]), torch.tensor([5, 9, 30]), torch.tensor([9.0, 7.0, float("nan")]))
     again = RatingBatch(
@@ -104,13 +104,15 @@ def test_people_in_no_dump_may_say_things_twice_and_name_unknown_titles(model: R
     torch.testing.assert_close(scores[1:2], nobody)
 
 
-def foldable(model: RatingModel) -> FoldsIn:
-    if not isinstance(model, FoldsIn):
-        pytest.skip(f"{type(model).__name__} ranks for the users of its dump only")
+def foldable(model: RatingModel) -> SupportsFoldIn:
+    if not isinstance(model, SupportsFoldIn):
+        pytest.skip(f"{type(model).__name__} ranks only for users in its training data")
     return model
 
 
-def test_a_checkpoint_is_the_model_and_runs_no_code(loaded: RatingModel, model: RatingModel, data: RatingData) -> None:
+def test_a_checkpoint_restores_the_model_and_runs_no_code(
+    loaded: RatingModel, model: RatingModel, data: RatingData
+) -> None:
     rows, users = test_rows(data), torch.tensor([0, 5, 7])
     with torch.no_grad():
         torch.testing.assert_close(loaded(rows), model(rows), rtol=0, atol=0)
@@ -126,7 +128,7 @@ def test_the_same_seed_gives_the_same_model(
         torch.testing.assert_close(again(rows), model(rows), rtol=0, atol=0)
 
 
-# One YAML of each class of models that can be blended: those that learn by counting or by a kernel of their own.
+# One YAML of each class of models that can be blended: those without a PyTorch optimiser.
 BLENDABLE = [
     *("als", "bias", "blend", "ease", "genre_popularity", "item_knn", "popularity", "surprise_svd", "svd", "svdpp"),
     "transitions",
@@ -134,7 +136,7 @@ BLENDABLE = [
 
 
 class PartlyRated(DemoRatings):
-    """Demo ratings, of which every third is missing."""
+    """Demo ratings of which a third is missing."""
 
     version = DemoRatings.version + 1000
 
@@ -161,7 +163,7 @@ def partly_rated(cache: Path) -> RatingData:
 
 @pytest.fixture(scope="module")
 def fresh(composed: Callable[..., Any]) -> Callable[[str], tuple[Any, int]]:
-    """`fresh(name)` gives an untrained model and its epochs, at most 3."""
+    """Return a function from a name to an untrained model and its number of epochs, at most 3."""
     configs = {}
 
     def make(name: str) -> tuple[Any, int]:
@@ -184,7 +186,7 @@ def learned(model: Any, data: RatingData, epochs: int) -> Any:
 
 @pytest.fixture(scope="module")
 def alone(fresh: Callable[..., Any], partly_rated: RatingData) -> Callable[[str], Any]:
-    """`alone(name)` gives the model trained on its own, each once."""
+    """Return a function from a name to the model trained alone; each is trained once."""
 
     @cache_of_calls
     def train(name: str) -> Any:
@@ -194,7 +196,7 @@ def alone(fresh: Callable[..., Any], partly_rated: RatingData) -> Callable[[str]
     return train
 
 
-# All at once, so that each is blended with each; and two that learn from other rows or for other epochs.
+# Blends of all models together, and of pairs that use different rows or numbers of epochs.
 PAIRS = ["popularity bias", "svd ease", "transitions als", "blend item_knn", "svdpp transitions"]
 
 
@@ -206,7 +208,7 @@ def test_a_model_learns_the_same_in_a_blend_as_alone(
     partly_rated: RatingData,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(RatingModel, "block_rows", 200)  # several batches, more of them where unrated rows train too
+    monkeypatch.setattr(RatingModel, "block_rows", 200)  # several batches, and more of them with unrated rows
     made = {name: fresh(name) for name in names}
     weights = dict.fromkeys(names, 0.0) | {names[0]: 1.0}
     models, epochs = {name: model for name, (model, _) in made.items()}, max(n for _, n in made.values())
@@ -217,11 +219,11 @@ def test_a_model_learns_the_same_in_a_blend_as_alone(
             torch.testing.assert_close(part(rows), alone(name)(rows), rtol=0, atol=0)
             torch.testing.assert_close(part.score_items(users), alone(name).score_items(users), rtol=0, atol=0)
         torch.testing.assert_close(blend(rows), alone(names[0])(rows))
-    assert isinstance(blend, FoldsIn) == all(isinstance(alone(name), FoldsIn) for name in names)
+    assert isinstance(blend, SupportsFoldIn) == all(isinstance(alone(name), SupportsFoldIn) for name in names)
 
 
-def test_every_model_that_learns_without_gradients_is_blended_above(
+def test_every_model_without_an_optimiser_is_in_blendable(
     name: str, model: RatingModel, fresh: Callable[..., Any]
 ) -> None:
     tried = {type(fresh(blendable)[0]) for blendable in BLENDABLE}
-    assert isinstance(model, SelfTaught) == (type(model) in tried), f"{name}: add it to BLENDABLE"
+    assert isinstance(model, ManualOptimization) == (type(model) in tried), f"{name}: add it to BLENDABLE"

@@ -1,4 +1,4 @@
-"""Promises of every model of posts in conf/model, whoever wrote it: the test of a new model is its YAML."""
+"""Contract of every post model in conf/model: a new model is tested as soon as its YAML exists."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +19,7 @@ SMALL = [
     *("dataset.source.n_posts=4000", "dataset.source.n_tags=80", "dataset.source.n_groups=3"),
     *("dataset.sampling.zeros=1000", "dataset.tags.min_posts=40"),
 ]
-# Only where a model has such a key.
+# Applied to models that have the key.
 SHRUNK = {
     "model.components": 20,
     "model.regressor.max_iter": 20,
@@ -56,7 +56,7 @@ def test_predicts_finite_scores_for_all_posts(model: PostModel, data: Posts) -> 
     assert ((scores > low - 1) & (scores < high + 1)).all()
 
 
-def test_a_checkpoint_is_the_model_and_runs_no_code(loaded: PostModel, model: PostModel, data: Posts) -> None:
+def test_a_checkpoint_restores_the_model_and_runs_no_code(loaded: PostModel, model: PostModel, data: Posts) -> None:
     batch = test_posts(data)
     torch.testing.assert_close(predicted(loaded, batch), predicted(model, batch), rtol=0, atol=0)
 
@@ -70,7 +70,9 @@ def test_the_same_seed_gives_the_same_model(
 
 
 @pytest.mark.parametrize("as_text", [True, False])
-def test_a_posts_tags_written_out_are_the_post(loaded: PostModel, data: Posts, cache: Path, as_text: bool) -> None:
+def test_tags_as_text_or_lists_give_the_posts_prediction(
+    loaded: PostModel, data: Posts, cache: Path, as_text: bool
+) -> None:
     batch = test_posts(data)
     number = batch.tag.tolist()
     named = [
@@ -84,8 +86,8 @@ def test_a_posts_tags_written_out_are_the_post(loaded: PostModel, data: Posts, c
     assert lacking == {"posts without a known tag": named.count([])}
 
 
-def test_judges_posts_that_no_dataset_holds(loaded: PostModel, cache: Path) -> None:
-    """Known tags, in any order and twice, unknown ones, and none at all."""
+def test_predicts_posts_outside_the_dataset(loaded: PostModel, cache: Path) -> None:
+    """Known tags in any order and repeated, unknown tags, and no tags."""
     rows = pl.DataFrame({"tags": ["solo 1girl", "1girl  unheard_of solo solo", "unheard_of", "", None]})
     with torch.inference_mode():
         scores, lacking = loaded.predict_rows(rows, cache=cache)

@@ -1,4 +1,4 @@
-"""Promises of every score model in conf/model, whoever wrote it: the test of a new model is its YAML."""
+"""Contract of every score model in conf/model: a new model is tested as soon as its YAML exists."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -44,7 +44,7 @@ def test_every_setting_of_the_yaml_is_read(model: ScoreModel, data: Corpus) -> N
     assert unread(model.reads) == set()
 
 
-def test_a_checkpoint_is_the_model_and_runs_no_code(
+def test_a_checkpoint_restores_the_model_and_runs_no_code(
     loaded: ScoreModel, model: ScoreModel, data: Corpus, cache: Path
 ) -> None:
     loaded.look(data.titles, cache=cache, device=torch.device("cpu"))
@@ -60,8 +60,8 @@ def test_the_same_seed_gives_the_same_model(
     torch.testing.assert_close(predicted(again, batch), predicted(model, batch), rtol=0, atol=0)
 
 
-def test_judges_titles_that_no_dataset_holds(loaded: ScoreModel, cache: Path) -> None:
-    """With and without a synopsis; descriptions and portraits are not known at all."""
+def test_predicts_titles_outside_the_dataset(loaded: ScoreModel, cache: Path) -> None:
+    """With and without a synopsis; descriptions and portraits are missing."""
     rows = pl.DataFrame({"synopsis": ["A retired detective opens a noodle shop on the moon.", None, "Robots!"]})
     with torch.inference_mode():
         scores, lacking = loaded.predict_rows(rows, cache=cache)

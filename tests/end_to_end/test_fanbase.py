@@ -78,7 +78,7 @@ def test_a_title_is_judged_as_a_held_out_one_of_the_same_facts_was(made: Path) -
     assert isinstance(model, Hybrid)
     with torch.inference_mode():
         (content,) = model.content_of(title, cache=run)
-        rating_u = model.everyones_rating(content).numpy()
+        rating_u = model.predict_unrated_title(content).numpy()
     users = model.vocabularies["user_id"].encode(rows["user_id"])
     np.testing.assert_allclose(rating_u[users], rows["prediction"].to_numpy(), atol=1e-4)
     assert rating_u.std() > 0.1

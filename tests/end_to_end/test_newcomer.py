@@ -1,4 +1,4 @@
-"""The README's "Your own data and models", line by line."""
+"""All files and commands of the README's section "Your own data and models"."""
 
 import re
 import shlex
@@ -28,7 +28,7 @@ LITTLE = ["trainer=cpu", "dataset.source.n_users=200", "dataset.source.n_items=8
 def newcomer(
     anirec_in: Callable[..., Anirec], hub: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Anirec, Path]:
-    """A folder with the files of the section, a club's ratings, and untrained weights where `hf download` puts them."""
+    """A folder with the files of the section, ratings of a club, and untrained weights in place of `hf download`."""
     folder = tmp_path_factory.mktemp("newcomer ü")
     for block in BLOCK.findall(SECTION):
         text = textwrap.dedent(block)
@@ -47,14 +47,14 @@ def newcomer(
     return anirec_in(folder), folder
 
 
-def test_section_has_all_commands_and_files() -> None:
+def test_all_commands_and_files_of_the_section_are_found() -> None:
     assert len(COMMANDS) == 5
     assert len(BLOCK.findall(SECTION)) == 6
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[3])
-def test_the_models_run(command: list[str], newcomer: tuple[Anirec, Path]) -> None:
+def test_every_command_runs(command: list[str], newcomer: tuple[Anirec, Path]) -> None:
     anirec, folder = newcomer
     little = [] if any(word.startswith("dataset") for word in command) else LITTLE
     output = anirec(*command, *little).stderr
@@ -63,15 +63,15 @@ def test_the_models_run(command: list[str], newcomer: tuple[Anirec, Path]) -> No
     assert len([path for path in folder.glob("outputs/*/*/*/metrics.json") if name in path.parts]) == 1
 
 
-def test_an_own_class_is_found_by_path(newcomer: tuple[Anirec, Path]) -> None:
+def test_a_users_class_is_imported_from_its_folder(newcomer: tuple[Anirec, Path]) -> None:
     anirec, folder = newcomer
     anirec("run", "--config-dir", "mine", "model=cautious", "most=3", expect=2)
     anirec("run", "--config-dir", "mine", "model=cautious", "model.most=3", *LITTLE, "tags=[found]")
     run = max(folder.glob("outputs/demo_ratings/cautious/*"))
     (folder / "rows.csv").write_text("user_id,item_id\n1,1\n2,5\n")
-    told = anirec("predict", str(run), "--input", "rows.csv", "--output", "out.csv", expect=2).stderr
-    assert "cautious.Cautious" in told
-    assert "PYTHONPATH" in told
+    output = anirec("predict", str(run), "--input", "rows.csv", "--output", "out.csv", expect=2).stderr
+    assert "cautious.Cautious" in output
+    assert "PYTHONPATH" in output
     anirec("predict", str(run), "--input", "rows.csv", "--output", "out.csv", PYTHONPATH="mine")
     predicted = [float(line.split(",")[2]) for line in (folder / "out.csv").read_text().splitlines()[1:]]
     assert max(predicted) <= 3

@@ -1,3 +1,5 @@
+"""`anirec run` and `anirec predict`: the run folder, failures, distributed runs, resumed runs, untrusted runs."""
+
 import os
 import pickle
 import signal
@@ -12,10 +14,10 @@ import pytest
 from .conftest import SMALL, Anirec, content, runs
 
 
-def test_a_run_leaves_its_folder(anirec: Anirec, tmp_path: Path) -> None:
-    told = anirec("run", *SMALL, "model=popularity", "logger=tensorboard").stderr
-    assert "rmse" in told
-    assert "best reachable rmse" in told
+def test_a_run_writes_its_folder(anirec: Anirec, tmp_path: Path) -> None:
+    output = anirec("run", *SMALL, "model=popularity", "logger=tensorboard").stderr
+    assert "rmse" in output
+    assert "best reachable rmse" in output
     (run,) = runs(tmp_path)
     names = {path.name for path in run.iterdir()}
     assert names >= {"config.yaml", "provenance.json", "status.json", "metrics.json", "history.csv", "tensorboard"}
@@ -41,7 +43,7 @@ def test_the_same_command_gives_the_same_metrics_on_any_number_of_threads(anirec
     assert (first / "metrics.json").read_text() == (second / "metrics.json").read_text()
 
 
-def test_a_failing_job_spoils_no_other(anirec: Anirec, tmp_path: Path) -> None:
+def test_a_failed_job_does_not_stop_the_others(anirec: Anirec, tmp_path: Path) -> None:
     (tmp_path / "mine" / "model").mkdir(parents=True)
     (tmp_path / "mine" / "model" / "broken.yaml").write_text(
         "_target_: broken.Broken\ndamping_user: 1\ndamping_item: 1\n"
@@ -50,12 +52,12 @@ def test_a_failing_job_spoils_no_other(anirec: Anirec, tmp_path: Path) -> None:
         "from anirec.models.ratings.bias import Bias\n\n\nclass Broken(Bias):\n"
         "    def solve(self):\n        raise ZeroDivisionError('on purpose')\n"
     )
-    # damping_user is a key of the last two alone, and of no default.
+    # Only the last two models have the key damping_user; the default model does not.
     models = ["model=broken,bias,item_knn", "model.damping_user=4"]
     arguments = ["run", "--config-dir", "mine", "-m", *SMALL, *models]
-    told = anirec(*arguments, expect=1, PYTHONPATH=str(tmp_path)).stderr
-    assert "2 of 3 jobs finished" in told
-    assert told.split()[-5:] == ["0000", "model=broken", "ZeroDivisionError:", "on", "purpose"]
+    output = anirec(*arguments, expect=1, PYTHONPATH=str(tmp_path)).stderr
+    assert "2 of 3 jobs finished" in output
+    assert output.split()[-5:] == ["0000", "model=broken", "ZeroDivisionError:", "on", "purpose"]
     (broken,) = runs(tmp_path, "broken")
     assert content(broken, "status.json")["state"] == "failed"
     assert "Traceback" in (broken / "error.txt").read_text()
@@ -66,7 +68,7 @@ def test_a_failing_job_spoils_no_other(anirec: Anirec, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_two_processes_give_the_numbers_of_one(anirec: Anirec, tmp_path: Path) -> None:
+def test_two_processes_give_the_metrics_of_one(anirec: Anirec, tmp_path: Path) -> None:
     models = ("popularity", "item_knn")
     for model in models:
         anirec("run", *SMALL, f"model={model}")
@@ -78,7 +80,7 @@ def test_two_processes_give_the_numbers_of_one(anirec: Anirec, tmp_path: Path) -
 
 
 @pytest.mark.slow
-def test_a_killed_run_goes_on_where_it_was(anirec: Anirec, tmp_path: Path) -> None:
+def test_a_killed_run_is_resumed_from_its_last_epoch(anirec: Anirec, tmp_path: Path) -> None:
     command = ["run", *SMALL, "model=svd", "model.epochs=60"]
     anirec(*command)
     (whole,) = runs(tmp_path)
@@ -100,15 +102,15 @@ def test_predictions_for_new_rows(anirec: Anirec, tmp_path: Path) -> None:
     anirec("run", *SMALL, "model=bias")
     (run,) = runs(tmp_path)
     (tmp_path / "new.csv").write_text("user_id,item_id\n1,2\n1,999999\n777777,2\n")
-    told = anirec("predict", str(run), "--input", "new.csv", "--output", "out.jsonl").stdout
-    assert "unknown users: 1, unknown titles: 1" in told
+    output = anirec("predict", str(run), "--input", "new.csv", "--output", "out.jsonl").stdout
+    assert "unknown users: 1, unknown titles: 1" in output
     assert pl.read_ndjson(tmp_path / "out.jsonl")["prediction"].is_between(1, 10).all()
     (tmp_path / "bad.csv").write_text("user,item_id\n1,2\n")
     refused = anirec("predict", str(run), "--input", "bad.csv", "--output", "out.csv", expect=2).stderr
     assert "no column user_id" in refused
 
 
-def test_a_strangers_run_cannot_call_anything(anirec: Anirec, tmp_path: Path) -> None:
+def test_an_untrusted_run_cannot_execute_code(anirec: Anirec, tmp_path: Path) -> None:
     anirec("run", *SMALL, "model=popularity")
     (run,) = runs(tmp_path)
     (tmp_path / "new.csv").write_text("user_id,item_id\n1,2\n")
@@ -119,7 +121,7 @@ def test_a_strangers_run_cannot_call_anything(anirec: Anirec, tmp_path: Path) ->
         "  _target_: os.system\n  command: touch owned\n",
         surprise + "{_target_: surprise.dump.load, file_name: evil.pkl}\n",
         surprise + "${evil}\nevil: {_target_: pandas.read_pickle, filepath_or_buffer: evil.pkl}\n",
-        # Resolved once, this is a word; resolved again, when the model is made, a call.
+        # Resolved once, this is a string; resolved again, when the model is instantiated, it is a call.
         "  _target_: anirec.models.ratings.popularity.Popularity\n"
         "  damping: '\\${oc.create:{_target_:os.system,command:touch owned}}'\n",
     ):
@@ -130,7 +132,7 @@ def test_a_strangers_run_cannot_call_anything(anirec: Anirec, tmp_path: Path) ->
 
 
 class Evil:
-    """Whoever unpickles it runs a command."""
+    """Unpickling an instance runs a shell command."""
 
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return os.system, ("touch owned",)

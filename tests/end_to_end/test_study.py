@@ -1,4 +1,4 @@
-"""`anirec study` as a user calls it: a study of their own, on generated data."""
+"""`anirec study` on a user's own study, with generated data."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -31,7 +31,7 @@ def mine(tmp_path: Path) -> Path:
 
 
 @pytest.mark.slow
-def test_a_study_leaves_its_figures_beside_the_published(anirec: Anirec, tmp_path: Path, mine: Path) -> None:
+def test_a_study_compares_its_results_with_the_published_figures(anirec: Anirec, tmp_path: Path, mine: Path) -> None:
     done = anirec("study", "mine", ANIREC_DATA=str(tmp_path))
     assert "generated data" in done.stdout
     assert "(mal_2016: 2 of 2 files are missing" in done.stdout
@@ -42,20 +42,20 @@ def test_a_study_leaves_its_figures_beside_the_published(anirec: Anirec, tmp_pat
     assert f"| test/rmse | 1.25 | {results.filter(model='svd')['test/rmse:mean'].item():.4f} |" in report
 
     again = anirec("study", "mine", ANIREC_DATA=str(tmp_path))
-    assert again.stderr.count("done before") == 2
+    assert again.stderr.count("already done") == 2
     assert len(list(tmp_path.glob("outputs/demo_ratings/*/*"))) == 2
 
 
 @pytest.mark.slow
-def test_a_command_that_fails_does_not_end_the_others(anirec: Anirec, tmp_path: Path, mine: Path) -> None:
+def test_a_failed_command_does_not_stop_the_others(anirec: Anirec, tmp_path: Path, mine: Path) -> None:
     failing = "commands: [model=surprise_svd model.algorithm.n_factors=-1, "
     (mine / "study.yaml").write_text(YAML.replace("commands: [", failing))
     done = anirec("study", "mine", ANIREC_DATA=str(tmp_path), expect=1)
-    assert "Of these commands, jobs failed:\nanirec run -m dataset=demo_ratings" in done.stdout
+    assert "Jobs failed in these commands:\nanirec run -m dataset=demo_ratings" in done.stdout
     assert len(pl.read_csv(tmp_path / "outputs" / "studies" / "mine" / "results.csv")) == 2
 
 
-def test_the_list_names_every_study_and_its_data(anirec: Anirec, tmp_path: Path) -> None:
+def test_the_list_has_every_study_and_its_data(anirec: Anirec, tmp_path: Path) -> None:
     listed = anirec("study", ANIREC_DATA=str(tmp_path)).stdout
     assert "anime_alchemy_svd" in listed
     assert "votes: demo_tags: generated data" in listed

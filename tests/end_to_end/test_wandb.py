@@ -1,4 +1,4 @@
-"""Offline runs of W&B, read back from the file that `wandb sync` would send."""
+"""Offline W&B runs, read from the file that `wandb sync` would upload."""
 
 import json
 import signal
@@ -21,7 +21,7 @@ from wandb.proto.wandb_internal_pb2 import Record
 
 from anirec.config.compose import conf_folder
 from anirec.tracking.folders import Pruned
-from anirec.tracking.loggers import ending
+from anirec.tracking.loggers import loggers_of_run
 from anirec.tracking.run_folder import RunFolder
 
 from .conftest import SMALL, Anirec, content, runs
@@ -33,7 +33,7 @@ FULL, LAST = 1, 4
 
 @pytest.fixture
 def anirec(anirec_in: Callable[..., Anirec], tmp_path: Path) -> Anirec:
-    """In processes of their own: W&B starts others, and ends them when Python ends."""
+    """`anirec` in new processes: W&B starts helpers and ends them when Python exits."""
     return anirec_in(tmp_path, cold=True)
 
 
@@ -42,7 +42,7 @@ def files(run: Path) -> list[Path]:
 
 
 def records(path: Path) -> list[Record]:
-    """What an offline run has written: protobuf messages in LevelDB's log format, after seven bytes of W&B's own."""
+    """Read the records of an offline run: protobuf messages in LevelDB's log format, after a header of seven bytes."""
     written, place, message, found = path.read_bytes(), 7, b"", []
     while place < len(written):
         left = BLOCK - place % BLOCK
@@ -64,19 +64,19 @@ def of_kind(path: Path, kind: str) -> list[Any]:
 
 
 def values(items: Any) -> dict[str, Any]:
-    """Keys and values of a config, a summary or a row of the history; nested keys joined by dots."""
+    """Return keys and values of a config, a summary or a row of the history; nested keys are joined by dots."""
     return {item.key or ".".join(item.nested_key): json.loads(item.value_json) for item in items}
 
 
 def updates(path: Path, kind: str) -> dict[str, Any]:
-    """The last word on each key of config or summary."""
+    """Return the final value of each key of the config or summary."""
     found: dict[str, Any] = {}
     for update in of_kind(path, kind):
         found |= values(update.update)
     return found
 
 
-def test_everything_of_a_run_is_there_and_nothing_was_sent(anirec: Anirec, tmp_path: Path) -> None:
+def test_an_offline_run_is_complete_and_sends_nothing(anirec: Anirec, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as proxy:
         address = f"http://127.0.0.1:{proxy.getsockname()[1]}"
         more = ["logger.wandb.log_model=best", "logger.wandb.log_predictions=50", "tags=[mine]"]
@@ -155,7 +155,7 @@ def test_the_jobs_of_a_sweep_are_a_group_of_runs_with_figures(anirec: Anirec, tm
 
 
 @pytest.mark.slow
-def test_a_killed_run_leaves_nobody_and_goes_on_as_the_same_run(anirec: Anirec, tmp_path: Path) -> None:
+def test_a_killed_run_leaves_no_processes_and_resumes_the_same_wandb_run(anirec: Anirec, tmp_path: Path) -> None:
     command = ["run", *SMALL, "model=svd", "model.epochs=300", "metrics=ratings_only", *OFFLINE]
     process = subprocess.Popen([sys.executable, "-m", "anirec", *command], cwd=tmp_path, stderr=subprocess.DEVNULL)
     while not (runs(tmp_path) and (runs(tmp_path)[0] / "checkpoints" / "last.ckpt").exists()):
@@ -173,46 +173,46 @@ def test_a_killed_run_leaves_nobody_and_goes_on_as_the_same_run(anirec: Anirec, 
     assert of_kind(after, "exit")[0].exit_code == 0
 
 
-def test_an_interrupted_run_is_no_finished_one(tmp_path: Path) -> None:
+def test_an_interrupted_run_is_not_marked_as_finished(tmp_path: Path) -> None:
     command = ["run", *SMALL, "model=svd", "model.epochs=3000", "metrics=ratings_only", *OFFLINE]
     process = subprocess.Popen([sys.executable, "-m", "anirec", *command], cwd=tmp_path, stderr=subprocess.DEVNULL)
     while not (runs(tmp_path) and (runs(tmp_path)[0] / "checkpoints" / "last.ckpt").exists()):
         assert process.poll() is None
         time.sleep(0.01)
-    process.send_signal(signal.SIGTERM)  # as an agent of W&B's ends a trial that falls behind
+    process.send_signal(signal.SIGTERM)  # as a W&B agent ends a poor trial
     assert process.wait(60) != 0
     (path,) = files(runs(tmp_path)[0])
     assert of_kind(path, "exit")[0].exit_code != 0
 
 
-def test_a_pruned_trial_is_tagged_and_is_no_failure(tmp_path: Path) -> None:
+def test_a_pruned_trial_is_tagged_and_not_failed(tmp_path: Path) -> None:
     settings = OmegaConf.load(conf_folder() / "logger" / "wandb.yaml").wandb
     settings.update({"folder": str(tmp_path), "metrics": ["rmse"], "name": "trial", "group": None, "tags": ["mine"]})
-    with suppress(Pruned), ending() as loggers, RunFolder(tmp_path, config="", about={}):
+    with suppress(Pruned), loggers_of_run() as loggers, RunFolder(tmp_path, config="", about={}):
         loggers.append(instantiate(settings, offline=True, _convert_="all"))
         loggers[0].log_metrics({"val/rmse": 1.5, "epoch": 0}, step=0)
-        raise Pruned("worse than others")
-    wandb.teardown()  # W&B's own process writes the file: it must have ended
+        raise Pruned("worse than the median")
+    wandb.teardown()  # the process of W&B that writes the file must have ended
     (path,) = files(tmp_path)
     assert list(of_kind(path, "run")[-1].tags) == ["mine", "pruned"]
     assert of_kind(path, "exit")[0].exit_code == 0
 
 
 @pytest.mark.slow
-def test_without_a_login_or_a_server_nothing_is_trained_and_nobody_is_asked(anirec: Anirec, tmp_path: Path) -> None:
+def test_without_login_or_server_nothing_is_trained_and_no_prompt_is_shown(anirec: Anirec, tmp_path: Path) -> None:
     online = {"HOME": str(tmp_path), "WANDB_MODE": "online", "WANDB_HTTP_TIMEOUT": "2"}
     nobody = {"WANDB_API_KEY": "0" * 40, "WANDB_BASE_URL": "http://127.0.0.1:9"}
     command = ["run", *SMALL, "model=svd", "logger=wandb"]
-    told = anirec(*command, expect=1, **online).stderr
-    assert "wandb login" in told
-    assert "logger.wandb.offline=true" in told
-    told = anirec(*command, expect=1, **online, **nobody).stderr
-    assert "http://127.0.0.1:9" in told
+    output = anirec(*command, expect=1, **online).stderr
+    assert "wandb login" in output
+    assert "logger.wandb.offline=true" in output
+    output = anirec(*command, expect=1, **online, **nobody).stderr
+    assert "http://127.0.0.1:9" in output
     for run in runs(tmp_path):
         assert content(run, "status.json")["state"] == "failed"
         assert not (run / "checkpoints").exists()
 
 
-def test_wandb_is_imported_for_nobody_else() -> None:
+def test_wandb_is_imported_only_for_its_logger() -> None:
     check = "import sys, anirec.sweeps.jobs, anirec.tracking.loggers; sys.exit('wandb' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0

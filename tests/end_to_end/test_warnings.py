@@ -1,4 +1,4 @@
-"""Commands on a dump with rows that cannot be read: each warning once a command, over all jobs and processes."""
+"""Commands on a dump with unreadable rows: each warning is shown once per command, over all jobs and processes."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +13,7 @@ N_USERS, N_ITEMS = 60, 30
 
 @pytest.fixture
 def dump(tmp_path: Path) -> Path:
-    """The files of mal_2016 with a rating that is no number, a short row and a number of episodes that is a word."""
+    """The files of mal_2016 with a non-numeric rating, a short row and a non-numeric number of episodes."""
     folder, random = tmp_path / "data" / "mal-2016", np.random.default_rng(0)
     folder.mkdir(parents=True)
     rows = [
@@ -33,7 +33,9 @@ def warnings_of(stderr: str) -> list[str]:
 
 
 @pytest.mark.parametrize("launcher", [[], ["hydra/launcher=local", "hydra.launcher.n_jobs=2"]], ids=["basic", "local"])
-def test_each_warning_is_shown_once_a_sweep(anirec_in: Callable[..., Anirec], dump: Path, launcher: list[str]) -> None:
+def test_each_warning_is_shown_once_per_sweep(
+    anirec_in: Callable[..., Anirec], dump: Path, launcher: list[str]
+) -> None:
     anirec = anirec_in(dump, ANIREC_DATA="data", ANIREC_CACHE=str(dump / "cache"))
     done = anirec(
         "run", "-m", "dataset=mal_2016", "model=popularity", "trainer=cpu", "seed=1,2,3", "select=best", *launcher

@@ -1,4 +1,4 @@
-"""What a run says when something cannot be made of its config."""
+"""Error messages of a run whose config cannot be instantiated."""
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -6,7 +6,7 @@ from omegaconf import DictConfig
 
 from anirec.config.compose import conf_folder
 from anirec.errors import UserError
-from anirec.run import build
+from anirec.run import instantiate_node
 
 
 def composed(*overrides: str) -> DictConfig:
@@ -15,7 +15,7 @@ def composed(*overrides: str) -> DictConfig:
 
 
 @pytest.mark.parametrize(
-    ("overrides", "part", "told"),
+    ("overrides", "part", "message"),
     [
         (["model=ease", "model.reg=0"], "model", "^model.reg=0: expected a number > 0$"),
         (
@@ -28,6 +28,6 @@ def composed(*overrides: str) -> DictConfig:
         (["trainer.precision=foo"], "trainer", "^trainer: Precision 'foo' is invalid"),
     ],
 )
-def test_errors_name_the_config_key(overrides: list[str], part: str, told: str) -> None:
-    with pytest.raises(UserError, match=told):
-        build(composed(*overrides)[part])
+def test_errors_name_the_config_key(overrides: list[str], part: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        instantiate_node(composed(*overrides)[part])

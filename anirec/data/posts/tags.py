@@ -1,7 +1,7 @@
-"""Which tags go together, and which keep apart: phi, the correlation of two yes-or-no columns.
+"""Association of tags, measured by phi, the correlation of two binary variables.
 
-phi = (n n_both - n_a n_b) / sqrt(n_a (n - n_a) n_b (n - n_b)): 1 for tags that always stand together, 0 for
-independent ones, -1 for tags of which every post has exactly one.
+phi = (n n_both - n_a n_b) / sqrt(n_a (n - n_a) n_b (n - n_b)): 1 for tags that always occur together, 0 for independent
+tags, -1 for two tags of which every post has exactly one.
 Source: Yule, On the Methods of Measuring Association between Two Attributes, J. R. Stat. Soc. 75, 1912.
 """
 
@@ -17,14 +17,14 @@ from torch import Tensor
 from anirec.threads import in_threads
 
 
-def correlations(pairs: NDArray[np.float64], n: int) -> NDArray[np.float64]:
-    """(n_tags, n_tags): phi of each pair, 0 where a tag is on no post or on all.
+def phi_coefficients(pairs: NDArray[np.float64], n: int) -> NDArray[np.float64]:
+    """Return phi of each pair of tags, (n_tags, n_tags); 0 where a tag is on no post or on all.
 
     Args:
-        pairs: (n_tags, n_tags), symmetric: how many posts have both tags; on the diagonal, the tag.
+        pairs: Number of posts that have both tags, (n_tags, n_tags), symmetric; on the diagonal, that have the tag.
         n: Number of posts.
 
-    >>> correlations(np.array([[2.0, 2.0], [2.0, 2.0]]), 4)
+    >>> phi_coefficients(np.array([[2.0, 2.0], [2.0, 2.0]]), 4)
     array([[1., 1.],
            [1., 1.]])
     """
@@ -38,7 +38,7 @@ def correlations(pairs: NDArray[np.float64], n: int) -> NDArray[np.float64]:
 def strongest_pairs(
     tags: Sequence[str], phi: NDArray[np.float64], pairs: NDArray[np.float64], top: int
 ) -> pl.DataFrame:
-    """tag, other, phi, n_both of the pairs with the largest absolute phi, those first."""
+    """Return tag, other, phi and n_both of the `top` pairs with the largest absolute phi, in decreasing order."""
     row, column = np.tril_indices(len(tags), -1)
     values = phi[row, column]
     order = np.argsort(-np.abs(values), kind="stable")[:top]
@@ -48,10 +48,10 @@ def strongest_pairs(
     return pl.DataFrame(found, schema_overrides={"tag": pl.String, "other": pl.String, "n_both": pl.Int64})
 
 
-def ties_to(some: Sequence[str], tags: Sequence[str], phi: NDArray[np.float64]) -> pl.DataFrame:
-    """`tag`, and a column of phi to each of `some` tags: all other tags than these.
+def phi_to_tags(some: Sequence[str], tags: Sequence[str], phi: NDArray[np.float64]) -> pl.DataFrame:
+    """Return one row per tag that is not in `some`: `tag`, and a column of its phi with each tag in `some`.
 
-    >>> ties_to(["solo"], ["solo", "1girl"], np.array([[1.0, 0.5], [0.5, 1.0]]))["solo"].to_list()
+    >>> phi_to_tags(["solo"], ["solo", "1girl"], np.array([[1.0, 0.5], [0.5, 1.0]]))["solo"].to_list()
     [0.5]
     """
     place = {tag: number for number, tag in enumerate(tags)}
@@ -59,16 +59,16 @@ def ties_to(some: Sequence[str], tags: Sequence[str], phi: NDArray[np.float64]) 
     return table.filter(~pl.col("tag").is_in(list(some)))
 
 
-DENSE_ROWS = 1 << 13  # posts made dense at once on a device, 4 bytes x tags each
+DENSE_ROWS = 1 << 13  # posts converted to dense rows at once on a device; each row takes 4 bytes per tag
 
 
 def add_pairs(gram: Tensor, start: Tensor, tag: Tensor) -> None:
-    """Add, for every pair of tags, the number of posts that have both; on the diagonal, that have the tag.
+    """Add to `gram`, for every pair of tags, the number of posts that have both; on the diagonal, that have the tag.
 
     Args:
-        gram: (n_tags, n_tags) float64; only its lower half and diagonal are kept up, see `whole`.
-        start: int64 (B + 1,), where each post's tags begin.
-        tag: int32, rising within a post.
+        gram: (n_tags, n_tags) float64; only the lower triangle with the diagonal is valid, see `symmetrise`.
+        start: int64 (B + 1,); post b has the tags `tag[start[b]:start[b + 1]]`.
+        tag: int32, in increasing order within a post.
     """
     if gram.device.type == "cpu":
         add_on_cpu(gram.numpy(), start.numpy(), tag.numpy())
@@ -77,17 +77,17 @@ def add_pairs(gram: Tensor, start: Tensor, tag: Tensor) -> None:
 
 
 def add_dense(gram: Tensor, start: Tensor, tag: Tensor) -> None:
-    """On any device, as products of matrices."""
+    """Implementation of `add_pairs` for any device, with matrix products."""
     for first in range(0, len(start) - 1, DENSE_ROWS):
         bounds = start[first : first + DENSE_ROWS + 1]
         row = torch.repeat_interleave(torch.arange(len(bounds) - 1, device=gram.device), bounds.diff())
         x = torch.zeros(len(bounds) - 1, len(gram), device=gram.device)
         x[row, tag[bounds[0] : bounds[-1]].long()] = 1
-        gram += x.T @ x  # whole numbers below 2^24 are exact
+        gram += x.T @ x  # integers below 2^24 are exact in float32
 
 
 def add_on_cpu(gram: NDArray[np.float64], start: NDArray[np.int64], tag: NDArray[np.int32]) -> None:
-    """Each thread counts its posts in a matrix of its own."""
+    """Implementation of `add_pairs` for the CPU; each thread counts in its own matrix."""
     n_posts = len(start) - 1
     share = max(1, -(-n_posts // torch.get_num_threads()))
     counts: list[NDArray[np.float64]] = []
@@ -102,15 +102,15 @@ def add_on_cpu(gram: NDArray[np.float64], start: NDArray[np.int64], tag: NDArray
         gram += own
 
 
-def whole(gram: Tensor) -> Tensor:
-    """The symmetric matrix out of its lower half."""
+def symmetrise(gram: Tensor) -> Tensor:
+    """Return the symmetric matrix with the lower triangle of `gram`."""
     lower = gram.tril()
     return lower + lower.tril(-1).T
 
 
 @numba.njit(cache=True, nogil=True)
 def count_pairs(start, tag, first, last, gram):  # type: ignore[no-untyped-def]
-    """The lower half: a post's tags rise."""
+    """Count pairs in the lower triangle, which holds all pairs since the tags of a post are in increasing order."""
     for post in range(first, last):
         for i in range(start[post], start[post + 1]):
             row = gram[tag[i]]

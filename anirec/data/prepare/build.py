@@ -1,4 +1,4 @@
-"""Building the tables of a source: streamed, checked, without duplicates, the unreadable rows aside, all counted."""
+"""Building the tables of a source: checked, without duplicates, with unreadable rows set aside and all rows counted."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -7,37 +7,38 @@ from typing import Any
 
 import polars as pl
 
-from anirec.data import schema as tables
+from anirec.data import schema
 from anirec.data.prepare.posts import write_posts
-from anirec.data.prepare.small_tables import READABLE, counted, marked, once_each, read_listed
+from anirec.data.prepare.small_tables import READABLE, add_marks, count_table_rows, deduplicate_tables, read_tables
 from anirec.data.sources.base import Source
 from anirec.errors import UserError
 
 BLOCK = 4_000_000  # rows in memory at once, about 1 GB with a text status and a timestamp
 
 
-def write_once(rows: pl.LazyFrame, path: Path, *, block: int = BLOCK) -> None:
+def write_deduplicated(rows: pl.LazyFrame, path: Path, *, block: int = BLOCK) -> None:
     """Write `rows` to a parquet file: sorted by user, in file order within a user, each (user_id, item_id) once.
 
-    The last rated row of a pair counts; if none is rated, the last: by time (unknown before known), then by file order.
+    Of several rows of a pair, the last rated one is kept, or the last one if none is rated. The last is the latest by
+    time, with unknown times first, then by file order.
 
     Args:
-        rows: Columns of `tables.INTERACTIONS`, in file order; read once a block.
-        path: The file; parts lie beside it meanwhile.
-        block: About how many rows to hold in memory.
+        rows: Columns of `schema.INTERACTIONS`, in file order; read once per block.
+        path: The file to write; temporary parts are written next to it.
+        block: Approximate number of rows to hold in memory.
     """
     parts: list[Path] = []
     for first, last in user_ranges(rows, block):
         users = rows.filter(pl.col("user_id").is_between(pl.lit(first), pl.lit(last))).collect(engine="streaming")
         parts.append(path.with_suffix(f".{len(parts)}"))
-        once(users).write_parquet(parts[-1])
+        keep_last_rated(users).write_parquet(parts[-1])
     pl.scan_parquet(parts).sink_parquet(path)
     for part in parts:
         part.unlink()
 
 
 def user_ranges(rows: pl.LazyFrame, block: int) -> Iterator[tuple[int | str, int | str]]:
-    """First and last user of consecutive ranges with about `block` rows each."""
+    """Yield the first and the last user of consecutive ranges with about `block` rows each."""
     users = rows.group_by("user_id").len().collect(engine="streaming").sort("user_id")
     before = pl.col("len").cast(pl.Int64).cum_sum() - pl.col("len").cast(pl.Int64)
     ranges = users.group_by(before // block, maintain_order=True).agg(
@@ -46,14 +47,14 @@ def user_ranges(rows: pl.LazyFrame, block: int) -> Iterator[tuple[int | str, int
     yield from ranges.select("first", "last").iter_rows()
 
 
-def once(rows: pl.DataFrame) -> pl.DataFrame:
-    """The rows of some users, sorted by user, each pair once.
+def keep_last_rated(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of some users, sorted by user, each pair once, with the preference of `write_deduplicated`.
 
     >>> rows = pl.DataFrame({"user_id": [2, 2, 1], "item_id": [7, 7, 7], "rating": [8.0, None, None]})
-    >>> once(rows).rows()
+    >>> keep_last_rated(rows).rows()
     [(1, 7, None), (2, 7, 8.0)]
     """
-    time = [column for column in ("timestamp",) if column in rows.columns]  # an unknown one comes first
+    time = [column for column in ("timestamp",) if column in rows.columns]  # nulls are sorted first
     is_rated = pl.col("rating").is_not_null()
     best_last = rows.with_row_index("order").sort("user_id", "item_id", is_rated, *time, "order")
     pair = pl.struct("user_id", "item_id")
@@ -61,38 +62,39 @@ def once(rows: pl.DataFrame) -> pl.DataFrame:
     return kept.sort("user_id", "order").drop("order")
 
 
-Step = Callable[[str], None]  # told what is being done
-PICTURES = "pictures"  # folder of what a source draws
+Step = Callable[[str], None]  # called with a description of the current step
+PICTURES = "pictures"  # name of the folder of drawn pictures
 
 
-def build(source: Source, folder: Path, *, step: Step) -> None:
-    """Write the tables that the source has, its pictures if it draws any, rejects.parquet and report.json.
+def build_tables(source: Source, folder: Path, *, step: Step) -> None:
+    """Write the tables of a source, the pictures that it draws, rejects.parquet and report.json.
 
-    The report: `source`; `files` with their bytes; the counts of `count_rows` and `counted`; `rejects` and
-    `unreadable_cells` by file and reason; `empty_columns`, without a value in this copy of the dump; `facts`.
+    The report holds: `source`; `files` and their sizes in bytes; the counts of `count_rows`, `count_table_rows` and
+    `write_posts`; `rejects` and `unreadable_cells` by file and reason; `empty_columns`, those without a value in this
+    copy of the dump; `facts`.
 
     Raises:
-        UserError: No row of a table can be read.
-        TypeError, ValueError: The source breaks the declaration of its tables.
+        UserError: A table has no readable row.
+        TypeError, ValueError: A table of the source does not match the schema.
     """
     files = {path.name: path.stat().st_size for path in source.files()}
     step(f"reading {', '.join(files)}" if files else "generating")
     rows, posts = source.interactions(), source.posts()
-    # The small files first: what is wrong with them is known in seconds.
-    listed = read_listed(source)
-    for name, table in listed.items():
-        demand_rows(source, name, table.lazy())
+    # Read the small files first, to report errors in them within seconds.
+    tables_read = read_tables(source)
+    for name, table in tables_read.items():
+        require_rows(source, name, table.lazy())
     raw = raw_posts = None
     if rows is not None:
-        raw = sink_raw(rows, tables.INTERACTIONS, "interactions", folder)
-        demand_rows(source, "interactions", raw)
+        raw = sink_raw(rows, schema.INTERACTIONS, "interactions", folder)
+        require_rows(source, "interactions", raw)
     if posts is not None:
-        raw_posts = sink_raw(posts, tables.POSTS, "posts", folder)
-        demand_rows(source, "posts", raw_posts)
+        raw_posts = sink_raw(posts, schema.POSTS, "posts", folder)
+        require_rows(source, "posts", raw_posts)
     with_marks = [table for table in (raw, raw_posts) if table is not None] + [
-        table.lazy() for table in listed.values()
+        table.lazy() for table in tables_read.values()
     ]
-    marks = pl.concat([table.select(*tables.MARKS) for table in with_marks])
+    marks = pl.concat([table.select(*schema.MARKS) for table in with_marks])
     notes = marks.filter(READABLE).drop_nulls("note").with_columns(pl.col("note").str.split(","))
     marks.filter(~READABLE).drop("note").sink_parquet(folder / "rejects.parquet")
     written: dict[str, pl.LazyFrame] = {}
@@ -102,14 +104,14 @@ def build(source: Source, folder: Path, *, step: Step) -> None:
         written["interactions"] = write_interactions(raw, folder)
         counts |= count_rows(raw, written["interactions"])
     step("joining items")
-    for name, kept in once_each(listed, raw, written.get("interactions")).items():
+    for name, kept in deduplicate_tables(tables_read, raw, written.get("interactions")).items():
         kept.write_parquet(folder / f"{name}.parquet")
         written[name] = kept.lazy()
-        counts |= counted(name, listed[name], kept)
+        counts |= count_table_rows(name, tables_read[name], kept)
     if raw_posts is not None:
         step("numbering tags")
         counts |= write_posts(raw_posts, folder)
-        written["posts"] = raw_posts.filter(READABLE).drop(*tables.MARKS)
+        written["posts"] = raw_posts.filter(READABLE).drop(*schema.MARKS)
     check_columns(source, written)
     source.draw(folder / PICTURES)
     report = {
@@ -126,59 +128,62 @@ def build(source: Source, folder: Path, *, step: Step) -> None:
     (folder / "report.json").write_text(json.dumps(report, indent=2, ensure_ascii=False), encoding="utf-8")
 
 
-def sink_raw(rows: pl.LazyFrame, columns: Mapping[str, tables.Column], name: str, folder: Path) -> pl.LazyFrame:
-    """All rows, typed, in file order, on disk: the dump itself is read once."""
-    rows, path = marked(rows), folder / f"raw_{name}.parquet"
-    tables.check(rows.drop("title", *tables.MARKS, strict=False), columns, name)
-    worth_a_place = pl.col("reason").is_not_null() | pl.col("note").is_not_null()
-    rows.with_columns(pl.when(worth_a_place).then(pl.col("file", "line"))).sink_parquet(path)
+def sink_raw(rows: pl.LazyFrame, columns: Mapping[str, schema.Column], name: str, folder: Path) -> pl.LazyFrame:
+    """Write all rows, typed and in file order, to a temporary file, so that the dump itself is read only once."""
+    rows, path = add_marks(rows), folder / f"raw_{name}.parquet"
+    schema.check(rows.drop("title", *schema.MARKS, strict=False), columns, name)
+    is_marked = pl.col("reason").is_not_null() | pl.col("note").is_not_null()
+    rows.with_columns(pl.when(is_marked).then(pl.col("file", "line"))).sink_parquet(path)
     return pl.scan_parquet(path)
 
 
-def demand_rows(source: Source, name: str, rows: pl.LazyFrame) -> None:
-    """Raise a UserError if no row of a table can be read: rather than an empty result, say what stood there."""
+def require_rows(source: Source, name: str, rows: pl.LazyFrame) -> None:
+    """Raise a UserError with examples if no row of a table can be read."""
     if len(rows.filter(READABLE).head(1).collect(engine="streaming")):
         return
     files = ", ".join(path.name for path in source.files()) or "generated"
     examples = rows.head(3).collect().select("file", "line", "reason", "text").iter_rows()
     lines = [f"  {file}, line {line}: {reason}: {text}" for file, line, reason, text in examples]
-    problem = "no row can be read, such as" if lines else "there is no row"
+    problem = "no row can be read; the first ones are" if lines else "there is no row"
     raise UserError(
         "\n".join([f"{source.name}, {name} ({files}): {problem}", *lines, "Download the dump's files again."])
     )
 
 
 def count_by(column: str, rows: pl.LazyFrame) -> dict[str, int]:
-    """How many rows of each file have each text in a column (null: none), most frequent first."""
+    """Count the rows of each file by the text in a column, most frequent first; rows with null are not counted."""
     counts = rows.drop_nulls(column).group_by("file", column).len().collect(engine="streaming")
     counts = counts.sort("len", "file", column, descending=[True, False, False])
     return {f"{file}: {text}": count for file, text, count in counts.iter_rows()}
 
 
 def write_interactions(raw: pl.LazyFrame, folder: Path) -> pl.LazyFrame:
-    columns = [column for column in tables.INTERACTIONS if column in raw.collect_schema()]
+    """Write interactions.parquet from the readable rows, check its values, and return it."""
+    columns = [column for column in schema.INTERACTIONS if column in raw.collect_schema()]
     path = folder / "interactions.parquet"
-    write_once(raw.filter(READABLE).select(columns), path)
+    write_deduplicated(raw.filter(READABLE).select(columns), path)
     interactions = pl.scan_parquet(path)
-    tables.check_values(interactions, tables.INTERACTIONS, "interactions")
+    schema.check_values(interactions, schema.INTERACTIONS, "interactions")
     return interactions
 
 
 def check_columns(source: Source, written: Mapping[str, pl.LazyFrame]) -> None:
-    """Hold the columns of all tables against what the source declares; absent tables owe nothing.
+    """Check that the source declares exactly the columns of its tables; columns of missing tables are not required.
 
     Raises:
-        TypeError: They differ.
+        TypeError: Declared and yielded columns differ.
     """
     found = {column for table in written.values() for column in table.collect_schema()}
-    excused = {column for name in tables.TABLES.keys() - written.keys() for column in tables.TABLES[name]}
-    lacking, more = sorted(source.columns - found - excused), sorted(found - source.columns)
+    of_missing = {column for name in schema.TABLES.keys() - written.keys() for column in schema.TABLES[name]}
+    lacking, more = sorted(source.columns - found - of_missing), sorted(found - source.columns)
     if lacking or more:
-        raise TypeError(f"{type(source).__name__}.columns declares {lacking}, not yielded; yielded undeclared: {more}")
+        raise TypeError(
+            f"{type(source).__name__}.columns: declared, but not yielded: {lacking}; yielded, but not declared: {more}"
+        )
 
 
 def count_rows(raw: pl.LazyFrame, interactions: pl.LazyFrame) -> dict[str, int]:
-    """Counts of the interactions: read = rejected + duplicates + kept; unrated ones are kept."""
+    """Count the interactions: read = rejected + duplicates + kept; unrated rows are kept."""
     n_read, n_rejected = raw.select(n=pl.len(), rejected=pl.col("reason").count()).collect(engine="streaming").row(0)
     n_kept, n_unrated = interactions.select(n=pl.len(), unrated=pl.col("rating").null_count()).collect().row(0)
     return {
@@ -191,11 +196,10 @@ def count_rows(raw: pl.LazyFrame, interactions: pl.LazyFrame) -> dict[str, int]:
 
 
 def empty_columns(table: pl.LazyFrame) -> list[str]:
-    """Columns without a single value."""
-    schema = table.collect_schema()
+    """Return the columns without a single value."""
     has_value = {
         name: (pl.col(name).list.len() > 0).any() if dtype == pl.List else pl.col(name).is_not_null().any()
-        for name, dtype in schema.items()
+        for name, dtype in table.collect_schema().items()
     }
     found: dict[str, Any] = table.select(**has_value).collect(engine="streaming").row(0, named=True)
     return [name for name, any_value in found.items() if not any_value]

@@ -1,17 +1,17 @@
-"""The tidy tables of a source in the cache, made once for the same data.
+"""Cache of the tidy tables of sources, under a fingerprint of their content.
 
 <cache>/tables/mal_2016-0f3a9c1d2e4b5a68/
     interactions.parquet   columns of `schema.INTERACTIONS`; sorted by user; each (user_id, item_id) once
-    items.parquet          columns of `schema.ITEMS`; every item of the interactions, and the others of the dump
+    items.parquet          columns of `schema.ITEMS`; all items of the dump and of the interactions
     characters.parquet     columns of `schema.CHARACTERS`; each once
     appearances.parquet    columns of `schema.APPEARANCES`; each (item_id, character_id) once
     posts.parquet, tags.parquet, tag_start.npy, tag_number.i4      see `anirec.data.prepare.posts`
     tag_pairs-<tags>.npy   how many posts have both of two tags; added by `anirec.data.posts.datamodule`
-    pictures/              what a generated dataset draws
+    pictures/              pictures drawn by a generated dataset
     rejects.parquet        file, line, reason, text of every row that could not be read
-    report.json            what was read, kept, removed, and why
+    report.json            counts of rows read, kept and removed, with reasons
 
-A table that the source does not have is absent.
+Tables that the source does not have are missing.
 """
 
 import json
@@ -25,14 +25,14 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from anirec.data.prepare.build import PICTURES, build
+from anirec.data.prepare.build import PICTURES, build_tables
 from anirec.data.prepare.fingerprint import fingerprint
 from anirec.data.sources.base import Source
 from anirec.errors import UserError
 from anirec.notices import warn
-from anirec.progress import Waiting
+from anirec.progress import StatusLine
 
-ABANDONED = 24 * 3600  # seconds after which an unfinished folder can only be a killed process's
+ABANDONED = 24 * 3600  # seconds after which an unfinished folder must be that of a killed process
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,8 @@ class Prepared:
     """The tables of one source in the cache.
 
     Args:
-        folder: Where they lie.
-        fingerprint: sha256 (hex) of what they were made from; the same on every machine.
+        folder: The folder of the tables.
+        fingerprint: SHA-256 (hex) of the data they were made from; the same on every machine.
     """
 
     folder: Path
@@ -68,13 +68,13 @@ class Prepared:
         return self.table("posts")
 
     def table(self, name: str) -> Path | None:
-        """The file of a table; None where the source has no such table."""
+        """Return the file of a table; None if the source has no such table."""
         path = self.folder / f"{name}.parquet"
         return path if path.is_file() else None
 
     @property
     def pictures(self) -> Path:
-        """The folder of pictures that the source drew, if it draws any."""
+        """Folder of the pictures that the source has drawn; missing if it draws none."""
         return self.folder / PICTURES
 
     @property
@@ -83,34 +83,34 @@ class Prepared:
 
     @property
     def report(self) -> dict[str, Any]:
-        """What was read, kept and removed; see `anirec.data.prepare.build.build`."""
+        """Content of report.json; see `anirec.data.prepare.build.build_tables`."""
         report: dict[str, Any] = json.loads((self.folder / "report.json").read_text(encoding="utf-8"))
         return report
 
 
 def prepare(source: Source, cache: Path | str) -> Prepared:
-    """The source's tables, from the cache if the same data was prepared before.
+    """Return the tables of a source, from the cache if the same data was prepared before.
 
     Raises:
-        UserError: Files are missing, are not those of this dump, or hold no row that can be read.
+        UserError: Files are missing, belong to another dump, or have no readable row.
     """
     cache = Path(cache)
-    with Waiting(source.name) as waiting:
-        waiting.step("looking at the files")
-        mark = fingerprint(source, cache)
-        prepared = in_cache(source.name, mark, cache)
+    with StatusLine(source.name) as waiting:
+        waiting.step("checking the files")
+        identity = fingerprint(source, cache)
+        prepared = locate_prepared(source.name, identity, cache)
         if not prepared.folder.is_dir():
-            with taking_place_of(prepared.folder) as folder:
-                build(source, folder, step=waiting.step)
+            with atomic_folder(prepared.folder) as folder:
+                build_tables(source, folder, step=waiting.step)
     warn_of_rejects(source, prepared)
     return prepared
 
 
-def in_cache(name: str, fingerprint: str, cache: Path) -> Prepared:
-    """Where the cache holds the tables of the source of that name and fingerprint, once they are prepared.
+def locate_prepared(name: str, fingerprint: str, cache: Path) -> Prepared:
+    """Return the place in the cache for the tables of a source; the tables need not exist yet.
 
     Raises:
-        UserError: It is no name or no fingerprint of a source: both become part of a path.
+        UserError: The name or the fingerprint is malformed; both become part of a path.
     """
     if not (re.fullmatch(r"\w+", name) and re.fullmatch(r"[0-9a-f]{64}", fingerprint)):
         raise UserError(f"{name!r}, {fingerprint!r}: expected the name of a dataset and 64 hex digits")
@@ -118,31 +118,31 @@ def in_cache(name: str, fingerprint: str, cache: Path) -> Prepared:
 
 
 @contextmanager
-def taking_place_of(folder: Path) -> Iterator[Path]:
-    """Yield a new folder beside `folder`; it becomes `folder`, whole, only if the block succeeds.
+def atomic_folder(folder: Path) -> Iterator[Path]:
+    """Yield a temporary folder next to `folder`, and rename it to `folder` if the block succeeds.
 
-    Several processes may do so at once: the first to finish stays.
+    Several processes may do this at the same time; the result of the first to finish is kept.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     for old in folder.parent.glob(".unfinished-*"):
         with suppress(OSError):
             if time.time() - old.stat().st_mtime > ABANDONED:
                 shutil.rmtree(old)
-    beside = folder.parent / f".unfinished-{uuid4().hex}"
-    beside.mkdir()
+    unfinished = folder.parent / f".unfinished-{uuid4().hex}"
+    unfinished.mkdir()
     try:
-        yield beside
+        yield unfinished
         try:
-            beside.rename(folder)
+            unfinished.rename(folder)
         except OSError as error:
             if not folder.is_dir():
-                raise UserError(f"The prepared tables cannot be moved to {folder}: {error}.") from error
+                raise UserError(f"Cannot move the prepared tables to {folder}: {error}.") from error
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def warn_of_rejects(source: Source, prepared: Prepared) -> None:
-    """Say what could not be read, also when it was prepared before, since the results rest on it."""
+    """Warn of rows and cells that could not be read, also if they are cached, since they affect all results."""
     report = prepared.report
     rejects = {
         key: count for key, count in report["rejects"].items() if key.split(": ", 1)[1] not in source.known_flaws
@@ -153,4 +153,4 @@ def warn_of_rejects(source: Source, prepared: Prepared) -> None:
         warn(f"{source.name}: {n_rejects} of {n_rows} rows could not be read; see {prepared.rejects}")
     if n_cells:
         cells = ", ".join(report["unreadable_cells"])
-        warn(f"{source.name}: {n_cells} cells could not be read and count as unknown ({cells})")
+        warn(f"{source.name}: {n_cells} cells could not be read and are treated as unknown ({cells})")

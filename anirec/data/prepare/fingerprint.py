@@ -1,6 +1,6 @@
-"""Which data a source yields, as one hash: the same on every machine, whatever the folder is called.
+"""Fingerprints of data: hashes of content that are the same on every machine, wherever the files are.
 
-Hashing 2 GB takes seconds, so the hash of a file's content is remembered under its path, size and time of change.
+Hashing 2 GB takes seconds, so the hash of a file's content is cached under its path, size and modification time.
 """
 
 import hashlib
@@ -11,11 +11,11 @@ from typing import Any
 from anirec.atomic import write_text
 from anirec.data.sources.base import Source
 
-FORMAT = 2  # grows when `prepare` writes the same source differently
+FORMAT = 2  # increased when `prepare` writes different tables for the same source
 
 
 def fingerprint(source: Source, cache: Path) -> str:
-    """sha256 (hex) of the contents of the source's files, its name, version and options.
+    """Return the SHA-256 (hex) of the contents of a source's files, its name, version and options.
 
     Raises:
         UserError: Files are missing.
@@ -31,7 +31,7 @@ def fingerprint(source: Source, cache: Path) -> str:
 
 
 def content_hash(path: Path, cache: Path) -> str:
-    """sha256 (hex) of a file's content."""
+    """Return the SHA-256 (hex) of a file's content."""
     status = path.stat()
     key = f"{path.absolute()}|{status.st_size}|{status.st_mtime_ns}"
     remembered = cache / "contents" / hashlib.sha256(key.encode()).hexdigest()[:32]
@@ -44,5 +44,5 @@ def content_hash(path: Path, cache: Path) -> str:
 
 
 def digest(*parts: Any) -> str:
-    """A short fingerprint of anything that JSON can hold."""
+    """Return a short fingerprint of values that JSON can represent."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]

@@ -1,12 +1,12 @@
-"""Writing the posts of a source: a table of posts, a table of tags, and which post has which tags.
+"""Prepared posts: a table of posts, a table of tags, and the tags of each post as compressed sparse rows.
 
 <folder>/
-    posts.parquet      columns of `tables.POSTS` but for the tags; each post once, in file order
-    tags.parquet       tag, n_posts; the most frequent first: its row is the tag's number
-    tag_start.npy      int64 (n_posts + 1,)        } compressed sparse rows, see `anirec.data.prepare.posts`
-    tag_number.i4      int32, one a use of a tag   }
+    posts.parquet      columns of `schema.POSTS` without the tags; each post once, in file order
+    tags.parquet       tag, n_posts; most frequent first, the row is the number of the tag
+    tag_start.npy      int64 (n_posts + 1,)        } compressed sparse rows, see `TagRows`
+    tag_number.i4      int32, one per use of a tag }
 
-The tags are read twice, a block of posts at a time: to count them, and to number them.
+The tags are read twice, in blocks of posts: first to count, then to number them.
 """
 
 from collections.abc import Iterator
@@ -20,20 +20,22 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from anirec.data import schema as tables
+from anirec.data import schema
 from anirec.data.prepare.small_tables import READABLE
 from anirec.errors import UserError
 
 START, NUMBER = "tag_start.npy", "tag_number.i4"
-ABSENT = -1  # a tag that is not asked for
+ABSENT = -1  # the number of a tag that is not selected
 
 
 @dataclass(frozen=True)
 class TagRows:
-    """The tags of n posts.
+    """The tags of n posts as compressed sparse rows: post i has the tags `tag[start[i]:start[i + 1]]`.
 
-    `start` int64 (n + 1,): where each post's tags begin; `tag` int32 (start[-1],): their numbers, rising within a post;
-    all are below `n_tags`.
+    Args:
+        start: int64 (n + 1,).
+        tag: int32 (start[-1],), numbers below `n_tags`, in increasing order within a post.
+        n_tags: Number of different tags.
     """
 
     start: NDArray[np.int64]
@@ -41,20 +43,22 @@ class TagRows:
     n_tags: int
 
     @classmethod
-    def stored(cls, folder: Path, n_tags: int) -> "TagRows":
-        """The files that `anirec.data.prepare.posts` has written; the tags are memory-mapped."""
+    def load(cls, folder: Path, n_tags: int) -> "TagRows":
+        """Load the files that `write_posts` has written; the tags are memory-mapped."""
         return cls(np.load(folder / START), np.memmap(folder / NUMBER, dtype=np.int32, mode="r"), n_tags)
 
     def __len__(self) -> int:
         return len(self.start) - 1
 
-    def of(self, index: NDArray[np.int64], columns: NDArray[np.int32]) -> "TagRows":
-        """Some posts (B,), and of their tags those whose new number in `columns` (n_tags,) is not `ABSENT`.
+    def select(self, index: NDArray[np.int64], columns: NDArray[np.int32]) -> "TagRows":
+        """Return the posts `index` (B,) with renumbered tags.
 
-        `columns` must keep the order of the tags.
+        Args:
+            index: Rows of the posts, (B,).
+            columns: The new number of each tag, (n_tags,), in increasing order; tags with `ABSENT` are dropped.
 
         >>> rows = TagRows(np.array([0, 2, 3]), np.array([0, 2, 1], dtype=np.int32), 3)
-        >>> some = rows.of(np.array([1, 0]), np.array([ABSENT, 0, 1], dtype=np.int32))
+        >>> some = rows.select(np.array([1, 0]), np.array([ABSENT, 0, 1], dtype=np.int32))
         >>> some.start, some.tag, some.n_tags
         (array([0, 1, 2]), array([0, 1], dtype=int32), 2)
         """
@@ -65,19 +69,19 @@ class TagRows:
         return TagRows(start, tag[:n], int((columns >= 0).sum()))
 
     def matrix(self) -> csr_array:
-        """(n, n_tags) float64 of ones and zeros."""
-        # Some of scikit-learn's estimators take int32 alone.
+        """Return a sparse (n, n_tags) float64 matrix, 1 where a post has a tag."""
+        # Some estimators of scikit-learn accept only int32 indices.
         start = self.start.astype(np.int32) if len(self.tag) < 1 << 31 else self.start
         return csr_array((np.ones(len(self.tag)), self.tag, start), shape=(len(self), self.n_tags))
 
 
 @numba.njit(cache=True, nogil=True)
 def gather(start, tag, index, columns, new_start, new_tag):  # type: ignore[no-untyped-def]
-    """Fill `new_start` and the beginning of `new_tag`; returns how many tags there are."""
+    """Fill `new_start` and the beginning of `new_tag`; return the number of tags."""
     n = 0
     for row, post in enumerate(index):
-        for place in range(start[post], start[post + 1]):
-            column = columns[tag[place]]
+        for position in range(start[post], start[post + 1]):
+            column = columns[tag[position]]
             if column >= 0:
                 new_tag[n] = column
                 n += 1
@@ -85,22 +89,22 @@ def gather(start, tag, index, columns, new_start, new_tag):  # type: ignore[no-u
     return n
 
 
-BLOCK = 100_000  # posts in memory at once, about 200 MB with their tags apart
+BLOCK = 100_000  # posts in memory at once, about 200 MB with their tags as lists
 TAGS = pl.col("tags").str.split(" ").list.unique()
 
 
 def write_posts(raw: pl.LazyFrame, folder: Path, *, block: int = BLOCK) -> dict[str, int]:
-    """Write the files of the rows, with marks, of a parquet file. Returns counts: read = rejected + duplicates + kept.
+    """Write the files of posts from raw rows with marks; return counts: read = rejected + duplicates + kept.
 
     Raises:
         UserError: No post has a tag.
-        ValueError: Values are out of their declared range; the reader's mistake.
+        ValueError: Values are out of the range in the schema; a bug of the reader.
     """
     posts = raw.drop("tags", "file", "line", "text", "note").collect(engine="streaming")
     is_readable = posts.select(READABLE).to_series()
     is_kept = is_readable & posts.select(pl.struct(READABLE, "post_id").is_first_distinct()).to_series()
     kept = posts.filter(is_kept).drop("reason")
-    tables.check_values(kept.lazy(), tables.POSTS, "posts")
+    schema.check_values(kept.lazy(), schema.POSTS, "posts")
     kept.write_parquet(folder / "posts.parquet")
     tags = write_tags(raw, is_kept, folder, block)
     return {
@@ -115,8 +119,8 @@ def write_posts(raw: pl.LazyFrame, folder: Path, *, block: int = BLOCK) -> dict[
 
 
 def write_tags(raw: pl.LazyFrame, is_kept: pl.Series, folder: Path, block: int) -> pl.DataFrame:
-    """Number the tags, and write tags.parquet and the sparse rows of the kept posts. Returns the tags."""
-    tags, spellings = numbered(count_posts(raw, is_kept, block))
+    """Number the tags, write tags.parquet and the sparse rows of the kept posts, and return the table of tags."""
+    tags, spellings = number_tags(count_posts(raw, is_kept, block))
     spelling, number_of = pl.Enum(spellings["spelling"]), spellings["number"].to_numpy()
     n_posts, start = np.zeros(len(tags), dtype=np.int64), [np.zeros(1, dtype=np.int64)]
     with (folder / NUMBER).open("wb") as file:
@@ -134,7 +138,11 @@ def write_tags(raw: pl.LazyFrame, is_kept: pl.Series, folder: Path, block: int) 
 
 
 def count_posts(raw: pl.LazyFrame, is_kept: pl.Series, block: int) -> pl.DataFrame:
-    """spelling and n: how many posts have each spelling of a tag."""
+    """Count the posts with each spelling of a tag; columns spelling and n.
+
+    Raises:
+        UserError: No post has a tag.
+    """
     counts = pl.DataFrame(schema={"spelling": pl.String, "n": pl.UInt32})
     for some in blocks(raw, is_kept, block):
         more = some["tag"].explode().drop_nulls().value_counts(name="n").rename({"tag": "spelling"})
@@ -145,10 +153,12 @@ def count_posts(raw: pl.LazyFrame, is_kept: pl.Series, block: int) -> pl.DataFra
     return counts
 
 
-def numbered(counts: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The tags by falling frequency, and the number of each spelling: copies of a dump escape them for HTML or not.
+def number_tags(counts: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the tags by decreasing frequency, and the number of each spelling.
 
-    >>> numbered(pl.DataFrame({"spelling": ["don&#039;t", "solo", "don't"], "n": [1, 2, 2]}))[1].rows()
+    Spellings differ because some copies of a dump escape HTML entities.
+
+    >>> number_tags(pl.DataFrame({"spelling": ["don&#039;t", "solo", "don't"], "n": [1, 2, 2]}))[1].rows()
     [('don&#039;t', 0), ('solo', 1), ("don't", 0)]
     """
     counts = counts.with_columns(
@@ -161,7 +171,7 @@ def numbered(counts: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
 
 
 def blocks(raw: pl.LazyFrame, is_kept: pl.Series, block: int) -> Iterator[pl.DataFrame]:
-    """The tags of the kept posts, a list `tag` each, in order; "" stands for none."""
+    """Yield the tags of the kept posts in order, a list `tag` per post; [""] stands for no tags."""
     for start in range(0, len(is_kept), block):
         rows = raw.slice(start, block).select(tag=TAGS).collect()
         yield rows.filter(is_kept[start : start + len(rows)])

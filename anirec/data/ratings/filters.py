@@ -1,9 +1,9 @@
-"""Filters: which list entries are interactions, by their status; and users and items with too few ratings.
+"""Filters of list entries by status, and of users and items by their number of ratings.
 
-A list entry is watching, completed, on_hold, dropped, or plan_to_watch. Where a rating was given, the title was seen,
-whatever the status. A plan to watch without a rating is no interaction. Of an entry with neither a rating nor a known
-status nobody knows: nothing is learned from it, and the title is not recommended. In a dump without statuses
-every row is an interaction.
+The status of a list entry is watching, completed, on_hold, dropped or plan_to_watch. A title with a rating counts as
+seen, whatever its status. A plan to watch without a rating is not an interaction. Whether an entry with neither a
+rating nor a known status was seen is unknown: it is not used in training, and its title is not recommended. In a dump
+without statuses, every row is an interaction.
 """
 
 from collections.abc import Sequence
@@ -17,11 +17,11 @@ PLANNED = "plan_to_watch"
 
 
 def is_interaction(rows: pl.DataFrame, statuses: Sequence[str] | None) -> pl.Series:
-    """Which list entries are ratings or implicit feedback to learn from and to be tested on, bool (n,).
+    """Return which list entries are ratings or implicit feedback, for training and test, bool (n,).
 
     Args:
-        rows: rating and, where the dump has it, status.
-        statuses: Entries with any of these statuses; None for all that were seen.
+        rows: Columns rating and, if the dump has it, status.
+        statuses: The statuses whose entries are used; None for all entries of titles that were seen.
 
     >>> rows = pl.DataFrame({"rating": [None, None, 8.0, None], "status": ["dropped", PLANNED, PLANNED, None]})
     >>> is_interaction(rows, None).to_list(), is_interaction(rows, ["dropped"]).to_list()
@@ -34,7 +34,7 @@ def is_interaction(rows: pl.DataFrame, statuses: Sequence[str] | None) -> pl.Ser
 
 
 def is_planned(rows: pl.DataFrame | pl.LazyFrame) -> pl.Expr:
-    """Whether an entry is a plan to watch and nothing more, bool (n,).
+    """Return whether each entry is a plan to watch without a rating, bool (n,).
 
     >>> rows = pl.DataFrame({"rating": [None, 8.0, None], "status": [PLANNED, PLANNED, None]})
     >>> rows.select(is_planned(rows)).to_series().to_list()
@@ -46,7 +46,7 @@ def is_planned(rows: pl.DataFrame | pl.LazyFrame) -> pl.Expr:
 
 
 def status_counts(rows: pl.DataFrame | pl.LazyFrame) -> dict[str, dict[str, int]]:
-    """Number of entries of each status, and how many of them are rated; empty for a dump without statuses.
+    """Return the number of entries of each status, and how many are rated; empty for a dump without statuses.
 
     >>> status_counts(pl.DataFrame({"rating": [None, 8.0, None], "status": [PLANNED, PLANNED, None]}))
     {'plan_to_watch': {'rows': 2, 'rated': 1}, 'unknown': {'rows': 1, 'rated': 0}}
@@ -59,9 +59,15 @@ def status_counts(rows: pl.DataFrame | pl.LazyFrame) -> dict[str, dict[str, int]
 
 
 def k_core(user: NDArray[np.int32], item: NDArray[np.int32], *, min_user: int, min_item: int) -> NDArray[np.bool_]:
-    """Which rows remain when every user has `min_user` rows and every item `min_item`, all (n,).
+    """Return which rows belong to the core where each user has `min_user` rows and each item `min_item`, bool (n,).
 
-    Dropping an item can leave a user with too few rows and so on: repeated until both hold.
+    Dropping an item can leave a user with too few rows and vice versa, so this is repeated until both limits hold.
+
+    Args:
+        user: Indices of the users, (n,).
+        item: Indices of the items, (n,).
+        min_user: Minimum number of rows per user.
+        min_item: Minimum number of rows per item.
 
     >>> k_core(np.array([0, 0, 1]), np.array([0, 1, 1]), min_user=2, min_item=1)
     array([ True,  True, False])

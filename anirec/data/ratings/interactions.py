@@ -1,6 +1,6 @@
-"""Interactions: who rated what, as compressed sparse rows by user.
+"""Interactions of users with items as arrays sorted by user, their batches, and vocabularies of raw ids.
 
-One record: user 17 gave item 4021 a rating of 8.0. Users and items are indices into the dataset's vocabularies.
+One record: user 17 gave item 4021 a rating of 8.0. Users and items are indices into the vocabularies of the dataset.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,14 +17,15 @@ from torch import Tensor
 
 from anirec.errors import UserError
 
-UNKNOWN = np.iinfo(np.int64).min  # of a time
+UNKNOWN = np.iinfo(np.int64).min  # stands for an unknown time
+NO_TIMES = "No row of this dataset has a timestamp, so that interactions cannot be sorted by time."
 
 
 class RatingBatch(NamedTuple):
-    """Rows of interactions as a model sees them; all three have shape (B,).
+    """A batch of interactions; all three tensors have shape (B,).
 
-    `user` and `item` are int64 indices, -1 for an id that the dataset does not know;
-    `rating` is float32 in the data's own unit, NaN where the user interacted without rating.
+    `user` and `item` are int64 indices, -1 for an id that is not in the vocabulary. `rating` is float32 in the unit of
+    the data, NaN where the user did not rate.
     """
 
     user: Tensor
@@ -32,11 +33,11 @@ class RatingBatch(NamedTuple):
     rating: Tensor
 
 
-def distinct(batch: RatingBatch) -> RatingBatch:
-    """Known users and items only, sorted by both, each pair once with its last rating.
+def deduplicate(batch: RatingBatch) -> RatingBatch:
+    """Return the rows of known users and items, sorted by both, each pair once with its last rating.
 
     >>> user, item, rating = torch.tensor([0, 0, 0, 0]), torch.tensor([7, 4, -1, 7]), torch.tensor([1.0, 2.0, 3.0, 4.0])
-    >>> distinct(RatingBatch(user, item, rating))
+    >>> deduplicate(RatingBatch(user, item, rating))
     RatingBatch(user=tensor([0, 0]), item=tensor([4, 7]), rating=tensor([2., 4.]))
     """
     known = (batch.user >= 0) & (batch.item >= 0)
@@ -50,9 +51,14 @@ def distinct(batch: RatingBatch) -> RatingBatch:
 
 @dataclass(frozen=True)
 class Interactions:
-    """Rows sorted by (user, item): `user`, `item` int32 and `rating` float32, all (n,).
+    """Interactions sorted by (user, item), in arrays of shape (n,).
 
-    `time` is int64 (n,), in any unit, UNKNOWN where nothing tells it; None for data without times.
+    Args:
+        user: Indices of the users, int32.
+        item: Indices of the items, int32.
+        rating: Ratings, float32; NaN where the user did not rate.
+        n_users: Number of users in the vocabulary.
+        time: Times of the interactions, int64 in any unit, UNKNOWN where unknown; None for data without times.
     """
 
     user: NDArray[np.int32]
@@ -64,8 +70,8 @@ class Interactions:
     def __len__(self) -> int:
         return len(self.user)
 
-    def and_also(self, other: "Interactions") -> "Interactions":
-        """These rows and those, sorted by (user, item); the time is kept if both know it."""
+    def merge(self, other: "Interactions") -> "Interactions":
+        """Return the rows of both, sorted by (user, item); times are kept only if both have them."""
         if not len(other):
             return self
         user, item, rating = (np.concatenate([getattr(self, c), getattr(other, c)]) for c in ("user", "item", "rating"))
@@ -76,36 +82,37 @@ class Interactions:
         return Interactions(user[order], item[order], rating[order], self.n_users, time)
 
     def where(self, mask: NDArray[np.bool_]) -> "Interactions":
+        """Return the rows where `mask` (n,) is true."""
         time = None if self.time is None else self.time[mask]
         return Interactions(self.user[mask], self.item[mask], self.rating[mask], self.n_users, time)
 
-    def in_order_of_time(self) -> "Interactions":
-        """The rows that have a time, of each user from the oldest to the newest. Rows of one time have no order: see
-        `moment`.
+    def sort_by_time(self) -> "Interactions":
+        """Return the rows with a known time, sorted by user and time. `time_group` tells which rows have the same time.
 
         Raises:
             UserError: No row has a time.
         """
         if self.time is None or (self.time == UNKNOWN).all():
-            raise UserError("No row of this dataset has a timestamp: nothing tells what came first.")
+            raise UserError(NO_TIMES)
         order = np.lexsort((self.time, self.user))
         order = order[self.time[order] != UNKNOWN]
         return Interactions(self.user[order], self.item[order], self.rating[order], self.n_users, self.time[order])
 
     @property
-    def moment(self) -> NDArray[np.int64]:
-        """(n,): the number of each row's moment, of rows in order of time: rows of one user and time share one."""
+    def time_group(self) -> NDArray[np.int64]:
+        """Number of each row's group, (n,), for rows sorted by time: rows with the same user and time share a group."""
         if self.time is None:
-            raise UserError("No row of this dataset has a timestamp: nothing tells what came first.")
+            raise UserError(NO_TIMES)
         is_next = (np.diff(self.user) != 0) | (np.diff(self.time) != 0)
         return np.concatenate([np.zeros(min(1, len(self)), dtype=np.int64), is_next.cumsum()])
 
     @cached_property
     def indptr(self) -> NDArray[np.int64]:
-        """(n_users + 1,): the rows of user u are `indptr[u]:indptr[u + 1]`."""
+        """Row bounds of the users, (n_users + 1,): the rows of user u are `indptr[u]:indptr[u + 1]`."""
         return np.searchsorted(self.user, np.arange(self.n_users + 1)).astype(np.int64)
 
     def rows(self, start: int, stop: int) -> RatingBatch:
+        """Return the rows from `start` to before `stop` as a batch."""
         return RatingBatch(
             torch.from_numpy(self.user[start:stop]).long(),
             torch.from_numpy(self.item[start:stop]).long(),
@@ -114,16 +121,18 @@ class Interactions:
 
 
 class UserBlocks:
-    """Batches that hold whole users: a user's rows are never split, and every row comes once a pass.
+    """Batches of whole users: all rows of a user are in one batch, and every row occurs once per pass.
 
-    Each of `world_size` processes gets its share, without repeats, in equally many batches: processes wait for each
-    other at every batch. So a batch can be empty.
+    Each of `world_size` processes gets a different share of the batches, and the same number of them, since processes
+    wait for each other at every batch. A batch can therefore be empty.
 
     Args:
-        interactions: Sorted by user.
-        rows: Interactions a batch, about.
-        seed: Gives the seed of a pass when it begins, the same in every process: the blocks come in a random order.
-            None: in the order of the users.
+        interactions: The rows, sorted by user.
+        rows: Approximate number of interactions per batch.
+        seed: Returns the seed for the random order of the batches, the same in every process; called at the start of
+            each pass. None keeps the order of the users.
+        rank: Number of this process, from 0.
+        world_size: Number of processes.
     """
 
     def __init__(
@@ -137,9 +146,9 @@ class UserBlocks:
     ) -> None:
         self.interactions, self.seed, self.rank, self.world_size = interactions, seed, rank, world_size
         n_blocks = -(-len(interactions) // (rows * world_size)) * world_size
-        # The users at whose first rows the blocks begin, as equal in rows as whole users allow.
-        places = np.arange(n_blocks + 1) * len(interactions) // max(n_blocks, 1)
-        bounds = interactions.indptr[np.searchsorted(interactions.indptr, places)].tolist()
+        # Blocks begin at the first row of a user, with as equal numbers of rows as whole users allow.
+        even = np.arange(n_blocks + 1) * len(interactions) // max(n_blocks, 1)
+        bounds = interactions.indptr[np.searchsorted(interactions.indptr, even)].tolist()
         self.blocks = list(pairwise(bounds))
 
     def __len__(self) -> int:
@@ -154,7 +163,7 @@ class UserBlocks:
 
 
 class Vocabulary:
-    """Sorted unique raw ids; an id's index is its place, an unknown id has index -1.
+    """Sorted unique raw ids. The index of an id is its position; the index of an unknown id is -1.
 
     >>> animes = Vocabulary(pl.Series([20, 5, 20, 1]))
     >>> animes.encode(pl.Series([5, 20, 7]))
@@ -170,7 +179,7 @@ class Vocabulary:
         return len(self.ids)
 
     def encode(self, raw: pl.Series) -> NDArray[np.int32]:
-        """(n,) int32."""
+        """Return the indices of raw ids, (n,) int32."""
         index = self.ids.to_frame().with_columns(index=pl.int_range(pl.len(), dtype=pl.Int32))
         found = raw.alias("id").to_frame().join(index, on="id", how="left", maintain_order="left")
         return found["index"].fill_null(-1).to_numpy()

@@ -1,4 +1,4 @@
-"""Interactions in shuffled batches, for networks: single rows, or whole users. Slices of arrays, no Python a row."""
+"""Shuffled batches of interactions for gradient training: of single rows, or of whole users."""
 
 from collections.abc import Callable, Iterator
 
@@ -9,18 +9,24 @@ from anirec.data.ratings.interactions import Interactions, RatingBatch
 from anirec.errors import UserError
 
 
-class Shuffled:
-    """Training batches of about `rows` interactions, others in every epoch; each row once an epoch.
+class ShuffledInteractions:
+    """Training batches of about `rows` interactions, shuffled differently in every epoch; each row once per epoch.
 
-    No batch is empty. Every process takes each `world_size`-th; a last round that is not enough for all is left out.
+    No batch is empty. Each process takes every `world_size`-th batch. If the last batches do not suffice for all
+    processes, they are skipped.
 
     Args:
         interactions: The training rows.
-        rows: Interactions a batch.
-        seed: Of the order.
-        epoch: Tells the epoch when a pass begins.
-        whole_users: A batch holds all rows of its users, user after user; else rows of anyone.
-        shuffled: False takes the rows in their own order, user by user, in every epoch.
+        rows: Approximate number of interactions per batch.
+        seed: Seed of the order.
+        epoch: Returns the number of the epoch; called at the start of each pass.
+        whole_users: Whether a batch holds all rows of its users, user by user; otherwise, rows of any users.
+        shuffled: Whether to shuffle; if false, the rows are in the order of the users in every epoch.
+        rank: Number of this process, from 0.
+        world_size: Number of processes.
+
+    Raises:
+        UserError: There are too few rows to give every process a batch.
     """
 
     def __init__(
@@ -41,7 +47,10 @@ class Shuffled:
         self.n_batches = min(most, -(-len(interactions) // rows))
         if not len(self):
             n_rows = len(interactions)
-            raise UserError(f"{n_rows} training rows are too few for {world_size} processes of {rows} a batch")
+            raise UserError(
+                f"{n_rows} training rows are too few for {world_size} processes with {rows} rows per batch. "
+                "Lower the batch size or the number of devices."
+            )
 
     def __len__(self) -> int:
         return self.n_batches // self.world_size
@@ -55,15 +64,15 @@ class Shuffled:
         if self.whole_users:
             user = self.interactions.user[order]
             first = np.flatnonzero(np.append(True, user[1:] != user[:-1]))
-            # A user of many rows must leave other batches something.
+            # A user with many rows must leave at least one user for each other batch.
             step = np.arange(self.n_batches + 1)
             ahead = np.maximum.accumulate(np.searchsorted(first, bounds) - step)
             bounds = np.append(first, len(order))[np.minimum(ahead, len(first) - self.n_batches) + step]
-        for place in range(self.rank, len(self) * self.world_size, self.world_size):
-            yield self.batch(order[bounds[place] : bounds[place + 1]])
+        for number in range(self.rank, len(self) * self.world_size, self.world_size):
+            yield self.batch(order[bounds[number] : bounds[number + 1]])
 
     def users_shuffled(self, random: np.random.Generator) -> np.ndarray:
-        """All row numbers, users in a random order."""
+        """Return all row numbers, with the users in random order."""
         indptr = self.interactions.indptr
         users = random.permutation(np.flatnonzero(np.diff(indptr)))
         length = indptr[users + 1] - indptr[users]

@@ -1,13 +1,14 @@
-"""Tolerant reading of a dump's large text files: lazily, one record a line.
+"""Tolerant readers of separated text files: `scan_csv` for large files, `read_csv` for small ones.
 
-Every line that is not blank becomes a row, and a row that cannot be read says why. Cells stay text, stripped:
+Every record becomes a row; a row that cannot be read carries the reason. Cells are stripped and stay text:
 
     file        line  reason                text    user_id  anime_id  rating
     rating.csv  2     null                  1,20,8  "1"      "20"      "8"
     rating.csv  3     "not 3 fields"        1,24    "1"      "24"      null
 
-Lines are split before quotes are looked at: a stray quote costs one line, not the rest of the file, and line numbers
-are exact.
+`scan_csv` reads one record per line, lazily. It splits the file into lines before it interprets quotes, so that a stray
+quote makes one line unreadable, not the rest of the file. `read_csv` reads the whole file into memory; its quoted cells
+may hold line breaks. `scan_parquet` returns rows of the same shape from a parquet file.
 """
 
 import csv
@@ -19,38 +20,40 @@ from pathlib import Path
 
 import polars as pl
 
-from anirec.data.readers.cells import BETWEEN
-from anirec.data.readers.layout import BROKEN, LONGEST_TEXT, NOT_UTF8, Head, Layout, recognise
+from anirec.data.readers.cells import LIST_SEPARATOR
+from anirec.data.readers.layout import LONGEST_TEXT, NOT_UTF8, REPLACEMENT, FileHeader, Layout, detect_header
 from anirec.errors import UserError
 
 BLOCK = 1 << 24  # bytes
 
 
-def scan(path: Path, layout: Layout) -> pl.LazyFrame:
-    """Rows of a file that has one record a line: marks file, line, reason and text, then the layout's columns as text.
+def scan_csv(path: Path, layout: Layout) -> pl.LazyFrame:
+    """Return the rows of a file with one record per line: the marks file, line, reason, text, and the columns as text.
 
     Args:
-        path: The file; of any size, read as a stream.
-        layout: How it is laid out.
+        path: The file, of any size; it is read as a stream.
+        layout: The columns and format of the file.
 
     Raises:
-        UserError: As `recognise`.
+        UserError: The file is empty, not plain text, or does not match the layout.
     """
-    head = recognise(path, layout)
-    rows = split(lines(path).filter(pl.col("line") >= head.first_line), head, layout, quotes=has_quotes(path))
-    broken = pl.when(pl.col("text").str.contains(BROKEN, literal=True)).then(pl.lit(NOT_UTF8))
-    reason = broken.when(~has_width(head, layout)).then(pl.lit(head.misfit(layout))).alias("reason")
+    header = detect_header(path, layout)
+    rows = split_fields(
+        scan_lines(path).filter(pl.col("line") >= header.first_line), header, layout, quotes=has_quotes(path)
+    )
+    broken = pl.when(pl.col("text").str.contains(REPLACEMENT, literal=True)).then(pl.lit(NOT_UTF8))
+    reason = broken.when(~has_right_width(header, layout)).then(pl.lit(header.wrong_width(layout))).alias("reason")
     text = pl.col("text").str.slice(0, LONGEST_TEXT)
-    cells = [cell(name, head, layout) for name in layout.header]
+    cells = [field_text(name, header, layout) for name in layout.header]
     return rows.select(pl.lit(path.name).alias("file"), "line", reason, text, *cells)
 
 
 def scan_parquet(path: Path, columns: Mapping[str, str]) -> pl.LazyFrame:
-    """The same rows out of a parquet file; `line` is the number of the row.
+    """Return the rows of a parquet file in the shape of `scan_csv`; `line` is the 1-based number of the row.
 
     Args:
         path: The file.
-        columns: Names to give, and the file's names.
+        columns: Maps the names of the returned columns to the names in the file.
 
     Raises:
         UserError: The file lacks some of the columns.
@@ -58,8 +61,10 @@ def scan_parquet(path: Path, columns: Mapping[str, str]) -> pl.LazyFrame:
     rows = pl.scan_parquet(path, glob=False)
     absent = set(columns.values()) - set(rows.collect_schema())
     if absent:
-        raise UserError(f"{path} lacks the columns {', '.join(sorted(absent))}. Is it the file of another dump?")
-    # As in a text file: what is not there is an empty cell.
+        raise UserError(
+            f"{path} lacks the columns {', '.join(sorted(absent))}. Is it a file of another dump? Replace it."
+        )
+    # As in a text file, a missing value is an empty cell.
     cells = {name: pl.col(column).cast(pl.String).str.strip_chars().fill_null("") for name, column in columns.items()}
     rows = rows.select(**cells).with_row_index("line", offset=1).with_columns(pl.col("line").cast(pl.Int64))
     text = pl.concat_str(list(cells), separator=",").str.slice(0, LONGEST_TEXT)
@@ -67,9 +72,9 @@ def scan_parquet(path: Path, columns: Mapping[str, str]) -> pl.LazyFrame:
     return rows.select(pl.lit(path.name).alias("file"), "line", reason, text.alias("text"), *cells)
 
 
-def lines(path: Path) -> pl.LazyFrame:
-    """Columns line (1-based) and text of every line that is not blank. A byte order mark is taken off."""
-    # A separator that no dump contains, and no quoting: the CSV reader reads lines, and survives broken UTF-8.
+def scan_lines(path: Path) -> pl.LazyFrame:
+    """Return the columns line (1-based) and text of all lines that are not blank, without a byte order mark."""
+    # With a separator that no dump contains, and without quotes, the CSV reader reads lines and accepts broken UTF-8.
     rows = pl.scan_csv(
         path,
         has_header=False,
@@ -87,127 +92,127 @@ def lines(path: Path) -> pl.LazyFrame:
 
 
 def has_quotes(path: Path) -> bool:
-    """Whether a file holds any quote; 2 GB take a second or two."""
+    """Return whether a file holds any quote; takes one or two seconds for 2 GB."""
     with path.open("rb") as file:
         return any(b'"' in block for block in iter(partial(file.read, BLOCK), b""))
 
 
-def split(rows: pl.LazyFrame, head: Head, layout: Layout, *, quotes: bool) -> pl.LazyFrame:
-    """Add `fields`, a struct: the line's first fields, and in the last place whatever is left of it."""
+def split_fields(rows: pl.LazyFrame, header: FileHeader, layout: Layout, *, quotes: bool) -> pl.LazyFrame:
+    """Add the struct column `fields`: the first fields of each line, and last, the unsplit rest of the line."""
     if not quotes:
-        return rows.with_columns(fields=pl.col("text").str.splitn(head.separator, head.width(layout) + 1))
+        return rows.with_columns(fields=pl.col("text").str.splitn(header.separator, header.width(layout) + 1))
 
     def unquote(lines: pl.Series) -> pl.Series:
-        records = [BETWEEN.join(fields) for fields in parse_line(lines.drop_nulls().to_list(), head.separator)]
+        records = [LIST_SEPARATOR.join(fields) for fields in parse_line(lines.drop_nulls().to_list(), header.separator)]
         nothing = pl.Series(lines.name, [None], pl.String).new_from_index(0, len(lines))
         return nothing.scatter(lines.is_not_null().arg_true(), records)
 
-    # Quotes are few: only their lines go through Python, which knows all about them.
+    # Only the few lines with quotes go through Python's slower, complete parser.
     has_quote = pl.col("text").str.contains('"', literal=True)
-    plain = pl.col("text").str.replace_all(head.separator, BETWEEN, literal=True)
+    plain = pl.col("text").str.replace_all(header.separator, LIST_SEPARATOR, literal=True)
     quoted = pl.when(has_quote).then(pl.col("text")).map_batches(unquote, return_dtype=pl.String, is_elementwise=True)
     rows = rows.with_columns(fields=pl.coalesce(quoted, plain))
-    return rows.with_columns(pl.col("fields").str.splitn(BETWEEN, head.width(layout) + 1))
+    return rows.with_columns(pl.col("fields").str.splitn(LIST_SEPARATOR, header.width(layout) + 1))
 
 
 def parse_line(lines: list[str], separator: str) -> list[list[str]]:
-    """The fields of each line.
+    """Return the fields of each line.
 
-    A last field whose quote is not closed goes on in the next line (a tag with a line break); what stands before it is
-    good.
+    If the quote of a last field is not closed (a tag with a line break), the fields before it are still valid.
     """
     with suppress(csv.Error):
         together = list(csv.reader(lines, delimiter=separator))
         if len(together) == len(lines):
             return together
-    # An open quote has swallowed the lines behind it. Apart, they cannot.
+    # An open quote has swallowed the lines after it; parse each line by itself.
     return [parse_one(line, separator) for line in lines]
 
 
 def parse_one(line: str, separator: str) -> list[str]:
+    """Return the fields of one line, or the line as a single field if it cannot be parsed."""
     try:
         return next(csv.reader([line], delimiter=separator))
     except csv.Error:
         return [line]
 
 
-def nth(place: int) -> pl.Expr:
-    return pl.col("fields").struct.field(f"field_{place}")
+def field(position: int) -> pl.Expr:
+    return pl.col("fields").struct.field(f"field_{position}")
 
 
-def has_width(head: Head, layout: Layout) -> pl.Expr:
-    """Whether a line has as many fields as it must."""
-    width = head.width(layout)
-    enough = nth(width - 1).is_not_null()
-    return enough if layout.ragged else enough & nth(width).is_null()
+def has_right_width(header: FileHeader, layout: Layout) -> pl.Expr:
+    """Return whether each line has the required number of fields."""
+    width = header.width(layout)
+    enough = field(width - 1).is_not_null()
+    return enough if layout.ragged else enough & field(width).is_null()
 
 
-def cell(name: str, head: Head, layout: Layout) -> pl.Expr:
-    """The stripped text of a column; null where the file, or the line, does not have it."""
-    names = head.names[: head.width(layout)]
-    text = nth(names.index(name)).str.strip_chars() if name in names else pl.lit(None, pl.String)
-    return (text.str.replace(",", ".", literal=True) if head.has_comma(name, layout) else text).alias(name)
+def field_text(name: str, header: FileHeader, layout: Layout) -> pl.Expr:
+    """Return the stripped text of a column; null where the file or the line lacks it."""
+    names = header.names[: header.width(layout)]
+    text = field(names.index(name)).str.strip_chars() if name in names else pl.lit(None, pl.String)
+    return (text.str.replace(",", ".", literal=True) if header.has_decimal_comma(name, layout) else text).alias(name)
 
 
-LONGEST_RECORD = 500  # lines; a quote left open for longer is a mistake, not a synopsis
+LONGEST_RECORD = 500  # lines; a quote that is open for longer is an error, not a synopsis
 
 
-def read(path: Path, layout: Layout) -> pl.LazyFrame:
-    """Rows of a file that fits in memory.
+def read_csv(path: Path, layout: Layout) -> pl.LazyFrame:
+    """Return the rows of a file that fits in memory, in the shape of `scan_csv`; quoted cells may hold line breaks.
 
     Raises:
-        UserError: As `anirec.data.readers.layout.recognise`.
+        UserError: The file is empty, not plain text, or does not match the layout.
     """
-    head = recognise(path, layout)
+    header = detect_header(path, layout)
     with path.open(encoding="utf-8-sig", errors="replace", newline="\n") as file:
         lines = list(file)
     columns = ["line", "reason", "text", *layout.header]
     rows = [
-        (number, reason, text, *cells_of(values, head, layout))
-        for number, reason, text, values in records(lines, head, layout)
+        (number, reason, text, *cells_in_order(values, header, layout))
+        for number, reason, text, values in iter_records(lines, header, layout)
     ]
     schema = {"line": pl.Int64, **dict.fromkeys(columns[1:], pl.String)}
     table = pl.DataFrame(rows, schema=schema, orient="row").lazy()
     return table.select(pl.lit(path.name).alias("file"), *columns)
 
 
-def cells_of(values: list[str] | None, head: Head, layout: Layout) -> list[str | None]:
-    by_name = dict(zip(head.names, (value.strip() for value in values or ()), strict=False))
+def cells_in_order(values: list[str] | None, header: FileHeader, layout: Layout) -> list[str | None]:
+    by_name = dict(zip(header.names, (value.strip() for value in values or ()), strict=False))
     for name in layout.decimals:
-        if name in by_name and head.has_comma(name, layout):
+        if name in by_name and header.has_decimal_comma(name, layout):
             by_name[name] = by_name[name].replace(",", ".", 1)
     return [by_name.get(name) for name in layout.header]
 
 
-def records(
-    lines: list[str], head: Head, layout: Layout
+def iter_records(
+    lines: list[str], header: FileHeader, layout: Layout
 ) -> Iterator[tuple[int, str | None, str | None, list[str] | None]]:
-    """Line number, reason, text and cells of each record; reason and text are None where the cells could be read."""
-    place = head.first_line - 1
-    while place < len(lines):
-        if not lines[place].strip():
-            place += 1
+    """Yield line number, reason, text and cells of each record; reason and text are None if it could be read."""
+    position = header.first_line - 1
+    while position < len(lines):
+        if not lines[position].strip():
+            position += 1
             continue
-        values, length = record(lines, place, head, layout)
-        text = "".join(lines[place : place + length])
-        reason = NOT_UTF8 if BROKEN in text else None if values else head.misfit(layout)
-        yield place + 1, reason, text.rstrip("\r\n")[:LONGEST_TEXT] if reason else None, values
-        place += length
+        values, length = read_record(lines, position, header, layout)
+        text = "".join(lines[position : position + length])
+        reason = NOT_UTF8 if REPLACEMENT in text else None if values else header.wrong_width(layout)
+        yield position + 1, reason, text.rstrip("\r\n")[:LONGEST_TEXT] if reason else None, values
+        position += length
 
 
-def record(lines: list[str], place: int, head: Head, layout: Layout) -> tuple[list[str] | None, int]:
-    """The cells of the record that starts at `place` and its length in lines; (None, 1) if it cannot be read.
+def read_record(lines: list[str], position: int, header: FileHeader, layout: Layout) -> tuple[list[str] | None, int]:
+    """Return the cells of the record that starts at `position` and its length in lines; (None, 1) if unreadable.
 
-    Reading then goes on with the next line, so an open quote costs its own line only.
+    An unreadable record is one line long, so that an open quote makes only its own line unreadable.
     """
     quotes = 0
-    for length, line in enumerate(islice(lines, place, place + LONGEST_RECORD), 1):
+    for length, line in enumerate(islice(lines, position, position + LONGEST_RECORD), 1):
         quotes += line.count('"')
-        # Quotes come in pairs in a whole record; but a lone one inside an unquoted cell (5" tape) is harmless.
+        # A complete record has an even number of quotes. A single quote in an unquoted cell (5" tape) is harmless.
         if length > 1 and quotes % 2:
             continue
-        values = parse_record(lines[place : place + length], head.separator)
-        if values and fits(len(values), head, layout):
+        values = parse_record(lines[position : position + length], header.separator)
+        if values and has_field_count(len(values), header, layout):
             return values, length
         if quotes % 2 == 0:
             break
@@ -215,7 +220,7 @@ def record(lines: list[str], place: int, head: Head, layout: Layout) -> tuple[li
 
 
 def parse_record(lines: list[str], separator: str) -> list[str] | None:
-    """The cells of one whole record, or None where quotes are not closed or do not stand at a cell's ends."""
+    """Return the cells of one complete record; None if a quote is not closed, or not at the start or end of a cell."""
     try:
         rows = list(csv.reader(lines, delimiter=separator, strict=True))
     except csv.Error:
@@ -223,6 +228,6 @@ def parse_record(lines: list[str], separator: str) -> list[str] | None:
     return rows[0] if len(rows) == 1 else None
 
 
-def fits(n_fields: int, head: Head, layout: Layout) -> bool:
-    width = head.width(layout)
+def has_field_count(n_fields: int, header: FileHeader, layout: Layout) -> bool:
+    width = header.width(layout)
     return n_fields >= width if layout.ragged else n_fields == width

@@ -1,4 +1,4 @@
-"""How a dump's text files are laid out, and recognising it: separator, header or none, the right dump or another."""
+"""Layouts of text files in dumps, and detection of a file's separator and header."""
 
 import csv
 import re
@@ -8,26 +8,31 @@ from pathlib import Path
 
 from anirec.errors import UserError
 
-BROKEN = "\N{REPLACEMENT CHARACTER}"  # what bytes that are not UTF-8 are decoded to
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}"  # what bytes that are not UTF-8 are decoded to
 NOT_UTF8 = "not UTF-8"
-LONGEST_TEXT = 500  # characters of an unreadable row that are kept
-START = 1 << 16  # bytes in which the first line must end
-PACKED = {b"PK\x03\x04": "a zip archive", b"\x1f\x8b": "gzip-compressed", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+LONGEST_TEXT = 500  # characters kept of an unreadable row
+START = 1 << 16  # bytes; the first line must end within them
+NOT_TEXT = {
+    b"PK\x03\x04": "a zip archive",
+    b"\x1f\x8b": "gzip-compressed",
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """How a dump lays out one of its files.
+    """The columns and format of one file of a dump.
 
     Args:
-        header: The column names in the dump's order, in lower case.
-        required: Those that must be there; others are read as null where a copy of the dump lacks them.
-        data: Regular expressions that the cells of a data line match. They tell a file whose header is missing (a piece
-            of a dump cut with `split`) from a file of another dump.
-        aliases: Names that other versions of the dump give a column.
-        ragged: Rows may end early or late, behind the last required column.
-        decimals: Columns of numbers with a point. In a file separated by semicolons, as spreadsheets save it where
-            people write decimal commas, the point is a comma.
+        header: Column names in the order of the dump, in lower case.
+        required: Columns that must exist; others are read as null where a copy of the dump lacks them.
+        data: By column, a regular expression that its cells match. These distinguish a file whose header is missing (a
+            piece of a dump cut with `split`) from a file of another dump.
+        aliases: Maps column names of other versions of the dump to those in `header`.
+        ragged: Whether rows may have more or fewer fields after the last required column.
+        decimals: Columns of decimal numbers. Files separated by semicolons, as spreadsheets save them in countries with
+            decimal commas, are assumed to have decimal commas in these columns.
     """
 
     header: tuple[str, ...]
@@ -38,11 +43,12 @@ class Layout:
     decimals: tuple[str, ...] = ()
 
     def names(self, cells: list[str]) -> tuple[str, ...]:
-        """The canonical names behind the cells of a header."""
+        """Return the canonical names for the cells of a header."""
         lower = (cell.strip().lower() for cell in cells)
         return tuple(self.aliases.get(name, name) for name in lower)
 
     def is_data(self, cells: list[str]) -> bool:
+        """Return whether the cells match the patterns of a data line."""
         n_least = 1 + max(map(self.header.index, self.required)) if self.ragged else len(self.header)
         if len(cells) < n_least or (len(cells) > n_least and not self.ragged):
             return False
@@ -51,61 +57,61 @@ class Layout:
 
 
 @dataclass(frozen=True)
-class Head:
-    """What the start of a file tells: separator, column names, and the number of the first line of data."""
+class FileHeader:
+    """Separator and column names of a file, and the 1-based number of its first data line."""
 
     separator: str
     names: tuple[str, ...]
     first_line: int
 
     def width(self, layout: Layout) -> int:
-        """Number of leading fields that every row must have."""
+        """Return the number of fields that every row must have; ragged rows may have more."""
         if not layout.ragged:
             return len(self.names)
         return 1 + max(self.names.index(name) for name in layout.required)
 
-    def has_comma(self, name: str, layout: Layout) -> bool:
-        """Whether the numbers of a column are written with a decimal comma."""
+    def has_decimal_comma(self, name: str, layout: Layout) -> bool:
+        """Return whether the numbers of a column have decimal commas."""
         return self.separator == ";" and name in layout.decimals
 
-    def misfit(self, layout: Layout) -> str:
-        """The reason given for a row with a wrong number of fields."""
+    def wrong_width(self, layout: Layout) -> str:
+        """Return the reason for rejecting a row with the wrong number of fields."""
         return f"{'fewer than' if layout.ragged else 'not'} {self.width(layout)} fields"
 
 
-def recognise(path: Path, layout: Layout) -> Head:
-    """Find separator and header of a file; a first line that is data already counts as data.
+def detect_header(path: Path, layout: Layout) -> FileHeader:
+    """Detect the separator and the header of a file; without a header, the first line is data.
 
     Raises:
-        UserError: The file is empty, packed, or its first line belongs to another dump.
+        UserError: The file is empty, not plain text, or its first line does not match the layout.
     """
-    lines = beginning(path).decode("utf-8-sig", errors="replace").split("\n")
+    lines = read_start(path).decode("utf-8-sig", errors="replace").split("\n")
     number, line = next((n, line.rstrip("\r")) for n, line in enumerate(lines, 1) if line.strip())
     for separator in ",;\t":
         cells = next(csv.reader([line], delimiter=separator))
         names = layout.names(cells)
         if set(layout.required) <= set(names):
-            return Head(separator, names, number + 1)
+            return FileHeader(separator, names, number + 1)
         if layout.is_data(cells):
-            return Head(separator, layout.header, number)
+            return FileHeader(separator, layout.header, number)
     raise UserError(
-        f"{path} is not the file that was expected.\n  its first line:  {line[:LONGEST_TEXT]}\n"
-        f"  expected header: {','.join(layout.header)}\n  needed of it:    {', '.join(layout.required)}\n"
-        "Is it the file of another dump, or was it renamed? Put the right one in its place."
+        f"{path} does not have the expected columns.\n  first line:       {line[:LONGEST_TEXT]}\n"
+        f"  expected header:  {','.join(layout.header)}\n  required columns: {', '.join(layout.required)}\n"
+        "Is it a file of another dump, or was it renamed? Replace it by the right file."
     )
 
 
-def beginning(path: Path) -> bytes:
-    """The first bytes of a text file.
+def read_start(path: Path) -> bytes:
+    """Return the first bytes of a text file.
 
     Raises:
-        UserError: The file is empty, or packed.
+        UserError: The file is empty or not plain text.
     """
     with path.open("rb") as file:
         start = file.read(START)
-    for magic, what in PACKED.items():
+    for magic, what in NOT_TEXT.items():
         if start.startswith(magic):
-            raise UserError(f"{path} is {what}; expected is UTF-8 text. Unpack it, or save it again as UTF-8.")
+            raise UserError(f"{path} is {what}; expected UTF-8 text. Unpack it, or save it as UTF-8.")
     if not start.decode("utf-8-sig", errors="replace").strip():
-        raise UserError(f"{path} is empty ({path.stat().st_size} bytes). Download the dump's file again.")
+        raise UserError(f"{path} is empty ({path.stat().st_size} bytes). Download this file of the dump again.")
     return start

@@ -4,7 +4,7 @@
     Char_train.csv, Char_test.csv     …,MAL ID,Description                 1,"Spike is a bounty hunter …"
     char train/, char test/           1.png, 2.png, …: the characters' portraits
 
-Scores are MyAnimeList's of December 2023. Which title is on which side is kept, as `published_part`.
+Scores are those on MyAnimeList in December 2023. The published split is kept in the column `published_part`.
 """
 
 from collections.abc import Mapping
@@ -13,10 +13,10 @@ from typing import Any
 import polars as pl
 
 from anirec.data.readers import cells, list_cells
-from anirec.data.readers import csv as records
+from anirec.data.readers.csv import read_csv
 from anirec.data.readers.layout import Layout
-from anirec.data.sources.base import Dump, Need, listing, names_in
-from anirec.data.sources.mal_columns import mal_cells
+from anirec.data.sources.base import Dump, Need, file_names, names_digest
+from anirec.data.sources.mal_columns import mal_parsers
 
 PARTS = ("train", "test")
 TITLES = Layout(
@@ -32,7 +32,7 @@ CHARACTERS = Layout(
     data={"mal id": r"\d+"},
     aliases={"mal_id": "mal id"},
 )
-FIRST_TEST_ID = 1_000_000  # of copies without ids
+FIRST_TEST_ID = 1_000_000  # of the test titles, in copies of the dump without ids
 
 
 class AnimePop(Dump):
@@ -61,46 +61,46 @@ class AnimePop(Dump):
     needs = tuple(Need((f"{what}_{part}.csv",)) for what in ("Anime", "Char") for part in PARTS)
 
     def options(self) -> Mapping[str, Any]:
-        return {f"portraits of {part}": listing(self.portraits(part)) for part in PARTS}
+        return {f"portraits of {part}": names_digest(self.portraits(part)) for part in PARTS}
 
     def portraits(self, part: str) -> list[str]:
-        return names_in(self.folder / f"char {part}")
+        return file_names(self.folder / f"char {part}")
 
     def titles(self, part: str) -> pl.LazyFrame:
-        """Rows of one side; titles without ids are numbered by their lines."""
-        [path] = self.found()[PARTS.index(part)]
-        rows = records.read(path, TITLES)
+        """Return the title rows of one part; titles without ids are numbered by their lines."""
+        [path] = self.find_files()[PARTS.index(part)]
+        rows = read_csv(path, TITLES)
         number = pl.col("line") + (FIRST_TEST_ID if part == "test" else 0)
         return rows.with_columns(pl.col("mal id").fill_null(number.cast(pl.String)))
 
     def items(self) -> pl.LazyFrame:
-        optional = mal_cells({"title", "score", "synopsis"})
-        required = {"item_id": cells.identity("mal id")}
-        sides = [
+        optional = mal_parsers({"title", "score", "synopsis"})
+        required = {"item_id": cells.parse_id("mal id")}
+        tables = [
             cells.tidy(self.titles(part), required=required, optional=optional).with_columns(
                 published_part=pl.lit(part)
             )
             for part in PARTS
         ]
-        return pl.concat(sides)
+        return pl.concat(tables)
 
     def characters(self) -> pl.LazyFrame:
-        optional = {"name": cells.label("name"), "description": cells.description("description")}
-        sides = []
-        for part, [path] in zip(PARTS, self.found()[2:], strict=True):
-            rows = records.read(path, CHARACTERS)
-            rows = cells.tidy(rows, required={"character_id": cells.identity("mal id")}, optional=optional)
+        optional = {"name": cells.parse_label("name"), "description": cells.parse_description("description")}
+        tables = []
+        for part, [path] in zip(PARTS, self.find_files()[2:], strict=True):
+            rows = read_csv(path, CHARACTERS)
+            rows = cells.tidy(rows, required={"character_id": cells.parse_id("mal id")}, optional=optional)
             file = pl.col("character_id").cast(pl.String) + ".png"
             portrait = pl.when(file.is_in(self.portraits(part))).then(pl.lit(f"char {part}/") + file)
-            sides.append(rows.with_columns(portrait=portrait))
-        return pl.concat(sides)
+            tables.append(rows.with_columns(portrait=portrait))
+        return pl.concat(tables)
 
     def appearances(self) -> pl.LazyFrame:
-        required = {"item_id": cells.identity("mal id"), "character_id": list_cells.identities("main characters")}
-        sides = [
-            # Rows that are no titles are counted there.
+        required = {"item_id": cells.parse_id("mal id"), "character_id": list_cells.parse_id_list("main characters")}
+        tables = [
+            # Rows that cannot be read are already counted in `items`.
             cells.tidy(self.titles(part).filter(pl.col("reason").is_null()), required=required)
             for part in PARTS
         ]
-        links = pl.concat(sides).explode("character_id").with_columns(role=pl.lit("Main"))
+        links = pl.concat(tables).explode("character_id").with_columns(role=pl.lit("Main"))
         return links.filter(pl.col("character_id").is_not_null() | pl.col("reason").is_not_null())

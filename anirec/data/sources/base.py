@@ -1,4 +1,4 @@
-"""What a dataset is before it is prepared: files (if any), options, and lazy tidy tables with marks."""
+"""Base classes of data sources: a source reads or generates the tidy tables of one dataset."""
 
 import hashlib
 from collections.abc import Mapping
@@ -13,11 +13,11 @@ from anirec.settings import Configurable
 
 
 class Source(Configurable):
-    """Yields the tidy tables of `anirec.data.schema` that it has; `anirec.data.prepare` checks and caches them.
+    """A dataset as lazy tables in the schema of `anirec.data.schema`; `anirec.data.prepare` checks and caches them.
 
-    `columns` are the columns of all its tables, as a literal that can be read without running the module; `version`
-    grows whenever the tables change for the same files; `known_flaws` are reasons for which the published files
-    themselves hold rows that are left out: counted and kept with the rejects, but no cause for a warning.
+    `columns` are the columns of all tables, as a literal that can be read without running the module. `version` is
+    increased whenever the tables change for the same files. `known_flaws` are reasons for which rows of the published
+    files are rejected: such rows are counted and kept with the rejects, but do not cause a warning.
     """
 
     columns: ClassVar[frozenset[str]]
@@ -26,72 +26,81 @@ class Source(Configurable):
 
     @property
     def name(self) -> str:
-        """The dataset's name: the module's."""
+        """Name of the dataset, which is the name of its module."""
         return type(self).__module__.rpartition(".")[2]
 
     def files(self) -> list[Path]:
-        """The files that the tables come from. None: generated."""
+        """Return the files that the tables are read from; empty for generated data."""
         return []
 
     def options(self) -> Mapping[str, Any]:
-        """What, beside the files, decides the tables; plain values."""
+        """Return everything but the files that determines the tables, as plain values."""
         return {}
 
     def facts(self) -> Mapping[str, float]:
-        """Numbers known about the data, such as the error that no model can beat. Asked once, when preparing."""
+        """Return known values of metrics, such as the lowest reachable error; called once, during preparation."""
         return {}
 
     def interactions(self) -> pl.LazyFrame | None:
-        """Columns of `tables.INTERACTIONS`, in file order; duplicates allowed. None: no user's ratings.
+        """Return the columns of `schema.INTERACTIONS`, in file order, with duplicates; None without ratings by users.
 
-        May carry `tables.MARKS`, and a column `title` (String) that names titles which `items` does not have.
+        May carry `schema.MARKS`, and a column `title` (String) with the names of titles that `items` lacks.
         """
         return None
 
     def items(self) -> pl.LazyFrame | None:
-        """Columns of `tables.ITEMS`, small; duplicates allowed (the first counts). May carry `tables.MARKS`.
+        """Return the columns of `schema.ITEMS`; of duplicates, the first counts. May carry `schema.MARKS`.
 
-        Never None beside interactions. Without `title`: they only add to the titles of another source.
+        A source with interactions must have items. Items without `title` only add columns to those of another source.
         """
         return None
 
     def characters(self) -> pl.LazyFrame | None:
-        """Columns of `tables.CHARACTERS`, like items; None: no characters, or nothing but their appearances."""
+        """Return the columns of `schema.CHARACTERS`; of duplicates, the first counts. May carry `schema.MARKS`.
+
+        None if the source has no characters, or knows only their appearances.
+        """
         return None
 
     def appearances(self) -> pl.LazyFrame | None:
-        """Columns of `tables.APPEARANCES`, like items; of duplicates the weightiest role counts."""
+        """Return the columns of `schema.APPEARANCES`; of duplicates, the most important role counts.
+
+        May carry `schema.MARKS`. None if the source does not know who appears in which title.
+        """
         return None
 
     def posts(self) -> pl.LazyFrame | None:
-        """Columns of `tables.POSTS`, streamed, in file order; duplicates allowed (the first counts). None: no posts."""
+        """Return the columns of `schema.POSTS`, streamed, in file order; of duplicates, the first counts.
+
+        None if the source has no posts.
+        """
         return None
 
     def draw(self, folder: Path) -> None:
-        """Write the pictures of a generated dataset into `folder`, which does not exist yet. Asked once."""
+        """Write the pictures of a generated dataset to `folder`, which does not exist yet; called once."""
 
     def pictures(self, drawn: Path) -> Path:
-        """The folder inside which `poster` and `portrait` are.
+        """Return the folder that the paths in `poster` and `portrait` are relative to.
 
         Args:
-            drawn: The folder that `draw` has filled, if it draws any.
+            drawn: The folder that `draw` has written to, for sources that draw pictures.
         """
         return drawn
 
-    def without_interactions(self) -> str:
-        """What to tell someone who needs interactions where there are none."""
-        return f"{self.name} holds titles, but no ratings by users; choose a dataset that does (anirec data list)."
+    def no_ratings_message(self) -> str:
+        """Return the error message for a task that needs ratings if the source has none."""
+        return f"{self.name} has titles, but no ratings by users. Choose a dataset with ratings; see anirec data list."
 
 
 @dataclass(frozen=True)
 class Need:
-    """One thing that a dump must have: a file under one of several names.
+    """A file that a dump needs, which may have one of several names.
 
     Args:
-        names: File names, best first; a pattern such as *.json stands for all files that match it.
-        every: Read all of them that are there, not only the first.
-        sample: A part of the dump, read only where none of `names` is there.
-        optional: It may be absent; the tables that come from it alone are then absent too.
+        names: File names, preferred first; a pattern such as *.json stands for all files that match it.
+        every: Read all existing files of these names, not only the first.
+        sample: Name of a part of the dump, which is read only if none of `names` exists.
+        optional: Whether the file may be missing; tables that are read from it alone are then missing too.
     """
 
     names: tuple[str, ...]
@@ -100,68 +109,68 @@ class Need:
     optional: bool = False
 
     def find(self, folder: Path) -> list[Path]:
-        """The files to read; empty if there is none."""
-        there = [found for name in self.names if (found := sorted(filter(Path.is_file, folder.glob(name))))]
-        if not there and self.sample and (folder / self.sample).is_file():
+        """Return the files to read; empty if there are none."""
+        matches = [found for name in self.names if (found := sorted(filter(Path.is_file, folder.glob(name))))]
+        if not matches and self.sample and (folder / self.sample).is_file():
             return [folder / self.sample]
-        return [path for found in (there if self.every else there[:1]) for path in found]
+        return [path for found in (matches if self.every else matches[:1]) for path in found]
 
     def __str__(self) -> str:
         return (" and/or " if self.every else " or ").join(self.names) + (f" (or {self.sample})" if self.sample else "")
 
 
 class Dump(Source):
-    """A dump of files in one folder.
+    """A source that reads the files of a published dump.
 
     Args:
-        folder: Where they lie, under their own names.
+        folder: The folder of the files, under their original names.
     """
 
-    origin: ClassVar[str]  # where a person gets the dump
+    origin: ClassVar[str]  # where users get the dump
     needs: tuple[Need, ...]
 
     def __init__(self, *, folder: str) -> None:
         self.folder = Path(folder)
 
-    def found(self) -> list[list[Path]]:
-        """The files of each need.
+    def find_files(self) -> list[list[Path]]:
+        """Return the files of each element of `needs`.
 
         Raises:
-            UserError: Some need has no file; names all of them, the folder, and where the dump comes from.
+            UserError: Files are missing; the message lists all of them, the folder, and where to get the dump.
         """
         found = [need.find(self.folder) for need in self.needs]
         absent = [need for need, paths in zip(self.needs, found, strict=True) if not paths]
-        # Nothing at all: then the optional ones are asked for too.
+        # If no file exists at all, the message lists the optional ones, too.
         if not any(found) or not all(need.optional for need in absent):
-            raise UserError(self.complaint(absent))
+            raise UserError(self.missing_message(absent))
         return found
 
     def files(self) -> list[Path]:
-        return [path for paths in self.found() for path in paths]
+        return [path for paths in self.find_files() for path in paths]
 
     def pictures(self, drawn: Path) -> Path:
         return self.folder
 
-    def without_interactions(self) -> str:
+    def no_ratings_message(self) -> str:
         absent = [need for need in self.needs if need.optional and not need.find(self.folder)]
-        return self.complaint(absent) if absent else super().without_interactions()
+        return self.missing_message(absent) if absent else super().no_ratings_message()
 
-    def complaint(self, missing: list[Need]) -> str:
+    def missing_message(self, missing: list[Need]) -> str:
         packed = sorted(path.name for pattern in ("*.zip", "*.gz", "*.7z") for path in self.folder.glob(pattern))
         state = "" if self.folder.is_dir() else " (there is no such folder)"
         lines = [
             f"{self.name}: {len(missing)} of {len(self.needs)} files are missing in {self.folder.absolute()}{state}:",
             *(f"  {need}" for need in missing),
-            f"They come from {self.origin}. Put them there under these names,",
-            f"or set ANIREC_DATA (paths.data) to the folder that holds {self.folder.name}/.",
+            f"Get them from {self.origin} and save them in this folder under these names,",
+            f"or set ANIREC_DATA (paths.data) to the folder that contains {self.folder.name}/.",
         ]
         if packed:
-            lines.append(f"In that folder lies {', '.join(packed)}: unpack it first.")
+            lines.append(f"The folder contains {', '.join(packed)}: unpack it first.")
         return "\n".join(lines)
 
 
 def is_inside(folder: Path, name: str) -> bool:
-    """Whether a path stays inside a folder: neither absolute, nor up, nor through a link that leads out.
+    """Return whether a path stays inside a folder: not absolute, not above it, and not through a link to the outside.
 
     >>> is_inside(Path("posters"), "images/1.jpg"), is_inside(Path("posters"), "../secret.jpg")
     (True, False)
@@ -172,11 +181,11 @@ def is_inside(folder: Path, name: str) -> bool:
         return False
 
 
-def names_in(folder: Path) -> list[str]:
-    """The names of the files in a folder, sorted; none where there is no folder."""
+def file_names(folder: Path) -> list[str]:
+    """Return the sorted names of the files in a folder; empty if the folder does not exist."""
     return sorted(path.name for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []
 
 
-def listing(names: list[str]) -> str:
-    """A short fingerprint of which pictures there are; their contents are fingerprinted where they are read."""
+def names_digest(names: list[str]) -> str:
+    """Return a short fingerprint of the names of pictures; their contents are hashed where they are read."""
     return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]

@@ -7,11 +7,10 @@ anime.csv    anime_id,name,genre,type,episodes,rating,members   9969,Gintama&#03
 import polars as pl
 
 from anirec.data.readers import cells
-from anirec.data.readers import csv as dump
-from anirec.data.readers import csv as records
+from anirec.data.readers.csv import read_csv, scan_csv
 from anirec.data.readers.layout import Layout
 from anirec.data.sources.base import Dump, Need
-from anirec.data.sources.mal_columns import mal_cells
+from anirec.data.sources.mal_columns import mal_parsers
 
 RATINGS = Layout(
     header=("user_id", "anime_id", "rating"),
@@ -39,17 +38,17 @@ class Mal2016(Dump):
     needs = (Need(("rating.csv",)), Need(("anime.csv",)))
 
     def interactions(self) -> pl.LazyFrame:
-        [path], _ = self.found()
-        rows = dump.scan(path, RATINGS)
+        [path], _ = self.find_files()
+        rows = scan_csv(path, RATINGS)
         required = {
-            "user_id": cells.identity("user_id"),
-            "item_id": cells.identity("anime_id"),
-            "rating": cells.rating("rating", unrated=("-1", "-1.0")),
+            "user_id": cells.parse_id("user_id"),
+            "item_id": cells.parse_id("anime_id"),
+            "rating": cells.parse_rating("rating", unrated=("-1", "-1.0")),
         }
         return cells.tidy(rows, required=required)
 
     def items(self) -> pl.LazyFrame:
-        _, [path] = self.found()
-        rows = records.read(path, ITEMS)
-        optional = mal_cells(self.columns, title="name", genres="genre", score="rating")
-        return cells.tidy(rows, required={"item_id": cells.identity("anime_id")}, optional=optional)
+        _, [path] = self.find_files()
+        rows = read_csv(path, ITEMS)
+        optional = mal_parsers(self.columns, title="name", genres="genre", score="rating")
+        return cells.tidy(rows, required={"item_id": cells.parse_id("anime_id")}, optional=optional)

@@ -1,20 +1,19 @@
 """MyAnimeList 2018, as published on Kaggle by azathoth42: 31 million list entries with times (cleaned files).
 
     animelists_cleaned.csv   username,anime_id,…,my_score,my_status,…,my_last_updated,my_tags   (score 0: not rated)
-    AnimeList.csv            one title a line, 31 columns; `rating` is the AGE rating, `score` the mean, 0 = unscored
+    AnimeList.csv            one title per line, 31 columns; `rating` is the age rating, `score` the mean, 0: unscored
 
-The column `aired` ({'from': '2018-05-11', …}) is not read: where MyAnimeList knew only the month, its parser filled in
-the day of the scrape. `aired_string` says what was known.
+The column `aired` ({'from': '2018-05-11', …}) is not used: where only the month was known, the scraper filled in the
+day of the scrape. `aired_string` holds what was known.
 """
 
 import polars as pl
 
 from anirec.data.readers import cells, time_cells
-from anirec.data.readers import csv as dump
-from anirec.data.readers import csv as records
+from anirec.data.readers.csv import read_csv, scan_csv
 from anirec.data.readers.layout import Layout
 from anirec.data.sources.base import Dump, Need
-from anirec.data.sources.mal_columns import MAL_TITLES, mal_cells
+from anirec.data.sources.mal_columns import MAL_TITLES, mal_parsers
 
 ENTRIES = Layout(
     header=(
@@ -62,20 +61,23 @@ class Mal2018(Dump):
     )
 
     def interactions(self) -> pl.LazyFrame:
-        [path], _ = self.found()
-        rows = dump.scan(path, ENTRIES)
+        [path], _ = self.find_files()
+        rows = scan_csv(path, ENTRIES)
         required = {
-            "user_id": cells.user_name("username"),
-            "item_id": cells.identity("anime_id"),
-            "rating": cells.rating("my_score", unrated=("0", "0.0")),
+            "user_id": cells.parse_user_name("username"),
+            "item_id": cells.parse_id("anime_id"),
+            "rating": cells.parse_rating("my_score", unrated=("0", "0.0")),
         }
-        optional = {"status": cells.status("my_status"), "timestamp": time_cells.moment("my_last_updated")}
+        optional = {
+            "status": cells.parse_status("my_status"),
+            "timestamp": time_cells.parse_datetime("my_last_updated"),
+        }
         return cells.tidy(rows, required=required, optional=optional)
 
     def items(self) -> pl.LazyFrame:
-        _, [path] = self.found()
-        rows = records.read(path, ITEMS)
-        optional = mal_cells(
+        _, [path] = self.find_files()
+        rows = read_csv(path, ITEMS)
+        optional = mal_parsers(
             self.columns,
             synonyms="title_synonyms",
             aired_from="aired_string",
@@ -84,4 +86,4 @@ class Mal2018(Dump):
             studios="studio",
             genres="genre",
         )
-        return cells.tidy(rows, required={"item_id": cells.identity("anime_id")}, optional=optional)
+        return cells.tidy(rows, required={"item_id": cells.parse_id("anime_id")}, optional=optional)

@@ -1,8 +1,8 @@
 """MyAnimeList 2020, as published on Kaggle by hernan4444: 109 million list entries, 57 million of them rated.
 
     animelist.csv             user_id,anime_id,rating,watching_status,watched_episodes   (rating 0: not rated)
-    rating_complete.csv       user_id,anime_id,rating   (only what the user has watched to the end)
-    anime.csv                 one title a line, 35 columns; "Unknown" for whatever is not known
+    rating_complete.csv       user_id,anime_id,rating   (only titles that the user has completed)
+    anime.csv                 one title per line, 35 columns; "Unknown" for all unknown values
     anime_with_synopsis.csv   MAL_ID,Name,Score,Genders,sypnopsis   [sic; later versions say Genres]
 
 About a third of the synopses have lost their first letters ("ars has been colonized"); they cannot be restored.
@@ -13,20 +13,18 @@ from pathlib import Path
 import polars as pl
 
 from anirec.data.readers import cells
-from anirec.data.readers import csv as dump
-from anirec.data.readers import csv as records
+from anirec.data.readers.csv import read_csv, scan_csv, scan_parquet
 from anirec.data.readers.layout import Layout
 from anirec.data.sources.base import Dump, Need
-from anirec.data.sources.mal_columns import MAL_TITLES, mal_cells
+from anirec.data.sources.mal_columns import MAL_TITLES, mal_parsers
 
 ENTRIES = Layout(
     header=("user_id", "anime_id", "rating", "watching_status", "watched_episodes"),
     required=("user_id", "anime_id", "rating"),
     data={"user_id": r"\d+", "anime_id": r"\d+", "rating": r"\d+(\.\d+)?"},
 )
-VOTES = tuple(
-    f"score-{score}" for score in range(10, 0, -1)
-)  # how many users gave that score; "Unknown" beside known ones is none
+# How many users gave each score. If only some of a title's cells are "Unknown", these count as 0.
+VOTES = tuple(f"score-{score}" for score in range(10, 0, -1))
 ITEMS = Layout(
     header=(
         *("mal_id", "name", "score", "genres", "english name", "japanese name", "type", "episodes", "aired"),
@@ -46,7 +44,8 @@ SYNOPSES = Layout(
 )
 SAMPLE = "animelist_301users.parquet"
 SAMPLE_ENTRIES = {column: column for column in ("user_id", "anime_id", "rating", "watching_status")}
-# In the sample, list entries and their titles' metadata stand in one table; "rating" is the user's, "Rating" the age's.
+# In the sample, one table holds list entries and metadata of their titles: "rating" is the user's rating, "Rating" the
+# age rating.
 SAMPLE_ITEMS = {
     "mal_id": "anime_id",
     **{
@@ -64,8 +63,8 @@ class Mal2020(Dump):
 
     Args:
         folder: The folder of the files.
-        ratings: The file to read ratings from; null: animelist.csv, or what there is of rating_complete.csv and the
-            parquet sample. Without any of them: titles alone.
+        ratings: The file to read ratings from. If null, the first that exists of animelist.csv, rating_complete.csv and
+            the parquet sample; without any of them, the dataset has titles only.
     """
 
     columns = MAL_TITLES | {"user_id", "item_id", "rating", "status", "synopsis"}
@@ -78,30 +77,30 @@ class Mal2020(Dump):
         self.needs = (Need((ratings,)) if ratings else any_of, Need(("anime.csv",)), Need(("anime_with_synopsis.csv",)))
 
     def interactions(self) -> pl.LazyFrame | None:
-        entries, *_ = self.found()
+        entries, *_ = self.find_files()
         if not entries:
             return None
         [path] = entries
-        rows = dump.scan_parquet(path, SAMPLE_ENTRIES) if is_sample(path) else dump.scan(path, ENTRIES)
+        rows = scan_parquet(path, SAMPLE_ENTRIES) if is_sample(path) else scan_csv(path, ENTRIES)
         required = {
-            "user_id": cells.identity("user_id"),
-            "item_id": cells.identity("anime_id"),
-            "rating": cells.rating("rating", unrated=("0", "0.0")),
+            "user_id": cells.parse_id("user_id"),
+            "item_id": cells.parse_id("anime_id"),
+            "rating": cells.parse_rating("rating", unrated=("0", "0.0")),
         }
-        return cells.tidy(rows, required=required, optional={"status": cells.status("watching_status")})
+        return cells.tidy(rows, required=required, optional={"status": cells.parse_status("watching_status")})
 
     def items(self) -> pl.LazyFrame:
-        entries, [titles], [synopses] = self.found()
-        rows = records.read(titles, ITEMS)
+        entries, [titles], [synopses] = self.find_files()
+        rows = read_csv(titles, ITEMS)
         if entries and is_sample(entries[0]):
-            # The anime.csv that goes with the sample lacks the adult titles which the sample's users have rated.
-            more = dump.scan_parquet(entries[0], SAMPLE_ITEMS).unique("mal_id", keep="first", maintain_order=True)
+            # The anime.csv published with the sample lacks the adult titles that the sample's users have rated.
+            more = scan_parquet(entries[0], SAMPLE_ITEMS).unique("mal_id", keep="first", maintain_order=True)
             rows = pl.concat([rows, more.join(rows, on="mal_id", how="anti", maintain_order="left")], how="diagonal")
-        table = tidy_titles(rows)
+        table = parse_titles(rows)
         texts = cells.tidy(
-            records.read(synopses, SYNOPSES),
-            required={"item_id": cells.identity("mal_id")},
-            optional={"synopsis": cells.synopsis("synopsis")},
+            read_csv(synopses, SYNOPSES),
+            required={"item_id": cells.parse_id("mal_id")},
+            optional={"synopsis": cells.parse_synopsis("synopsis")},
         )
         readable = (
             texts.filter(pl.col("reason").is_null()).select("item_id", "synopsis").unique("item_id", keep="first")
@@ -115,8 +114,8 @@ def is_sample(path: Path) -> bool:
     return path.suffix == ".parquet"
 
 
-def tidy_titles(rows: pl.LazyFrame) -> pl.LazyFrame:
-    optional = mal_cells(
+def parse_titles(rows: pl.LazyFrame) -> pl.LazyFrame:
+    optional = mal_parsers(
         MAL_TITLES,
         title="name",
         title_english="english name",
@@ -127,13 +126,13 @@ def tidy_titles(rows: pl.LazyFrame) -> pl.LazyFrame:
         rank="ranked",
     )
     rows = rows.with_columns(scored_by().alias("scored by"))
-    return cells.tidy(rows, required={"item_id": cells.identity("mal_id")}, optional=optional)
+    return cells.tidy(rows, required={"item_id": cells.parse_id("mal_id")}, optional=optional)
 
 
 def scored_by() -> pl.Expr:
-    """The sum of the votes, as text: "Unknown" if all of them are, and the first one that cannot be read, if any."""
-    votes = [cells.count(column) for column in VOTES]
-    found = [(vote.present(), vote.read(vote.present())) for vote in votes]
+    """Return the sum of the votes as text: "Unknown" if all are unknown; the first unreadable cell if there is one."""
+    votes = [cells.parse_count(column) for column in VOTES]
+    found = [(vote.text(), vote.read(vote.text())) for vote in votes]
     unreadable = [pl.when(text.is_not_null() & number.is_null()).then(text) for text, number in found]
     some = pl.any_horizontal(number.is_not_null() for _, number in found)
     total = pl.when(some).then(pl.sum_horizontal(number for _, number in found)).cast(pl.String)

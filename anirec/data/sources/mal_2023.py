@@ -2,10 +2,10 @@
 
     users-score-2023.csv     user_id,Username,anime_id,Anime Title,rating
     final_animedataset.csv   username,anime_id,my_score,user_id,gender,title,…,genre   (of 2018; my_score 0: not rated)
-    anime-dataset-2023.csv   one title a line, 24 columns; "UNKNOWN" for whatever is not known
+    anime-dataset-2023.csv   one title per line, 24 columns; "UNKNOWN" for all unknown values
 
-final_animedataset.csv also goes around separated by ";", with decimal commas, and its genres spread over columns of
-varying number. Where both rating files have a pair, the newer one, users-score-2023.csv, counts.
+Some copies of final_animedataset.csv are separated by ";", with decimal commas, and with genres spread over a varying
+number of columns. Where both rating files have the same user and title, the newer file, users-score-2023.csv, counts.
 """
 
 from pathlib import Path
@@ -13,11 +13,10 @@ from pathlib import Path
 import polars as pl
 
 from anirec.data.readers import cells
-from anirec.data.readers import csv as dump
-from anirec.data.readers import csv as records
+from anirec.data.readers.csv import read_csv, scan_csv
 from anirec.data.readers.layout import Layout
 from anirec.data.sources.base import Dump, Need
-from anirec.data.sources.mal_columns import MAL_TITLES, mal_cells
+from anirec.data.sources.mal_columns import MAL_TITLES, mal_parsers
 
 SCORES = Layout(
     header=("user_id", "username", "anime_id", "anime title", "rating"),
@@ -52,8 +51,8 @@ class Mal2023(Dump):
 
     Args:
         folder: The folder of the files.
-        ratings: The one file to read ratings from; null: both, merged, or what there is of them. Without any: titles
-            alone.
+        ratings: The file to read ratings from. If null, both files are merged, or the existing one is used; without
+            either, the dataset has titles only.
     """
 
     columns = MAL_TITLES | {"user_id", "item_id", "rating", "synopsis"}
@@ -62,18 +61,18 @@ class Mal2023(Dump):
 
     def __init__(self, *, folder: str, ratings: str | None) -> None:
         super().__init__(folder=folder)
-        # In this order: of a pair that both files have, the last one counts.
+        # The order matters: where both files have the same user and title, the last one counts.
         both = Need((OLDER, NEWER), every=True, sample="final_animedataset.sample.csv", optional=True)
         items = Need(("anime-dataset-2023.csv", "anime-dataset-2023.5col.csv"))
         self.needs = (Need((ratings,)) if ratings else both, items)
 
     def interactions(self) -> pl.LazyFrame | None:
-        paths = self.found()[0]
-        return pl.concat([entries(path) for path in paths]) if paths else None
+        paths = self.find_files()[0]
+        return pl.concat([read_entries(path) for path in paths]) if paths else None
 
     def items(self) -> pl.LazyFrame:
-        _, [path] = self.found()
-        optional = mal_cells(
+        _, [path] = self.find_files()
+        optional = mal_parsers(
             self.columns,
             title="name",
             title_english="english name",
@@ -82,17 +81,17 @@ class Mal2023(Dump):
             age_rating="rating",
             scored_by="scored by",
         )
-        rows = records.read(path, ITEMS)
-        return cells.tidy(rows, required={"item_id": cells.identity("anime_id")}, optional=optional)
+        rows = read_csv(path, ITEMS)
+        return cells.tidy(rows, required={"item_id": cells.parse_id("anime_id")}, optional=optional)
 
 
-def entries(path: Path) -> pl.LazyFrame:
-    """One rating file; its titles name the anime that the items file lacks."""
+def read_entries(path: Path) -> pl.LazyFrame:
+    """Return the rows of a rating file, with the titles of anime, since the items file lacks some."""
     newer = path.name == NEWER
     layout, rating, title = (SCORES, "rating", "anime title") if newer else (LISTS, "my_score", "title")
     required = {
-        "user_id": cells.identity("user_id"),
-        "item_id": cells.identity("anime_id"),
-        "rating": cells.rating(rating, unrated=("0", "0.0")),
+        "user_id": cells.parse_id("user_id"),
+        "item_id": cells.parse_id("anime_id"),
+        "rating": cells.parse_rating(rating, unrated=("0", "0.0")),
     }
-    return cells.tidy(dump.scan(path, layout), required=required, optional={"title": cells.raw_title(title)})
+    return cells.tidy(scan_csv(path, layout), required=required, optional={"title": cells.parse_raw_title(title)})

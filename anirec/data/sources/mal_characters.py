@@ -1,17 +1,17 @@
-"""Who appears in which title of MyAnimeList (2026), and genres: to be joined to dumps with the same ids.
+"""Characters of MyAnimeList's titles (2026), and genres; to be joined to dumps with the same ids.
 
     anime_characters.csv   anime_id,character_id,role    28977,7,Main    24679,51368,Original Creator
     anime_genres.csv       anime_id,genre                28977,Theme::Gag Humor Gag Humor
 
-Between real rows stands filler, "28977,9,Unknown": half of the file. Of the 149 roles all but Main and Supporting are
-those of staff. A genre's text is doubled, behind its kind. A character's number stands for a name: namesakes are one
-(Shiro of Tekkon Kinkreet and of No Game No Life), so that franchises come out too large, but never too small.
+Half of the rows are filler, "28977,9,Unknown". Of the 149 roles, all but Main and Supporting are roles of staff. The
+text of a genre appears twice, after its kind. A character id stands for a name: characters of the same name share one
+id (Shiro in Tekkon Kinkreet and in No Game No Life), so that franchises can be too large, but never too small.
 """
 
 import polars as pl
 
 from anirec.data.readers import cells
-from anirec.data.readers import csv as dump
+from anirec.data.readers.csv import scan_csv
 from anirec.data.readers.layout import Layout
 from anirec.data.schema import ROLES
 from anirec.data.sources.base import Dump, Need
@@ -35,36 +35,36 @@ class MalCharacters(Dump):
     columns = frozenset({"item_id", "genres", "character_id", "role"})
     version = 1
     known_flaws = frozenset({FILLER})
-    origin = "a scrape of MyAnimeList's pages of titles (anime_characters.csv, anime_genres.csv)"
+    origin = "a scrape of MyAnimeList's title pages (anime_characters.csv, anime_genres.csv)"
     needs = (Need(("anime_characters.csv",)), Need(("anime_genres.csv",), optional=True))
 
     def appearances(self) -> pl.LazyFrame:
-        [path], _ = self.found()
+        [path], _ = self.find_files()
         filler = (pl.col("character_id") == "9") & (pl.col("role") == "Unknown")
-        rows = dump.scan(path, LINKS).with_columns(
+        rows = scan_csv(path, LINKS).with_columns(
             reason=pl.when(filler).then(pl.lit(FILLER)).otherwise("reason"),
             role=pl.when(pl.col("role").is_in(ROLES)).then("role"),
         )
-        required = {"item_id": cells.identity("anime_id"), "character_id": cells.identity("character_id")}
-        return cells.tidy(rows, required=required, optional={"role": cells.label("role")})
+        required = {"item_id": cells.parse_id("anime_id"), "character_id": cells.parse_id("character_id")}
+        return cells.tidy(rows, required=required, optional={"role": cells.parse_label("role")})
 
     def items(self) -> pl.LazyFrame | None:
-        _, paths = self.found()
+        _, paths = self.find_files()
         if not paths:
             return None
-        rows = dump.scan(paths[0], GENRES).with_columns(once(pl.col("genre").str.replace(r"^\w+::", "")))
-        required = {"item_id": cells.identity("anime_id")}
-        rows = cells.tidy(rows, required=required, optional={"genres": cells.label("genre")})
+        rows = scan_csv(paths[0], GENRES).with_columns(undouble(pl.col("genre").str.replace(r"^\w+::", "")))
+        required = {"item_id": cells.parse_id("anime_id")}
+        rows = cells.tidy(rows, required=required, optional={"genres": cells.parse_label("genre")})
         readable, unreadable = (rows.filter(keep) for keep in (pl.col("reason").is_null(), ~pl.col("reason").is_null()))
         genres = readable.group_by("item_id", maintain_order=True).agg(pl.col("genres").drop_nulls())
         return pl.concat([genres, unreadable.drop("genres")], how="diagonal")
 
 
-def once(text: pl.Expr) -> pl.Expr:
-    """A text that may stand twice, a blank between.
+def undouble(text: pl.Expr) -> pl.Expr:
+    """Return the text once where a cell repeats it, separated by a space.
 
     >>> rows = pl.DataFrame({"genre": ["Gag Humor Gag Humor", "Sci-Fi"]})
-    >>> rows.select(once(pl.col("genre"))).rows()
+    >>> rows.select(undouble(pl.col("genre"))).rows()
     [('Gag Humor',), ('Sci-Fi',)]
     """
     half = (text.str.len_chars() - 1) // 2

@@ -1,16 +1,16 @@
-"""MyAnimeList's TV seasons 2006-2027, unreleased titles included: full synopsis, score, members; no ratings by users.
+"""MyAnimeList's TV seasons 2006-2027 with unreleased titles: synopsis, score, members; no ratings by users.
 
-all_seasons.jsonl   one object a title, {"mal_id": 1535, "title": "Death Note", "studios": ["Madhouse"], …}
+all_seasons.jsonl   one object per title, {"mal_id": 1535, "title": "Death Note", "studios": ["Madhouse"], …}
 
-MyAnimeList keeps genres, themes and demographics apart since 2021; here, as in its older dumps, all of them are genres.
+Since 2021, MyAnimeList distinguishes genres, themes and demographics. Here all of them are genres, as in older dumps.
 """
 
 import polars as pl
 
 from anirec.data.readers import cells
-from anirec.data.readers import json_objects as objects
+from anirec.data.readers.json_objects import scan_json
 from anirec.data.sources.base import Dump, Need
-from anirec.data.sources.mal_columns import MAL_TITLES, mal_cells
+from anirec.data.sources.mal_columns import MAL_TITLES, mal_parsers
 
 KEYS = (
     *("mal_id", "title", "title_english", "title_japanese", "title_synonyms", "synopsis", "episodes", "score"),
@@ -29,14 +29,14 @@ class MalSeasonal(Dump):
 
     columns = MAL_TITLES | {"item_id", "synonyms", "synopsis"}
     version = 1
-    origin = "a scrape of MyAnimeList's seasons (all_seasons.jsonl)"
+    origin = "a scrape of MyAnimeList's season pages (all_seasons.jsonl)"
     needs = (Need(("all_seasons.jsonl",)),)
 
     def items(self) -> pl.LazyFrame:
-        [[path]] = self.found()
-        rows = objects.scan([path], KEYS).with_columns(
-            genres=pl.concat_str(GENRES, separator=cells.BETWEEN),
+        [[path]] = self.find_files()
+        rows = scan_json([path], KEYS).with_columns(
+            genres=pl.concat_str(GENRES, separator=cells.LIST_SEPARATOR),
             aired_from=pl.col("aired_from").str.slice(0, len("2006-10-04")),
         )
-        optional = mal_cells(self.columns, synonyms="title_synonyms", age_rating="rating")
-        return cells.tidy(rows, required={"item_id": cells.identity("mal_id")}, optional=optional)
+        optional = mal_parsers(self.columns, synonyms="title_synonyms", age_rating="rating")
+        return cells.tidy(rows, required={"item_id": cells.parse_id("mal_id")}, optional=optional)

@@ -1,20 +1,19 @@
-"""The MALSugoi project's own data: 601 scraped lists, where an anime is its title.
+"""Data of the MALSugoi project: 601 scraped lists, in which titles serve as ids.
 
     anime_info.csv   username,anime,rating                                        user0002,Drifters,-   (-: not rated)
     anime_data.csv   title,score,genres,ranked,popularity,members,favorites       …,#1,#187,"941,889","56,180"
 
-Lists name titles in English, anime_data.csv in romanised Japanese: only a third of the rows join. Titles were scraped
-twice where a page ended while the ranking moved; the first counts.
+The lists name titles in English, anime_data.csv in romanised Japanese, so that only a third of the rows can be joined.
+Some titles were scraped twice because the ranking changed between two pages; the first row counts.
 """
 
 import polars as pl
 
 from anirec.data.readers import cells
-from anirec.data.readers import csv as dump
-from anirec.data.readers import csv as records
+from anirec.data.readers.csv import read_csv, scan_csv
 from anirec.data.readers.layout import Layout
 from anirec.data.sources.base import Dump, Need
-from anirec.data.sources.mal_columns import mal_cells
+from anirec.data.sources.mal_columns import mal_parsers
 
 LISTS = Layout(
     header=("username", "anime", "rating"),
@@ -30,7 +29,7 @@ ITEMS = Layout(
 
 
 class Malsugoi(Dump):
-    """Ratings by title; a third of the titles with genres, score, ranks, members and favourites.
+    """Ratings without times; a third of the titles have genres, score, ranks, members and favourites.
 
     Args:
         folder: The folder of anime_info.csv and anime_data.csv.
@@ -44,16 +43,16 @@ class Malsugoi(Dump):
     needs = (Need(("anime_info.csv",)), Need(("anime_data.csv",)))
 
     def interactions(self) -> pl.LazyFrame:
-        [path], _ = self.found()
+        [path], _ = self.find_files()
         required = {
-            "user_id": cells.user_name("username"),
-            "item_id": cells.title_as_id("anime"),
-            "rating": cells.rating("rating", unrated=("-",)),
+            "user_id": cells.parse_user_name("username"),
+            "item_id": cells.parse_title_id("anime"),
+            "rating": cells.parse_rating("rating", unrated=("-",)),
         }
-        return cells.tidy(dump.scan(path, LISTS), required=required)
+        return cells.tidy(scan_csv(path, LISTS), required=required)
 
     def items(self) -> pl.LazyFrame:
-        _, [path] = self.found()
-        optional = mal_cells(self.columns, rank="ranked")
-        rows = records.read(path, ITEMS)
-        return cells.tidy(rows, required={"item_id": cells.title_as_id("title")}, optional=optional)
+        _, [path] = self.find_files()
+        optional = mal_parsers(self.columns, rank="ranked")
+        rows = read_csv(path, ITEMS)
+        return cells.tidy(rows, required={"item_id": cells.parse_title_id("title")}, optional=optional)

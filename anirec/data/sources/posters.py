@@ -1,4 +1,4 @@
-"""Posters by MyAnimeList's id, to be joined to dumps with the same ids.
+"""Posters of titles by MyAnimeList id; to be joined to dumps with the same ids.
 
 posters_index.csv   mal_id,file,width,height,bytes    1535,images/1535.jpg,212,318,26671
 """
@@ -9,10 +9,10 @@ from typing import Any
 import polars as pl
 
 from anirec.data.readers import cells
-from anirec.data.readers import csv as records
-from anirec.data.readers.cells import Cell
+from anirec.data.readers.cells import CellParser
+from anirec.data.readers.csv import read_csv
 from anirec.data.readers.layout import Layout
-from anirec.data.sources.base import Dump, Need, is_inside, listing
+from anirec.data.sources.base import Dump, Need, is_inside, names_digest
 
 INDEX = Layout(
     header=("mal_id", "picture"),
@@ -23,7 +23,7 @@ INDEX = Layout(
 
 
 class Posters(Dump):
-    """The title's poster. A path that leads out of the folder is refused; a picture that is not there is noted.
+    """Posters of titles. A path to outside the folder is rejected; a missing picture is noted.
 
     Args:
         folder: The folder of posters_index.csv and of the pictures that it names.
@@ -31,12 +31,12 @@ class Posters(Dump):
 
     columns = frozenset({"item_id", "poster"})
     version = 1
-    origin = "posters by MyAnimeList id, with an index (posters_index.csv)"
+    origin = "a collection of posters by MyAnimeList id, with an index (posters_index.csv)"
     needs = (Need(("posters_index.csv",)),)
 
     def options(self) -> Mapping[str, Any]:
         named = self.rows().collect()["poster"].drop_nulls()
-        return {"pictures": listing([name for name in named if self.is_there(name)])}
+        return {"pictures": names_digest([name for name in named if self.is_there(name)])}
 
     def items(self) -> pl.LazyFrame:
         absent = pl.col("poster").map_batches(self.are_absent, return_dtype=pl.Boolean, is_elementwise=True)
@@ -44,11 +44,11 @@ class Posters(Dump):
         return rows.with_columns(poster=pl.when(pl.col("note").is_null()).then("poster"))
 
     def rows(self) -> pl.LazyFrame:
-        """The index, whether its pictures are there or not."""
-        [[path]] = self.found()
-        inside = Cell("picture", self.if_inside, "a path inside the folder", blank=())
-        required = {"item_id": cells.identity("mal_id"), "poster": inside}
-        return cells.tidy(records.read(path, INDEX), required=required)
+        """Return the rows of the index, including those whose pictures do not exist."""
+        [[path]] = self.find_files()
+        inside = CellParser("picture", self.if_inside, "a path inside the folder", blank=())
+        required = {"item_id": cells.parse_id("mal_id"), "poster": inside}
+        return cells.tidy(read_csv(path, INDEX), required=required)
 
     def if_inside(self, name: pl.Expr) -> pl.Expr:
         def read(names: pl.Series) -> pl.Series:

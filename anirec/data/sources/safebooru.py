@@ -1,15 +1,15 @@
-"""Safebooru: posts of pictures with their tags and votes, out of the author's dump or the pages of an API.
+"""Safebooru: posts of an image board with tags and votes, from the published dump or from responses of an API.
 
-all_data.csv   alamson's dump on Kaggle, made from the site's API
+all_data.csv   dump by alamson on Kaggle, made with the API of the site
     id,created_at,rating,score,sample_url,sample_width,sample_height,preview_url,tags
     1,1264803292,s,4,//…,850,1202,//…,1girl bag blue_hair
-*.json, *.jsonl   pages of the site's API, or posts as Danbooru's gives them; one object a post
+*.json, *.jsonl   responses of the API of Safebooru or Danbooru; one object per post
     {"id": 4021, "score": 2, "tags": "1girl solo", "rating": "safe", "width": 520, "height": 613, "change": 1264803292}
     {"_id": 73510, "score": 2, "tag_string": ["2girls", "back-to-back"], "created_at": "2006-09-29T21:30:17.000-04:00"}
 
-The API answers a score of null where nobody has voted or it will not say: such posts count for the frequency of tags,
-and are never learned from. Pages overlap when posts come in while they are fetched: the first copy of a post counts.
-Tags may be escaped for HTML (`don&#039;t`); they are decoded.
+The API returns a score of null where nobody has voted or the score is withheld. Such posts count for the frequency of
+tags, but are not used in training. Responses overlap if new posts arrive while they are fetched; the first copy of a
+post counts. HTML entities in tags (`don&#039;t`) are replaced.
 """
 
 from pathlib import Path
@@ -17,8 +17,8 @@ from pathlib import Path
 import polars as pl
 
 from anirec.data.readers import cells, list_cells, time_cells
-from anirec.data.readers import csv as dump
-from anirec.data.readers import json_objects as objects
+from anirec.data.readers.csv import scan_csv
+from anirec.data.readers.json_objects import scan_json
 from anirec.data.readers.layout import Layout
 from anirec.data.sources.base import Dump, Need
 
@@ -37,7 +37,7 @@ CSV = Layout(
     required=("id", "score", "tags"),
     data={"id": r"\d+", "score": r"-?\d+"},
 )
-# What each column is called, by the dump, the site and Danbooru.
+# Names of each column in the dump and in the APIs of Safebooru and Danbooru.
 NAMES = {
     "post_id": ("id", "_id"),
     "score": ("score",),
@@ -62,28 +62,28 @@ class Safebooru(Dump):
     needs = (Need(("all_data.csv", "*.json", "*.jsonl")),)
 
     def posts(self) -> pl.LazyFrame:
-        [paths] = self.found()
-        rows = rows_of(paths)
+        [paths] = self.find_files()
+        rows = text_rows(paths)
         optional = {
-            "score": cells.votes("score"),
-            "tags": list_cells.tags("tags"),
-            "timestamp": time_cells.instant("timestamp"),
-            "age_rating": cells.label("age_rating"),
-            "width": cells.count("width", dtype=pl.Int32),
-            "height": cells.count("height", dtype=pl.Int32),
+            "score": cells.parse_votes("score"),
+            "tags": list_cells.parse_tags("tags"),
+            "timestamp": time_cells.parse_utc_time("timestamp"),
+            "age_rating": cells.parse_label("age_rating"),
+            "width": cells.parse_count("width", dtype=pl.Int32),
+            "height": cells.parse_count("height", dtype=pl.Int32),
         }
-        return cells.tidy(rows, required={"post_id": cells.identity("post_id")}, optional=optional)
+        return cells.tidy(rows, required={"post_id": cells.parse_id("post_id")}, optional=optional)
 
 
-def rows_of(paths: list[Path]) -> pl.LazyFrame:
-    """Rows as text, their columns under our own names."""
+def text_rows(paths: list[Path]) -> pl.LazyFrame:
+    """Return the rows as text, with their columns under the names of the schema."""
     if paths[0].suffix == ".csv":
-        rows, there = dump.scan(paths[0], CSV), frozenset(CSV.header)
+        rows, available = scan_csv(paths[0], CSV), frozenset(CSV.header)
     else:
-        there = frozenset(name for names in NAMES.values() for name in names)
-        rows = objects.scan(paths, tuple(sorted(there)))
+        available = frozenset(name for names in NAMES.values() for name in names)
+        rows = scan_json(paths, tuple(sorted(available)))
     columns = {}
     for column, names in NAMES.items():
-        given = [pl.when(pl.col(name) != "").then(pl.col(name)) for name in names if name in there]
-        columns[column] = pl.coalesce(*given, pl.lit(""))
+        values = [pl.when(pl.col(name) != "").then(pl.col(name)) for name in names if name in available]
+        columns[column] = pl.coalesce(*values, pl.lit(""))
     return rows.select("file", "line", "reason", "text", **columns)

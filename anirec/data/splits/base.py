@@ -1,6 +1,7 @@
-"""Splits: which rows train, which validate, which test. Each is decided by its seed alone, once and for all.
+"""The base class of splits, and the checks that they share.
 
-A split sees the dataset's row table, sorted by the dataset, and answers with one part per row.
+A split receives the row table of a dataset, in the order that the dataset defines, and assigns each row to a part:
+TRAIN, VAL or TEST. The same table and the same settings always give the same parts.
 """
 
 import hashlib
@@ -20,10 +21,10 @@ Parts = NDArray[np.uint8]
 
 
 class Split(Configurable, ABC):
-    """Assigns every row of a table to TRAIN, VAL or TEST.
+    """Assigns each row of a table to TRAIN, VAL or TEST.
 
-    `requires` names the columns that the dataset must offer; `replicates` names the settings that make several splits
-    out of one protocol (its seed, the fold of a k-fold), so that their results may be averaged.
+    `requires` names the columns that the dataset must have. `replicates` names the settings that only choose one of
+    several splits of the same protocol, such as the seed or the fold of a k-fold; results over these may be averaged.
     """
 
     requires: ClassVar[frozenset[str]] = frozenset()
@@ -31,20 +32,20 @@ class Split(Configurable, ABC):
 
     @abstractmethod
     def assign(self, rows: pl.DataFrame) -> Parts:
-        """(n,) uint8: the part of each row."""
+        """Return the part of each row, (n,) uint8."""
 
     def may_train(self, unrated: pl.DataFrame, rated: pl.DataFrame, parts: Parts) -> NDArray[np.bool_]:
-        """(m,): which rows without a rating, which are in no part, give nothing away of the held-out ones.
+        """Return which rows without a rating may be used in training without leaking held-out rows, (m,) bool.
 
         Args:
-            unrated: The rows asked about.
-            rated: The rows that were split.
-            parts: Theirs.
+            unrated: Rows without a rating, (m,); they are in no part.
+            rated: The rows that were split, (n,).
+            parts: The parts of the rated rows, (n,).
         """
         return np.ones(len(unrated), dtype=bool)
 
     def provenance(self, parts: Parts, data: str) -> dict[str, Any]:
-        """Which split this is of the data with that fingerprint; those of one `family` may be averaged."""
+        """Describe this split of the data with the fingerprint `data`; results of one `family` may be averaged."""
         shared = {key: value for key, value in vars(self).items() if key not in self.replicates}
         counts = np.bincount(parts, minlength=3)
         return {
@@ -55,7 +56,7 @@ class Split(Configurable, ABC):
 
 
 def parts_in_order(order: NDArray[np.int64], n_test: int, n_val: int) -> Parts:
-    """The first rows of `order` test, the next validate, the rest trains.
+    """Assign the first rows of `order` to TEST, the next to VAL and the rest to TRAIN.
 
     >>> parts_in_order(np.array([2, 0, 1, 3]), n_test=1, n_val=1)
     array([1, 0, 2, 0], dtype=uint8)
@@ -67,12 +68,25 @@ def parts_in_order(order: NDArray[np.int64], n_test: int, n_val: int) -> Parts:
 
 
 def check_parts(split: Split, sizes: dict[str, int], what: str) -> None:
-    """Refuse a split that leaves nothing to learn from or to test on."""
+    """Check that a split has training and test rows.
+
+    Args:
+        split: The split, whose settings are named in the message.
+        sizes: Number of rows in "train", "val" and "test".
+        what: What the rows are, in the plural, such as "ratings".
+
+    Raises:
+        UserError: There are no training rows or no test rows.
+    """
     if not sizes["train"] or not sizes["test"]:
-        asked = ", ".join(f"split.{key}={value}" for key, value in vars(split).items())
-        raise UserError(f"{asked} leaves {sizes} {what} of {sum(sizes.values())}; none of train and test may be empty")
+        settings = ", ".join(f"split.{key}={value}" for key, value in vars(split).items())
+        counts = ", ".join(f"{name} {size}" for name, size in sizes.items())
+        raise UserError(
+            f"{settings} splits {sum(sizes.values())} {what} into {counts}; training and test must not be empty"
+        )
 
 
 def check_shares(*, test: float, val: float) -> None:
+    """Raise a UserError unless the shares leave something for training."""
     if test + val >= 1:
         raise UserError(f"split.test={test}, split.val={val}: expected shares with test + val < 1")

@@ -1,7 +1,4 @@
-"""Splits: which rows train, which validate, which test. Each is decided by its seed alone, once and for all.
-
-A split sees the dataset's row table, sorted by the dataset, and answers with one part per row.
-"""
+"""Splits that assign single rows at random: one hold-out, or k folds."""
 
 from typing import Annotated
 
@@ -15,12 +12,13 @@ from anirec.settings import Count, PositiveShare, Seed, Share
 
 
 class Random(Split):
-    """Rows at random.
+    """Hold out rows at random.
 
     Args:
-        test: Share of all rows; 0 < test < 1.
-        val: Share of all rows; 0 validates nothing.
-        seed: Of the split alone, so that runs with other seeds stay comparable. Results over several are averaged.
+        test: Share of all rows for test; 0 < test < 1.
+        val: Share of all rows for validation; 0 for none.
+        seed: Seed of the split only, so that runs with different seeds share a split. Results over several split
+            seeds may be averaged.
     """
 
     replicates = frozenset({"seed"})
@@ -35,13 +33,15 @@ class Random(Split):
 
 
 class KFold(Split):
-    """Rows at random in `folds` equal parts; one of them tests. Run all with `-m split.fold=0,1,2,3,4`.
+    """Divide the rows at random into `folds` equal folds, of which one is the test set.
+
+    Run all folds with `-m split.fold=0,1,2,3,4`.
 
     Args:
         folds: Number of folds; at least 2.
-        fold: The one that tests; 0 <= fold < folds.
-        val: Share of all rows, taken from the training folds; 0 validates nothing.
-        seed: Of the split alone.
+        fold: The test fold; 0 <= fold < folds.
+        val: Share of all rows for validation, taken from the training folds; 0 for none.
+        seed: Seed of the split only.
     """
 
     replicates = frozenset({"fold", "seed"})

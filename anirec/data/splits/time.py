@@ -1,7 +1,4 @@
-"""Splits: which rows train, which validate, which test. Each is decided by its seed alone, once and for all.
-
-A split sees the dataset's row table, sorted by the dataset, and answers with one part per row.
-"""
+"""The temporal split, which holds out the latest rows."""
 
 import numpy as np
 import polars as pl
@@ -13,13 +10,14 @@ from anirec.settings import PositiveShare, Share
 
 
 class Temporal(Split):
-    """The latest rows test, those before them validate. Rows without a time train.
+    """Use the latest rows for test and those before them for validation. Rows without a timestamp are training rows.
 
-    Rows of one time are in one part, the later one: shares can be a little larger than asked for.
+    Rows with the same timestamp are in the same part, the later one, so that the test and validation
+    sets may be slightly larger than requested.
 
     Args:
-        test: Share of the rows that have a time; 0 < test < 1.
-        val: Likewise; 0 validates nothing.
+        test: Share of the rows with a timestamp for test; 0 < test < 1.
+        val: Share of the rows with a timestamp for validation; 0 for none.
     """
 
     requires = frozenset({"timestamp"})
@@ -32,7 +30,9 @@ class Temporal(Split):
         parts = np.zeros(len(rows), dtype=np.uint8)
         timed = rows["timestamp"].is_not_null().to_numpy().nonzero()[0]
         if not len(timed):
-            raise UserError("split=temporal: no row of this dataset has a timestamp. Choose split=random or per_user.")
+            raise UserError(
+                "split=temporal: no row of this dataset has a timestamp. Use split=random or split=per_user instead."
+            )
         time = rows["timestamp"].to_physical().gather(timed).to_numpy()
         latest_first = np.sort(time)[::-1]
         n_test, n_val = round(self.test * len(timed)), round(self.val * len(timed))

@@ -1,4 +1,4 @@
-"""Splits of titles that keep franchises whole: titles of one franchise share a `cluster`."""
+"""Splits that hold out whole titles or whole franchises; titles of one franchise share a `cluster`."""
 
 import numpy as np
 import polars as pl
@@ -9,12 +9,12 @@ from anirec.settings import PositiveShare, Seed, Share
 
 
 class WholeItems(Split):
-    """All ratings of some titles: what nobody has rated yet must be recommended by what is known of it.
+    """Hold out all ratings of some titles, to simulate new titles that are known by their metadata only (cold start).
 
     Args:
-        test: Share of all titles; 0 < test < 1.
-        val: Likewise; 0 validates nothing.
-        seed: Of the split alone. Results over several are averaged: much depends on which titles test.
+        test: Share of all titles for test; 0 < test < 1.
+        val: Share of all titles for validation; 0 for none.
+        seed: Seed of the split only. Average over several: results depend strongly on which titles are held out.
     """
 
     requires = frozenset({"user_id", "item_id"})
@@ -34,18 +34,18 @@ class WholeItems(Split):
 
 
 class Cluster(Split):
-    """Whole franchises at random: titles that share a main character, transitively, are on one side.
+    """Hold out whole franchises at random: titles that share a main character, directly or transitively, stay together.
 
-    The shares are met to the title if any choice of clusters does, else as closely as one can. A cluster that would
-    make more than a tenth of a part trains, unless the share cannot be met without it: crossovers tie hundreds of
-    titles together, and a test set that is one franchise says nothing of the others.
+    The number of held-out titles is exact if any choice of clusters allows it, and as close as possible otherwise. A
+    cluster that would make up more than a tenth of a part is used for training, unless the share cannot be reached
+    without it: crossovers connect hundreds of titles, and a test set of one franchise does not represent the others.
 
     Args:
-        test: Share of all titles; 0 < test < 1.
-        val: Share of all titles, whole clusters too; 0 validates nothing.
-        seed: Of the split alone. Results over several are averaged: much depends on what is in the test set.
+        test: Share of all titles for test; 0 < test < 1.
+        val: Share of all titles for validation, also in whole clusters; 0 for none.
+        seed: Seed of the split only. Average over several: results depend strongly on which franchises are held out.
 
-    Source: Armenta-Segura & Sidorov, PeerJ CS 11:e2715, 2025 (who had no third part).
+    Source: Armenta-Segura & Sidorov, PeerJ CS 11:e2715, 2025 (without a validation set).
     """
 
     requires = frozenset({"character_id"})
@@ -69,11 +69,11 @@ class Cluster(Split):
 
 
 class Published(Split):
-    """The publication's own train and test titles; validation clusters are taken from its training titles.
+    """Use the published training and test titles; validation clusters are taken from the training titles.
 
     Args:
-        val: Share of all titles; 0 validates nothing.
-        seed: Of the choice of validation clusters alone.
+        val: Share of all titles for validation; 0 for none.
+        seed: Seed of the choice of validation clusters only.
     """
 
     requires = frozenset({"character_id", "published_part"})
@@ -91,9 +91,9 @@ class Published(Split):
 
 
 def subset_sum(sizes: NDArray[np.int64], target: int) -> NDArray[np.int64]:
-    """Positions of some of the sizes, the early ones first, whose sum is as near to the target as any choice comes.
+    """Return the positions of sizes whose sum is as close to `target` as possible, with a preference for early ones.
 
-    Bit s of a whole number says whether the sum s can be reached: one shift a size.
+    Bit s of an integer says whether the sum s is reachable, so that adding one size is one shift.
 
     >>> sizes = np.array([5, 3, 3, 1])
     >>> sizes[subset_sum(sizes, 7)], sizes[subset_sum(sizes, 2)]
@@ -104,8 +104,8 @@ def subset_sum(sizes: NDArray[np.int64], target: int) -> NDArray[np.int64]:
         reachable.append(reachable[-1] | reachable[-1] << size)
     total = min((s for s in range(int(sizes.sum()) + 1) if reachable[-1] >> s & 1), key=lambda s: abs(s - target))
     chosen = []
-    for place in range(len(sizes), 0, -1):
-        if not reachable[place - 1] >> total & 1:
-            chosen.append(place - 1)
-            total -= int(sizes[place - 1])
+    for position in reversed(range(len(sizes))):
+        if not reachable[position] >> total & 1:
+            chosen.append(position)
+            total -= int(sizes[position])
     return np.array(chosen[::-1], dtype=np.int64)

@@ -1,6 +1,7 @@
-"""Splits in which part of what users have done is only ever a history: known, but no answer to train or test on.
+"""Splits by user: some rows of every user, a sample of ratings with all others as history, or whole users.
 
-For models that see a user through their history, and so can answer for users who were not in training.
+The last two add a part GIVEN: ratings that are known history of a user, but never a target in training or test. They
+are for models that describe a user by their history and can therefore predict for users outside training.
 """
 
 import numpy as np
@@ -12,14 +13,14 @@ from anirec.settings import Count, PositiveInt, PositiveShare, Seed, Share
 
 
 class PerUser(Split):
-    """Hold out a number of random rows of each user; the CS 4120 protocol is one and one.
+    """Hold out a fixed number of random rows of each user; the CS 4120 protocol uses one for test, one for validation.
 
-    Users with too few rows to leave one for training keep them all in training.
+    All rows of a user with no row left for training are training rows.
 
     Args:
-        test: Rows of each user that test; at least 1.
-        val: Rows of each user that validate; 0 validates nothing.
-        seed: Of the split alone.
+        test: Test rows per user; at least 1.
+        val: Validation rows per user; 0 for none.
+        seed: Seed of the split only.
     """
 
     requires = frozenset({"user_id"})
@@ -41,19 +42,19 @@ class PerUser(Split):
         return parts
 
 
-GIVEN = 3  # a part beside TRAIN, VAL and TEST
+GIVEN = 3  # a fourth part, next to TRAIN, VAL and TEST
 
 
 class Masked(Split):
-    """Some ratings at random are answers, to train, validate and test on; all others are histories.
+    """Draw a random sample of ratings to train, validate and test on; all other ratings are known history.
 
     Args:
-        samples: How many are answers.
-        test: Share of them; 0 < test < 1.
-        val: Likewise; 0 validates nothing.
-        seed: Of the split alone. Results over several are averaged.
+        samples: Number of ratings in the sample.
+        test: Share of the sample for test; 0 < test < 1.
+        val: Share of the sample for validation; 0 for none.
+        seed: Seed of the split only. Results over several may be averaged.
 
-    Source: the MALSugoi project, whose network saw 15,000 masked ratings, 80:20.
+    Source: the MALSugoi project, whose network used 15,000 masked ratings, split 80:20.
     """
 
     replicates = frozenset({"seed"})
@@ -64,7 +65,7 @@ class Masked(Split):
 
     def assign(self, rows: pl.DataFrame) -> Parts:
         if self.samples > len(rows):
-            raise UserError(f"split.samples={self.samples}: there are {len(rows)} ratings only")
+            raise UserError(f"split.samples={self.samples}: expected at most {len(rows)}, the number of ratings")
         order = np.random.default_rng(self.seed).permutation(len(rows))
         parts = np.full(len(rows), GIVEN, dtype=np.uint8)
         parts[order[: self.samples]] = TRAIN
@@ -74,13 +75,13 @@ class Masked(Split):
 
 
 class WholeUsers(Split):
-    """Some users test, others validate, and none of their ratings trains: of each, a share is given as their history.
+    """Hold out whole users: none of their ratings is used in training, but a share of them is known as their history.
 
     Args:
-        test: Share of all users; 0 < test < 1.
-        val: Likewise; 0 validates nothing.
-        given: Share of such a user's ratings that is given, rounded down; 0 <= given < 1.
-        seed: Of the split alone. Results over several are averaged.
+        test: Share of all users for test; 0 < test < 1.
+        val: Share of all users for validation; 0 for none.
+        given: Share of a held-out user's ratings that is known history, rounded down; 0 <= given < 1.
+        seed: Seed of the split only. Results over several may be averaged.
     """
 
     requires = frozenset({"user_id"})
@@ -95,11 +96,11 @@ class WholeUsers(Split):
         users, of_row, n_rows = np.unique(rows["user"].to_numpy(), return_inverse=True, return_counts=True)
         order = random.permutation(len(users))
         parts = parts_in_order(order, round(self.test * len(users)), round(self.val * len(users)))[of_row]
-        # Each user's rows in a random order: the first ones are given.
+        # The history consists of the first rows of each user, in a random order.
         by_user = np.lexsort((random.random(len(rows)), of_row))
-        place = np.empty(len(rows), dtype=np.int64)
-        place[by_user] = np.arange(len(rows)) - np.repeat(n_rows.cumsum() - n_rows, n_rows)
-        is_given = (parts != TRAIN) & (place < np.floor(self.given * n_rows)[of_row])
+        rank = np.empty(len(rows), dtype=np.int64)
+        rank[by_user] = np.arange(len(rows)) - np.repeat(n_rows.cumsum() - n_rows, n_rows)
+        is_given = (parts != TRAIN) & (rank < np.floor(self.given * n_rows)[of_row])
         parts[is_given] = GIVEN
         return parts
 

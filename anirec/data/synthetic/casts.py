@@ -1,4 +1,4 @@
-"""Generated franchises: which titles share which main characters, in all the shapes that real ones have."""
+"""Generators of franchises, in which titles share main characters in the shapes of real ones, and of portraits."""
 
 from dataclasses import dataclass, field
 
@@ -7,17 +7,21 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 MOST = 4  # main characters of a title
-SINGLE = 0.55  # share of franchises that are a title alone
-LARGEST = 6  # titles around the same heroes
-CHAIN, CYCLE = 12, 8  # titles, of which each shares a hero with the next; the cycle's last with its first
-LARGE = 100  # titles, from which on there are two chains and a cycle
+SINGLE = 0.55  # share of franchises with one title
+LARGEST = 6  # titles around the same hero
+CHAIN, CYCLE = 12, 8  # titles in which each shares a hero with the next; in a cycle, also the last with the first
+LARGE = 100  # minimum number of titles to include two chains and a cycle
 
 
 @dataclass
 class Franchises:
-    """Titles one franchise after the other; characters by number.
+    """Titles in the order of their franchises, with their main characters as numbers.
 
-    After `drawn`: `casts`, the main characters of each title; `number` of its franchise; its `place` in it, from 0.
+    Args:
+        casts: The main characters of each title.
+        number: The number of each title's franchise.
+        place: The position of each title in its franchise, from 0.
+        n_characters: Number of characters.
     """
 
     casts: list[list[int]] = field(default_factory=list)
@@ -26,7 +30,7 @@ class Franchises:
     n_characters: int = 0
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator, n_titles: int) -> "Franchises":
+    def generate(cls, rng: np.random.Generator, n_titles: int) -> "Franchises":
         made = cls()
         if n_titles >= LARGE:
             for size, closed in ((CHAIN, False), (CHAIN, False), (CYCLE, True)):
@@ -40,27 +44,27 @@ class Franchises:
     def n_franchises(self) -> int:
         return self.number[-1] + 1
 
-    def new(self, n: int) -> list[int]:
-        """Characters who have not appeared yet."""
+    def new_characters(self, n: int) -> list[int]:
+        """Return `n` characters that have not been used yet."""
         self.n_characters += n
         return list(range(self.n_characters - n, self.n_characters))
 
     def chain(self, size: int, *, closed: bool) -> list[list[int]]:
-        """Casts of which only neighbours have someone in common."""
-        links = self.new(size if closed else size - 1)
+        """Return casts of which only neighbours share a character."""
+        links = self.new_characters(size if closed else size - 1)
         if closed:
             return [[links[place - 1], links[place]] for place in range(size)]
         return [links[max(0, place - 1) : place + 1] for place in range(size)]
 
     def around_heroes(self, rng: np.random.Generator, size: int) -> list[list[int]]:
-        """Casts with the same hero, each with some of the same friends."""
-        hero, *friends = self.new(int(rng.integers(1, MOST + 1)))
+        """Return casts with the same hero, each with some of the same friends."""
+        hero, *friends = self.new_characters(int(rng.integers(1, MOST + 1)))
         return [[hero, *(friend for friend in friends if rng.random() < 0.6)] for _ in range(size)]
 
     def add(self, rng: np.random.Generator, casts: list[list[int]]) -> None:
         number = self.n_franchises if self.number else 0
         for place, shared in enumerate(casts):
-            self.casts.append(shared + self.new(int(rng.integers(0, MOST - len(shared) + 1)) // 2))
+            self.casts.append(shared + self.new_characters(int(rng.integers(0, MOST - len(shared) + 1)) // 2))
             self.number.append(number)
             self.place.append(place)
 
@@ -72,11 +76,11 @@ Colour = tuple[int, int, int]
 
 
 def portrait(warmth: float, rng: np.random.Generator) -> Image.Image:
-    """A face of `SIZE` x `SIZE` pixels, RGB.
+    """Draw a face of `SIZE` x `SIZE` pixels, RGB.
 
     Args:
-        warmth: Colour of the hair, -1 (blue) to 1 (red).
-        rng: Decides light, background, skin, eyes, mouth, place, and the length of the hair.
+        warmth: Colour of the hair, from -1 (blue) to 1 (red).
+        rng: Random generator for light, background, skin, eyes, mouth, position, and length of the hair.
     """
     hair = colour((COLD + (WARM - COLD) * (warmth + 1) / 2) * rng.uniform(0.8, 1.1))
     skin = colour(np.array([240.0, 205.0, 175.0]) * rng.uniform(0.55, 1.0))
@@ -95,7 +99,7 @@ def portrait(warmth: float, rng: np.random.Generator) -> Image.Image:
 
 
 def background(rng: np.random.Generator) -> Image.Image:
-    """A gradient between two dull colours."""
+    """Draw a gradient between two dull colours."""
     top, bottom = rng.uniform(70, 210, size=(2, 3))
     share = np.linspace(0, 1, SIZE)[:, None, None]
     rows = np.broadcast_to(top + (bottom - top) * share, (SIZE, SIZE, 3))

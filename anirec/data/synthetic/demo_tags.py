@@ -1,4 +1,4 @@
-"""Generated posts of an image board, part of the package: no download, and the best reachable error is known."""
+"""Source of generated posts of an image board; no download, and the best reachable error is known."""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from polars.io.plugins import register_io_source
 from scipy.special import ndtr
 
-from anirec.data import schema as tables
+from anirec.data import schema
 from anirec.data.sources.base import Source
 from anirec.data.synthetic.tag_names import (
     BARE,
@@ -36,30 +36,30 @@ from anirec.data.synthetic.tag_names import (
 from anirec.errors import UserError
 from anirec.settings import PositiveInt, Seed, Share
 
-CHUNK = 25_000  # posts drawn with one seed
-PILOT = 50_000  # posts from which the thresholds are found
+CHUNK = 25_000  # posts generated with one seed
+PILOT = 50_000  # posts from which the thresholds are estimated
 KNOWN = 200_000  # posts over which the best error is averaged
 FROM, UNTIL = datetime(2010, 1, 29), datetime(2016, 11, 20)
 LOWEST, HIGHEST = -13, 250  # scores
 
 
 class TagWorld:
-    """Tags, which of them go together, and what each does to a score; everything follows from the arguments.
+    """A model of posts: tags, their co-occurrence, and their effects on the score; determined by the arguments.
 
-    A world of more posts begins with the posts of a smaller one, but for the timestamps.
+    The posts of a smaller world are the first ones of a larger world, except for their timestamps.
 
     Args:
         n_posts: Number of posts.
-        n_tags: Number of different tags that a post can have.
-        n_groups: Number of series, 2 or more; each has nine tags that go together: its own, characters and costumes.
-        signal: Share of the variance of the latent quality that the tags explain; from 0 to below 1.
-        seed: Of all of it.
+        n_tags: Number of different tags.
+        n_groups: Number of series, 2 or more; each has nine tags that occur together: its own, characters and costumes.
+        signal: Share of the variance of the latent quality that the tags explain; 0 <= signal < 1.
+        seed: Seed of the generator.
 
-    After that: `effects`, the tags that matter, with columns tag and effect (standard deviations of the latent
-    quality), the strongest first.
+    The attribute `effects` is a table of the tags with an effect: tag and effect, in standard deviations of the latent
+    quality, the largest absolute effect first.
 
     Raises:
-        UserError: An argument is out of its range.
+        UserError: There are fewer tags than the series need.
     """
 
     def __init__(self, *, n_posts: int, n_tags: int, n_groups: int, signal: float, seed: int) -> None:
@@ -68,7 +68,7 @@ class TagWorld:
             raise UserError(f"dataset.source.n_tags={n_tags}: {n_groups} groups need at least {least} tags")
         self.n_posts, self.n_groups, self.seed = n_posts, n_groups, seed
         tags = tag_names(np.random.default_rng(seed), n_tags, n_groups)
-        # A tag's number is its place in the alphabet: posts with sorted numbers have sorted names.
+        # Tags are numbered in alphabetical order, so that posts with sorted numbers have sorted names.
         self.tags = pl.Series("tag", sorted(tags))
         self.number = np.argsort(np.argsort(tags))
         neither, girl, boy = np.array(list(NAMED.values()), dtype=np.float32).T
@@ -77,12 +77,12 @@ class TagWorld:
         self.series_cdf = popularity.cumsum() / popularity.sum() * IN_SERIES
         rank = np.arange(1, n_tags - least + 2)
         share = HEAD * ((1 + SHIFT) / (rank + SHIFT)) ** SLOPE
-        # How often a tag must be drawn, with gamma-distributed numbers of draws, for it to be on that share of posts.
+        # The rate at which a tag must be drawn to be on that share of posts, if numbers of draws are gamma-distributed.
         self.others = (SPREAD * ((1 - share) ** (-1 / SPREAD) - 1)).cumsum()
         self.plant(tags, signal)
 
     def plant(self, tags: list[str], signal: float) -> None:
-        """Scale the effects to their share of the variance, and find the thresholds, both on pilot posts."""
+        """Scale the effects to their share of the variance and compute the thresholds, both from pilot posts."""
         series = {tags[len(FIXED)]: FIRST_SERIES, tags[len(FIXED) + len(MEMBERS)]: SECOND_SERIES}
         sizes = series | LIKED | DISLIKED
         numbers = self.number[[tags.index(tag) for tag in sizes]]
@@ -96,7 +96,7 @@ class TagWorld:
         self.thresholds = thresholds(self.quality(*pilot, PILOT), self.noise)
 
     def draw(self, rng: np.random.Generator, n: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Tags of `n` posts: (k,) post, from 0, and (k,) tag; each pair once, sorted."""
+        """Generate the tags of `n` posts: the post, from 0, and the tag of each pair, (k,) each; sorted, no repeats."""
         subject = rng.choice(4, n, p=SUBJECTS)
         is_bare = rng.random(n) < TAGME
         plenty = np.where(is_bare, BARE, 1).astype(np.float32)
@@ -122,11 +122,11 @@ class TagWorld:
         return pair // len(self.tags), pair % len(self.tags)
 
     def quality(self, post: NDArray[np.int64], tag: NDArray[np.int64], n: int) -> NDArray[np.float64]:
-        """(n,): the part of the latent quality that the tags make."""
+        """Return the part of the latent quality that the tags explain, (n,)."""
         return np.bincount(post, weights=self.effect[tag], minlength=n).astype(np.float64, copy=False)
 
     def posts(self, block: int = 100_000) -> Iterator[pl.DataFrame]:
-        """Posts by id, `block` at a time; columns of `tables.POSTS`."""
+        """Yield the posts by id in blocks, with the columns of `schema.POSTS`."""
         waiting: list[pl.DataFrame] = []
         for first in range(0, self.n_posts, CHUNK):
             rows = pl.concat([*waiting, self.chunk(first)])
@@ -137,7 +137,7 @@ class TagWorld:
             yield waiting[0]
 
     def chunk(self, first: int) -> pl.DataFrame:
-        """The posts from a multiple of `CHUNK` to before the next; it seeds the draw."""
+        """Return `CHUNK` posts, or fewer at the end; `first`, a multiple of `CHUNK`, is part of the seed."""
         rng = np.random.default_rng((self.seed, 2, first))
         post, tag = self.draw(rng, CHUNK)
         latent = self.quality(post, tag, CHUNK) + rng.normal(0, self.noise, CHUNK)
@@ -160,14 +160,14 @@ class TagWorld:
         return pl.DataFrame(rows).head(self.n_posts - first)
 
     def expected(self, quality: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Mean and variance of the score, (n,) each, given the part of the quality that the tags make, (n,)."""
+        """Return mean and variance of the score, (n,) each, given the quality that the tags explain, (n,)."""
         passed = ndtr((quality[:, None] - self.thresholds) / self.noise)
-        # Each threshold passed adds a point to the score, and an odd number to the square of the points.
+        # Each threshold that is passed adds a point to the score, and an odd number to the square of the points.
         points, squares = passed.sum(1), passed @ (2 * np.arange(len(self.thresholds)) + 1)
         return LOWEST + points, squares - points**2
 
     def facts(self) -> dict[str, float]:
-        """The RMSE of predicting each score's expectation given the tags: no model can do better in the long run."""
+        """Return the RMSE of predicting the expected score given the tags, the lowest that a model can reach."""
         found = []
         for first in range(0, min(self.n_posts, KNOWN), CHUNK):
             quality = self.quality(*self.draw(np.random.default_rng((self.seed, 2, first)), CHUNK), CHUNK)
@@ -176,9 +176,9 @@ class TagWorld:
 
 
 def survival(score: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(n,): share of posts that have at least a score, about as on Safebooru until 2016."""
+    """Return the share of posts with at least each score, (n,); similar to Safebooru until 2016."""
     above = np.maximum(score - 1, 0)
-    # Nobody knows why 16 is so common there; and a few posts are famous.
+    # A score of 16 is unusually common there, for unknown reasons, and a few posts have very high scores.
     positive = 0.29 * np.exp(-1.07 * above**0.86) + 0.0004 * (score <= 16) + 1.5e-5 * (1 + above / 20) ** -1.5
     below = np.maximum(-score, 0)
     negative = np.where(score == 0, 0.0012, 0.0001 * np.exp(-0.35 * (below - 1)))
@@ -186,11 +186,11 @@ def survival(score: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def thresholds(quality: NDArray[np.float64], noise: float) -> NDArray[np.float64]:
-    """Latent qualities from which on a post has a score of LOWEST + 1, and so on to HIGHEST: rising.
+    """Return the lowest latent quality of a post with a score of LOWEST + 1, LOWEST + 2, …, HIGHEST.
 
     Args:
-        quality: (n,) parts of the quality that the tags of pilot posts make.
-        noise: Standard deviation of the rest.
+        quality: The qualities explained by the tags of pilot posts, (n,).
+        noise: Standard deviation of the unexplained part.
     """
     n_posts, edges = np.histogram(quality, 400)
     centre = (edges[1:] + edges[:-1]) / 2
@@ -200,7 +200,7 @@ def thresholds(quality: NDArray[np.float64], noise: float) -> NDArray[np.float64
 
 
 class DemoTags(Source):
-    """What `anirec.data.synthetic.demo_tags.TagWorld` generates; it takes the same arguments."""
+    """Posts generated by `TagWorld`, with the same arguments."""
 
     columns: ClassVar = frozenset({"post_id", "score", "tags", "timestamp", "age_rating", "width", "height"})
     version = 1
@@ -227,13 +227,13 @@ class DemoTags(Source):
         return self.world.facts()
 
     def posts(self) -> pl.LazyFrame:
-        schema = {name: column.dtypes[0] for name, column in tables.POSTS.items()}
-        return register_io_source(self.stream, schema=schema, is_pure=True)
+        dtypes = {name: column.dtypes[0] for name, column in schema.POSTS.items()}
+        return register_io_source(self.stream, schema=dtypes, is_pure=True)
 
     def stream(
         self, with_columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, batch_size: int | None
     ) -> Iterator[pl.DataFrame]:
-        """What polars asks for: of the first `n_rows` posts those that fulfil `predicate`; some columns of them."""
+        """Yield the first `n_rows` posts, filtered by `predicate`, with some columns; the interface is polars'."""
         left = self.world.n_posts if n_rows is None else n_rows
         for posts in self.world.posts(*([batch_size] if batch_size else [])):
             some = posts.head(left)

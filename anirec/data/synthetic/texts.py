@@ -1,6 +1,6 @@
-"""Texts out of templates, with words whose effect on the score is known, wherever in the text they stand.
+"""Generated texts from templates, with words whose effect on the score is known, wherever they are in the text.
 
-"For Karomi, the orchard was never the same after the siege. …"   effect: mean of those of "orchard" and "siege"
+"For Karomi, the orchard was never the same after the siege. …"   effect: the mean of those of "orchard" and "siege"
 """
 
 import re
@@ -65,25 +65,25 @@ SYLLABLES = "ka ro mi ten shu na ri yo ha ku se to chi ma re no sa ji lu ba do f
 
 @dataclass(frozen=True)
 class Lexicon:
-    """Words by kind, each with its effect; drawn anew for each seed, so that no meaning helps to guess them."""
+    """Words by kind, each with an effect; effects are random, so that they cannot be guessed from the meaning."""
 
     words: Mapping[str, Sequence[str]]
     effects: Mapping[str, NDArray[np.float64]]
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator, words: Mapping[str, str]) -> "Lexicon":
+    def generate(cls, rng: np.random.Generator, words: Mapping[str, str]) -> "Lexicon":
         lists = {kind: text.split() for kind, text in words.items()}
         return cls(lists, {kind: rng.normal(size=len(words)) for kind, words in lists.items()})
 
-    def draw(self, rng: np.random.Generator, kind: str, tilt: float) -> tuple[str, float]:
-        """A word and its effect; the better ones are the likelier, the larger `tilt` is."""
+    def sample(self, rng: np.random.Generator, kind: str, tilt: float) -> tuple[str, float]:
+        """Sample a word and its effect; the larger `tilt`, the more likely are words with large effects."""
         effect = self.effects[kind]
         weight = np.exp(tilt * effect).cumsum()
-        place = int(np.searchsorted(weight, rng.random() * weight[-1]))
-        return self.words[kind][place], float(effect[place])
+        position = int(np.searchsorted(weight, rng.random() * weight[-1]))
+        return self.words[kind][position], float(effect[position])
 
 
-def write(
+def generate_text(
     rng: np.random.Generator,
     lexicon: Lexicon,
     sentences: Sequence[str],
@@ -92,15 +92,15 @@ def write(
     tilt: float,
     n_sentences: int,
 ) -> tuple[str, float]:
-    """A text about `who`, and the mean effect of the lexicon's words in it.
+    """Generate a text about `who`; return it with the mean effect of the lexicon's words in it.
 
     Args:
-        rng: Decides everything.
+        rng: Random generator.
         lexicon: The words.
-        sentences: Templates; each is used once before any is used again.
-        who: Names, of which each sentence takes one.
-        tilt: Leans the choice of words: the mean effect is about as large.
-        n_sentences: Length of the text.
+        sentences: Templates of sentences; all are used before any is used again.
+        who: Names of persons, of which each sentence uses one.
+        tilt: Approximate mean effect of the words; see `Lexicon.sample`.
+        n_sentences: Number of sentences.
     """
     order = np.concatenate([rng.permutation(len(sentences)) for _ in range(-(-n_sentences // len(sentences)))])
     effects: list[float] = []
@@ -108,16 +108,16 @@ def write(
     def fill(slot: re.Match[str]) -> str:
         if slot[1] == "who":
             return who[int(rng.integers(len(who)))]
-        word, effect = lexicon.draw(rng, slot[1], tilt)
+        word, effect = lexicon.sample(rng, slot[1], tilt)
         effects.append(effect)
         return word
 
-    text = " ".join(re.sub(r"\{(\w+)\}", fill, sentences[place]) for place in order[:n_sentences])
+    text = " ".join(re.sub(r"\{(\w+)\}", fill, sentences[position]) for position in order[:n_sentences])
     return text, float(np.mean(effects))
 
 
-def names(rng: np.random.Generator, n: int) -> list[str]:
-    """`n` different names of people."""
+def person_names(rng: np.random.Generator, n: int) -> list[str]:
+    """Generate `n` different names of persons."""
     syllables = SYLLABLES.split()
     found: dict[str, None] = {}
     while len(found) < n:

@@ -1,7 +1,7 @@
-"""Generated titles with text, characters and portraits, whose part in the score is known, and so the best prediction.
+"""Generator of titles with text, characters and portraits whose effects on the score, and so the best error, are known.
 
 One title: "Paper Orchestra 2", synopsis "Soon there is no one left to rescue …", main characters Karomi Tensa and
-Hakusu Rimi with a description and a drawn portrait each, score 7.31, of which the words of the synopsis explain +0.62.
+Hakusu Rimi, each with a description and a drawn portrait, score 7.31, of which the synopsis contributes +0.62.
 """
 
 from pathlib import Path
@@ -19,13 +19,13 @@ from anirec.data.synthetic.texts import (
     SYNOPSIS,
     SYNOPSIS_SENTENCES,
     Lexicon,
-    names,
-    write,
+    generate_text,
+    person_names,
 )
 from anirec.errors import UserError
 
 MEAN, DEVIATION = 6.5, 0.9  # of scores, as on MyAnimeList
-TILT = 0.8  # standard deviation between texts of how much they lean to good words
+TILT = 0.8  # standard deviation of the tilt of texts towards words with large effects
 ENDINGS = (
     "",
     " of Dawn",
@@ -45,20 +45,20 @@ MODALITIES = ("synopsis", "descriptions", "portraits")
 
 
 class TitleWorld:
-    """Titles, characters, franchises, and what each does to a score; everything follows from the arguments.
+    """Generated titles, characters and franchises, and their effects on scores; determined by the arguments.
 
     Args:
         n_titles: Number of titles, 10 or more.
-        synopsis: Share of the scores' variance that the words of the synopses explain. The five shares are relative to
-            their sum.
-        descriptions: Share of the words of the main characters' descriptions.
-        portraits: Share of the colours of the main characters' portraits.
-        franchise: Share of the franchise: of use only to a model that has seen other titles of the same one.
-        noise: Share of what nothing explains.
-        seed: Of all of it.
+        synopsis: Share of the variance of scores explained by the words of the synopsis. The five shares are relative
+            to their sum.
+        descriptions: Share explained by the words of the main characters' descriptions.
+        portraits: Share explained by the colours of the main characters' portraits.
+        franchise: Share explained by the franchise; useful only to a model that was trained on titles of the same one.
+        noise: Share that nothing explains.
+        seed: Seed of the generator.
 
     Raises:
-        UserError: A share is negative, all are 0, or there are too few titles.
+        UserError: All shares are 0.
     """
 
     def __init__(
@@ -83,8 +83,8 @@ class TitleWorld:
             raise UserError(f"dataset.source with {shares}: expected at least one share > 0")
         self.seed = seed
         rng = np.random.default_rng(seed)
-        self.franchises = Franchises.drawn(rng, n_titles)
-        self.names = names(rng, self.franchises.n_characters)
+        self.franchises = Franchises.generate(rng, n_titles)
+        self.names = person_names(rng, self.franchises.n_characters)
         self.warmth = rng.uniform(-1, 1, self.franchises.n_characters)
         self.descriptions, traits = self.describe(rng)
         self.synopses, themes = self.summarise(rng)
@@ -96,29 +96,34 @@ class TitleWorld:
             "noise": rng.normal(size=n_titles),
         }
         total = sum(shares.values())
-        self.effects = {name: part(causes[name], share / total) for name, share in shares.items()}
+        self.effects = {name: score_effect(causes[name], share / total) for name, share in shares.items()}
         self.score = np.clip(np.round(MEAN + sum(self.effects.values()), 2), 1, 10)
-        # Titles of a franchise do not stand together.
+        # The ids of a franchise's titles are not consecutive.
         self.order = rng.permutation(n_titles)
 
     def describe(self, rng: np.random.Generator) -> tuple[list[str], NDArray[np.float64]]:
-        """Each character's description and the effect of its words."""
-        lexicon = Lexicon.drawn(rng, DESCRIPTION)
+        """Generate the description of each character and the effect of its words."""
+        lexicon = Lexicon.generate(rng, DESCRIPTION)
         tilts = rng.normal(0, TILT, len(self.names))
         lengths = rng.integers(2, 7, len(self.names))
         found = [
-            write(rng, lexicon, DESCRIPTION_SENTENCES, who=[name.split()[0]], tilt=tilt, n_sentences=int(length))
+            generate_text(
+                rng, lexicon, DESCRIPTION_SENTENCES, who=[name.split()[0]], tilt=tilt, n_sentences=int(length)
+            )
             for name, tilt, length in zip(self.names, tilts, lengths, strict=True)
         ]
         return [text for text, _ in found], np.array([effect for _, effect in found])
 
     def summarise(self, rng: np.random.Generator) -> tuple[list[str], NDArray[np.float64]]:
-        """Each title's synopsis and the effect of its words. Good ones are longer, but length adds nothing to them."""
-        lexicon = Lexicon.drawn(rng, SYNOPSIS)
+        """Generate the synopsis of each title and the effect of its words.
+
+        Synopses with large effects tend to be longer, but the length itself has no effect.
+        """
+        lexicon = Lexicon.generate(rng, SYNOPSIS)
         tilts = rng.normal(0, TILT, len(self.franchises.casts))
         lengths = np.clip(np.rint(rng.lognormal(1.75 + 0.25 * tilts, 0.4)), 2, 12).astype(int)
         found = [
-            write(
+            generate_text(
                 rng,
                 lexicon,
                 SYNOPSIS_SENTENCES,
@@ -131,11 +136,14 @@ class TitleWorld:
         return [text for text, _ in found], np.array([effect for _, effect in found])
 
     def mean_of_cast(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(n_titles,): the mean over each title's main characters."""
+        """Return the mean of `values` over each title's main characters, (n_titles,)."""
         return np.array([values[cast].mean() for cast in self.franchises.casts])
 
     def facts(self) -> dict[str, float]:
-        """What the best prediction from synopsis, descriptions and portraits reaches on unseen franchises."""
+        """Return the metrics of the best possible prediction from synopsis, descriptions and portraits.
+
+        They hold for franchises outside training.
+        """
         best = MEAN + sum(self.effects[name] for name in MODALITIES)
         errors = self.score - best
         return {
@@ -145,7 +153,7 @@ class TitleWorld:
         }
 
     def items(self) -> pl.DataFrame:
-        """One row a title; ids from 1."""
+        """Return the items, one row per title, with ids from 1."""
         rng = np.random.default_rng((self.seed, 1))
         of_franchise = np.array(self.franchises.number)
         n_titles, n_franchises = len(self.score), self.franchises.n_franchises
@@ -166,13 +174,13 @@ class TitleWorld:
         return pl.DataFrame(columns).sort("item_id")
 
     def title(self, franchise: int, place: int) -> str:
-        """The franchise's name and what follows it; the first 1,000 franchises have names of their own."""
+        """Return the name of the franchise with a suffix for the title; the first 1,000 names are unique."""
         digits = franchise // 100 % 10, franchise // 10 % 10, franchise % 10
         rest, first, second = (words[digit] for words, digit in zip((ENDINGS, *WORDS), digits, strict=True))
         return f"{first} {second}{rest}" + (SUFFIXES[place] if place < len(SUFFIXES) else f" {place}")
 
     def characters(self) -> pl.DataFrame:
-        """One row a character; ids from 1."""
+        """Return the characters, with ids from 1."""
         ids = range(1, len(self.names) + 1)
         return pl.DataFrame(
             {
@@ -184,7 +192,7 @@ class TitleWorld:
         )
 
     def appearances(self) -> pl.DataFrame:
-        """Main characters, and supporting ones from anywhere: guests, who make no franchise."""
+        """Return the appearances of main characters, and of supporting ones, who come from any franchise."""
         rng = np.random.default_rng((self.seed, 2))
         rows = []
         for item, cast in zip(np.argsort(self.order) + 1, self.franchises.casts, strict=True):
@@ -194,7 +202,7 @@ class TitleWorld:
         return pl.DataFrame(rows, schema=["item_id", "character_id", "role"], orient="row").sort("item_id")
 
     def draw(self, folder: Path) -> None:
-        """Write every character's portrait into a new folder: 1.png and so on."""
+        """Write the portrait of each character to a new folder, named 1.png and so on."""
         from anirec.data.synthetic.casts import portrait
 
         folder.mkdir()
@@ -203,6 +211,6 @@ class TitleWorld:
             picture.save(folder / f"{place + 1}.png", compress_level=1)
 
 
-def part(cause: NDArray[np.float64], share: float) -> NDArray[np.float64]:
-    """(n,): score points that a cause adds, so that it makes up a share of the variance."""
+def score_effect(cause: NDArray[np.float64], share: float) -> NDArray[np.float64]:
+    """Return the effect of a cause in score points, (n,), scaled to make up the given share of the variance."""
     return DEVIATION * np.sqrt(share) * (cause - cause.mean()) / cause.std()

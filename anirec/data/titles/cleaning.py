@@ -1,4 +1,4 @@
-"""Cleaning a corpus as published, rule by rule, with a count of what each one removed."""
+"""Cleaning of titles and characters: rules, as published, and the number of rows that each one removes."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 from scipy.stats import pearsonr, spearmanr
 
-from anirec.data.readers.cells import none_if_empty
+from anirec.data.readers.cells import empty_to_null
 from anirec.errors import UserError
 from anirec.settings import Configurable, Count, PositiveShare
 
@@ -15,21 +15,23 @@ Removed = dict[str, int]
 
 
 class Cleaning(Configurable):
-    """Which characters and titles are kept. Source: Armenta-Segura & Sidorov, PeerJ CS 11:e2715, 2025.
+    """Rules that decide which characters and titles are kept.
 
     Args:
-        cut_texts_at: Synopses and descriptions end before the first of these.
-        character_description: Whether characters without a description are dropped.
-        character_portrait: Likewise for the portrait.
-        score: Whether titles without a score are dropped.
-        synopsis: Likewise without a synopsis.
-        min_synopsis_words: Titles whose synopsis has fewer words are dropped; 0 keeps all.
-        main_character: Whether titles without any (remaining) main character are dropped.
-        ablate_below: Of the titles with a high score and a long synopsis, the longest are dropped, as few as possible,
-            until the length of the synopsis correlates with the score by less than this (Pearson and Spearman);
-            None drops none.
-        ablate_min_score: What a high score is.
-        ablate_min_words: What a long synopsis is.
+        cut_texts_at: Synopses and descriptions are cut before the first occurrence of any of these.
+        character_description: Whether to drop characters without a description.
+        character_portrait: Whether to drop characters without a portrait.
+        score: Whether to drop titles without a score.
+        synopsis: Whether to drop titles without a synopsis.
+        min_synopsis_words: Minimum number of words in the synopsis of a title; 0 keeps all.
+        main_character: Whether to drop titles without a (remaining) main character.
+        ablate_below: Drop titles with a high score and a long synopsis, longest first and as few as possible, until
+            Pearson's and Spearman's correlations between the length of the synopsis and the score are both below this;
+            None drops no titles.
+        ablate_min_score: Lowest score that counts as high.
+        ablate_min_words: A synopsis with more words than this counts as long.
+
+    Source: Armenta-Segura & Sidorov, PeerJ CS 11:e2715, 2025.
     """
 
     def __init__(
@@ -54,53 +56,53 @@ class Cleaning(Configurable):
         self.ablate_min_score, self.ablate_min_words = ablate_min_score, ablate_min_words
 
     def characters(self, table: pl.DataFrame) -> tuple[pl.DataFrame, Removed]:
-        """The characters that are kept, their descriptions cut; and how many each rule dropped."""
-        table = table.with_columns(cut(pl.col("description"), self.cut_texts_at))
+        """Return the characters that are kept, with cut descriptions, and how many each rule dropped."""
+        table = table.with_columns(cut_text(pl.col("description"), self.cut_texts_at))
         rules = {
             "character_description": self.character_description and pl.col("description").is_not_null(),
             "character_portrait": self.character_portrait and pl.col("portrait").is_not_null(),
         }
-        return kept(table, rules)
+        return apply_rules(table, rules)
 
     def titles(self, table: pl.DataFrame) -> tuple[pl.DataFrame, Removed]:
-        """The titles that are kept, their synopses cut; and how many each rule dropped."""
-        table = table.with_columns(cut(pl.col("synopsis"), self.cut_texts_at))
+        """Return the titles that are kept, with cut synopses, and how many each rule dropped."""
+        table = table.with_columns(cut_text(pl.col("synopsis"), self.cut_texts_at))
         rules = {
             "score": self.score and pl.col("score").is_not_null(),
             "synopsis": self.synopsis and pl.col("synopsis").is_not_null(),
             "min_synopsis_words": self.min_synopsis_words > 0 and n_words("synopsis") >= self.min_synopsis_words,
             "main_character": self.main_character and pl.col("n_main_characters") > 0,
         }
-        table, removed = kept(table, rules)
+        table, removed = apply_rules(table, rules)
         if self.ablate_below is None:
             return table, removed
-        longest = self.ablated(table, self.ablate_below)
+        longest = self.titles_to_ablate(table, self.ablate_below)
         return table.filter(~pl.col("item_id").is_in(longest.implode())), {**removed, "ablate_below": len(longest)}
 
-    def ablated(self, table: pl.DataFrame, below: float) -> pl.Series:
-        """Ids of the titles that the ablation drops, longest synopsis first.
+    def titles_to_ablate(self, table: pl.DataFrame, below: float) -> pl.Series:
+        """Return the ids of the titles that the ablation drops, longest synopsis first.
 
         Raises:
-            UserError: Even without all titles that may go, the correlations are not low enough.
+            UserError: The correlations are not low enough even if all titles are dropped that may be.
         """
         words = table.select("item_id", "score", words=n_words("synopsis"))
         eligible = words.filter(pl.col("score") >= self.ablate_min_score, pl.col("words") > self.ablate_min_words)
         ids = eligible.sort("words", "item_id", descending=[True, False])["item_id"]
-        left = words.join(ids.to_frame(), on="item_id", how="anti")
-        back = words.join(ids.to_frame().with_row_index("place"), on="item_id").sort("place")
+        others = words.join(ids.to_frame(), on="item_id", how="anti")
+        longest_first = words.join(ids.to_frame().with_row_index("rank"), on="item_id").sort("rank")
         for n_dropped in range(len(ids) + 1):
-            rows = pl.concat([left, back[n_dropped:].drop("place").select(left.columns)])
+            rows = pl.concat([others, longest_first[n_dropped:].select(others.columns)])
             if max(correlations(rows["words"], rows["score"])) < below:
                 return ids[:n_dropped]
         raise UserError(
-            f"dataset.cleaning.ablate_below={below}: dropping all {len(ids)} titles with a score from "
-            f"{self.ablate_min_score} and more than {self.ablate_min_words} words is not enough; "
-            "lower dataset.cleaning.ablate_min_score or ablate_min_words, or raise ablate_below"
+            f"dataset.cleaning.ablate_below={below}: dropping all {len(ids)} titles with a score of at least "
+            f"{self.ablate_min_score} and more than {self.ablate_min_words} words does not reach this correlation. "
+            "Lower dataset.cleaning.ablate_min_score or ablate_min_words, or raise ablate_below."
         )
 
 
-def kept(table: pl.DataFrame, rules: Mapping[str, pl.Expr | bool]) -> tuple[pl.DataFrame, Removed]:
-    """Apply the rules in turn; one that is switched off is False."""
+def apply_rules(table: pl.DataFrame, rules: Mapping[str, pl.Expr | bool]) -> tuple[pl.DataFrame, Removed]:
+    """Apply the rules in order, and count the rows that each one drops; a rule that is switched off is False."""
     removed = {}
     for name, rule in rules.items():
         if isinstance(rule, pl.Expr):
@@ -109,26 +111,26 @@ def kept(table: pl.DataFrame, rules: Mapping[str, pl.Expr | bool]) -> tuple[pl.D
     return table, removed
 
 
-def cut(text: pl.Expr, marks: Sequence[str]) -> pl.Expr:
-    """`text` before the first of the marks; null where nothing is left.
+def cut_text(text: pl.Expr, marks: Sequence[str]) -> pl.Expr:
+    """Return `text` up to the first of the marks; null where nothing is left.
 
     >>> texts = pl.DataFrame({"synopsis": ["A boy meets a robot. (Source: ANN)", "[Written by MAL]"]})
-    >>> texts.select(cut(pl.col("synopsis"), ["(Source", "[Written"])).to_series().to_list()
+    >>> texts.select(cut_text(pl.col("synopsis"), ["(Source", "[Written"])).to_series().to_list()
     ['A boy meets a robot.', None]
     """
     if marks:
         pattern = "|".join(map(re.escape, marks))
         text = text.str.replace(f"(?s)(?:{pattern}).*$", "")
-    return none_if_empty(text.str.strip_chars())
+    return empty_to_null(text.str.strip_chars())
 
 
 def n_words(column: str) -> pl.Expr:
-    """Number of words between white space; 0 of a null."""
+    """Return the number of words separated by white space; 0 for null."""
     return pl.col(column).str.count_matches(r"\S+").fill_null(0)
 
 
 def correlations(first: pl.Series, second: pl.Series) -> tuple[float, float]:
-    """Pearson's and Spearman's; 0 where one of the columns is constant."""
+    """Return Pearson's and Spearman's correlations; 0 if one of the columns is constant."""
     if first.n_unique() < 2 or second.n_unique() < 2:
         return 0.0, 0.0
     columns = first.to_numpy().astype(np.float64), second.to_numpy().astype(np.float64)

@@ -1,7 +1,7 @@
-"""Corpus: titles with text, characters, pictures and score, cleaned and split, as Lightning wants them.
+"""The datamodule of titles with text, characters, pictures and score, cleaned and split.
 
 One title: "Cowboy Bebop", synopsis "In the year 2071, humanity has colonized…", score 8.78, main characters Spike,
-Faye, Jet and Ed, franchise 12 (with the film, which has the same ones).
+Faye, Jet and Ed, cluster 12 (with the film, which has the same main characters).
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,8 +16,8 @@ from anirec.data.datamodule import Data
 from anirec.data.prepare.fingerprint import digest
 from anirec.data.sources.base import Source
 from anirec.data.splits.base import TEST, TRAIN, VAL, Split, check_parts
-from anirec.data.titles.catalogue import FIRST, Catalogue, all_prepared, by_name
-from anirec.data.titles.cleaning import Cleaning, cut
+from anirec.data.titles.catalogue import FIRST, Catalogue, prepare_all, sources_by_name
+from anirec.data.titles.cleaning import Cleaning, cut_text
 from anirec.data.titles.loaders import EVALUATION_ROWS, TitleBatch, TitleBlocks
 from anirec.errors import UserError
 
@@ -25,19 +25,20 @@ from anirec.errors import UserError
 class Corpus(Data):
     """Titles, split into `train`, `val` and `test`.
 
-    Args:
-        source: The dump's reader.
-        joined: Readers of further dumps with the same item ids, by any name: what they say of the source's titles is
-            joined in. Of a column that several have, the first counts.
-        cleaning: Which characters and titles are kept.
-        split: Decides which titles train, validate and test.
-        cache: Folder of prepared tables, and of whatever else is computed once.
+    After `setup`, these attributes exist: `titles`, one row per title; the row numbers `train`, `val` and `test`,
+    int64; and `removed`, the number of rows that each cleaning rule dropped. In addition to the columns of
+    `schema.ITEMS`, titles have `cluster` (int32, shared by the titles of a franchise), `n_main_characters` (int32), and
+    lists with one entry per main character: `characters` (ids), `names`, `descriptions` and `portraits` (absolute
+    paths), with null for unknown values. A title without a portrait but with a poster has an additional entry, whose
+    portrait is the poster and whose other values are null.
 
-    After `setup`: `titles`, one row a title; its row numbers `train`, `val` and `test`, int64; `removed`, how many rows
-    each cleaning rule dropped. Beside the columns of `tables.ITEMS`, titles have `cluster` (int32: titles of a
-    franchise share it), `n_main_characters` (int32), and lists with one entry a main character: `characters` (ids),
-    `names`, `descriptions`, `portraits` (absolute paths), null within where unknown. A title without any portrait but
-    with a poster has one more entry, of which only the portrait is known: the poster.
+    Args:
+        source: The source of the titles.
+        joined: Further sources with the same item ids, by any name. They add columns to the titles of `source`; if
+            several have the same column, the first counts.
+        cleaning: Rules that decide which characters and titles are kept.
+        split: Assigns each title to a part.
+        cache: Folder of prepared tables and of cached vectors.
     """
 
     def __init__(
@@ -50,12 +51,12 @@ class Corpus(Data):
         cache: str,
     ) -> None:
         super().__init__()
-        self.sources = by_name(source, joined)
+        self.sources = sources_by_name(source, joined)
         self.cleaning, self.split, self.cache = cleaning, split, Path(cache)
 
     def prepare_data(self) -> None:
-        """Fill the cache, once a machine."""
-        all_prepared(self.sources, self.cache)
+        """Prepare the tables of all sources; Lightning calls this once per machine."""
+        prepare_all(self.sources, self.cache)
 
     def load(self) -> None:
         self.read()
@@ -64,13 +65,13 @@ class Corpus(Data):
         check_parts(self.split, {"train": len(self.train), "val": len(self.val), "test": len(self.test)}, "titles")
 
     def read(self) -> None:
-        """Titles, cleaned, before any split."""
-        self.prepared = all_prepared(self.sources, self.cache)
-        self.titles, self.removed = Catalogue(self.sources, self.prepared).cleaned(self.cleaning)
+        """Read and clean the titles, without splitting them."""
+        self.prepared = prepare_all(self.sources, self.cache)
+        self.titles, self.removed = Catalogue(self.sources, self.prepared).clean(self.cleaning)
 
     @property
     def score(self) -> NDArray[np.float32]:
-        """(n_titles,): on the site's scale, 1-10."""
+        """Scores of the titles on the scale of the site, 1-10, (n_titles,)."""
         return self.titles["score"].to_numpy()
 
     def val_dataloader(self) -> Iterable[TitleBatch]:
@@ -80,12 +81,12 @@ class Corpus(Data):
         return self.blocks(self.test)
 
     def blocks(self, index: NDArray[np.int64]) -> TitleBlocks:
-        """The titles once, those with texts of a length together."""
+        """Return batches of the titles, with titles of similar text length together."""
         length = self.titles["synopsis"].str.len_bytes().fill_null(0).to_numpy()[index]
         return TitleBlocks(index[np.argsort(length, kind="stable")], self.score, rows=EVALUATION_ROWS)
 
     def state_dict(self) -> dict[str, Any]:
-        """The ids of the training titles: an encoder fitted on them has not seen the others."""
+        """Return the ids of the training titles, so that a checkpoint says which titles its encoders were fitted on."""
         return {"train": self.titles["item_id"].gather(self.train).to_list()}
 
     @property
@@ -108,10 +109,14 @@ class Corpus(Data):
 
 
 def titles_of(rows: pl.DataFrame, *, cut_at: list[str]) -> pl.DataFrame:
-    """Rows of a stranger's file in the form of `Corpus.titles`; `n_main_characters` is null where nothing tells it.
+    """Convert rows of a user's file to the form of `Corpus.titles`; `n_main_characters` is null where unknown.
+
+    Args:
+        rows: Columns synopsis and, optionally, descriptions, portraits and n_main_characters.
+        cut_at: The synopsis is cut before the first occurrence of any of these.
 
     Raises:
-        UserError: There is no synopsis; a column is of another type.
+        UserError: There is no column synopsis, or a column has the wrong dtype.
     """
     if "synopsis" not in rows.columns:
         raise UserError(f"no column synopsis; there are {', '.join(rows.columns)}")
@@ -122,11 +127,11 @@ def titles_of(rows: pl.DataFrame, *, cut_at: list[str]) -> pl.DataFrame:
         elif rows.schema[name] not in (dtype, pl.Null(), pl.List(pl.Null)):
             raise UserError(f"column {name} holds {rows.schema[name]}, expected {dtype}")
     lists = [pl.col(name).cast(wanted[name]).fill_null([]) for name in ("descriptions", "portraits")]
-    rows = rows.with_columns(cut(pl.col("synopsis").cast(pl.String), cut_at), *lists)
+    rows = rows.with_columns(cut_text(pl.col("synopsis").cast(pl.String), cut_at), *lists)
     n_members = pl.max_horizontal(pl.col("descriptions").list.len(), pl.col("portraits").list.len())
     if "n_main_characters" not in rows.columns:
         rows = rows.with_columns(n_main_characters=pl.when(n_members > 0).then(n_members).cast(pl.Int32))
-    # The lists are parallel: what is unknown of a character is null.
+    # The lists are parallel: unknown values of a character are null.
     return rows.with_columns(
         pl.concat_list(pl.col(name), pl.lit(None, pl.String).repeat_by(n_members - pl.col(name).list.len()))
         for name in ("descriptions", "portraits")

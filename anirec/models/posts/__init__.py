@@ -1,0 +1,1 @@
+"""Models that predict the score of a post from its tags."""

@@ -1,4 +1,4 @@
-"""What every model of a post's score shares: it sees the post's tags."""
+"""Base class of models that predict a post's score from its tags."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from anirec.data.posts.datamodule import PostBatch, Posts, posts_of
 from anirec.models.base import Model
 
-TRAINING_ROWS = 1 << 15
+BATCH_ROWS = 1 << 15
 
 
 class PostModel(Model):
-    """Predicts the votes for a post, in points, from the tags that it has among those that the dataset chose."""
+    """A model that predicts the score of a post, in points, from those of its tags that the dataset selected."""
 
     requires: ClassVar[frozenset[str]] = frozenset({"tags", "score"})
 
@@ -29,7 +29,7 @@ class PostModel(Model):
         return len(self.tags)
 
     def batches(self, data: Posts, rank: int, world_size: int) -> Iterable[PostBatch]:
-        return data.blocks(data.train, rows=TRAINING_ROWS, rank=rank, world_size=world_size)
+        return data.blocks(data.train, rows=BATCH_ROWS, rank=rank, world_size=world_size)
 
     def setup(self, stage: str) -> None:
         self.tags: list[str] = self.data.tags["tag"].to_list()
@@ -40,11 +40,11 @@ class PostModel(Model):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.tags = checkpoint["tags"]
         if not all(isinstance(tag, str) for tag in self.tags):
-            raise TypeError("tags that are no text")
+            raise TypeError("checkpoint: expected tags as text")
         super().on_load_checkpoint(checkpoint)
 
     def predict_rows(self, rows: pl.DataFrame, *, cache: Path) -> tuple[NDArray[np.float32], dict[str, int]]:
-        """Scores of posts that need not exist: `tags` as text with spaces between, or lists."""
-        found = [posts_of(some, self.tags) for some in rows.iter_slices(TRAINING_ROWS)]
+        """Predict scores of posts, also of hypothetical ones; `tags` are lists, or text separated by spaces."""
+        found = [posts_of(part, self.tags) for part in rows.iter_slices(BATCH_ROWS)]
         lacking = {what: sum(counts[what] for _, counts in found) for what in found[0][1]}
         return torch.cat([self(batch) for batch, _ in found]).numpy(), lacking

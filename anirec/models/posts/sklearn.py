@@ -1,4 +1,4 @@
-"""Any regressor of scikit-learn's kind on the tags of posts, named in YAML."""
+"""Adapter for scikit-learn regressors on the tags of posts; the regressor is named in YAML."""
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -21,17 +21,22 @@ from anirec.models.posts.base import PostModel
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-DENSE_SHARE = 0.5  # of the free memory that a dense matrix may take: estimators copy it
+DENSE_SHARE = 0.5  # of the free memory that a dense matrix may take, since estimators copy it
 
 
 class SklearnModel(OnePass, PostModel):
-    """Fit on all training posts at once, as a sparse matrix of ones where the estimator takes one, else as a dense one.
+    """Fit a scikit-learn regressor to a matrix of posts x tags, 1 where the post has the tag.
 
-    The checkpoint holds the training posts and the seed, and no pickled object: a loaded model fits again when it is
-    first asked. What the estimator tells of itself becomes a figure: a tree, or a coefficient for every tag.
+    The matrix is sparse if the estimator accepts sparse input, else dense. The checkpoint holds the training posts and
+    the seed but no pickled object; a loaded model is fitted again before its first prediction. A run reports the
+    coefficients of a linear estimator and the nodes of a decision tree as a table and a figure.
 
     Args:
-        regressor: Unfitted; where it, or a part of it, has no `random_state` of its own, it gets the run's seed.
+        regressor: An unfitted scikit-learn regressor or pipeline. Every `random_state` in it that is None is set to the
+            run's seed.
+
+    Raises:
+        UserError: scikit-learn rejects a parameter or the data, or a dense matrix does not fit in memory.
     """
 
     replicates: ClassVar[frozenset[str]] = frozenset({"random_state"})
@@ -49,13 +54,13 @@ class SklearnModel(OnePass, PostModel):
         self.fitted_to: tuple[Tensor, ...] | None = None
 
     def allocate(self) -> None:
-        self.memory = Memory()
+        self.memory = TrainingPosts()
         self.register_buffer("seed", torch.zeros((), dtype=torch.int64))
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """
         Raises:
-            ValueError: The posts have other tags than there are: compiled code would write outside its arrays.
+            ValueError: A post has a tag number that does not exist; compiled code would write outside its arrays.
         """
         super().on_load_checkpoint(checkpoint)
         start, tag = (checkpoint["state_dict"][f"memory.{name}"].cpu().numpy() for name in ("start", "tag"))
@@ -75,7 +80,7 @@ class SklearnModel(OnePass, PostModel):
         self.fit()
 
     def fit(self) -> None:
-        """Fit unless it is fitted to these very posts already."""
+        """Fit the regressor, unless it has already been fitted to the same posts."""
         memory = self.memory
         if self.fitted_to and all(map(torch.equal, self.fitted_to, memory.buffers())):
             return
@@ -88,18 +93,18 @@ class SklearnModel(OnePass, PostModel):
         self.fitted_to = tuple(buffer.clone() for buffer in memory.buffers())
 
     def matrix(self, rows: TagRows) -> csr_array | NDArray[np.float64]:
-        """What the estimator takes.
+        """Return the posts as a sparse matrix if the regressor accepts one, else as a dense one.
 
         Raises:
-            UserError: It takes a dense matrix only, and memory is too small for that.
+            UserError: The regressor needs a dense matrix that does not fit in memory.
         """
         if get_tags(self.regressor).input_tags.sparse:
             return rows.matrix()
         needed, free = 8 * len(rows) * self.n_tags, psutil.virtual_memory().available
         if needed > DENSE_SHARE * free:
             raise UserError(
-                f"{type(self.regressor).__name__} takes no sparse matrix, and a dense one of {len(rows):,} posts x "
-                f"{self.n_tags:,} tags needs {needed / 2**30:.1f} GiB, of {free / 2**30:.1f} GiB free. Lower "
+                f"{type(self.regressor).__name__} does not accept a sparse matrix; a dense one of {len(rows):,} posts "
+                f"x {self.n_tags:,} tags needs {needed / 2**30:.1f} GiB, but {free / 2**30:.1f} GiB are free. Lower "
                 "dataset.tags.top, or put sklearn.decomposition.TruncatedSVD before it in a sklearn.pipeline.Pipeline."
             )
         return rows.matrix().toarray()
@@ -112,9 +117,9 @@ class SklearnModel(OnePass, PostModel):
 
     @property
     def tables(self) -> dict[str, pl.DataFrame]:
-        """`effects`, the coefficient of every tag, of a linear estimator; `tree`, the nodes of a tree."""
+        """`effects`, the coefficient of every tag, for a linear estimator; `tree`, the nodes, for a decision tree."""
         if hasattr(self.regressor, "tree_"):
-            return {"tree": nodes(self.regressor.tree_, self.tags)}
+            return {"tree": tree_table(self.regressor.tree_, self.tags)}
         if not hasattr(self.regressor, "coef_"):
             return {}
         coefficient = self.regressor.coef_
@@ -133,10 +138,10 @@ class SklearnModel(OnePass, PostModel):
 
 
 def check_parameters(regressor: Any) -> None:
-    """Refuse parameters that scikit-learn would refuse in `fit`, of the estimator and of its parts.
+    """Check the parameters of a regressor and its parts as scikit-learn does in `fit`.
 
     Raises:
-        UserError: Naming the part and what scikit-learn expects.
+        UserError: scikit-learn rejects a parameter.
     """
     for name, part in {"": regressor, **regressor.get_params()}.items():
         if hasattr(part, "_parameter_constraints"):  # an estimator that declares them
@@ -146,8 +151,8 @@ def check_parameters(regressor: Any) -> None:
                 raise UserError(f"{'.'.join(['model.regressor', *name.split('__')]).rstrip('.')}: {error}") from None
 
 
-class Memory(nn.Module):
-    """All training posts, as compressed sparse rows in buffers, so that a checkpoint carries them: see `TagRows`."""
+class TrainingPosts(nn.Module):
+    """All training posts as compressed sparse rows (see `TagRows`), in buffers that are saved in the checkpoint."""
 
     start: Tensor
     tag: Tensor
@@ -176,10 +181,12 @@ class Memory(nn.Module):
         self.tag, self.score = tag, score
 
 
-def nodes(tree: Any, tags: list[str]) -> pl.DataFrame:
-    """The nodes of a fitted tree on ones and zeros: `left` lacks the tag, `right` has it; both null for a leaf.
+def tree_table(tree: Any, tags: list[str]) -> pl.DataFrame:
+    """Return the nodes of a fitted tree on tags as a table.
 
-    `mean` and `sd` are of the scores if the tree's criterion is the squared error, else its like of them.
+    Posts without the tag go to node `left`, posts with it to node `right`; all three are null for a leaf. `mean` is the
+    node's prediction and `sd` the root of its impurity: with criterion "squared_error", the mean and the standard
+    deviation of the scores of its `n` posts.
     """
     is_leaf = tree.children_left < 0
     table = pl.DataFrame(
@@ -187,11 +194,11 @@ def nodes(tree: Any, tags: list[str]) -> pl.DataFrame:
             "node": np.arange(tree.node_count),
             "left": tree.children_left.astype(np.int64),
             "right": tree.children_right.astype(np.int64),
-            "tag": [tags[max(place, 0)] for place in tree.feature],
+            "tag": [tags[max(feature, 0)] for feature in tree.feature],
             "n": tree.n_node_samples.astype(np.int64),
             "mean": tree.value[:, 0, 0],
             "sd": np.sqrt(tree.impurity.clip(0)),
         }
     )
-    inner = pl.lit(pl.Series(~is_leaf))
-    return table.with_columns(pl.when(inner).then(pl.col("left", "right", "tag")))
+    is_split = pl.lit(pl.Series(~is_leaf))
+    return table.with_columns(pl.when(is_split).then(pl.col("left", "right", "tag")))

@@ -1,8 +1,7 @@
-"""Principal components of tags and least squares on them, in one pass over sparse rows.
+"""Principal component regression on tags, in one pass over sparse rows.
 
-Both need the posts' tags only as a matrix of how often two tags stand together: memory tags², whatever the number of
-posts, and the same numbers as from the dense matrix of posts.
-Source: A. Lamson, Predicting User Ratings for Anime-Style Images (Safebooru), section 3.
+Both steps need only the co-occurrence counts of the tags. Memory therefore grows with the square of the number of tags,
+not with the number of posts, and the result equals that of the dense matrix of posts, up to rounding.
 """
 
 from typing import TYPE_CHECKING
@@ -14,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import embedding_bag
 
 from anirec.data.posts.datamodule import PostBatch
-from anirec.data.posts.tags import add_pairs, whole
+from anirec.data.posts.tags import add_pairs, symmetrise
 from anirec.errors import UserError
 from anirec.models.one_pass import OnePass
 from anirec.models.posts.base import PostModel
@@ -23,18 +22,25 @@ from anirec.settings import PositiveInt
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-LEVEL = 0.95  # of the intervals of all tags together
-NAMED = 3  # tags that stand for a component
+LEVEL = 0.95  # simultaneous coverage of the intervals of all tags
+TAGS_PER_COMPONENT = 3  # tags with the largest weights, which describe a component
 
 
 class TagPcaOls(OnePass, PostModel):
-    """Least squares on the components of the tags that vary most.
+    """Ordinary least squares on the leading principal components of the tags.
 
-    The regression on components is one on tags whose coefficients lie in the components' span: `coefficient`, in points
-    a tag, with `error`, its standard error if all posts scatter alike.
+    A regression on components is a regression on tags whose coefficients lie in the span of the components. The buffer
+    `coefficient` holds the effect of each tag in points of score, `error` its standard error under equal variance of
+    all posts, and `share` the fraction of the variance of the tags explained by each component.
 
     Args:
-        components: How many; at most as many as there are tags.
+        components: Number of components; 1 to the number of tags.
+
+    Raises:
+        UserError: There are fewer tags than components.
+
+    References:
+        A. Lamson, Predicting User Ratings for Anime-Style Images (Safebooru), section 3.
     """
 
     pairs: Tensor
@@ -53,12 +59,12 @@ class TagPcaOls(OnePass, PostModel):
     def allocate(self) -> None:
         if self.components > self.n_tags:
             raise UserError(
-                f"model.components={self.components}: there are {self.n_tags} tags only. "
-                "Lower it, or let in more tags: dataset.tags.min_posts, dataset.tags.top."
+                f"model.components={self.components}: there are only {self.n_tags} tags. Lower it, "
+                "or keep more tags by lowering dataset.tags.min_posts or raising dataset.tags.top."
             )
-        self.statistic("pairs", self.n_tags, self.n_tags)
-        self.statistic("products", self.n_tags)
-        self.statistic("sums", 3)  # posts, scores, squared scores
+        self.add_statistic("pairs", self.n_tags, self.n_tags)
+        self.add_statistic("products", self.n_tags)
+        self.add_statistic("sums", 3)  # number of posts, sum of scores, sum of squared scores
         sizes = {"coefficient": (self.n_tags,), "error": (self.n_tags,), "intercept": (), "share": (self.components,)}
         for name, shape in {**sizes, "direction": (self.components, self.n_tags)}.items():
             self.register_buffer(name, torch.zeros(shape, dtype=torch.float64))
@@ -72,10 +78,10 @@ class TagPcaOls(OnePass, PostModel):
     def solve(self) -> None:
         n, total, squares = self.sums
         mean, score = self.pairs.diagonal() / n, total / n
-        covariance = whole(self.pairs) / n - mean.outer(mean)
+        covariance = symmetrise(self.pairs) / n - mean.outer(mean)
         variance, vectors = torch.linalg.eigh(covariance)
         variance, vectors = variance.flip(0)[: self.components], vectors.flip(1)[:, : self.components]
-        # What hardly varies tells nothing: tags that always stand together leave such directions.
+        # Tags that always occur together leave directions without variance, whose slope is set to 0.
         varies = variance > torch.finfo(variance.dtype).eps * len(mean) * variance[0]
         inverse = torch.where(varies, 1 / variance, 0)
         slope = inverse * (vectors.T @ (self.products / n - score * mean))
@@ -94,16 +100,22 @@ class TagPcaOls(OnePass, PostModel):
 
     @property
     def tables(self) -> dict[str, pl.DataFrame]:
-        """`effects` of every tag, with intervals that hold for all tags together; `components`, with their tags."""
-        half = norm.isf((1 - LEVEL) / 2 / self.n_tags) * self.error  # Bonferroni: the strongest of many are looked at
+        """`effects`, of every tag with a simultaneous interval; `components`, each with its strongest tags."""
+        half = norm.isf((1 - LEVEL) / 2 / self.n_tags) * self.error  # Bonferroni: readers look at the strongest tags
         effects = {"effect": self.coefficient, "low": self.coefficient - half, "high": self.coefficient + half}
         columns = {name: pl.Series(values.cpu().numpy()) for name, values in effects.items()}
-        strongest = self.direction.abs().topk(min(NAMED, self.n_tags), dim=1).indices.tolist()
-        named = [[self.signed(component, tag) for tag in tags] for component, tags in enumerate(strongest)]
-        components = {"component": range(1, len(named) + 1), "share": self.share.cpu().numpy(), "tags": named}
+        strongest = self.direction.abs().topk(min(TAGS_PER_COMPONENT, self.n_tags), dim=1).indices.tolist()
+        tags_of_component = [
+            [self.signed_tag(component, tag) for tag in tags] for component, tags in enumerate(strongest)
+        ]
+        components = {
+            "component": range(1, len(tags_of_component) + 1),
+            "share": self.share.cpu().numpy(),
+            "tags": tags_of_component,
+        }
         return {"effects": pl.DataFrame({"tag": self.tags, **columns}), "components": pl.DataFrame(components)}
 
-    def signed(self, component: int, tag: int) -> str:
+    def signed_tag(self, component: int, tag: int) -> str:
         return ("+" if self.direction[component, tag] > 0 else "-") + self.tags[tag]
 
     @property
@@ -119,6 +131,7 @@ class TagPcaOls(OnePass, PostModel):
     @property
     def findings(self) -> list[str]:
         return [
-            f"{self.components} components hold {float(self.share.sum()):.1%} of the variance of {self.n_tags:,} tags.",
-            f"The {LEVEL:.0%} intervals of effects hold for all {self.n_tags:,} tags together.",
+            f"{self.components} components explain {float(self.share.sum()):.1%} of the variance of "
+            f"{self.n_tags:,} tags.",
+            f"The {LEVEL:.0%} intervals of the tag effects hold jointly for all {self.n_tags:,} tags (Bonferroni).",
         ]

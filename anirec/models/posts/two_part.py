@@ -1,7 +1,4 @@
-"""Two parts for scores that are mostly 0: whether anybody votes, and how many if so. An estimator for scikit-learn.
-
-Source: Cragg, Some Statistical Models for Limited Dependent Variables, Econometrica 39, 1971.
-"""
+"""Two-part model for scores that are mostly 0, as a scikit-learn estimator."""
 
 from typing import Any
 
@@ -13,14 +10,17 @@ from anirec.errors import UserError
 
 
 class TwoPart(RegressorMixin, BaseEstimator):
-    """The probability of a score other than 0, times the mean of such scores.
+    """Two-part regressor: P(y ≠ 0 | x) · E(y | y ≠ 0, x).
 
     Args:
-        classifier: Of scikit-learn's, with `predict_proba`; learns which scores are not 0.
-        regressor: Of scikit-learn's; learns from the scores that are not 0, negative ones too.
+        classifier: A scikit-learn classifier with `predict_proba`; it predicts whether the score is other than 0.
+        regressor: A scikit-learn regressor; it is fitted to the scores other than 0, including negative ones.
 
     Raises:
-        UserError: In `fit`, if all scores are 0, or none.
+        UserError: In `fit`, if all scores are 0 or none is.
+
+    References:
+        Cragg, Some Statistical Models for Limited Dependent Variables, Econometrica 39, 1971.
 
     >>> from sklearn.dummy import DummyClassifier, DummyRegressor
     >>> model = TwoPart(classifier=DummyClassifier(), regressor=DummyRegressor())
@@ -34,9 +34,10 @@ class TwoPart(RegressorMixin, BaseEstimator):
     def fit(self, X: Any, y: NDArray[np.floating]) -> "TwoPart":  # noqa: N803  (scikit-learn's name)
         is_voted = y != 0
         if is_voted.all() or not is_voted.any():
+            share = "none" if is_voted.all() else "all"
             raise UserError(
-                f"TwoPart learns which scores are 0, but {'no' if is_voted.all() else 'every'} score of the {len(y):,} "
-                "training posts is. Sample posts of both kinds: dataset.sampling.zeros, dataset.sampling.ones."
+                f"TwoPart needs posts with score 0 and posts with other scores, but {share} of the {len(y):,} training "
+                "posts have score 0. Sample both kinds: see dataset.sampling.zeros and dataset.sampling.ones."
             )
         self.classifier_ = clone(self.classifier).fit(X, is_voted)
         self.regressor_ = clone(self.regressor).fit(X[is_voted], y[is_voted])

@@ -1,4 +1,4 @@
-"""ALS: factors that explain who has seen what, each half of them solved exactly while the other half is held fixed."""
+"""ALS: matrix factorisation of implicit feedback by alternating least squares."""
 
 from typing import ClassVar, Literal
 
@@ -6,32 +6,37 @@ import torch
 from torch import Tensor
 
 from anirec.data.ratings.interactions import RatingBatch
-from anirec.models.base import POPULARITY, RatingModel
+from anirec.models.base import RatingModel, popularity_tie_break
 from anirec.models.one_pass import History, MemoryBased
 from anirec.models.ratings.bias import Baseline
 from anirec.models.ratings.kernels.als_sweep import Weights, half_step
-from anirec.models.ratings.kernels.neighbours import Rows
+from anirec.models.ratings.kernels.neighbours import SparseRows
 from anirec.settings import NonNegative, Positive, PositiveInt
 
 
 class ALS(MemoryBased, RatingModel):
-    """Rank by p_u · q_i, fitted to 1 where u has seen i and to 0 elsewhere (Hu, Koren & Volinsky 2008).
+    """Rank items by p_u · q_i, the factorisation of a binary user-item matrix with confidence weights.
 
-    What was seen counts 1 + `alpha` times as much as what was not. Each epoch solves all items, then all users. What
-    the factors say of taste is no rating: ratings are those of the bias model.
+    Minimises Σ_ui c_ui (x_ui - p_u · q_i)² + reg (Σ_u |p_u|² + Σ_i |q_i|²), where x_ui is 1 if user u has interacted
+    with item i, else 0, and c_ui is 1 + alpha for interactions and 1 elsewhere. Each epoch solves for all items, then
+    for all users. Scores of implicit feedback are no ratings, so predicted ratings come from the bias model.
 
     Args:
         n_factors: Length of p_u and q_i; >= 1.
-        epochs: Sweeps of a full training; what the trainer counts to; >= 1.
-        alpha: How much more certain than a gap an interaction is; > 0.
-        weighting: "equal", all interactions alike; "rating", alpha times the rating over the mean rating.
-        reg: Penalty on the squared lengths of p_u and q_i; > 0.
-        init_std: Users start as normal noise of this size; > 0.
-        damping_user: Of the bias model; >= 0.
-        damping_item: Likewise for items.
+        epochs: Number of sweeps over items and users; >= 1.
+        alpha: Additional confidence of an interaction; > 0.
+        weighting: "equal": the same alpha for all interactions; "rating": alpha x rating / mean rating, where unrated
+            interactions count as the mean.
+        reg: L2 penalty on p_u and q_i; > 0.
+        init_std: Standard deviation of the initial user factors; > 0.
+        damping_user: Damping of the bias model's user offsets; see `Bias`.
+        damping_item: Damping of the bias model's item offsets; see `Bias`.
 
     Raises:
-        UserError: A number is out of its range.
+        SettingsError: A number is out of its range.
+
+    References:
+        Hu, Koren & Volinsky, Collaborative Filtering for Implicit Feedback Datasets, ICDM 2008.
     """
 
     uses_unrated: ClassVar[bool] = True
@@ -62,7 +67,7 @@ class ALS(MemoryBased, RatingModel):
     def allocate(self) -> None:
         super().allocate()
         self.baseline = Baseline(self.n_users, self.n_items)
-        # The last row, of zeros, is that of unknown users and items.
+        # The last row, of zeros, stands for unknown users and items.
         self.register_buffer("user_factors", torch.zeros(self.n_users + 1, self.n_factors))
         self.register_buffer("item_factors", torch.zeros(self.n_items + 1, self.n_factors))
         self.register_buffer("count_i", torch.zeros(self.n_items))
@@ -78,13 +83,13 @@ class ALS(MemoryBased, RatingModel):
             self.baseline.fit(self.history, self.damping_user, self.damping_item)
             self.count_i = torch.bincount(self.history.item, minlength=self.n_items).float()
         by_user = self.weights(self.history)
-        self.item_factors = half_step(transposed(by_user, self.n_items + 1), self.user_factors, reg=self.reg)
+        self.item_factors = half_step(transpose(by_user, self.n_items + 1), self.user_factors, reg=self.reg)
         self.user_factors = half_step(by_user, self.item_factors, reg=self.reg)
         self.sweeps += 1
-        self.history = History(self.n_users)  # the factors say all; a checkpoint need not carry the interactions
+        self.history = History(self.n_users)  # no longer needed, so that the checkpoint stays small
 
     def weights(self, history: History) -> Weights:
-        """alpha, or alpha times the rating over the mean; unrated interactions count like mean ratings."""
+        """Return the additional confidence of each interaction."""
         relative = torch.ones_like(history.rating)
         if self.weighting == "rating":
             relative = (history.rating / self.baseline.mean).nan_to_num(nan=1.0)
@@ -97,17 +102,17 @@ class ALS(MemoryBased, RatingModel):
         return self.scores(self.user_factors[users])
 
     def fold_in(self, batch: RatingBatch, n: int) -> Tensor:
-        """One half-step: what a sweep would make of these people."""
-        people = half_step(self.weights(History.of_people(batch, n)), self.item_factors, reg=self.reg)
-        return self.scores(people[:-1])
+        """Solve for the factors of new users as a sweep would, with item factors fixed, and score all items."""
+        user_factors = half_step(self.weights(History.of_new_users(batch, n)), self.item_factors, reg=self.reg)
+        return self.scores(user_factors[:-1])
 
     def scores(self, factor_bf: Tensor) -> Tensor:
-        return factor_bf @ self.item_factors[:-1].T + POPULARITY * self.count_i / self.count_i.max()
+        return factor_bf @ self.item_factors[:-1].T + popularity_tie_break(self.count_i)
 
 
-def transposed(weights: Weights, n_columns: int) -> Weights:
-    """The same entries by column."""
+def transpose(weights: Weights, n_columns: int) -> Weights:
+    """Return the same weights as compressed sparse columns."""
     device = weights.start.device
-    rows = Rows(*(column.cpu().numpy() for column in weights)).transposed(n_columns)
+    rows = SparseRows(*(column.cpu().numpy() for column in weights)).transpose(n_columns)
     start, column, weight = (torch.from_numpy(array).to(device) for array in rows)
     return Weights(start, column.long(), weight)

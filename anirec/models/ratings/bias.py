@@ -1,4 +1,4 @@
-"""Bias: how generous is the user, how well liked is the item? Half of what any rating model learns."""
+"""Bias model: mean rating plus user and item offsets; also the baseline inside the other rating models."""
 
 from typing import Any
 
@@ -7,21 +7,24 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from anirec.data.ratings.interactions import RatingBatch, distinct
+from anirec.data.ratings.interactions import RatingBatch, deduplicate
 from anirec.errors import UserError
 from anirec.models.base import RatingModel
 from anirec.models.one_pass import History, MemoryBased
 from anirec.settings import NonNegative
 
-SWEEPS = 10  # of alternating least squares; the fourth digit of an offset has settled by then
+SWEEPS = 10  # of alternating least squares; offsets have then converged to about four digits
 
 
 class Bias(MemoryBased, RatingModel):
-    """Predict mean + user offset + item offset, and rank items by their offset (Koren 2010, section 2.1).
+    """Predict ratings as mean + b_u + b_i, and rank items by b_i.
 
     Args:
-        damping_user: Imaginary ratings without an offset added to every user; >= 0.
-        damping_item: Likewise for items.
+        damping_user: Number of pseudo-ratings with offset 0 added to every user; >= 0. Larger values shrink b_u more.
+        damping_item: Number of pseudo-ratings with offset 0 added to every item; >= 0.
+
+    References:
+        Koren, Factor in the Neighbors: Scalable and Accurate Collaborative Filtering, ACM TKDD 4, 2010, section 2.1.
     """
 
     def __init__(self, *, damping_user: NonNegative, damping_item: NonNegative) -> None:
@@ -35,23 +38,28 @@ class Bias(MemoryBased, RatingModel):
 
     def solve(self) -> None:
         self.baseline.fit(self.history, self.damping_user, self.damping_item)
-        self.history = History(self.n_users)  # the offsets say all; a checkpoint need not carry the ratings
+        self.history = History(self.n_users)  # no longer needed, so that the checkpoint stays small
 
     def forward(self, batch: RatingBatch) -> Tensor:
         return self.baseline(batch.user, batch.item)
 
     def score_items(self, users: Tensor) -> Tensor:
-        return self.baseline.of_all_items(users)
+        return self.baseline.score_all_items(users)
 
     def fold_in(self, batch: RatingBatch, n: int) -> Tensor:
-        of_person = self.baseline.of_people(distinct(batch), n, self.damping_user)
-        return self.baseline.mean + of_person[:, None] + self.baseline.item[:-1]
+        offset_n = self.baseline.new_user_offsets(deduplicate(batch), n, self.damping_user)
+        return self.baseline.mean + offset_n[:, None] + self.baseline.item[:-1]
 
 
 class Baseline(nn.Module):
-    """The offsets, and the range of the ratings that they were learned from.
+    """User and item offsets, and the range of the training ratings.
 
-    `mean`, `lowest` and `highest` are scalars, `user` (n_users + 1,), `item` (n_items + 1,) with 0 for the unknown.
+    Attributes:
+        mean: Mean training rating, scalar.
+        lowest: Lowest training rating, scalar.
+        highest: Highest training rating, scalar.
+        user: User offsets, (n_users + 1,); the last one, for unknown users, is 0.
+        item: Item offsets, (n_items + 1,); the last one, for unknown items, is 0.
     """
 
     mean: Tensor
@@ -68,27 +76,29 @@ class Baseline(nn.Module):
         self.register_buffer("item", torch.zeros(n_items + 1))
 
     def fit(self, history: History, damping_user: NonNegative, damping_item: NonNegative) -> None:
-        """Damped alternating least squares, items first; the method and the numbers of Surprise's `BaselineOnly`.
+        """Fit the offsets by damped alternating least squares, items first, as Surprise's `BaselineOnly` does.
 
         Raises:
-            UserError: If there is not a single rating.
+            UserError: No training row has a rating.
         """
         rated = ~history.rating.isnan()
         user, item, rating = history.user()[rated], history.item[rated].long(), history.rating[rated].double()
         self.centre(rating.cpu().numpy())
         rating_from_mean = rating - rating.mean()
         of_user = torch.zeros_like(self.user, dtype=torch.float64)
-        weight_user = count(user, len(self.user)) + damping_user
-        weight_item = count(item, len(self.item)) + damping_item
+        weight_user = count_by_index(user, len(self.user)) + damping_user
+        weight_item = count_by_index(item, len(self.item)) + damping_item
         for _ in range(SWEEPS):
-            of_item = total(item, rating_from_mean - of_user[user], weight_item) / weight_item
-            of_user = total(user, rating_from_mean - of_item[item], weight_user) / weight_user
+            of_item = sum_by_index(item, rating_from_mean - of_user[user], weight_item) / weight_item
+            of_user = sum_by_index(user, rating_from_mean - of_item[item], weight_user) / weight_user
         self.user, self.item = of_user.float(), of_item.float()
 
     def centre(self, ratings: NDArray[Any]) -> None:
-        """Learn the mean and the range alone."""
+        """Set the mean and the range of the ratings, without offsets."""
         if not len(ratings):
-            raise UserError("No training row has a rating: nothing tells what users like.")
+            raise UserError(
+                "No training row has a rating. Use a dataset with ratings, or filters that keep rated rows."
+            )
         for name, value in (
             ("mean", ratings.mean(dtype=np.float64)),
             ("lowest", ratings.min()),
@@ -96,30 +106,30 @@ class Baseline(nn.Module):
         ):
             self.get_buffer(name).fill_(float(value))
 
-    def of_people(self, batch: RatingBatch, n: int, damping_user: NonNegative) -> Tensor:
-        """(n,) float32: offsets of people 0 to n - 1, who were not in training, from their ratings."""
+    def new_user_offsets(self, batch: RatingBatch, n: int, damping_user: NonNegative) -> Tensor:
+        """Return the offsets of new users, numbered 0 to n - 1, from their ratings: float32 (n,)."""
         rated = ~batch.rating.isnan()
-        user, left = batch.user[rated], (batch.rating - self.mean - self.item[batch.item])[rated].double()
-        weight = count(user, n) + damping_user
-        return (total(user, left, weight) / weight).float()
+        user, residual = batch.user[rated], (batch.rating - self.mean - self.item[batch.item])[rated].double()
+        weight = count_by_index(user, n) + damping_user
+        return (sum_by_index(user, residual, weight) / weight).float()
 
     def forward(self, user: Tensor, item: Tensor) -> Tensor:
-        """The predicted ratings (B,), within the range of the training ratings."""
+        """Return predicted ratings (B,), clipped to the range of the training ratings."""
         return self.within_range(self.mean + self.user[user] + self.item[item])
 
-    def of_all_items(self, users: Tensor) -> Tensor:
-        """(B, n_items), free of the range so that no two items tie."""
+    def score_all_items(self, users: Tensor) -> Tensor:
+        """Return unclipped predictions for all items, (B, n_items); clipping would create ties."""
         return self.mean + self.user[users, None] + self.item[:-1]
 
     def within_range(self, ratings: Tensor) -> Tensor:
         return ratings.clamp(self.lowest, self.highest)
 
 
-def count(index: Tensor, n: int) -> Tensor:
-    """(n,) float64: how often each of 0..n occurs; tiny instead of 0, to divide by."""
+def count_by_index(index: Tensor, n: int) -> Tensor:
+    """Return how often each index 0 to n - 1 occurs, float64 (n,); a tiny number instead of 0, as a divisor."""
     return torch.bincount(index, minlength=n).double().clamp(min=torch.finfo(torch.float64).tiny)
 
 
-def total(index: Tensor, values: Tensor, like: Tensor) -> Tensor:
-    """The sum of the values of each index, shaped like `like`."""
+def sum_by_index(index: Tensor, values: Tensor, like: Tensor) -> Tensor:
+    """Return the sum of the values of each index, in the shape of `like`."""
     return torch.zeros_like(like).index_add_(0, index, values)

@@ -1,7 +1,4 @@
-"""Blend: the weighted mean of what several models say. Neighbours and factors err differently, and less together.
-
-Source: Bell & Koren, Lessons from the Netflix Prize Challenge, SIGKDD Explorations 9, 2007.
-"""
+"""Blend: weighted mean of the predictions of several rating models."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import zip_longest
@@ -11,44 +8,50 @@ from torch import Tensor, nn
 
 from anirec.data.ratings.interactions import Interactions, RatingBatch
 from anirec.errors import UserError
-from anirec.models.base import FoldsIn, RatingModel, SelfTaught
+from anirec.models.base import ManualOptimization, RatingModel, SupportsFoldIn
 from anirec.settings import PositiveInt
 
 if TYPE_CHECKING:
     from anirec.data.ratings.datamodule import RatingData
 
 
-class Blend(SelfTaught, RatingModel):
-    """Models that are trained side by side, each on the batches and for the number of epochs that it would get alone.
+class Blend(ManualOptimization, RatingModel):
+    """Predict the weighted mean of several models, Σ_m w_m r_m(u, i), for ratings and for ranking scores.
 
-    It ranks for people who were not in training (`fold_in`) if all of its models do.
+    The models are trained in one run, each on the same batches and for the same number of epochs as it would be alone.
+    The blend ranks for new users (`fold_in`) if all of its models do.
 
     Args:
-        models: By name; models that learn by counting or by a kernel of their own.
-        weights: Of each model's ratings and ranking scores; they sum to 1.
-        epochs: What the trainer counts to: the most that any of them needs.
+        models: Models by name. They must train without a PyTorch optimiser, as svd does (see `ManualOptimization`).
+        weights: Weight of each model, by name; they sum to 1.
+        epochs: Number of epochs; the largest that any of the models needs.
 
     Raises:
-        UserError: A model learns by gradients, or the weights do not fit.
+        UserError: A model needs a PyTorch optimiser, a model has no weight, or the weights do not sum to 1.
+
+    References:
+        Bell & Koren, Lessons from the Netflix Prize Challenge, SIGKDD Explorations 9, 2007.
     """
 
     def __init__(self, *, models: Mapping[str, RatingModel], weights: Mapping[str, float], epochs: PositiveInt) -> None:
         super().__init__()
-        if by_gradient := [name for name, model in models.items() if not isinstance(model, SelfTaught)]:
-            raise UserError(f"model.models.{by_gradient[0]} learns by gradients; blend those that do not, such as svd")
-        if set(weights) != set(models) or abs(sum(weights.values()) - 1) > 1e-6:
+        if by_gradient := [name for name, model in models.items() if not isinstance(model, ManualOptimization)]:
             raise UserError(
-                f"model.weights={dict(weights)}: expected one for each of {', '.join(models)}; their sum is 1"
+                f"model.models.{by_gradient[0]} needs a PyTorch optimiser; a blend accepts only models without one, "
+                "such as svd"
             )
+        if set(weights) != set(models) or abs(sum(weights.values()) - 1) > 1e-6:
+            raise UserError(f"model.weights={dict(weights)}: expected one for each of {', '.join(models)}, with sum 1")
         self.models, self.weights, self.epochs = nn.ModuleDict(models), dict(weights), epochs
-        if all(isinstance(model, FoldsIn) for model in models.values()):
-            self.fold_in = self.blended_fold_in  # on the object: `FoldsIn` looks for it
+        if all(isinstance(model, SupportsFoldIn) for model in models.values()):
+            # Set on the instance, so that isinstance(blend, SupportsFoldIn) depends on its models.
+            self.fold_in = self.fold_in_blend
 
     def parts(self) -> Iterator[Any]:
         return iter(self.models.values())
 
-    def at_work(self) -> Iterator[tuple[str, Any]]:
-        """Names and models of those that have not learned for all of their epochs."""
+    def unfinished(self) -> Iterator[tuple[str, Any]]:
+        """Return the names and models that have epochs left."""
         return ((name, part) for name, part in self.models.items() if self.current_epoch < getattr(part, "epochs", 1))
 
     def setup(self, stage: str) -> None:
@@ -63,28 +66,28 @@ class Blend(SelfTaught, RatingModel):
             part.configure_model()
 
     def training_rows(self, data: "RatingData") -> Interactions:
-        """The rows of the model that learns from most."""
+        """Return the training rows of the model that uses the most."""
         return max((part.training_rows(data) for part in self.parts()), key=len)
 
     def batches(self, data: "RatingData", rank: int, world_size: int) -> Iterable[Any]:
-        return SideBySide({name: part.batches(data, rank, world_size) for name, part in self.models.items()})  # type: ignore[operator]
+        return ParallelBatches({name: part.batches(data, rank, world_size) for name, part in self.models.items()})  # type: ignore[operator]
 
     def on_train_start(self) -> None:
         for part in self.parts():
             part.on_train_start()
 
     def on_train_epoch_start(self) -> None:
-        for _, part in self.at_work():
+        for _, part in self.unfinished():
             part.on_train_epoch_start()
 
     def training_step(self, batch: dict[str, Any], batch_index: int) -> None:
-        for name, part in self.at_work():
+        for name, part in self.unfinished():
             if batch[name] is not None:
                 part.training_step(batch[name], batch_index)
 
     def on_train_batch_end(self, outputs: Any, batch: dict[str, Any], batch_index: int) -> None:
-        """A model that has had its last batch waits: it solves after the last batch of all."""
-        for name, part in self.at_work():
+        """Call the hook of each model; one whose own batches ran out earlier solves after the last batch of all."""
+        for name, part in self.unfinished():
             part.on_train_batch_end(outputs, batch[name], batch_index)
 
     def forward(self, batch: RatingBatch) -> Tensor:
@@ -94,7 +97,7 @@ class Blend(SelfTaught, RatingModel):
         scored = {name: part.score_items(users) for name, part in self.models.items()}  # type: ignore[operator]
         return sum(self.weights[name] * scores for name, scores in scored.items())
 
-    def blended_fold_in(self, batch: RatingBatch, n: int) -> Tensor:
+    def fold_in_blend(self, batch: RatingBatch, n: int) -> Tensor:
         scored = {name: part.fold_in(batch, n) for name, part in self.models.items()}  # type: ignore[operator]
         return sum(self.weights[name] * scores for name, scores in scored.items())
 
@@ -103,12 +106,12 @@ class Blend(SelfTaught, RatingModel):
         return [sentence for part in self.parts() for sentence in part.findings]
 
     def provenance(self) -> dict[str, Any]:
-        told = {name: part.provenance() for name, part in self.models.items()}  # type: ignore[operator]
-        return {"models": told} if any(told.values()) else {}
+        models = {name: part.provenance() for name, part in self.models.items()}  # type: ignore[operator]
+        return {"models": models} if any(models.values()) else {}
 
 
-class SideBySide:
-    """The batches of several models by their names, one of each at a time; None for a model that has no more."""
+class ParallelBatches:
+    """Iterate over the batches of several models in parallel, by model name; None for a model that has no more."""
 
     def __init__(self, batches: Mapping[str, Iterable[Any]]) -> None:
         self.batches = batches

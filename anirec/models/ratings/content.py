@@ -1,4 +1,4 @@
-"""Rating models that know what titles are: content of all items, as frozen branches see it, in a buffer."""
+"""Base class of rating networks that use title content, encoded by frozen branches."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,20 +13,25 @@ from torch import Tensor
 
 from anirec.data.ratings.interactions import RatingBatch
 from anirec.features.branch import Branch
-from anirec.models.branched import Branched, check_frozen, n_columns, seen
+from anirec.models.branched import Branched, branch_features, check_frozen, n_features
 from anirec.models.ratings.network import RatingNetwork
 
-OFFSET_PENALTY = 10.0  # of the ridge regression; content rows have the length 1
+OFFSET_PENALTY = 10.0  # L2 penalty of the ridge regression; content rows have length 1
 
 
 class Content(Branched, RatingNetwork):
-    """`content` float32 (n_items + 1, width), 0 for an unknown item; `known` (n_items + 1, 1): 1 for items of training.
+    """A rating network with content features of all items.
 
-    It is centred on the training titles, and scaled so that their rows have the length 1 in the mean. A title that
-    nobody has rated has no offset of its own: it gets the one that its content suggests, by ridge regression.
+    Content is centred on the training titles and scaled so that the root mean squared length of their rows is 1. The
+    offset of a title without ratings is predicted from its content by ridge regression.
 
     Args:
-        branches: By name; frozen ones only.
+        branches: Branches by name; all must be frozen.
+        **settings: Arguments of `RatingNetwork`.
+
+    Attributes:
+        content: Content features, float32 (n_items + 1, width); 0 for the unknown item, which is last.
+        known: 1 for items with a training row, else 0, float32 (n_items + 1, 1).
     """
 
     content: Tensor
@@ -49,8 +54,8 @@ class Content(Branched, RatingNetwork):
             self.is_fitted = True
 
     def allocate_content(self) -> None:
-        """Make room, once the branches are fitted."""
-        width = sum(n_columns(self.branch(name)) for name in self.branches)
+        """Register the content buffers; the branches must be fitted."""
+        width = sum(n_features(self.branch(name)) for name in self.branches)
         sizes = {
             "content": (self.n_items + 1, width),
             "known": (self.n_items + 1, 1),
@@ -64,15 +69,15 @@ class Content(Branched, RatingNetwork):
 
     def on_train_start(self) -> None:
         super().on_train_start()
-        every, known = self.seen_of(self.n_items), np.unique(self.training_rows(self.data).item)
+        raw, known = self.encode_branches(self.n_items), np.unique(self.training_rows(self.data).item)
         self.known[known] = 1
-        self.centre.copy_(every[known].mean(0))
-        self.length.copy_((every[known] - every[known].mean(0)).square().sum(1).mean().sqrt().clamp_min(1e-6))
-        self.content[:-1] = self.scaled(every.to(self.device))
-        self.suggest_offsets()
+        self.centre.copy_(raw[known].mean(0))
+        self.length.copy_((raw[known] - raw[known].mean(0)).square().sum(1).mean().sqrt().clamp_min(1e-6))
+        self.content[:-1] = self.scale(raw.to(self.device))
+        self.fit_content_offsets()
 
-    def suggest_offsets(self) -> None:
-        """Learn offsets from content; each title counts as much as its own offset can be trusted."""
+    def fit_content_offsets(self) -> None:
+        """Fit the regression of item offsets on content, with weights n / (n + damping_item) for n ratings."""
         rows = self.training_rows(self.data)
         n_ratings = np.bincount(rows.item[~np.isnan(rows.rating)], minlength=self.n_items)
         rated, own = np.flatnonzero(n_ratings), self.baseline.item[:-1].cpu().numpy()
@@ -82,25 +87,25 @@ class Content(Branched, RatingNetwork):
         self.offset_weight.copy_(torch.from_numpy(ridge.coef_))
         self.offset_start.fill_(float(ridge.intercept_))
         unrated = np.flatnonzero(n_ratings == 0)
-        self.baseline.item[unrated] = self.suggested(self.content[unrated])
+        self.baseline.item[unrated] = self.content_offsets(self.content[unrated])
 
-    def suggested(self, content: Tensor) -> Tensor:
-        """(n,): the offsets of titles that nobody has rated, from their content (n, width)."""
+    def content_offsets(self, content: Tensor) -> Tensor:
+        """Return the predicted offsets (n,) of unrated titles from their content (n, width)."""
         return content @ self.offset_weight + self.offset_start
 
     def content_of(self, titles: pl.DataFrame, *, cache: Path) -> Tensor:
-        """(n, width): the content of any titles; the branches then know no others."""
+        """Return the content features of any titles, (n, width). The branches then hold these titles only."""
         self.look(titles, cache=cache, device=self.device)
-        return self.scaled(self.seen_of(len(titles)).to(self.device))
+        return self.scale(self.encode_branches(len(titles)).to(self.device))
 
-    def seen_of(self, n: int) -> Tensor:
-        """(n, width): what the branches see of the n titles that they last looked at."""
-        columns = [seen(self.branch(name), torch.arange(n)) for name in self.branches]
+    def encode_branches(self, n: int) -> Tensor:
+        """Return the unscaled features of the n titles that the branches encoded last, (n, width)."""
+        columns = [branch_features(self.branch(name), torch.arange(n)) for name in self.branches]
         return torch.from_numpy(hstack(columns).toarray().astype(np.float32))
 
-    def scaled(self, every: Tensor) -> Tensor:
-        return (every - self.centre) / self.length
+    def scale(self, raw: Tensor) -> Tensor:
+        return (raw - self.centre) / self.length
 
-    def left(self, batch: RatingBatch, offset: Tensor) -> Tensor:
-        """(B,): the ratings less the offsets of their users (B,) and items; 0 where there is none."""
+    def residuals(self, batch: RatingBatch, offset: Tensor) -> Tensor:
+        """Return the residuals (B,) of the bias model, with user offsets `offset` (B,); 0 for unrated rows."""
         return (batch.rating - self.baseline.mean - offset - self.baseline.item[batch.item]).nan_to_num(nan=0.0)

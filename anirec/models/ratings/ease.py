@@ -1,4 +1,4 @@
-"""EASE: every item is a weighted sum of all others, in closed form. Hard to beat at ranking."""
+"""EASE: a linear item-item model for ranking, in closed form."""
 
 from typing import ClassVar
 
@@ -8,23 +8,25 @@ from torch import Tensor
 from torch.nn.functional import embedding_bag
 
 from anirec.data.ratings.interactions import RatingBatch
-from anirec.models.base import POPULARITY, RatingModel
-from anirec.models.one_pass import History, HistoryRanked
+from anirec.models.base import RatingModel, popularity_tie_break
+from anirec.models.one_pass import History, HistoryScorer
 from anirec.models.ratings.bias import Baseline
 from anirec.settings import NonNegative, Positive
 
 
-class EASE(HistoryRanked, RatingModel):
-    """Rank by X B, where B reconstructs each item's column of X from the others (Steck 2019, equation 8).
+class EASE(HistoryScorer, RatingModel):
+    """Rank items by X B, where B minimises |X - X B|² + reg |B|² with a zero diagonal.
 
-    X is users x items, 1 where the user has interacted. What B says of taste is no rating: ratings are those of the
-    bias model. Memory and checkpoint grow with the square of the number of items: 400 MB for ten thousand.
+    X is the binary user-item matrix of interactions. Predicted ratings come from the bias model. Memory and checkpoint
+    grow with the square of the number of items: 400 MB for ten thousand items.
 
     Args:
-        reg: Penalty on the squared weights, in units of interactions; > 0, or the Gram matrix has no inverse. More for
-            sparser data.
-        damping_user: Of the bias model; >= 0.
-        damping_item: Likewise for items.
+        reg: L2 penalty on B, in units of interactions; > 0. Sparser data need more.
+        damping_user: Damping of the bias model's user offsets; see `Bias`.
+        damping_item: Damping of the bias model's item offsets; see `Bias`.
+
+    References:
+        Steck, Embarrassingly Shallow Autoencoders for Sparse Data, WWW 2019, equation 8.
     """
 
     uses_unrated: ClassVar[bool] = True
@@ -53,7 +55,7 @@ class EASE(HistoryRanked, RatingModel):
         self.weight_ij.fill_diagonal_(0)
 
     def gram(self) -> Tensor:
-        """(n_items, n_items) float32: how many users two items share. Sparse: most users know few items."""
+        """Return the Gram matrix X'X: number of users that two items share, float32 (n_items, n_items)."""
         history = self.history
         ones = torch.ones(len(history.item)).numpy()
         shape = (self.n_users + 1, self.n_items)
@@ -64,5 +66,5 @@ class EASE(HistoryRanked, RatingModel):
         return self.baseline(batch.user, batch.item)
 
     def score_history(self, history: History, users: Tensor) -> Tensor:
-        items, starts = history.of(users)
-        return embedding_bag(items, self.weight_ij, starts, mode="sum") + POPULARITY * self.count_i / self.count_i.max()
+        items, starts = history.items_of(users)
+        return embedding_bag(items, self.weight_ij, starts, mode="sum") + popularity_tie_break(self.count_i)

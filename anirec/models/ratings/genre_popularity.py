@@ -1,4 +1,4 @@
-"""Genre popularity: what is popular in general, among what the user watches. A title needs no rating, only genres."""
+"""Genre popularity: a baseline for unrated titles, which ranks them by their genres."""
 
 from typing import ClassVar
 
@@ -9,24 +9,24 @@ from torch.nn.functional import embedding_bag, normalize
 
 from anirec.data.ratings.interactions import RatingBatch
 from anirec.metrics.beyond_accuracy import genre_matrix
-from anirec.models.base import POPULARITY, RatingModel
-from anirec.models.one_pass import History, HistoryRanked
-from anirec.models.ratings.bias import Baseline, count, total
+from anirec.models.base import RatingModel, popularity_tie_break
+from anirec.models.one_pass import History, HistoryScorer
+from anirec.models.ratings.bias import Baseline, count_by_index, sum_by_index
 from anirec.settings import NonNegative
 
 
-class GenrePopularity(HistoryRanked, RatingModel):
-    """Rank by the sum over a title's genres of how popular the genre is, times how much of it the user watches.
+class GenrePopularity(HistoryScorer, RatingModel):
+    """Rank items by Σ_g share(u, g) · popularity(g) over their genres g.
 
-    A genre is as popular as the mean of log(1 + training interactions) of its titles. A rating is the user's damped
-    mean plus the mean of the damped offsets of the title's genres. A title without genres comes last. Not the mean over
-    genres: titles of a single one would come first, and famous titles have many.
+    popularity(g) is the mean of log(1 + training interactions) over the titles of genre g that have any. share(u, g) is
+    the fraction of the user's training items with genre g. Scores are sums, not means, over genres: a mean would place
+    titles with a single genre first, while well-known titles have several. Titles without genres rank last. A predicted
+    rating is the user's damped mean plus the mean of the damped offsets of the title's genres.
 
     Args:
-        personal: Weigh genres by the share of the user's training items that have them; else all users are told the
-            same.
-        damping_user: Imaginary ratings without an offset added to every user; >= 0.
-        damping_genre: Likewise for genres.
+        personal: Whether to weight genres by share(u, g); if false, all users get the same ranking.
+        damping_user: Number of pseudo-ratings at the mean added to every user; >= 0.
+        damping_genre: Number of pseudo-ratings at the mean added to every genre; >= 0.
     """
 
     requires: ClassVar[frozenset[str]] = frozenset({"user_id", "item_id", "rating", "genres"})
@@ -57,19 +57,19 @@ class GenrePopularity(HistoryRanked, RatingModel):
         self.fit_ratings()
 
     def fit_ratings(self) -> None:
-        """User offsets first, then what is left of ratings by genre."""
+        """Fit user offsets, then genre offsets to the residuals."""
         rated = ~self.history.rating.isnan()
         user, item, rating = self.history.user()[rated], self.history.item[rated], self.history.rating[rated].double()
         self.baseline.centre(rating.cpu().numpy())
-        left = rating - rating.mean()
-        weight = count(user, self.n_users + 1) + self.damping_user
-        offset_u = total(user, left, weight) / weight
-        # By title first: there are far more ratings than titles.
+        residual = rating - rating.mean()
+        weight = count_by_index(user, self.n_users + 1) + self.damping_user
+        offset_u = sum_by_index(user, residual, weight) / weight
+        # Sum by title first, since there are far more ratings than titles.
         rated_i = torch.bincount(item, minlength=self.n_items).double()
-        left_i = total(item, left - offset_u[user], rated_i)
+        residual_i = sum_by_index(item, residual - offset_u[user], rated_i)
         genre_gi = self.genre_ig[:-1].double().T
         n_g = (genre_gi @ rated_i + self.damping_genre).clamp(min=1)
-        self.offset_g = (genre_gi @ left_i / n_g).float()
+        self.offset_g = (genre_gi @ residual_i / n_g).float()
         self.baseline.user = offset_u.float()
 
     def forward(self, batch: RatingBatch) -> Tensor:
@@ -77,11 +77,11 @@ class GenrePopularity(HistoryRanked, RatingModel):
         return self.baseline.within_range(self.baseline.mean + self.baseline.user[batch.user] + of_genres)
 
     def score_history(self, history: History, users: Tensor) -> Tensor:
-        items, starts = history.of(users)
+        items, starts = history.items_of(users)
         share_bg = embedding_bag(items, self.genre_ig, starts, mode="mean")
         if not self.personal:
             share_bg = torch.ones_like(share_bg)
-        # Somebody unknown has the taste of all.
+        # An unknown user gets the average shares of all users.
         share_bg[share_bg.sum(1) == 0] = normalize(self.count_i @ self.genre_ig[:-1], p=1, dim=0)
         scores_bi = (share_bg * self.popularity_g) @ self.genre_ig[:-1].T
-        return scores_bi + POPULARITY * self.count_i / self.count_i.max()
+        return scores_bi + popularity_tie_break(self.count_i)

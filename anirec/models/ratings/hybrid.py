@@ -1,10 +1,4 @@
-"""Hybrid: what users have done, and what titles are. Meaningful for a title that nobody has rated, and for a new user.
-
-A title's vectors are those of its id plus a linear image of its content (genres, type, synopsis, whatever its branches
-see). In training the id is often hidden, so that the content learns to stand for it: DropoutNet (Volkovs, Yu &
-Poutanen 2017). A user's vector is that of their id plus a profile of all that they have rated, as in Koren's asymmetric
-SVD (2008, equation 13), each title once as liked or not and once as seen.
-"""
+"""Hybrid: a two-tower network on ids, rating histories and title content, for unrated titles and new users too."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,26 +8,40 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding, embedding_bag
 
-from anirec.data.ratings.interactions import RatingBatch, distinct
+from anirec.data.ratings.interactions import RatingBatch, deduplicate
 from anirec.errors import UserError
 from anirec.features.branch import Branch
 from anirec.models.ratings.content import Content
-from anirec.models.ratings.ncf import noise, silence
+from anirec.models.ratings.ncf import initial_factors, zero_unseen
 from anirec.models.ratings.towers import Head
 from anirec.settings import NonNegative, PositiveInt, Share
 
 
 class Hybrid(Content):
-    """Towers of ids, content and history; see the module.
+    """Two-tower network that combines collaborative filtering with title content.
+
+    The vector of a title is the embedding of its id plus a linear map of its content (the genres, type, synopsis or
+    whatever its branches encode). In training, ids are hidden at random so that content learns to replace them, as in
+    DropoutNet. The vector of a user is the embedding of their id plus a profile of all rated titles, as in Koren's
+    asymmetric SVD: |N(u)|^-½ Σ_j (r̃_uj x_j + y_j) over the titles j in the user's history N(u), where r̃_uj is the
+    rating minus the bias model's prediction. In training, the rating to be predicted is left out of the profile.
 
     Args:
-        branches: By name; frozen ones only: what they see of each title is computed once.
-        n_factors: Of the product; as many more go into the MLP.
-        hidden: Widths of the MLP; []: the product alone.
-        dropout: Within the MLP.
-        init_std: Vectors of ids start as normal noise of this size.
-        id_dropout: Share of the titles whose id is hidden, others in each step; 0 <= id_dropout < 1.
-        profile: Whether users are also described by what they have rated. Without it a new user has no taste.
+        branches: Branches by name; all must be frozen, and titles are encoded once.
+        n_factors: Length of the vectors in the element-wise product; with an MLP, its input has the same length; >= 1.
+        hidden: Widths of the MLP's layers; []: element-wise product only.
+        dropout: Dropout in the MLP; 0 <= dropout < 1.
+        init_std: Standard deviation of the initial embeddings; >= 0.
+        id_dropout: Fraction of the titles whose id is hidden in each step; 0 <= id_dropout < 1.
+        profile: Whether user vectors include the profile. Without it, rankings for new users are not personalised.
+        **settings: Arguments of `RatingNetwork`.
+
+    Raises:
+        UserError: A branch is not frozen, or the split gives training users ratings besides their training rows.
+
+    References:
+        Volkovs, Yu & Poutanen, DropoutNet: Addressing Cold Start in Recommender Systems, NeurIPS 2017.
+        Koren, Factorization Meets the Neighborhood, KDD 2008, equation 13.
     """
 
     whole_users = True
@@ -59,13 +67,13 @@ class Hybrid(Content):
         self.allocate_content()
         super().allocate()
         width = self.content.shape[1]
-        # Three vectors of a title: how it is met by a user, what liking it says of one, what having seen it says.
+        # Three vectors of a title: one to match users with, and x and y of the user profile.
         self.of_content = nn.Linear(width, 3 * self.head.width, bias=False)
         nn.init.normal_(self.of_content.weight, std=self.init_std)
         self.offset_of_content = nn.Linear(width, 1, bias=False)
         nn.init.zeros_(self.offset_of_content.weight)
-        self.user_factors = noise(self.n_users, self.head.width, self.init_std)
-        self.item_factors = noise(self.n_items, 3 * self.head.width, self.init_std)
+        self.user_factors = initial_factors(self.n_users, self.head.width, self.init_std)
+        self.item_factors = initial_factors(self.n_items, 3 * self.head.width, self.init_std)
         self.item_offset = nn.Parameter(torch.zeros(self.n_items + 1, 1))
 
     def on_train_start(self) -> None:
@@ -73,66 +81,68 @@ class Hybrid(Content):
         user = self.training_rows(self.data).user
         if self.profile and np.isin(self.data.given.user, user).any():
             raise UserError(
-                "Hybrid learns profiles from training ratings alone: split=masked is for model=profile_mlp."
+                "Hybrid builds user profiles from training ratings only, but this split gives training users further "
+                "ratings. Use model=profile_mlp for split=masked."
             )
-        silence(self.user_factors, user)
+        zero_unseen(self.user_factors, user)
 
-    def vectors(self) -> tuple[Tensor, Tensor, Tensor]:
-        """The items' sides, and what liking each, and having seen it, says of a user: (n_items + 1, width) both."""
-        shown = self.known
+    def item_vectors(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return projected items, and their profile vectors x (for ratings) and y (for views), (n_items + 1, width)."""
+        visible = self.known
         if self.training and self.id_dropout:
-            shown = shown * (torch.rand_like(shown) >= self.id_dropout)
-        met, liked, watched = (self.known * self.item_factors).chunk(3, dim=1)
-        met_alone, liked_alone, watched_alone = self.of_content(self.content).chunk(3, dim=1)
-        offset = shown * self.item_offset + self.offset_of_content(self.content)
-        return self.head.item_side(shown * met + met_alone, offset), liked + liked_alone, watched + watched_alone
+            visible = visible * (torch.rand_like(visible) >= self.id_dropout)
+        match_id, liked_id, watched_id = (self.known * self.item_factors).chunk(3, dim=1)
+        match_content, liked_content, watched_content = self.of_content(self.content).chunk(3, dim=1)
+        offset = visible * self.item_offset + self.offset_of_content(self.content)
+        items = self.head.project_items(visible * match_id + match_content, offset)
+        return items, liked_id + liked_content, watched_id + watched_content
 
-    def sides(self, batch: RatingBatch) -> tuple[Tensor, Tensor]:
-        items, liked, watched = self.vectors()
-        vector = self.rows_of(self.user_factors, batch.user)
+    def project_batch(self, batch: RatingBatch) -> tuple[Tensor, Tensor]:
+        items, liked, watched = self.item_vectors()
+        vector = self.embed_rows(self.user_factors, batch.user)
         if self.profile:
-            left = self.left(batch, self.baseline.user[batch.user])
-            own = left[:, None] * embedding(batch.item, liked) + embedding(batch.item, watched)
+            residual = self.residuals(batch, self.baseline.user[batch.user])
+            own = residual[:, None] * embedding(batch.item, liked) + embedding(batch.item, watched)
             _, person, n_rows = batch.user.unique_consecutive(return_inverse=True, return_counts=True)
             sums = own.new_zeros(len(n_rows), own.shape[1]).index_add(0, person, own)
             others = embedding(person, sums) - own
             vector = vector + others / (n_rows[person] - 1).clamp_min(1).sqrt()[:, None]
-        return items, self.head.user_side(vector)
+        return items, self.head.project_users(vector)
 
-    def everyone(self) -> tuple[Tensor, Tensor]:
-        items, liked, watched = self.vectors()
+    def project_all(self) -> tuple[Tensor, Tensor]:
+        items, liked, watched = self.item_vectors()
         rows = self.data.history
         batch = RatingBatch(*(column.to(self.device) for column in rows.rows(0, len(rows))))
-        left = self.left(batch, self.baseline.user[batch.user])
-        vector = self.user_factors + self.profiles(batch, left, liked, watched, self.n_users + 1)
-        return items, self.head.user_side(vector)
+        residual = self.residuals(batch, self.baseline.user[batch.user])
+        vector = self.user_factors + self.profiles(batch, residual, liked, watched, self.n_users + 1)
+        return items, self.head.project_users(vector)
 
-    def profiles(self, batch: RatingBatch, left: Tensor, liked: Tensor, watched: Tensor, n: int) -> Tensor:
-        """(n, width): what the rows of people 0 to n - 1, one after the other, say of them."""
+    def profiles(self, batch: RatingBatch, residual: Tensor, liked: Tensor, watched: Tensor, n: int) -> Tensor:
+        """Return the profiles of users 0 to n - 1, (n, width), from their rows, sorted by user."""
         if not self.profile:
             return liked.new_zeros(n, self.head.width)
         n_rows = torch.bincount(batch.user, minlength=n)
         start = n_rows.cumsum(0) - n_rows
         sums = embedding_bag(batch.item, watched, start, mode="sum")
-        sums = sums + embedding_bag(batch.item, liked, start, mode="sum", per_sample_weights=left)
+        sums = sums + embedding_bag(batch.item, liked, start, mode="sum", per_sample_weights=residual)
         return sums / n_rows.clamp_min(1).sqrt()[:, None]
 
-    def met(self, content: Tensor) -> Tensor:
-        """(…, width): how users meet titles that nobody has rated, whose content is (…, columns)."""
+    def match_vectors(self, content: Tensor) -> Tensor:
+        """Return the vectors (…, width) by which unrated titles with content (…, columns) are matched with users."""
         return self.of_content(content).chunk(3, dim=-1)[0]
 
-    def everyones_rating(self, content: Tensor) -> Tensor:
-        """(n_users,): of a title that nobody has rated, whose content is (columns,)."""
-        side = self.head.item_side(self.met(content), self.offset_of_content(content))
-        match = self.head.crossed(self.user_table[:-1], side[None])[:, 0]
-        offsets = self.baseline.mean + self.baseline.user[:-1] + self.suggested(content)
+    def predict_unrated_title(self, content: Tensor) -> Tensor:
+        """Return the predicted ratings of all users, (n_users,), for an unrated title with content (columns,)."""
+        side = self.head.project_items(self.match_vectors(content), self.offset_of_content(content))
+        match = self.head.score_all_pairs(self.user_table[:-1], side[None])[:, 0]
+        offsets = self.baseline.mean + self.baseline.user[:-1] + self.content_offsets(content)
         return self.baseline.within_range(offsets + match)
 
     @torch.no_grad()
     def fold_in(self, batch: RatingBatch, n: int) -> Tensor:
-        batch = distinct(batch)
-        offset = self.baseline.of_people(batch, n, self.damping_user)
-        _, liked, watched = self.vectors()
-        left = self.left(batch, offset[batch.user])
-        users = self.head.user_side(self.profiles(batch, left, liked, watched, n))
+        batch = deduplicate(batch)
+        offset = self.baseline.new_user_offsets(batch, n, self.damping_user)
+        _, liked, watched = self.item_vectors()
+        residual = self.residuals(batch, offset[batch.user])
+        users = self.head.project_users(self.profiles(batch, residual, liked, watched, n))
         return self.scores(users, self.baseline.mean + offset)

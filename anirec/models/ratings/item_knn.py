@@ -1,4 +1,4 @@
-"""Item-item collaborative filtering: you will like what is liked by those who like what you like."""
+"""Item-item collaborative filtering with k nearest neighbours."""
 
 from typing import Any, Literal
 
@@ -7,14 +7,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from anirec.data.ratings.interactions import RatingBatch
-from anirec.models.base import POPULARITY, RatingModel
-from anirec.models.one_pass import History, HistoryRanked
-from anirec.models.ratings.bias import Baseline, count
-from anirec.models.ratings.kernels.neighbours import Neighbours, Rows, nearest, predicted_deviations, summed_votes
+from anirec.models.base import RatingModel, popularity_tie_break
+from anirec.models.one_pass import History, HistoryScorer
+from anirec.models.ratings.bias import Baseline, count_by_index
+from anirec.models.ratings.kernels.neighbours import (
+    Neighbours,
+    SparseRows,
+    find_neighbours,
+    predict_deviations,
+    sum_votes,
+)
 from anirec.settings import NonNegative, PositiveInt
 
-# Each similarity: what is subtracted from (or divides) a rating before columns are compared, and whether their lengths
-# are those of the shared entries or of all.
+# Of each similarity: what is subtracted from a rating (or divides it) before columns are compared, and whether their
+# norms are over the shared users only.
 SIMILARITIES = {
     "pearson_baseline": ("baseline", True),
     "pearson": ("item_mean", True),
@@ -24,24 +30,30 @@ SIMILARITIES = {
 }
 
 
-class ItemKNN(HistoryRanked, RatingModel):
-    """Predict from the user's ratings of similar items (Sarwar et al. 2001; Koren 2010, section 2.2).
+class ItemKNN(HistoryScorer, RatingModel):
+    """Predict a rating from the user's ratings of similar items.
 
-    A rating is expected(u, i) + Σ s_ij (r_uj - expected(u, j)) / Σ s_ij over the nearest j that u rated; the bias
-    model's where there is none. A ranking score is Σ s_ij over the `neighbours` nearest of i that u rated, not divided:
-    a mean would rank an item with a single neighbour first (Cremonesi, Koren & Turrin 2010).
+    The rating is b_ui + Σ_j s_ij (r_uj - b_uj) / Σ_j s_ij over the nearest neighbours j of item i that user u has
+    rated, where b is set by `around`; without any neighbour it is the bias model's prediction. The ranking score is Σ_j
+    s_ij over those of the item's `neighbours` nearest neighbours that the user has rated. It is not normalised, since
+    that would rank items with a single neighbour first.
 
     Args:
-        similarity: Of two columns of ratings: "pearson_baseline", around the bias model, over shared users;
-            "pearson", around item means, likewise; "centred_cosine", around item means, over all users; "cosine", of
-            ratings as they are; "ratio_cosine", of ratings divided by the item's mean.
-        around: What a rating is expected to be: "baseline", the bias model; "item_mean"; or "nothing", zero.
-        neighbours: Items used in one prediction at most; >= 1.
-        keep: Similar items stored for each item; memory is 8 bytes times this times the items.
-        shrinkage: Similarities are multiplied by (n - 1) / (n - 1 + shrinkage), n the number of shared users; >= 0.
-        min_support: Shared users below which two items are not similar; >= 1.
-        damping_user: Of the bias model; >= 0.
-        damping_item: Likewise for items.
+        similarity: Similarity of two columns of ratings. "pearson_baseline": residuals of the bias model, over shared
+            users; "pearson": deviations from item means, over shared users; "centred_cosine": the same over all users;
+            "cosine": unmodified ratings; "ratio_cosine": ratings divided by the item's mean.
+        around: Baseline b_ui of a rating: "baseline", the bias model; "item_mean"; or "nothing", zero.
+        neighbours: Maximum number of neighbours in a prediction; >= 1.
+        keep: Number of similar items stored per item, >= 1, at 8 bytes each.
+        shrinkage: Similarities are multiplied by (n - 1) / (n - 1 + shrinkage) for n shared users; >= 0.
+        min_support: Minimum number of shared users of two similar items; >= 1.
+        damping_user: Damping of the bias model's user offsets; see `Bias`.
+        damping_item: Damping of the bias model's item offsets; see `Bias`.
+
+    References:
+        Sarwar et al., Item-Based Collaborative Filtering Recommendation Algorithms, WWW 2001.
+        Koren, Factor in the Neighbors, ACM TKDD 4, 2010, section 2.2.
+        Cremonesi, Koren & Turrin, Performance of Recommender Algorithms on Top-N Recommendation Tasks, RecSys 2010.
     """
 
     deviation: Tensor
@@ -83,7 +95,7 @@ class ItemKNN(HistoryRanked, RatingModel):
         history = self.history
         user, item = history.user(), history.item.long()
         self.baseline.fit(history, self.damping_user, self.damping_item)
-        counts = count(item, self.n_items + 1)
+        counts = count_by_index(item, self.n_items + 1)
         self.mean_i = (torch.zeros_like(counts).index_add_(0, item, history.rating.double()) / counts).float()
         self.count_i = counts[:-1].float()
 
@@ -91,8 +103,8 @@ class ItemKNN(HistoryRanked, RatingModel):
         if centre == "item_mean_ratio":
             compared = history.rating / self.mean_i[item]
         else:
-            compared = history.rating - self.expected(user, item, centre)
-        neighbours = nearest(
+            compared = history.rating - self.baseline_ratings(user, item, centre)
+        neighbours = find_neighbours(
             self.by_user(compared),
             self.n_items,
             among_shared=among_shared,
@@ -103,36 +115,38 @@ class ItemKNN(HistoryRanked, RatingModel):
         self.neighbour_ik, self.similarity_ik = (torch.from_numpy(table).to(self.device) for table in neighbours)
         voters = neighbours.voters(self.neighbours)
         self.voter_start, self.voter, self.vote = (torch.from_numpy(column).to(self.device) for column in voters)
-        self.deviation = history.rating - self.expected(user, item, self.around)
+        self.deviation = history.rating - self.baseline_ratings(user, item, self.around)
 
-    def expected(self, user: Tensor, item: Tensor, around: str) -> Tensor:
-        """(B,): what a rating would be, were it not for the user's taste."""
+    def baseline_ratings(self, user: Tensor, item: Tensor, around: str) -> Tensor:
+        """Return the baselines (B,) around which ratings are centred."""
         if around == "baseline":
             offsets = self.baseline
             return offsets.mean + offsets.user[user] + offsets.item[item]
         return self.mean_i[item] if around == "item_mean" else torch.zeros(len(item), device=item.device)
 
-    def by_user(self, value: Tensor) -> Rows:
-        """The training rows with another value in the place of their rating."""
-        return Rows(*arrays(self.history.indptr, self.history.item, value))
+    def by_user(self, value: Tensor) -> SparseRows:
+        """Return the training matrix with other values in place of the ratings."""
+        return SparseRows(*arrays(self.history.indptr, self.history.item, value))
 
     def forward(self, batch: RatingBatch) -> Tensor:
-        rows, items = arrays(batch.user % (self.n_users + 1), batch.item)  # user -1: the last row, which is empty
+        rows, items = arrays(
+            batch.user % (self.n_users + 1), batch.item
+        )  # user -1 selects the last row, which is empty
         neighbours = Neighbours(*arrays(self.neighbour_ik, self.similarity_ik))
-        found = predicted_deviations(rows, items, self.by_user(self.deviation), neighbours, n_used=self.neighbours)
+        found = predict_deviations(rows, items, self.by_user(self.deviation), neighbours, n_used=self.neighbours)
         deviation = torch.from_numpy(found).to(batch.user.device)
-        rating = self.expected(batch.user, batch.item, self.around) + deviation
+        rating = self.baseline_ratings(batch.user, batch.item, self.around) + deviation
         return self.baseline.within_range(torch.where(deviation.isnan(), self.baseline(batch.user, batch.item), rating))
 
     def score_history(self, history: History, users: Tensor) -> Tensor:
-        scores_bi = (POPULARITY * self.count_i / self.count_i.max()).cpu().repeat(len(users), 1)
-        voters = Rows(*arrays(self.voter_start, self.voter, self.vote))
+        scores_bi = (popularity_tie_break(self.count_i)).cpu().repeat(len(users), 1)
+        voters = SparseRows(*arrays(self.voter_start, self.voter, self.vote))
         rows = (users % (history.n_users + 1)).cpu().numpy()
-        by_user = Rows(*arrays(history.indptr, history.item, history.rating))
-        summed_votes(rows, by_user, voters, scores_bi.numpy())
+        by_user = SparseRows(*arrays(history.indptr, history.item, history.rating))
+        sum_votes(rows, by_user, voters, scores_bi.numpy())
         return scores_bi.to(users.device)
 
 
 def arrays(*tensors: Tensor) -> list[NDArray[Any]]:
-    """The kernels run on the CPU, whatever the device."""
+    """Return the tensors as NumPy arrays for the kernels, which run on the CPU."""
     return [tensor.cpu().numpy() for tensor in tensors]

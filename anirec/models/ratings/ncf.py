@@ -1,7 +1,4 @@
-"""NCF: users and items as embeddings, compared by their element-wise product and by an MLP.
-
-Source: He et al., Neural Collaborative Filtering, WWW 2017; announced in the Anime Alchemy notebook, and not finished.
-"""
+"""NCF: neural collaborative filtering on embeddings of users and items."""
 
 from typing import Any
 
@@ -17,13 +14,20 @@ from anirec.settings import NonNegative, PositiveInt, Share
 
 
 class NCF(RatingNetwork):
-    """An embedding for every user and item, and nothing else: who was not in training gets the offsets alone.
+    """Match user and item embeddings by a weighted element-wise product and an MLP.
+
+    Embeddings of users and items without training rows are zero; the offsets remain.
 
     Args:
-        n_factors: Of the product; as many more go into the MLP.
-        hidden: Widths of the MLP; []: the product alone.
-        dropout: Within the MLP.
-        init_std: Embeddings start as normal noise of this size.
+        n_factors: Length of the vectors in the element-wise product; with an MLP, its input has the same length; >= 1.
+        hidden: Widths of the MLP's layers; []: element-wise product only, which is matrix factorisation.
+        dropout: Dropout in the MLP; 0 <= dropout < 1.
+        init_std: Standard deviation of the initial embeddings; >= 0.
+        **settings: Arguments of `RatingNetwork`.
+
+    References:
+        He et al., Neural Collaborative Filtering, WWW 2017. The Anime Alchemy notebook announced it but did not finish
+        it.
     """
 
     def __init__(
@@ -42,32 +46,32 @@ class NCF(RatingNetwork):
     def allocate(self) -> None:
         super().allocate()
         self.user_factors, self.item_factors = (
-            noise(n, self.head.width, self.init_std) for n in (self.n_users, self.n_items)
+            initial_factors(n, self.head.width, self.init_std) for n in (self.n_users, self.n_items)
         )
         self.item_offset = nn.Parameter(torch.zeros(self.n_items + 1, 1))
 
     def on_train_start(self) -> None:
         super().on_train_start()
         rows = self.training_rows(self.data)
-        silence(self.user_factors, rows.user)
-        silence(self.item_factors, rows.item)
+        zero_unseen(self.user_factors, rows.user)
+        zero_unseen(self.item_factors, rows.item)
 
-    def everyone(self) -> tuple[Tensor, Tensor]:
-        return self.head.item_side(self.item_factors, self.item_offset), self.head.user_side(self.user_factors)
+    def project_all(self) -> tuple[Tensor, Tensor]:
+        return self.head.project_items(self.item_factors, self.item_offset), self.head.project_users(self.user_factors)
 
-    def sides(self, batch: RatingBatch) -> tuple[Tensor, Tensor]:
-        items = self.head.item_side(self.item_factors, self.item_offset)
-        return items, self.head.user_side(self.rows_of(self.user_factors, batch.user))
+    def project_batch(self, batch: RatingBatch) -> tuple[Tensor, Tensor]:
+        items = self.head.project_items(self.item_factors, self.item_offset)
+        return items, self.head.project_users(self.embed_rows(self.user_factors, batch.user))
 
 
-def noise(n: int, width: int, std: float) -> nn.Parameter:
-    """(n + 1, width) to be learned; the last row, the unknown one's, is 0 and stays so."""
+def initial_factors(n: int, width: int, std: float) -> nn.Parameter:
+    """Return normally distributed factors, (n + 1, width). The last row, for the unknown id, is 0 and stays 0."""
     start = std * torch.randn(n + 1, width)
     start[-1] = 0
     return nn.Parameter(start)
 
 
 @torch.no_grad()
-def silence(factors: nn.Parameter, seen: NDArray[np.int32]) -> None:
-    """Set the rows of all but those seen in training to 0: noise says nothing of anyone."""
+def zero_unseen(factors: nn.Parameter, seen: NDArray[np.int32]) -> None:
+    """Set the rows of ids without training rows to 0, since their initial values carry no information."""
     factors[torch.from_numpy(np.bincount(seen, minlength=len(factors)) == 0)] = 0

@@ -1,4 +1,4 @@
-"""Popularity: what most people have rated. The baseline that every other model must beat."""
+"""Popularity: rank items by their number of interactions; a baseline for all rating models."""
 
 import torch
 from torch import Tensor
@@ -10,10 +10,12 @@ from anirec.settings import NonNegative
 
 
 class Popularity(OnePass, RatingModel):
-    """Rank items by their number of training interactions; predict their damped mean rating.
+    """Rank items by their number of training interactions and predict their damped mean rating.
+
+    The prediction is (Σ_u r_ui + damping · mean) / (n_i + damping) for n_i ratings of item i.
 
     Args:
-        damping: Imaginary ratings at the global mean added to every item; >= 0.
+        damping: Number of pseudo-ratings at the global mean added to every item; >= 0.
     """
 
     uses_unrated = True
@@ -28,7 +30,7 @@ class Popularity(OnePass, RatingModel):
 
     def allocate(self) -> None:
         for name in ("count_i", "rated_i", "total_i"):
-            self.statistic(name, self.n_items)
+            self.add_statistic(name, self.n_items)
         self.register_buffer("mean_i", torch.zeros(self.n_items + 1))
 
     def accumulate(self, batch: RatingBatch) -> None:
@@ -40,7 +42,7 @@ class Popularity(OnePass, RatingModel):
 
     def solve(self) -> None:
         mean = self.total_i.sum() / self.rated_i.sum()
-        # An item without a rating, and an unknown one (index -1), get the mean even when nothing is damped.
+        # Items without ratings and the unknown item (index -1) get the mean, also with damping=0.
         damped = (self.total_i + self.damping * mean) / (self.rated_i + self.damping)
         self.mean_i = torch.cat([damped, mean[None]]).nan_to_num(nan=float(mean)).float()
 

@@ -1,4 +1,4 @@
-"""Any algorithm of scikit-surprise, named in YAML: the reference that our own models are measured against."""
+"""Adapter for scikit-surprise algorithms, named in YAML; references for the models of this package."""
 
 import math
 from collections import defaultdict
@@ -14,17 +14,21 @@ from anirec.errors import UserError
 from anirec.models.base import RatingModel
 from anirec.models.one_pass import MemoryBased
 
-UNKNOWN = "unknown"  # an id that no training set holds
+UNKNOWN = "unknown"  # inner id that is in no training set
 
 
 class SurpriseModel(MemoryBased, RatingModel):
-    """Fit on all training ratings at once, predict row by row in Python, as the library does.
+    """Fit a scikit-surprise algorithm to all training ratings and predict row by row in Python, as Surprise does.
 
-    The checkpoint holds the training ratings and the seed, and no pickled object: a loaded model fits again when it is
-    first asked. Ranking the whole catalogue by predicted ratings works, and takes minutes where ours takes seconds.
+    The checkpoint holds the training ratings and the seed but no pickled object; a loaded model is fitted again before
+    its first prediction. Ranking the whole catalogue by predicted ratings takes minutes.
 
     Args:
-        algorithm: An unfitted algorithm of the library. One without a `random_state` of its own gets the run's seed.
+        algorithm: An unfitted algorithm of scikit-surprise. If its `random_state` is None or absent, it gets the run's
+            seed.
+
+    Raises:
+        UserError: The algorithm rejects its settings or the data.
     """
 
     replicates: ClassVar[frozenset[str]] = frozenset({"random_state"})
@@ -45,7 +49,7 @@ class SurpriseModel(MemoryBased, RatingModel):
         self.fit()
 
     def fit(self) -> None:
-        """Fit unless it is fitted to this very history already."""
+        """Fit the algorithm, unless it has already been fitted to the same ratings."""
         history = self.history
         if self.fitted_to and all(map(torch.equal, self.fitted_to, (history.item, history.rating))):
             return
@@ -58,10 +62,10 @@ class SurpriseModel(MemoryBased, RatingModel):
         self.fitted_to = (history.item.clone(), history.rating.clone())
 
     def trainset(self) -> Trainset:
-        """Surprise's own form of the training ratings. It numbers the users and items that have any from 0 on.
+        """Return the training ratings as a Surprise Trainset, whose inner ids cover only users and items with ratings.
 
-        One without ratings would break some algorithms (NMF divides by their number), and others would take it for
-        known, since merely asking for its ratings enters it.
+        Ids without ratings would break some algorithms (NMF divides by the number of ratings), and a lookup in the
+        default dictionaries would make them known.
         """
         history = self.history
         users, user = np.unique(history.user().cpu(), return_inverse=True)
@@ -83,7 +87,7 @@ class SurpriseModel(MemoryBased, RatingModel):
         return torch.from_numpy(ratings).to(batch.user.device)
 
     def estimate(self, user: int, item: int) -> float:
-        """What `AlgoBase.predict` gives, without its tuples: clipped, and the mean where nothing can be said."""
+        """Return what `AlgoBase.predict` does: the clipped estimate, or the global mean if there is none."""
         trainset: Any = self.algorithm.trainset
         known = self.inner_user.get(user, UNKNOWN), self.inner_item.get(item, UNKNOWN)
         try:

@@ -1,4 +1,4 @@
-"""SVD: users and items as points in one space of tastes, learned by stochastic gradient descent. Funk's method."""
+"""SVD: matrix factorisation of ratings by stochastic gradient descent (Funk's method)."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal
@@ -8,11 +8,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from anirec.data.ratings.interactions import Interactions, RatingBatch, UserBlocks, distinct
+from anirec.data.ratings.interactions import Interactions, RatingBatch, UserBlocks, deduplicate
 from anirec.errors import UserError
-from anirec.models.base import RatingModel, SelfTaught
+from anirec.models.base import ManualOptimization, RatingModel
 from anirec.models.ratings.bias import Baseline
-from anirec.models.ratings.kernels import Factors, Rates, block_of, learned
+from anirec.models.ratings.kernels import Factors, Rates, block_of, fit_new_user
 from anirec.models.ratings.kernels.batched_sweep import batched_sweep
 from anirec.models.ratings.kernels.fused_sweep import fused_sweep
 from anirec.settings import NonNegative, Positive, PositiveInt
@@ -21,28 +21,33 @@ if TYPE_CHECKING:
     from anirec.data.ratings.datamodule import RatingData
 
 
-class SVD(SelfTaught, RatingModel):
-    """mean + b_u + b_i + p_u · q_i, by SGD on the squared error (Funk 2006; Koren, Bell & Volinsky 2009).
+class SVD(ManualOptimization, RatingModel):
+    """Predict ratings as mean + b_u + b_i + p_u · q_i, fitted by SGD on the regularised squared error.
 
-    Each epoch is one sweep over all ratings, in blocks of whole users. The blocks, the users of a block and the ratings
-    of a user come in a random order that depends on the seed and the number of the sweep alone: a resumed run equals an
-    uninterrupted one.
+    Minimises Σ (r_ui - r̂_ui)² + reg (|p_u|² + |q_i|²) + reg_bias (b_u² + b_i²) over the training ratings. Each epoch
+    is one sweep over all ratings in blocks of whole users. The order of blocks, of users in a block and of a user's
+    ratings is random and depends only on the seed and the sweep number, so a resumed run equals an uninterrupted one.
 
     Args:
         n_factors: Length of p_u and q_i; >= 1.
-        epochs: Sweeps of a full training; what the trainer counts to; >= 1.
-        lr: Step size of the first sweep; > 0.
-        lr_decay: The step size of a sweep over that of the sweep before; 1 keeps it; > 0.
-        reg: Penalty on the squared lengths of p_u and q_i, per rating; >= 0.
-        reg_bias: Likewise on b_u and b_i; >= 0.
-        init_std: Factors start as normal noise of this size; >= 0.
-        solver: "fused", a compiled loop for the CPU; "batched", tensor operations for any device; "auto", the first on
-            the CPU and the second elsewhere.
-        parallel: Let threads share the factors without locks (Hogwild, Niu et al. 2011): faster, and each run differs
-            in the last digits.
+        epochs: Number of sweeps; >= 1.
+        lr: Learning rate of the first sweep; > 0.
+        lr_decay: Factor on the learning rate after each sweep; > 0; 1: constant.
+        reg: L2 penalty on p_u and q_i, per rating; >= 0.
+        reg_bias: L2 penalty on b_u and b_i, per rating; >= 0.
+        init_std: Standard deviation of the initial factors; >= 0.
+        solver: "fused": compiled loop on the CPU; "batched": tensor operations on any device; "auto": fused on the CPU,
+            else batched.
+        parallel: Whether threads update the factors without locks (Hogwild). Faster, but runs differ in the last
+            digits.
 
     Raises:
-        UserError: If the trainer cannot give what is asked for, or the factors diverge.
+        UserError: The trainer does not support the settings, or the factors diverge.
+
+    References:
+        Funk, Netflix Update: Try This at Home, 2006.
+        Koren, Bell & Volinsky, Matrix Factorization Techniques for Recommender Systems, IEEE Computer 42, 2009.
+        Niu et al., Hogwild!: A Lock-Free Approach to Parallelizing Stochastic Gradient Descent, NeurIPS 2011.
     """
 
     user_factors: Tensor
@@ -92,31 +97,31 @@ class SVD(SelfTaught, RatingModel):
             self.initialise(self.training_rows(self.data))
 
     def check_trainer(self) -> None:
-        """Refuse what cannot be done as asked."""
+        """Raise UserError if the trainer does not support the settings."""
         name, is_fused = type(self).__name__, self.is_fused
         if self.trainer.world_size > 1:
-            raise UserError(f"{name} learns in one process, not in {self.trainer.world_size}; use trainer.devices=1.")
+            raise UserError(f"{name} trains in one process, not in {self.trainer.world_size}. Use trainer.devices=1.")
         if self.solver == "fused" and self.device.type != "cpu":
-            raise UserError(f"{name}: solver=fused runs on the CPU, not on {self.device}; use solver=auto.")
+            raise UserError(f"{name}: solver=fused runs on the CPU, not on {self.device}. Use solver=auto.")
         if self.parallel and not is_fused:
-            raise UserError(f"{name}: parallel=true is for the fused solver; the batched one is parallel by itself.")
+            raise UserError(f"{name}: parallel=true requires the fused solver; the batched solver is always parallel.")
         if self.parallel and torch.are_deterministic_algorithms_enabled():
-            raise UserError(f"{name}: parallel=true is never deterministic; use parallel=false or deterministic=false.")
+            raise UserError(f"{name}: parallel=true is not deterministic. Use parallel=false or deterministic=false.")
 
     @property
     def is_fused(self) -> bool:
         return self.solver == "fused" or (self.solver == "auto" and self.device.type == "cpu")
 
     def initialise(self, rows: Interactions) -> None:
-        """Noise for everyone who has ratings; nothing for the others, whom only known offsets can describe."""
+        """Draw initial factors for users and items with ratings; the factors of all others stay 0."""
         rated = ~np.isnan(rows.rating)
         noise = torch.Generator().manual_seed(int(self.seed))
-        self.user_factors = self.noise(rows.user[rated], self.n_users + 1, noise)
-        self.item_factors = self.noise(rows.item[rated], self.n_items + 1, noise)
+        self.user_factors = self.initial_factors(rows.user[rated], self.n_users + 1, noise)
+        self.item_factors = self.initial_factors(rows.item[rated], self.n_items + 1, noise)
         self.baseline.centre(rows.rating[rated])
 
-    def noise(self, seen: NDArray[np.int32], n: int, generator: torch.Generator) -> Tensor:
-        """(n, n_factors), zero but for the rows that are `seen`."""
+    def initial_factors(self, seen: NDArray[np.int32], n: int, generator: torch.Generator) -> Tensor:
+        """Return normally distributed factors, (n, n_factors), for the rows in `seen`, and 0 for all others."""
         noise_nf = self.init_std * torch.randn(n, self.n_factors, generator=generator)
         noise_nf[torch.from_numpy(np.bincount(seen, minlength=n) == 0)] = 0
         return noise_nf.to(self.device)
@@ -132,7 +137,7 @@ class SVD(SelfTaught, RatingModel):
             batched_sweep(block, factors, rates, seed=seed)
 
     def factor_tables(self) -> Factors[Tensor]:
-        """What a sweep changes."""
+        """Return the tables that a sweep updates in place."""
         offsets = self.baseline
         nothing = self.item_factors[:0]
         return Factors(offsets.mean, offsets.user, offsets.item, self.user_factors, self.item_factors, nothing)
@@ -147,35 +152,35 @@ class SVD(SelfTaught, RatingModel):
     def finish_sweep(self) -> None:
         if not self.item_factors.sum().isfinite():
             raise UserError(
-                f"{type(self).__name__} diverged in epoch {int(self.sweeps)}: its factors are no longer finite. "
-                f"The step is too large: lr={self.lr:g}; try lr={self.lr / 3:.2g}."
+                f"{type(self).__name__} diverged in epoch {int(self.sweeps)}: the factors are no longer finite. "
+                f"The learning rate is probably too large: lr={self.lr:g}; try lr={self.lr / 3:.2g}."
             )
 
-    def tastes(self) -> Tensor:
-        """(n_users + 1, n_factors): what each user's items are compared with."""
+    def user_vectors(self) -> Tensor:
+        """Return the vector of each user that is multiplied by item factors, (n_users + 1, n_factors)."""
         return self.user_factors
 
     def forward(self, batch: RatingBatch) -> Tensor:
-        match = (self.tastes()[batch.user] * self.item_factors[batch.item]).sum(1)
+        match = (self.user_vectors()[batch.user] * self.item_factors[batch.item]).sum(1)
         offsets = self.baseline
         return offsets.within_range(offsets.mean + offsets.user[batch.user] + offsets.item[batch.item] + match)
 
     def score_items(self, users: Tensor) -> Tensor:
-        return self.baseline.of_all_items(users) + self.tastes()[users] @ self.item_factors[:-1].T
+        return self.baseline.score_all_items(users) + self.user_vectors()[users] @ self.item_factors[:-1].T
 
     def fold_in(self, batch: RatingBatch, n: int) -> Tensor:
-        """What training would have made of them, had the items been as they are now from the first; in closed form."""
-        user, item, rating = distinct(batch)
-        taste_nf, offset_n = self.implied_tastes(user, item, n), torch.zeros(n, device=rating.device)
-        left = rating - self.baseline.mean - self.baseline.item[item]
-        left -= (taste_nf[user] * self.item_factors[item]).sum(1)
-        steps = Rates(sum(self.lr * self.lr_decay**sweep for sweep in range(int(self.sweeps))), self.reg, self.reg_bias)
+        """Score items for new users, whose factors are those that training with fixed item factors would have given."""
+        user, item, rating = deduplicate(batch)
+        user_nf, offset_n = self.implicit_vectors(user, item, n), torch.zeros(n, device=rating.device)
+        residual = rating - self.baseline.mean - self.baseline.item[item]
+        residual -= (user_nf[user] * self.item_factors[item]).sum(1)
+        rates = Rates(sum(self.lr * self.lr_decay**sweep for sweep in range(int(self.sweeps))), self.reg, self.reg_bias)
         for person in user[~rating.isnan()].unique():
             rows = (user == person) & ~rating.isnan()
-            offset_n[person], factors_f = learned(self.item_factors[item[rows]], left[rows], steps)
-            taste_nf[person] += factors_f
-        return self.baseline.mean + offset_n[:, None] + self.baseline.item[:-1] + taste_nf @ self.item_factors[:-1].T
+            offset_n[person], factors_f = fit_new_user(self.item_factors[item[rows]], residual[rows], rates)
+            user_nf[person] += factors_f
+        return self.baseline.mean + offset_n[:, None] + self.baseline.item[:-1] + user_nf @ self.item_factors[:-1].T
 
-    def implied_tastes(self, user: Tensor, item: Tensor, n: int) -> Tensor:
-        """(n, n_factors): what having seen the items says of n new people, whatever they thought of them. Nothing."""
+    def implicit_vectors(self, user: Tensor, item: Tensor, n: int) -> Tensor:
+        """Return the part of new users' vectors given by which items they have seen, (n, n_factors); 0 for SVD."""
         return self.item_factors.new_zeros(n, self.n_factors)

@@ -1,4 +1,4 @@
-"""SVD++: what users have watched says something of them, whatever they thought of it."""
+"""SVD++: SVD with implicit feedback, that is, which items a user has rated or watched."""
 
 from typing import ClassVar
 
@@ -13,10 +13,13 @@ from anirec.models.ratings.svd import SVD
 
 
 class SVDpp(SVD):
-    """mean + b_u + b_i + q_i · (p_u + |N(u)|^-½ Σ y_j), j in N(u): all that the user rated or watched (Koren 2008).
+    """Predict ratings as mean + b_u + b_i + q_i · (p_u + |N(u)|^-½ Σ_j y_j) over j in N(u), all items of user u.
 
-    Learned like `SVD`, whose arguments it takes; `reg` holds for y_j too. A user without a rating, but with unrated
-    rows, is described by Σ y_j.
+    N(u) includes items without a rating. Arguments and training are those of `SVD`; `reg` also applies to y_j. Users
+    without ratings but with unrated items are described by their y_j only.
+
+    References:
+        Koren, Factorization Meets the Neighborhood: A Multifaceted Collaborative Filtering Model, KDD 2008.
     """
 
     uses_unrated: ClassVar[bool] = True
@@ -31,13 +34,13 @@ class SVDpp(SVD):
     def initialise(self, rows: Interactions) -> None:
         super().initialise(rows)
         noise = torch.Generator().manual_seed(int(self.seed) ^ 1)
-        self.implicit_factors = self.noise(rows.item, self.n_items + 1, noise)
+        self.implicit_factors = self.initial_factors(rows.item, self.n_items + 1, noise)
 
     def factor_tables(self) -> Factors[Tensor]:
         return super().factor_tables()._replace(y_if=self.implicit_factors)
 
     def finish_sweep(self) -> None:
-        """Sum y_j once more: since a user's turn, other users have moved them."""
+        """Recompute the user vectors, since y_j has changed after each user's update."""
         super().finish_sweep()
         rows = self.training_rows(self.data)
         item, start = (torch.from_numpy(column).to(self.device) for column in (rows.item, rows.indptr.astype(np.int32)))
@@ -45,9 +48,9 @@ class SVDpp(SVD):
         norms_u1 = start.diff().clamp(min=1).rsqrt()[:, None]
         self.user_tastes[:-1] = self.user_factors[:-1] + norms_u1 * sums_uf
 
-    def implied_tastes(self, user: Tensor, item: Tensor, n: int) -> Tensor:
-        sums_nf = super().implied_tastes(user, item, n).index_add_(0, user, self.implicit_factors[item])
+    def implicit_vectors(self, user: Tensor, item: Tensor, n: int) -> Tensor:
+        sums_nf = super().implicit_vectors(user, item, n).index_add_(0, user, self.implicit_factors[item])
         return torch.bincount(user, minlength=n).clamp(min=1).rsqrt()[:, None] * sums_nf
 
-    def tastes(self) -> Tensor:
+    def user_vectors(self) -> Tensor:
         return self.user_tastes

@@ -1,0 +1,1 @@
+"""Models that predict the mean score of a title from its content."""

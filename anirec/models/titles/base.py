@@ -1,4 +1,4 @@
-"""What every model of a title's score shares: branches that see the title, and the scale of the scores."""
+"""Base classes of models that predict a title's mean score, and the mean baseline."""
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
@@ -20,12 +20,11 @@ from anirec.notices import warn
 
 
 class ScoreModel(Branched):
-    """Predicts the mean score of a title, 1-10, from what its branches make of synopsis, characters and pictures.
-
-    Branches are fitted on the training titles, once, and go into the checkpoint.
+    """A model that predicts the mean score of a title, 1 to 10, from its synopsis, characters and pictures.
 
     Args:
-        branches: By name; each is one modality.
+        branches: Branches by name, one for each modality. They are fitted once, on the training titles, and saved in
+            the checkpoint.
     """
 
     requires: ClassVar[frozenset[str]] = frozenset({"synopsis", "score"})
@@ -48,17 +47,17 @@ class ScoreModel(Branched):
             self.fit(self.data.titles[self.data.train])
             self.look(self.data.titles, cache=self.data.cache, device=self.trainer.strategy.root_device)
             self.is_fitted = True
-            self.warn_of_gaps()
+            self.warn_about_coverage()
 
-    def warn_of_gaps(self) -> None:
-        """Say what the branches do not see, and what they see too early."""
+    def warn_about_coverage(self) -> None:
+        """Warn about titles that lack a modality, and about columns that are unknown when a title is pitched."""
         for name, branch in self.branches.items():
             n_titles = branch.coverage.get("titles", 0)  # type: ignore[union-attr, operator]
             n_seen = next((n for what, n in branch.coverage.items() if what.startswith("with_")), n_titles)  # type: ignore[union-attr, operator]
             if n_seen < n_titles:
-                warn(f"{name}: {n_seen} of {n_titles} titles have it; the others are known to lack it")
+                warn(f"{name}: present in {n_seen} of {n_titles} titles; the others are treated as missing")
             if branch.later:
-                warn(f"{name} uses what is decided after money is spent: this is no forecast for a pitch")
+                warn(f"{name} uses information that is decided after funding; predictions are no forecast for a pitch")
 
     def fit(self, titles: pl.DataFrame) -> None:
         score = torch.from_numpy(titles["score"].to_numpy(writable=True))
@@ -67,7 +66,7 @@ class ScoreModel(Branched):
         super().fit(titles)
 
     def unit_mse(self, prediction: Tensor, score: Tensor) -> Tensor:
-        """The error as published: on scores that the training set's lowest and highest make 0 and 1."""
+        """Return the mean squared error on the published scale: training scores from 0 (lowest) to 1 (highest)."""
         return (((prediction - score) / self.span) ** 2).mean()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -79,7 +78,10 @@ class ScoreModel(Branched):
         super().on_load_checkpoint(checkpoint)
 
     def predict_rows(self, rows: pl.DataFrame, *, cache: Path) -> tuple[NDArray[np.float32], dict[str, int]]:
-        """Scores of titles that need not exist yet: `synopsis`, and lists `descriptions`, `portraits` where known."""
+        """Predict scores of titles, also of hypothetical ones.
+
+        `rows` has the column `synopsis` and may have the list columns `descriptions` and `portraits`.
+        """
         titles = titles_of(rows, cut_at=self.cut_texts_at)
         self.look(titles, cache=cache, device=self.device)
         unscored = np.full(len(titles), np.nan, dtype=np.float32)
@@ -89,11 +91,14 @@ class ScoreModel(Branched):
 
     @abstractmethod
     def forward(self, batch: TitleBatch) -> Tensor:
-        """(B,): scores on the site's scale."""
+        """Return predicted scores (B,) on the scale of the dataset."""
 
 
 class ClosedForm(OnePass, ScoreModel):
-    """Define `learn(titles)`; corpora are small, so that every process sees all titles and finds the same."""
+    """Base class of closed-form score models, which define `learn(titles)`.
+
+    Corpora are small, so every process reads all titles and computes the same solution.
+    """
 
     def batches(self, data: Corpus, rank: int, world_size: int) -> Iterable[TitleBatch]:
         return TitleBlocks(data.train, data.score, rows=len(data.train))
@@ -102,7 +107,7 @@ class ClosedForm(OnePass, ScoreModel):
         self.titles = batch
 
     def reduce(self) -> None:
-        """Nothing: no process has a part only."""
+        """Do nothing: every process has all titles."""
 
     def solve(self) -> None:
         self.learn(self.titles)
@@ -110,11 +115,11 @@ class ClosedForm(OnePass, ScoreModel):
 
     @abstractmethod
     def learn(self, titles: TitleBatch) -> None:
-        """Turn the training titles into the solution, in buffers."""
+        """Compute the parameters from the training titles, into registered buffers."""
 
 
 class Mean(ClosedForm):
-    """The mean of the training scores for every title: what any other model must beat."""
+    """Predict the mean training score for every title; the baseline of all score models."""
 
     mean: Tensor
 

@@ -1,10 +1,10 @@
-"""Fusion: text and picture encoders side by side, joined by a network that ends in one number.
+"""Fusion network: text and picture encoders whose outputs are concatenated and regressed on the score.
 
     synopsis ──encoder─────────────────────────────▶ (768,) ─┐
     descriptions ─encoder─▶ (n, 768) ┐                       ├─▶ head ─▶ 0.71 ─▶ 8.2
     portraits ────encoder─▶ (n, 49)  ┴─pool─▶ network ▶ (768,) ─┘
 
-Source: Armenta-Segura & Sidorov, PeerJ CS 11:e2715, 2025; with one text branch alone it is the regressor of AL-BERT.
+With a single text branch it is the regressor of AL-BERT.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,21 +21,29 @@ from anirec.settings import Share
 
 
 class Fusion(Network):
-    """A network over groups of branches.
+    """Neural network over groups of branches.
 
-    The branches of a group describe the same things, such as a title's characters: member by member they are joined end
-    to end, the members pooled into one vector, and that goes through the group's own layers. The groups' vectors, end
-    to end, go through the head. In place of a modality that a title lacks stands a vector that is learned.
+    The branches of a group describe the same members, such as the characters of a title. The vectors of each member are
+    concatenated, the members are pooled into one vector, and that vector passes through the layers of the group. The
+    vectors of all groups are concatenated and pass through the head. A learned vector replaces a modality that a title
+    lacks.
 
     Args:
-        branches: By name.
-        groups: Which branches belong together, by the group's name.
-        pooling: Of the members of a group.
-        group_layers: Of a group, by its name: widths by activation, {"tanh": [768], "linear": [768]}; none if absent.
-        head: Layers over all groups; the last one, of width 1, is added.
-        dropout: Before each linear layer; 0 <= dropout < 1.
-        training: Optimiser, rates, batches.
-        requires: Columns without which the model makes no sense.
+        branches: Branches by name.
+        groups: Names of the branches in each group, by group name; each branch is in one group.
+        pooling: Pooling over the members of a group, "mean" or "attention".
+        group_layers: Layers of each group, by group name: widths by activation, such as {"tanh": [768], "linear":
+            [768]}. A group that is not listed has none.
+        head: Layers over all groups, in the same form; a final linear layer of width 1 is added.
+        dropout: Dropout before each hidden linear layer; 0 <= dropout < 1.
+        training: Optimiser, learning rates and batch size.
+        requires: Dataset columns that the model needs.
+
+    Raises:
+        UserError: A branch is in no group or in several, or `group_layers` names an unknown group.
+
+    References:
+        Armenta-Segura & Sidorov, PeerJ Computer Science 11:e2715, 2025.
     """
 
     def __init__(
@@ -57,7 +65,7 @@ class Fusion(Network):
         grouped = sorted(name for members in self.groups.values() for name in members)
         if grouped != sorted(branches) or not branches:
             raise UserError(
-                f"model.groups holds {', '.join(grouped) or 'nothing'}; "
+                f"model.groups contains {', '.join(grouped) or 'no branch'}; "
                 f"expected each branch once: {', '.join(branches) or 'at least one'}"
             )
         if unknown := sorted(set(group_layers) - set(groups)):
@@ -76,21 +84,24 @@ class Fusion(Network):
         self.head.append(nn.Linear(width, 1))
 
     def unit(self, index: Tensor) -> Tensor:
-        vectors = [self.networks[name](self.pooled(name, index)) for name in self.groups]
+        vectors = [self.networks[name](self.pool_group(name, index)) for name in self.groups]
         return self.head(torch.cat(vectors, dim=-1)).squeeze(-1)
 
-    def pooled(self, group: str, index: Tensor) -> Tensor:
-        """(B, width): a group's members as one vector."""
+    def pool_group(self, group: str, index: Tensor) -> Tensor:
+        """Return the pooled vector of a group's members, (B, width)."""
         parts = [self.branch(name)(index) for name in self.groups[group]]
         counts = {part.values.shape[1] for part in parts}
         if len(counts) > 1:
-            raise UserError(f"model.groups.{group}: its branches count other members: {sorted(counts)}; part them")
-        filled = [self.filled(name, part) for name, part in zip(self.groups[group], parts, strict=True)]
+            raise UserError(
+                f"model.groups.{group}: its branches have different numbers of members per title, {sorted(counts)}; "
+                "put them in separate groups"
+            )
+        filled = [self.fill_absent(name, part) for name, part in zip(self.groups[group], parts, strict=True)]
         values, present = torch.cat(filled, dim=-1), torch.stack([part.present for part in parts]).any(dim=0)
-        # Where nothing at all is known, what is learned for absence speaks.
+        # A title without any member is represented by the learned vector for absence.
         present[:, 0] |= ~present.any(dim=1)
         pool: Any = self.pools[group] if self.pooling == "attention" else mean_pool
         return pool(values, present)
 
-    def filled(self, name: str, part: Members) -> Tensor:
+    def fill_absent(self, name: str, part: Members) -> Tensor:
         return torch.where(part.present[..., None], part.values, self.absent[name].to(part.values.dtype))

@@ -1,4 +1,4 @@
-"""Kernel ridge regression: titles are judged like those they resemble, each branch with a resemblance of its own."""
+"""Kernel ridge regression on titles, with one kernel for each branch."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -15,26 +15,33 @@ from anirec.data.titles.loaders import TitleBatch
 from anirec.errors import UserError
 from anirec.features.branch import Branch
 from anirec.metrics.variation import standard_deviation
-from anirec.models.branched import check_frozen, seen
+from anirec.models.branched import branch_features, check_frozen
 from anirec.models.titles.base import ClosedForm
 from anirec.settings import Positive
 
-MOST_TITLES = 20_000  # the kernel takes 8 bytes for each pair of titles: 3.2 GB
+MOST_TITLES = 20_000  # the kernel matrix takes 8 bytes for each pair of titles: 3.2 GB
 
 
 class KernelRidge(ClosedForm):
-    """Ridge regression on a weighted sum of kernels, one a branch (Saunders, Gammerman & Vovk, ICML 1998).
+    """Kernel ridge regression on a weighted sum of kernels, one per branch.
 
-    `linear`: the product of two rows, over the mean squared length of the training rows (for TF-IDF the cosine). `rbf`:
-    exp(-d² / width) of the distance d between rows whose columns are standardised on the training titles. In every
-    kernel the likeness of a training title to itself is 1 in the mean, so that the weights of branches, and `alpha`
-    beside them, mean the same whatever a branch measures.
+    The prediction for title x is mean + Σ_t a_t Σ_b w_b k_b(x, t) over training titles t and branches b, with
+    a = (K + alpha I)⁻¹ (y - mean). Kernel "linear" is the dot product of two rows divided by the mean squared length of
+    the training rows (for TF-IDF, the cosine). Kernel "rbf" is exp(-d² / width), where d is the distance of rows whose
+    columns are standardised on the training titles and width is the number of columns. The diagonal of each training
+    kernel matrix has mean 1, so `weights` and `alpha` do not depend on the units of a branch.
 
     Args:
-        branches: By name; frozen ones only.
-        kernels: linear or rbf, of each branch.
-        weights: Of each branch's kernel; > 0.
-        alpha: The penalty, on the same scale as the weights; > 0.
+        branches: Branches by name; all must be frozen.
+        kernels: Kernel of each branch, "linear" or "rbf".
+        weights: Weight of each branch's kernel; > 0.
+        alpha: L2 penalty, on the scale of the weights; > 0.
+
+    Raises:
+        UserError: A branch is not frozen, lacks a kernel or a weight, or there are more than 20,000 training titles.
+
+    References:
+        Saunders, Gammerman & Vovk, Ridge Regression Learning Algorithm in Dual Variables, ICML 1998.
     """
 
     dual: Tensor
@@ -53,7 +60,7 @@ class KernelRidge(ClosedForm):
         for name, setting in (("kernels", kernels), ("weights", weights)):
             if set(setting) != set(branches):
                 raise UserError(
-                    f"model.{name} is for {', '.join(setting)}; expected one for each of {', '.join(branches)}"
+                    f"model.{name} names {', '.join(setting) or 'none'}; expected one for each of {', '.join(branches)}"
                 )
         self.kernels, self.alpha = dict(kernels), alpha
         self.weights = {name: float(weight) for name, weight in weights.items()}
@@ -66,26 +73,26 @@ class KernelRidge(ClosedForm):
     def learn(self, titles: TitleBatch) -> None:
         n = len(titles.index)
         if n > MOST_TITLES:
-            raise UserError(f"{n} training titles; kernel ridge holds {MOST_TITLES} at most: choose model=tfidf_ridge")
+            raise UserError(f"{n} training titles; kernel ridge accepts at most {MOST_TITLES}. Use model=tfidf_ridge")
         gram = np.zeros((n, n))
         for name, weight in self.weights.items():
-            gram += weight * self.known[name].fit(seen(self.branch(name), titles.index))  # type: ignore[operator]
+            gram += weight * self.known[name].fit(branch_features(self.branch(name), titles.index))  # type: ignore[operator]
         score = titles.score.double().cpu().numpy()
         gram[np.diag_indices(n)] += self.alpha
         dual = cho_solve(cho_factor(gram, lower=True, overwrite_a=True), score - score.mean())
         for name, weight in self.weights.items():
-            self.known[name].keep(weight * dual)  # type: ignore[operator]
+            self.known[name].set_dual(weight * dual)  # type: ignore[operator]
         self.mean = torch.tensor(score.mean())
 
     def forward(self, batch: TitleBatch) -> Tensor:
         score: Any = float(self.mean)
         for name in self.weights:
-            score = score + self.known[name](seen(self.branch(name), batch.index))
+            score = score + self.known[name](branch_features(self.branch(name), batch.index))
         return torch.from_numpy(score.astype(np.float32)).to(batch.index.device)
 
 
 class Linear(nn.Module):
-    """The product of rows whose squared length is 1 in the mean; the titles fold into one coefficient a column."""
+    """Linear kernel of rows scaled to mean squared length 1; keeps one coefficient per column, no training rows."""
 
     coefficient: Tensor
 
@@ -94,21 +101,22 @@ class Linear(nn.Module):
         self.register_buffer("coefficient", torch.empty(0, dtype=torch.float64))
 
     def fit(self, rows: csr_matrix) -> NDArray[np.float64]:
-        """(n, n): likeness of the training titles; they are remembered until `keep`."""
+        """Return the kernel matrix of the training titles, (n, n); their rows are kept until `set_dual`."""
         self.rows, self.square = rows, float(rows.multiply(rows).sum()) / rows.shape[0] or 1.0
         return (rows @ rows.T).toarray() / self.square
 
-    def keep(self, dual: NDArray[np.float64]) -> None:
+    def set_dual(self, dual: NDArray[np.float64]) -> None:
+        """Set the dual coefficients (n,) of the training titles."""
         self.coefficient = torch.from_numpy(self.rows.T @ dual / self.square)
         del self.rows, self.square
 
     def forward(self, rows: csr_matrix) -> NDArray[np.float64]:
-        """(B,): the likeness to each training title, times its weight, summed."""
+        """Return the sum over training titles of kernel value times dual coefficient, (B,)."""
         return np.asarray(rows @ self.coefficient.cpu().numpy())
 
 
 class Gaussian(nn.Module):
-    """exp(-d² / width) of standardised columns; the training titles are kept."""
+    """Gaussian kernel exp(-d² / width) of standardised columns; keeps the training rows."""
 
     centre: Tensor
     scale: Tensor
@@ -124,21 +132,21 @@ class Gaussian(nn.Module):
         dense = rows.toarray().astype(np.float64)
         self.centre = torch.from_numpy(dense.mean(axis=0))
         self.scale = torch.from_numpy(standard_deviation(dense))
-        self.rows = torch.from_numpy(self.standardised(dense))
-        return self.likeness(dense)
+        self.rows = torch.from_numpy(self.standardise(dense))
+        return self.kernel_matrix(dense)
 
-    def keep(self, dual: NDArray[np.float64]) -> None:
+    def set_dual(self, dual: NDArray[np.float64]) -> None:
         self.dual = torch.from_numpy(dual)
 
     def forward(self, rows: csr_matrix) -> NDArray[np.float64]:
-        return self.likeness(rows.toarray().astype(np.float64)) @ self.dual.cpu().numpy()
+        return self.kernel_matrix(rows.toarray().astype(np.float64)) @ self.dual.cpu().numpy()
 
-    def standardised(self, dense: NDArray[np.float64]) -> NDArray[np.float64]:
+    def standardise(self, dense: NDArray[np.float64]) -> NDArray[np.float64]:
         return (dense - self.centre.cpu().numpy()) / self.scale.cpu().numpy()
 
-    def likeness(self, dense: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(B, n)."""
-        return rbf_kernel(self.standardised(dense), self.rows.cpu().numpy(), gamma=1 / dense.shape[1])
+    def kernel_matrix(self, dense: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the kernel values between rows and training titles, (B, n)."""
+        return rbf_kernel(self.standardise(dense), self.rows.cpu().numpy(), gamma=1 / dense.shape[1])
 
 
 KERNELS: dict[str, type[nn.Module]] = {"linear": Linear, "rbf": Gaussian}

@@ -1,4 +1,4 @@
-"""Networks that judge titles: what their training has in common, whatever their shape."""
+"""Base class of neural networks that predict title scores, with the training loop they share."""
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping
@@ -26,9 +26,13 @@ ACTIVATIONS: dict[Activation, type[nn.Module]] = {
 
 
 class Network(ScoreModel):
-    """Define `unit(index)`, the score on the scale on which the training set's lowest is 0 and its highest 1.
+    """Base class of score networks, which define `unit(index)`: scores scaled to 0 to 1 on the training set.
 
-    The loss is the squared error on that scale, as published; predictions are on the site's.
+    The loss is the squared error on that scale, as in the publication; predictions are on the scale of the dataset.
+
+    Args:
+        branches: Branches by name.
+        training: Optimiser, learning rates and batch size.
     """
 
     def __init__(self, *, branches: Mapping[str, Branch], training: HeadTraining) -> None:
@@ -37,7 +41,7 @@ class Network(ScoreModel):
 
     @abstractmethod
     def unit(self, index: Tensor) -> Tensor:
-        """(B,) for the titles `index` (B,)."""
+        """Return scaled scores (B,) of the titles in rows `index` (B,)."""
 
     def forward(self, batch: TitleBatch) -> Tensor:
         return self.unit(batch.index).float() * self.span + self.low
@@ -63,13 +67,13 @@ class Network(ScoreModel):
         )
 
     def on_train_epoch_start(self) -> None:
-        """Dropout as in a run that was never interrupted: each epoch draws its own chances."""
-        own = np.random.SeedSequence((self.seed, self.current_epoch, self.global_rank)).generate_state(1)
-        torch.manual_seed(int(own[0]))
+        """Seed each epoch separately, so that a resumed run draws the same dropout as an uninterrupted one."""
+        epoch_seed = np.random.SeedSequence((self.seed, self.current_epoch, self.global_rank)).generate_state(1)
+        torch.manual_seed(int(epoch_seed[0]))
 
     def configure_optimizers(self) -> Any:
         settings = self.training_settings
-        # Lightning refuses to clip what a fused optimiser could unscale by itself.
+        # Lightning does not clip gradients that a fused optimiser unscales itself.
         fused = settings.clip is None or not str(self.trainer.precision).endswith("mixed")
         optimizer = settings.optimizer(self.branches, self, fused=fused)
         steps = int(self.trainer.estimated_stepping_batches)
@@ -78,16 +82,16 @@ class Network(ScoreModel):
 
 
 def layers(width: int, hidden: Layers, *, dropout: float) -> tuple[nn.Sequential, int]:
-    """Linear layers with their activations, dropout before each, and the width that comes out.
+    """Build linear layers with activations and dropout before each; return them and the width of their output.
 
     >>> stack, width = layers(8, {"tanh": [4, 4], "relu": [2]}, dropout=0.0)
     >>> [type(layer).__name__ for layer in stack], width
     (['Linear', 'Tanh', 'Linear', 'Tanh', 'Linear', 'ReLU'], 2)
     """
-    made: list[nn.Module] = []
+    stack: list[nn.Module] = []
     for activation, widths in hidden.items():
         for next_width in widths:
-            made += [nn.Dropout(dropout)] if dropout else []
-            made += [nn.Linear(width, next_width), ACTIVATIONS[activation]()]
+            stack += [nn.Dropout(dropout)] if dropout else []
+            stack += [nn.Linear(width, next_width), ACTIVATIONS[activation]()]
             width = next_width
-    return nn.Sequential(*made), width
+    return nn.Sequential(*stack), width

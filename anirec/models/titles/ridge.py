@@ -1,4 +1,4 @@
-"""Ridge regression on what any branches see: TF-IDF, frozen embeddings, counts, or all of them joined."""
+"""Ridge regression on the features of branches: TF-IDF, frozen embeddings, counts, or several of them joined."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,7 @@ from anirec.data.titles.loaders import TitleBatch
 from anirec.errors import UserError
 from anirec.features.branch import Branch
 from anirec.metrics.variation import ROUNDING
-from anirec.models.branched import check_frozen, n_columns, seen
+from anirec.models.branched import branch_features, check_frozen, n_features
 from anirec.models.titles.base import ClosedForm
 from anirec.settings import NonNegative, Positive
 
@@ -20,16 +20,22 @@ TOLERANCE = 1e-10  # of the iterative solver; scikit-learn's exact one agrees to
 
 
 class Ridge(ClosedForm):
-    """Least squares with a penalty on the squared coefficients, the intercept left free.
+    """Linear regression with an L2 penalty: minimise |y - b - X w|² + alpha |w|².
 
-    Each branch's columns are centred, and scaled as one block so that a title's row has the length 1 in the mean; then
-    `weights` say how much each branch may speak. Whether a title lacks a modality is a column too. Sparse blocks stay
-    sparse: scikit-learn's LSQR (Paige & Saunders, ACM TOMS 1982) needs only products with them.
+    The columns of each branch are centred and scaled as one block, so that the root mean squared length of a title's
+    row equals the weight of the branch. Modalities that a title may lack add an indicator column. Sparse blocks stay
+    sparse: the LSQR solver needs only matrix-vector products.
 
     Args:
-        branches: By name; frozen ones only.
-        alpha: The penalty, for rows of length 1; > 0.
-        weights: Length of a row of each branch, relative to the others; branches that are not named have 1.
+        branches: Branches by name; all must be frozen.
+        alpha: L2 penalty for rows of length 1; > 0.
+        weights: Weight of each branch, >= 0; 1 for branches that are not named.
+
+    Raises:
+        UserError: A branch is not frozen, or `weights` names an unknown branch.
+
+    References:
+        Paige & Saunders, LSQR: An Algorithm for Sparse Linear Equations and Sparse Least Squares, ACM TOMS 8, 1982.
     """
 
     coefficient: Tensor
@@ -47,13 +53,13 @@ class Ridge(ClosedForm):
         self.weights = {name: float((weights or {}).get(name, 1.0)) for name in branches}
 
     def allocate(self) -> None:
-        width = sum(n_columns(self.branch(name)) for name in self.weights)
+        width = sum(n_features(self.branch(name)) for name in self.weights)
         for name in ("coefficient", "scale"):
             self.register_buffer(name, torch.zeros(width, dtype=torch.float64))
         self.register_buffer("intercept", torch.zeros((), dtype=torch.float64))
 
     def learn(self, titles: TitleBatch) -> None:
-        blocks = [seen(self.branch(name), titles.index) for name in self.weights]
+        blocks = [branch_features(self.branch(name), titles.index) for name in self.weights]
         scale = np.concatenate(
             [
                 np.full(block.shape[1], weight / rms_length(block))
@@ -68,14 +74,14 @@ class Ridge(ClosedForm):
         self.intercept.fill_(solver.intercept_)
 
     def forward(self, batch: TitleBatch) -> Tensor:
-        x = hstack([seen(self.branch(name), batch.index) for name in self.weights]).tocsr()
+        x = hstack([branch_features(self.branch(name), batch.index) for name in self.weights]).tocsr()
         score = x @ (self.coefficient * self.scale).cpu().numpy() + float(self.intercept)
         return torch.from_numpy(score.astype(np.float32)).to(batch.index.device)
 
 
 def rms_length(block: csr_matrix) -> float:
-    """The root of the mean squared length of the centred rows; 1 where the rows do not vary."""
+    """Return the root mean squared length of the centred rows; 1 if the rows do not vary."""
     centre = np.asarray(block.mean(axis=0)).ravel()
     square = float(block.multiply(block).sum() / block.shape[0])
-    left = square - float(centre @ centre)
-    return left**0.5 if left > ROUNDING * square else 1.0
+    variation = square - float(centre @ centre)
+    return variation**0.5 if variation > ROUNDING * square else 1.0

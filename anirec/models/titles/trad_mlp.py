@@ -1,6 +1,6 @@
-"""The traditional baseline as published: TF-IDF and raw pixels into a perceptron, with the flaws that broke it.
+"""The published "traditional" baseline: a multilayer perceptron on TF-IDF and raw pixels, with its flaws.
 
-Its repair is `tfidf_ridge`: the same information, read as it was meant to be.
+`model=tfidf_ridge` is the repaired version.
 """
 
 from contextlib import suppress
@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from anirec.features.images import UnreadableError, read, side_by_side
+from anirec.features.images import UnreadableImageError, read_image, side_by_side
 from anirec.features.tokens import texts_of
 from anirec.models.titles.network import Layers, Network, layers
 from anirec.models.training import HeadTraining
@@ -22,18 +22,20 @@ TEXTS = ("synopsis", "descriptions")
 
 
 class TradMLP(Network):
-    """Perceptron on TF-IDF of the synopsis, TF-IDF of the descriptions, and pixels, each cut or padded to `width`.
+    """Multilayer perceptron on TF-IDF of the synopsis, TF-IDF of the descriptions and pixels of the portraits.
 
-    As published, TF-IDF is fitted anew to the texts of every batch and rounded down to whole numbers, which leaves
-    zeros; the softmax runs over the batch, so that its predictions add up to 1; the pixels are whole numbers, 0-255, of
-    which the first `width` are the picture's top rows. What it predicts for a title depends on the rest of its batch.
+    Each input is cut or padded to `width` numbers. Three flaws are kept as published: TF-IDF is fitted to the texts of
+    each batch and truncated to integers, which leaves zeros; the softmax runs over the batch, so that its scaled
+    predictions sum to 1; and the pixels, integers from 0 to 255, cover only the top rows of the picture. The prediction
+    for a title therefore depends on the other titles in its batch.
 
     Args:
-        width: Numbers of each modality.
-        hidden: Layers by activation.
-        training: Optimiser, rates, batches.
+        width: Number of features per modality; >= 1.
+        hidden: Widths of the hidden layers, by activation.
+        training: Optimiser, learning rates and batch size.
 
-    Source: Armenta-Segura & Sidorov, PeerJ CS 11:e2715, 2025, table 6 and their code.
+    References:
+        Armenta-Segura & Sidorov, PeerJ Computer Science 11:e2715, 2025, table 6 and accompanying code.
     """
 
     def __init__(self, *, width: PositiveInt, hidden: Layers, training: HeadTraining) -> None:
@@ -50,39 +52,42 @@ class TradMLP(Network):
 
     def unit(self, index: Tensor) -> Tensor:
         rows = index.cpu().numpy()
-        words = [whole_tfidf([texts[row] for row in rows], self.width) for texts in self.texts]
+        words = [truncated_tfidf([texts[row] for row in rows], self.width) for texts in self.texts]
         x = torch.from_numpy(np.concatenate([*words, self.pixels[rows]], axis=1)).to(index.device)
         return self.perceptron(x).squeeze(-1).softmax(dim=0)
 
 
-def whole_tfidf(texts: list[str], width: int) -> NDArray[np.float32]:
-    """(B, width): TF-IDF of these texts alone, rounded down, cut or padded.
+def truncated_tfidf(texts: list[str], width: int) -> NDArray[np.float32]:
+    """Return TF-IDF fitted to these texts, truncated to integers and cut or padded to (B, width).
 
-    >>> whole_tfidf(["a boy meets a robot", "a girl leads a band"], 4).sum()
+    >>> truncated_tfidf(["a boy meets a robot", "a girl leads a band"], 4).sum()
     np.float32(0.0)
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     try:
         values = TfidfVectorizer().fit_transform(texts).toarray().astype(np.int64)
-    except ValueError:  # no text in the whole batch
+    except ValueError:  # no words in the batch
         values = np.zeros((len(texts), 0), dtype=np.int64)
-    return padded(values, width)
+    return pad_or_cut(values, width)
 
 
 def first_pixels(paths: list[str | None], width: int) -> NDArray[np.float32]:
-    """(width,): of a title's pictures side by side, the red of the first pixels, 0-255; zeros without a picture."""
+    """Return the red channel of the first pixels of a title's pictures, joined side by side: (width,), 0 to 255.
+
+    All zeros for a title without a readable picture.
+    """
     pictures = []
     for path in paths:
-        with suppress(UnreadableError):
-            pictures += [read(Path(path))] if path else []
+        with suppress(UnreadableImageError):
+            pictures += [read_image(Path(path))] if path else []
     if not pictures:
         return np.zeros(width, dtype=np.float32)
     red = np.asarray(side_by_side(pictures))[:, :, 0]
-    return padded(red.reshape(1, -1), width)[0]
+    return pad_or_cut(red.reshape(1, -1), width)[0]
 
 
-def padded(rows: NDArray[np.integer], width: int) -> NDArray[np.float32]:
-    """(B, width): cut, or filled with zeros."""
+def pad_or_cut(rows: NDArray[np.integer], width: int) -> NDArray[np.float32]:
+    """Cut rows to `width`, or pad them with zeros: (B, width)."""
     kept = rows[:, :width].astype(np.float32)
     return np.pad(kept, ((0, 0), (0, width - kept.shape[1])))

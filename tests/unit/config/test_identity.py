@@ -1,4 +1,4 @@
-"""Which runs are one experiment, which are replicates of one, and which are one run made twice."""
+"""Which runs are the same experiment, which are replicates of it, and which are the same run."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 
 from anirec.config.compose import conf_folder
 from anirec.config.identity import Identity, identity_of
-from anirec.config.validate import for_hydra, validate
+from anirec.config.validate import hydra_overrides, validate
 from anirec.errors import UserError
 
 FILES = {
@@ -25,7 +25,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def dumps(folder: Path) -> Path:
-    """Files of three dumps; what they say is never read, only what they hold."""
+    """Write files with the names of three dumps. Only their content is hashed; nobody parses it."""
     for name, files in FILES.items():
         (folder / name).mkdir(parents=True)
         for file in files:
@@ -57,7 +57,7 @@ def identity(data: Path, *overrides: str) -> Identity:
         ["metrics.names=[rmse]"],
     ],
 )
-def test_another_experiment(data: Path, overrides: list[str]) -> None:
+def test_settings_that_make_another_experiment(data: Path, overrides: list[str]) -> None:
     assert identity(data, *overrides).experiment != identity(data).experiment
 
 
@@ -77,7 +77,7 @@ def test_another_experiment(data: Path, overrides: list[str]) -> None:
         ["joined=none"],
     ],
 )
-def test_the_same_run(data: Path, overrides: list[str]) -> None:
+def test_settings_that_keep_the_run(data: Path, overrides: list[str]) -> None:
     assert identity(data, *overrides).run == identity(data).run
 
 
@@ -93,7 +93,7 @@ def test_the_same_run(data: Path, overrides: list[str]) -> None:
         ["model=surprise_svd", "+model.algorithm.random_state=1"],
     ],
 )
-def test_replicates(data: Path, overrides: list[str]) -> None:
+def test_seeds_and_folds_make_replicates(data: Path, overrides: list[str]) -> None:
     kept = [one for one in overrides if one.startswith(("split=", "model="))]
     one = identity(data, *kept)
     other = identity(data, *overrides)
@@ -101,7 +101,7 @@ def test_replicates(data: Path, overrides: list[str]) -> None:
     assert other.run != one.run
 
 
-def test_content_counts_and_not_its_place(data: Path, tmp_path: Path) -> None:
+def test_content_of_files_counts_and_their_folder_does_not(data: Path, tmp_path: Path) -> None:
     elsewhere = dumps(tmp_path / "moved" / "data")
     before = identity(data, "joined=mal_2018")
     assert identity(elsewhere, "joined=mal_2018").run == before.run
@@ -112,19 +112,19 @@ def test_content_counts_and_not_its_place(data: Path, tmp_path: Path) -> None:
     assert identity(elsewhere).experiment == identity(elsewhere, "joined=none").experiment
 
 
-def test_a_source_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_missing_source_files_are_reported(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"mal_2016: 2 of 2 files are missing"):
         identity(tmp_path / "data")
 
 
-def test_generated_data_is_told_by_its_settings(tmp_path: Path) -> None:
+def test_generated_data_is_identified_by_its_settings(tmp_path: Path) -> None:
     small = identity(tmp_path, "dataset=demo_ratings", "dataset.source.n_users=100")
     assert small.experiment != identity(tmp_path, "dataset=demo_ratings").experiment
     assert not any(key.startswith("dataset.joined") for key in small.settings)
     assert small.settings["dataset.source"].startswith("demo_ratings-")
 
 
-def test_a_run_is_told_from_what_it_stored(data: Path) -> None:
+def test_a_stored_config_has_the_identity_of_the_run(data: Path) -> None:
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         config = compose("config", ["dataset=mal_2016", f"paths.data={data}", f"paths.cache={data.parent / 'cache'}"])
     stored: Any = OmegaConf.create(OmegaConf.to_yaml(OmegaConf.merge(config, {"run": {"folder": "a", "name": "b"}})))
@@ -143,17 +143,17 @@ def test_a_run_is_told_from_what_it_stored(data: Path) -> None:
         ["dataset=mal_2016", "model=hybrid", "joined=none,mal_2018"],
     ],
 )
-def test_select_averages_replicates_and_chooses_among_what_leaves_the_rows_the_same(overrides: list[str]) -> None:
+def test_select_accepts_replicates_and_settings_that_keep_the_rows(overrides: list[str]) -> None:
     assert validate([*overrides, "select=best"]) >= 2
 
 
 @pytest.mark.parametrize("varied", ["split.test=0.1,0.2", "split=random,per_user", "dataset.min_user_ratings=1,5"])
-def test_select_refuses_to_choose_among_other_rows(varied: str) -> None:
+def test_select_rejects_settings_that_change_the_rows(varied: str) -> None:
     key = varied.partition("=")[0]
-    with pytest.raises(UserError, match=f"vary {key} in sweeps of their own"):
+    with pytest.raises(UserError, match=f"run one sweep for each value of {key}"):
         validate([varied, "select=best"])
 
 
-def test_null_is_the_word_for_no_choice() -> None:
-    assert for_hydra(["joined=null", "seed=1"], is_sweep=False) == ["joined=none", "seed=1"]
-    assert for_hydra(["joined=null,mal_2018"], is_sweep=True) == ["joined=none,mal_2018"]
+def test_null_is_rewritten_as_the_choice_none() -> None:
+    assert hydra_overrides(["joined=null", "seed=1"], is_sweep=False) == ["joined=none", "seed=1"]
+    assert hydra_overrides(["joined=null,mal_2018"], is_sweep=True) == ["joined=none,mal_2018"]

@@ -1,3 +1,5 @@
+"""Signatures and class attributes that are read from source files."""
+
 import subprocess
 import sys
 from pathlib import Path
@@ -6,7 +8,7 @@ from typing import Annotated, Any
 import pytest
 from annotated_types import Len
 
-from anirec.config.definitions import UnknownTargetError, descends
+from anirec.config.definitions import UnknownTargetError, inherits
 from anirec.config.signatures import attribute, signature
 from anirec.settings import Positive, Share
 
@@ -30,11 +32,11 @@ def test_inherited_constructor_and_attribute() -> None:
     assert attribute("anirec.data.splits.time.Temporal", "requires") == {"timestamp"}
 
 
-def test_compiled_classes_are_imported_after_all() -> None:
+def test_compiled_classes_are_imported() -> None:
     assert "n_factors" in names("surprise.SVD")
 
 
-def test_a_target_that_is_not_there() -> None:
+def test_an_unknown_target_is_an_error() -> None:
     with pytest.raises(UnknownTargetError, match=r"no module anirec\.models\.nothing"):
         signature("anirec.models.nothing.Nothing")
     with pytest.raises(UnknownTargetError):
@@ -45,7 +47,7 @@ def hints(target: str) -> dict[str, object]:
     return {parameter.name: parameter.hint for parameter in signature(target).parameters}
 
 
-def test_annotations_of_a_module_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_annotations_in_a_module_outside_anirec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "their_types.py").write_text(
         "from typing import Annotated\nfrom annotated_types import Gt\n"
         "Rate = Annotated[float, Gt(0)]\nraise SystemExit\n"
@@ -73,5 +75,5 @@ def test_annotations_of_a_module_of_ones_own(tmp_path: Path, monkeypatch: pytest
         "lr": Positive | None,
         "shape": Annotated[list[int], Len(2, 2)],
     }
-    assert descends("their_model.Model", "anirec.settings.Configurable")
-    assert not descends("their_model.Speed", "anirec.settings.Configurable")
+    assert inherits("their_model.Model", "anirec.settings.Configurable")
+    assert not inherits("their_model.Speed", "anirec.settings.Configurable")

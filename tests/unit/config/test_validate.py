@@ -1,17 +1,17 @@
-"""Which jobs of a multirun are looked at before it begins."""
+"""Which jobs of a multirun are checked before it starts."""
 
 import pytest
 from hydra import initialize_config_dir
 
 from anirec.config.compose import conf_folder
-from anirec.config.validate import axes_of, telling, validate
+from anirec.config.validate import sample_jobs, sweep_axes, validate
 from anirec.errors import UserError
 
 
-def test_of_a_large_multirun_every_value_is_looked_at_with_every_combination_of_choices() -> None:
+def test_a_large_multirun_is_checked_with_all_values_and_all_combinations_of_choices() -> None:
     overrides = ["model=bias,svd,ease", "split=random,k_fold", "seed=1,2,3,4,5,6,7", "split.seed=1,2,3,4,5", "tags=[x]"]
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        jobs = telling(axes_of(overrides))
+        jobs = sample_jobs(sweep_axes(overrides))
     assert len(jobs) == 3 * 2 * 7
     assert {(job[0], job[1], job[2]) for job in jobs} == {
         (f"model={model}", f"split={split}", f"seed={seed}")
@@ -23,13 +23,13 @@ def test_of_a_large_multirun_every_value_is_looked_at_with_every_combination_of_
     assert all(job[4] == "tags=[x]" for job in jobs)
 
 
-def test_all_of_a_small_one_are() -> None:
+def test_all_jobs_of_a_small_multirun_are_checked() -> None:
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        assert len(telling(axes_of(["model=bias,svd", "seed=1,2,3", "split.seed=1,2"]))) == 12
+        assert len(sample_jobs(sweep_axes(["model=bias,svd", "seed=1,2,3", "split.seed=1,2"]))) == 12
     assert validate(["model=bias,svd", "seed=1,2,3", "split.seed=1,2"]) == 12
 
 
-def test_a_blend_needs_the_columns_of_the_models_that_it_blends() -> None:
+def test_a_blend_needs_the_columns_of_its_models() -> None:
     blend = ["model=blend", "model.models.factors._target_=anirec.models.ratings.transitions.Transitions"]
     with pytest.raises(UserError, match=r"model Blend needs timestamp, which the dataset does not have"):
         validate(["dataset=mal_2016", *blend])

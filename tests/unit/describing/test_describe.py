@@ -122,7 +122,7 @@ def test_a_missing_dump_is_named_and_done_without_only_when_asked(
         assert words in str(error.value)
     assert "interactions" in capsys.readouterr().out
     without = [LOOSE, "dataset.joined.characters=null", "dataset.joined.posters=null"]
-    with pytest.raises(UserError, match=r"main_character dropped 59. Loosen a rule.*cleaning.main_character"):
+    with pytest.raises(UserError, match=r"main_character dropped 59. Relax a rule.*cleaning.main_character"):
         show_description(NAME, without, None)
     capsys.readouterr()
     text = told(capsys, *without, "dataset.cleaning.main_character=false")

@@ -58,7 +58,7 @@ def test_a_generated_board(capsys: pytest.CaptureFixture[str]) -> None:
         "posts with both",
         "most tied to 1girl",
         "most tied to 1boy",
-        "components hold",
+        "components explain",
         "--figure FILE.png draws all of this",
     ):
         assert words in text, words
@@ -121,7 +121,7 @@ def test_mistakes_are_told_as_validate_tells_them(wrong: str) -> None:
         (["seed=1"], None, "seed=1: this changes nothing of what is said of demo_tags; what does: dataset.source"),
         (["model.components=3"], None, "model.components"),
         (["dataset.tags.top=3,4"], None, "Several values for a key"),
-        (["dataset.tags.min_posts=9000"], None, "min_posts=9000: no tag of .* is on so many posts"),
+        (["dataset.tags.min_posts=9000"], None, "min_posts=9000: none of .* tags is on so many posts"),
         (["dataset.sampling.zeros=-1"], None, "zeros=-1: expected a number of posts >= 0"),
         (["dataset.source.n_tags=20"], None, "n_tags=20"),
         ([], "a.txt", "a.txt: expected a file that ends in .png"),

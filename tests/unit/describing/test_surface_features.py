@@ -10,7 +10,7 @@ from scipy.stats import pearsonr, spearmanr
 
 from anirec.data.sources.mal_2020 import Mal2020
 from anirec.data.sources.mal_characters import MalCharacters
-from anirec.data.titles.catalogue import Catalogue, all_prepared, by_name
+from anirec.data.titles.catalogue import Catalogue, prepare_all, sources_by_name
 from anirec.data.titles.cleaning import Cleaning
 from anirec.describing.summary import before_ablation, by_band, of_all, with_score
 
@@ -60,8 +60,8 @@ def test_long_synopses_belong_to_well_judged_titles_until_the_ablation(cache: Pa
     """Figures from a reading of the same files by pandas and scipy."""
     data = os.environ["ANIREC_DATA"]
     links = MalCharacters(folder=f"{data}/mal-characters")
-    sources = by_name(Mal2020(folder=f"{data}/mal-2020", ratings=None), {"characters": links, "posters": None})
-    catalogue = Catalogue(sources, all_prepared(sources, cache))
+    sources = sources_by_name(Mal2020(folder=f"{data}/mal-2020", ratings=None), {"characters": links, "posters": None})
+    catalogue = Catalogue(sources, prepare_all(sources, cache))
     cleaning = Cleaning(
         cut_texts_at=["(source", "(Source", "[Written"],
         character_description=False,
@@ -74,8 +74,8 @@ def test_long_synopses_belong_to_well_judged_titles_until_the_ablation(cache: Pa
         ablate_min_score=7,
         ablate_min_words=100,
     )
-    before, _ = catalogue.cleaned(before_ablation(cleaning))
-    after, removed = catalogue.cleaned(cleaning)
+    before, _ = catalogue.clean(before_ablation(cleaning))
+    after, removed = catalogue.clean(cleaning)
     assert cleaning.ablate_below == 0.2
     assert by_band(before)["titles"].to_list() == [24, 2784, 2582, 504, 11]
     assert with_score(before)["synopsis words"] == pytest.approx((0.2994, 0.3138), abs=1e-4)

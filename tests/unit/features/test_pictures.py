@@ -119,7 +119,7 @@ def test_unreadable_pictures_are_absent_counted_and_named(make_pictures, seen, g
     looked = of(gallery, *names)
     for _ in range(2):  # the second time out of the cache
         caplog.clear()
-        notices.shown.clear()
+        notices.printed.clear()
         with caplog.at_level(logging.WARNING):
             branch = seen(make_pictures(), looked)
         assert branch(torch.arange(8)).present[:, 0].tolist() == [True] + [False] * 7
@@ -144,7 +144,9 @@ def test_frozen_pictures_are_computed_once(make_pictures, seen, gallery, tmp_pat
     first = values(seen(make_pictures(**LITE0), of(gallery, "0.png", "1.png")))
     assert (first[0] - first[1]).abs().max() > 0.1
     (tmp_path / "moved.png").write_bytes((gallery / "0.png").read_bytes())
-    monkeypatch.setattr("anirec.features.picture_encoders.load", lambda *_: pytest.fail("computed again"))
+    monkeypatch.setattr(
+        "anirec.features.picture_encoders.load_picture_encoder", lambda *_: pytest.fail("computed again")
+    )
     branch = seen(make_pictures(**LITE0), of(tmp_path, "moved.png"))
     assert torch.equal(values(branch)[0], first[0])
 
@@ -161,7 +163,7 @@ def test_only_the_last_layers_learn(make_pictures, seen, resnet: Path) -> None:
     ("changed", "words"),
     [
         ({"frozen": True}, "tiny starts from nothing"),
-        ({**LITE0, "trained_layers": 1}, "trained_layers=1 has no meaning"),
+        ({**LITE0, "trained_layers": 1}, "trained_layers=1 has no effect"),
         ({**LITE0, "encoder": "efficientnet_lite"}, "Did you mean efficientnet_lite0"),
         ({"encoder": "microsoft/resnet-50"}, "hf download microsoft/resnet-50"),
         ({"encoder": "timm/resnet18"}, r"hf download timm/resnet18\.a1_in1k"),

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anirec.features.branch import AttentionPool, last_token, mean_pool
-from anirec.features.encoded import Places, members_of
+from anirec.features.encoded import InputRows, members_of
 
 PRESENT = torch.tensor([[True, False, True], [False, False, False], [True, True, True]])
 
@@ -51,7 +51,7 @@ def test_last_token_is_the_last_real_one() -> None:
 
 @given(st.lists(st.lists(st.one_of(st.none(), st.integers(0, 5)), max_size=4), min_size=1, max_size=8), st.data())
 def test_every_member_finds_its_input(rows: list[list[int | None]], data: st.DataObject) -> None:
-    places, inputs = Places.of(rows)
+    places, inputs = InputRows.of(rows)
     index = np.array(data.draw(st.lists(st.integers(0, len(rows) - 1), min_size=1)), np.int64)
     numbers, place = places.batch(index)
     assert len(set(numbers)) == len(numbers)

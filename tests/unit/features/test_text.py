@@ -125,7 +125,7 @@ def test_mixed_precision_ends_in_float32(make_text, seen) -> None:
     [
         ({"frozen": True}, "tiny starts from nothing"),
         ({**MINILM, "pooling": "attention"}, "use mean"),
-        ({**MINILM, "lora_rank": 4}, "lora_rank=4 has no meaning"),
+        ({**MINILM, "lora_rank": 4}, "lora_rank=4 has no effect"),
         ({**MINILM, "compile": True}, "both false"),
         ({"trained_layers": 1, "lora_rank": 4}, "choose one"),
         ({"trained_layers": 0}, "at least 1"),
@@ -172,7 +172,9 @@ def test_a_frozen_encoder_that_changed_is_refused(make_text, seen, gpt2: Path, t
 def test_what_is_cached_needs_no_encoder(make_text, seen, gpt2: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = {"encoder": str(gpt2), "frozen": True, "pooling": "mean"}
     first = vectors(seen(make_text(**settings), of(["Hello world", "Good night"])))
-    monkeypatch.setattr("anirec.features.text_encoders.load", lambda _: pytest.fail("the encoder was loaded again"))
+    monkeypatch.setattr(
+        "anirec.features.text_encoders.load_text_encoder", lambda _: pytest.fail("the encoder was loaded again")
+    )
     again = seen(make_text(**settings), of(["Good night", "Hello world"]))
     assert torch.equal(vectors(again), first[[1, 0]])
     assert not again.state_dict()

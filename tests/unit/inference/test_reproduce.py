@@ -11,8 +11,9 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from anirec.config.compose import conf_folder
+from anirec.config.identity import replace_folder
 from anirec.errors import UserError
-from anirec.inference.reproduce import checked, config_of, moved, override, placed
+from anirec.inference.reproduce import checked, config_of, override, placed
 from anirec.report.runs import Run
 
 Stored = Callable[..., Run]
@@ -141,5 +142,5 @@ def test_a_strangers_names_do_not_lead_out_of_the_outputs(stored: Stored) -> Non
 
 
 def test_moved_paths() -> None:
-    assert moved(["/old", "/old/a", "/older", 1], "/old/", "/new") == ["/new", "/new/a", "/older", 1]
-    assert json.dumps(moved({"folder": "data/x"}, "data", "${d}")) == '{"folder": "${d}/x"}'
+    assert replace_folder(["/old", "/old/a", "/older", 1], "/old/", "/new") == ["/new", "/new/a", "/older", 1]
+    assert json.dumps(replace_folder({"folder": "data/x"}, "data", "${d}")) == '{"folder": "${d}/x"}'

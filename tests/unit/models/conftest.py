@@ -1,4 +1,4 @@
-"""A small world with planted taste, and the shortest way to train on it."""
+"""Fixtures: a small data set of rank 2, and a function that trains a model on it."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ N_USERS, N_ITEMS = 120, 60
 
 
 class Planted(LightningDataModule):
-    """Ratings 1 to 10 of rank 2 plus offsets and noise; some rows unrated."""
+    """Ratings from 1 to 10 of rank 2 plus offsets and noise; some rows are unrated."""
 
     n_users, n_items = N_USERS, N_ITEMS
     new_user, new_item = 7, 11  # without a training row
@@ -63,7 +63,7 @@ def rated_only() -> Planted:
 
 @pytest.fixture(scope="session")
 def fit() -> Callable[..., Trainer]:
-    """Train a model on planted data from a seed; `resume` goes on from a checkpoint."""
+    """Return a function that trains a model with a seed; `resume` is a checkpoint to resume from."""
 
     def fit(
         model: Any,

@@ -1,4 +1,4 @@
-"""RowAdamW: sparse gradients give what dense ones give, and a step touches the rows of its batch alone."""
+"""RowAdamW: sparse gradients give the results of AdamW, and a step changes only the rows of its batch."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ def rows_of(optimizer: AdamW, table: nn.Parameter, index: Tensor) -> Tensor:
 
 
 def trained(kind: type[AdamW], decay: float, *, save_at: int | None = None, n_steps: int = N_STEPS) -> Any:
-    """A table and a weight after steps on few rows, some often and some never; the optimiser."""
+    """Return a table, a weight and the optimiser after steps on few rows, some frequent and some never used."""
     table, weight = nn.Parameter(START.clone()), nn.Parameter(torch.ones(WIDTH, dtype=torch.float64))
     optimizer = kind([{"params": [table], "lr": 0.02, "weight_decay": decay}, {"params": [weight], "lr": 0.01}])
     schedule = LambdaLR(optimizer, lambda step: 1 - step / (2 * N_STEPS))
@@ -45,10 +45,10 @@ def trained(kind: type[AdamW], decay: float, *, save_at: int | None = None, n_st
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.1])
-def test_sparse_steps_give_what_adamw_gives_on_the_whole_table(decay: float) -> None:
+def test_sparse_steps_match_adamw_on_the_whole_table(decay: float) -> None:
     table, weight, dense = trained(AdamW, decay)
     of_rows, of_weight, sparse = trained(RowAdamW, decay)
-    assert (of_rows - table).abs().max() > 1e-3, "rows without a gradient must be behind"
+    assert (of_rows - table).abs().max() > 1e-3, "updates of rows without a gradient must be postponed"
     sparse.finish()
     assert (table - START).abs().mean() > 0.01
     torch.testing.assert_close(of_rows, table, rtol=0, atol=1e-3)
@@ -58,7 +58,7 @@ def test_sparse_steps_give_what_adamw_gives_on_the_whole_table(decay: float) -> 
         torch.testing.assert_close(sparse.state[of_rows][name], dense.state[table][name], rtol=1e-4, atol=1e-7)
 
 
-def test_a_saved_state_is_that_of_the_uninterrupted_run() -> None:
+def test_resuming_from_a_saved_state_matches_an_uninterrupted_run() -> None:
     whole, _, first = trained(RowAdamW, 0.1)
     resumed, _, second = trained(RowAdamW, 0.1, save_at=150)
     first.finish()
@@ -66,7 +66,7 @@ def test_a_saved_state_is_that_of_the_uninterrupted_run() -> None:
     torch.testing.assert_close(resumed, whole, rtol=1e-4, atol=1e-6)
 
 
-def test_a_step_writes_no_row_that_is_not_in_the_batch() -> None:
+def test_a_step_changes_only_the_rows_of_its_batch() -> None:
     table, _, optimizer = trained(RowAdamW, 0.1, n_steps=50)
     before, moments = table.detach().clone(), optimizer.state[table]["exp_avg"].clone()
     index = torch.tensor([3, 200])
@@ -79,7 +79,7 @@ def test_a_step_writes_no_row_that_is_not_in_the_batch() -> None:
     assert (table != before)[index].all()
 
 
-def test_rows_that_never_had_a_gradient_stay_as_they_are_without_decay() -> None:
+def test_rows_without_a_gradient_are_unchanged_without_decay() -> None:
     table, _, optimizer = trained(RowAdamW, 0.0)
     optimizer.finish()
     assert torch.equal(table[-1], START[-1])

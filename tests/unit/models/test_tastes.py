@@ -6,7 +6,7 @@ from anirec.errors import UserError
 from anirec.inference.audience import loved, tastes_of
 
 
-def test_users_are_divided_by_direction_not_by_how_much_is_known_of_them() -> None:
+def test_users_are_clustered_by_direction_not_by_length() -> None:
     random = np.random.default_rng(0)
     side = np.repeat([[1.0, 0.0], [-1.0, 0.0]], 50, axis=0)
     vectors = (side + 0.05 * random.normal(size=side.shape)) * random.uniform(0.5, 20, size=(100, 1))
@@ -22,7 +22,7 @@ def test_more_tastes_than_users_are_refused() -> None:
         tastes_of(np.ones((2, 4), np.float32), 3, seed=0)
 
 
-def test_a_taste_is_told_by_what_it_loves_more_than_others() -> None:
+def test_a_taste_is_described_by_titles_it_likes_more_than_others() -> None:
     everybody, own, single = 1, 2, 3
     rows = [(0, everybody)] * 50 + [(1, everybody)] * 50 + [(0, own)] * 20 + [(1, own)] * 2 + [(0, single)]
     rows += [(1, 4)] * 25

@@ -10,7 +10,7 @@ from anirec.errors import UserError
 from anirec.report.runs import read_runs
 from anirec.report.selection import Selection, select_configuration, show_ranking
 from anirec.sweeps.final_test import check_links
-from anirec.sweeps.select import show_cautions
+from anirec.sweeps.select import print_cautions
 
 WriteRun = Callable[..., Path]
 
@@ -120,8 +120,8 @@ def test_several_splits_make_the_test_figure_optimistic_too(
         content["split"]["fingerprint"] = f"split {seed % n_splits}"
         provenance.write_text(json.dumps(content))
     found, text = chosen(), io.StringIO()
-    show_cautions(Console(file=text, width=80), found, [], found.chosen.members, 1)
-    assert ("the test figure is slightly optimistic, too" in text.getvalue()) == (n_splits == 2)
+    print_cautions(Console(file=text, width=80), found, [], found.chosen.members, 1)
+    assert ("The test metric is slightly optimistic" in text.getvalue()) == (n_splits == 2)
 
 
 def test_a_run_that_links_elsewhere_is_not_written_into(write_run: WriteRun, tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_a_run_that_links_elsewhere_is_not_written_into(write_run: WriteRun, tmp
     check_links(folder)
     for name in ("figures", "checkpoints"):
         (folder / name).symlink_to(victim, target_is_directory=True)
-        with pytest.raises(UserError, match=f"{name}: a symbolic link"):
+        with pytest.raises(UserError, match=f"{name} is a symbolic link"):
             check_links(folder)
         (folder / name).unlink()
 

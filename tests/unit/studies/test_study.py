@@ -1,4 +1,4 @@
-"""Reading a study, choosing its data, and what is published beside what came out."""
+"""Definitions of studies, the choice of their data, and the comparison with published figures."""
 
 from pathlib import Path
 
@@ -6,9 +6,9 @@ import pytest
 
 from anirec.errors import UserError
 from anirec.studies import study
-from anirec.studies.datasets import choose
+from anirec.studies.datasets import choose_data
 from anirec.studies.definition import Part, read_study
-from anirec.studies.published import beside, our_figures, published_figures
+from anirec.studies.published import compare_figures, read_our_figures, read_published_figures
 
 YAML = """
 question: Who will love it?
@@ -29,7 +29,7 @@ parts:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Of a study, in a place without data."""
+    """The folder of a study, with no data available."""
     monkeypatch.setenv("ANIREC_DATA", str(tmp_path / "data"))
     return write(tmp_path / "mine", YAML)
 
@@ -41,7 +41,7 @@ def write(folder: Path, text: str) -> Path:
 
 
 def ratings(data: Path, n: int) -> None:
-    """A dump of that many ratings."""
+    """Write a dump with `n` ratings."""
     dump = data / "mal-2016"
     dump.mkdir(parents=True)
     rows = "".join(f"{user},1,8\n" for user in range(1, n + 1))
@@ -54,9 +54,9 @@ def only_part(folder: Path) -> Part:
     return read_study(str(folder)).parts[0]
 
 
-def test_the_dataset_adds_to_the_commands_and_the_last_word_counts(folder: Path) -> None:
+def test_a_dataset_adds_commands_and_the_last_override_of_a_key_counts(folder: Path) -> None:
     part = only_part(folder)
-    assert part.typed(part.data[0]) == [
+    assert part.commands_for(part.data[0]) == [
         ["dataset=mal_2016", "split=per_user", "trainer=cpu", "model=bias"],
         ["dataset=mal_2016", "split=random", "trainer=cpu", "model=svd"],
         ["dataset=mal_2016", "split=per_user", "trainer=cpu", "model=svdpp"],
@@ -64,34 +64,34 @@ def test_the_dataset_adds_to_the_commands_and_the_last_word_counts(folder: Path)
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "message"),
     [
-        (("metric:", "metrics:"), "there is no key metrics; did you mean metric?"),
-        (("question: Who", "quest: Who"), "there is no key quest"),
-        (("    metric: test/rmse\n", ""), "lacks metric"),
+        (("metric:", "metrics:"), "unknown key metrics; did you mean metric?"),
+        (("question: Who", "quest: Who"), "unknown key quest"),
+        (("    metric: test/rmse\n", ""), "missing metric"),
         (("ratings: 3", "users: 3"), "expected the number of one of ratings, titles, posts"),
-        (("data:", "data: mal_2016\n    least: 1\n    x:"), "there is no key x"),
-        (("question: Who", "{"), "is no YAML"),
+        (("data:", "data: mal_2016\n    least: 1\n    x:"), "unknown key x"),
+        (("question: Who", "{"), "is not valid YAML"),
     ],
 )
-def test_a_wrong_study_is_told(folder: Path, wrong: tuple[str, str], told: str) -> None:
+def test_an_invalid_study_is_reported(folder: Path, wrong: tuple[str, str], message: str) -> None:
     write(folder, YAML.replace(*wrong, 1))
-    with pytest.raises(UserError, match=told.replace("?", r"\?")):
+    with pytest.raises(UserError, match=message.replace("?", r"\?")):
         read_study(str(folder))
 
 
-def test_unknown_study_names_the_nearest() -> None:
+def test_an_unknown_study_suggests_the_closest_name() -> None:
     with pytest.raises(UserError, match="did you mean malsugoi"):
         read_study("malsugio")
 
 
-def test_without_dumps_generated_data(folder: Path) -> None:
-    chosen = choose(only_part(folder), [])
+def test_generated_data_is_used_without_dumps(folder: Path) -> None:
+    chosen = choose_data(only_part(folder), [])
     assert chosen is not None
     assert chosen.choice.dataset == "demo_ratings"
-    assert not chosen.own
-    assert "cannot be compared" in chosen.told
-    assert chosen.passed_over == ["mal_2016: 2 of 2 files are missing in " + missing(folder)]
+    assert not chosen.is_own
+    assert "cannot be compared" in chosen.description
+    assert chosen.rejected == ["mal_2016: 2 of 2 files are missing in " + missing(folder)]
 
 
 def missing(folder: Path) -> str:
@@ -99,62 +99,64 @@ def missing(folder: Path) -> str:
 
 
 @pytest.mark.parametrize(
-    ("n", "told"),
+    ("n", "description"),
     [
         (3, "mal_2016: 3 ratings, the study's own data (3 published)"),
         (2, "mal_2016: 2 ratings, a sample of the study's 3"),
-        (1, "demo_ratings: generated data; its figures cannot be compared with published ones"),
+        (1, "demo_ratings: generated data; results cannot be compared with the published ones"),
     ],
 )
-def test_real_data_count_if_there_is_enough_of_them(folder: Path, n: int, told: str) -> None:
+def test_a_real_dump_is_used_if_it_is_large_enough(folder: Path, n: int, description: str) -> None:
     ratings(folder.parent / "data", n)
-    chosen = choose(only_part(folder), [])
+    chosen = choose_data(only_part(folder), [])
     assert chosen is not None
-    assert chosen.told == told
-    assert chosen.passed_over == (["mal_2016: only 1 ratings here"] if n == 1 else [])
+    assert chosen.description == description
+    assert chosen.rejected == (["mal_2016: only 1 ratings; at least 2 are needed"] if n == 1 else [])
 
 
-def test_another_dump_is_told_apart_from_the_studys_own(folder: Path) -> None:
+def test_another_dump_is_distinguished_from_the_studys_own(folder: Path) -> None:
     write(folder, YAML.replace("      mal_2016:", "      mal_2018:\n      mal_2016:"))
     ratings(folder.parent / "data", 3)
-    chosen = choose(only_part(folder), [])
+    chosen = choose_data(only_part(folder), [])
     assert chosen is not None
-    assert chosen.told == "mal_2016: 3 ratings, not the study's own data (mal_2018: 3)"
+    assert chosen.description == "mal_2016: 3 ratings, not the study's own data (mal_2018: 3)"
 
 
-def test_a_dataset_can_be_asked_for_and_found_elsewhere(folder: Path, tmp_path: Path) -> None:
+def test_a_dataset_and_its_folder_can_be_chosen(folder: Path, tmp_path: Path) -> None:
     ratings(tmp_path / "elsewhere", 1)
-    chosen = choose(only_part(folder), [f"paths.data={tmp_path / 'elsewhere'}", "dataset=mal_2016"])
+    chosen = choose_data(only_part(folder), [f"paths.data={tmp_path / 'elsewhere'}", "dataset=mal_2016"])
     assert chosen is not None
     assert chosen.choice.dataset == "mal_2016"
-    assert choose(only_part(folder), ["dataset=mal_2018"]) is None
+    assert choose_data(only_part(folder), ["dataset=mal_2018"]) is None
 
 
-def test_no_data_at_all_is_an_error_that_says_why(folder: Path) -> None:
+def test_no_available_data_is_an_error_with_reasons(folder: Path) -> None:
     write(folder, YAML.replace("      demo_ratings:\n", ""))
-    with pytest.raises(UserError, match=r"ratings: none of its data is here:\n  mal_2016: 2 of 2 files are missing"):
-        study.study(str(folder), overrides=[], dry=True)
+    with pytest.raises(
+        UserError, match=r"ratings: none of its datasets is available:\n  mal_2016: 2 of 2 files are missing"
+    ):
+        study.run_study(str(folder), overrides=[], dry=True)
 
 
 def test_dry_prints_the_commands(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    study.study(str(folder), overrides=["seed=7"], dry=True)
+    study.run_study(str(folder), overrides=["seed=7"], dry=True)
     printed = capsys.readouterr().out
     assert "Who will love it?" in printed
     assert "  anirec run -m dataset=demo_ratings split=random model=svd seed=7\n" in printed
     assert not (folder.parent / "outputs").exists()
 
 
-def test_a_wrong_override_is_refused_before_anything_runs(folder: Path) -> None:
-    with pytest.raises(UserError, match="there is no key sed"):
-        study.study(str(folder), overrides=["sed=7"], dry=False)
+def test_an_invalid_override_is_reported_before_any_run(folder: Path) -> None:
+    with pytest.raises(UserError, match="no key sed"):
+        study.run_study(str(folder), overrides=["sed=7"], dry=False)
 
 
-def test_a_dataset_that_the_study_does_not_know(folder: Path) -> None:
-    with pytest.raises(UserError, match="It does on: demo_ratings, mal_2016"):
-        study.study(str(folder), overrides=["dataset=malsugoi"], dry=True)
+def test_a_dataset_that_is_not_of_the_study_is_an_error(folder: Path) -> None:
+    with pytest.raises(UserError, match="Its datasets are: demo_ratings, mal_2016"):
+        study.run_study(str(folder), overrides=["dataset=malsugoi"], dry=True)
 
 
-def test_published_figures_stand_beside_ours(tmp_path: Path) -> None:
+def test_published_figures_are_compared_with_ours(tmp_path: Path) -> None:
     file = tmp_path / "published.csv"
     file.write_text("model,source,test/rmse,test/mae,note\nsvd,paper,1.1805,,by Surprise\nbert,paper,,0.5,\n")
     ours = tmp_path / "part.csv"
@@ -163,7 +165,7 @@ def test_published_figures_stand_beside_ours(tmp_path: Path) -> None:
         "mal_2016,random,svd,reg=0.02,1.19,,,\n"
         "mal_2016,random,svd,,1.17,,,\n"
     )
-    assert beside(published_figures(file), our_figures(ours)) == [
+    assert compare_figures(read_published_figures(file), read_our_figures(ours)) == [
         (
             "svd",
             "reg=0.02",
@@ -182,7 +184,7 @@ def test_published_figures_stand_beside_ours(tmp_path: Path) -> None:
 
 def test_published_figures_need_a_model_and_a_source(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"published\.csv is missing"):
-        published_figures(tmp_path / "published.csv")
+        read_published_figures(tmp_path / "published.csv")
     (tmp_path / "published.csv").write_text("model,test/rmse\nsvd,1\n")
-    with pytest.raises(UserError, match="lacks the columns source"):
-        published_figures(tmp_path / "published.csv")
+    with pytest.raises(UserError, match="missing columns: source"):
+        read_published_figures(tmp_path / "published.csv")

@@ -1,4 +1,4 @@
-"""Searches: what a trial draws, what the study keeps of it, what is continued, refused, pruned and found."""
+"""Searches: sampling, stored results, continuation, pruning, refused settings and printed results."""
 
 import copy
 import json
@@ -16,26 +16,27 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
+from anirec.config.checks import check_config
 from anirec.config.compose import conf_folder
 from anirec.config.search_space import (
-    defaults,
+    boundary_jobs,
+    check_no_seeds,
+    check_search,
+    default_values,
     distribution,
-    fixed,
-    lacking,
-    space,
-    trials,
-    undrawn,
-    unsearchable,
-    unsuited,
+    fixed_overrides,
+    missing_extras,
+    search_space,
+    stray_intervals,
 )
 from anirec.errors import UserError
 from anirec.report.pareto import front
-from anirec.tracking.folders import Pruned, join
+from anirec.tracking.folders import Pruned, link_into_sweep
 
 optuna = pytest.importorskip("optuna")
 
-from anirec.sweeps.search import hold, search, take_over  # noqa: E402
-from anirec.tracking.callbacks import Prune, storage  # noqa: E402
+from anirec.sweeps.search import check_same_search, lock_study, search  # noqa: E402
+from anirec.tracking.callbacks import Prune, storage_url  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 Study = Any
@@ -59,7 +60,7 @@ class Launcher:
         run = self.outputs / "data" / "model" / f"run_{initial_job_idx}"
         run.mkdir(parents=True)
         (run / "status.json").write_text(json.dumps({"state": "finished", "error": None}))
-        join(run, self.outputs / "searches" / "mine", initial_job_idx)
+        link_into_sweep(run, self.outputs / "searches" / "mine", initial_job_idx)
         self.jobs[initial_job_idx] = dict(override.split("=", 1) for override in overrides)
         return [SimpleNamespace(return_value=self.job(initial_job_idx, self.jobs[initial_job_idx], run))]
 
@@ -73,7 +74,7 @@ def compose_once(overrides: tuple[str, ...]) -> DictConfig:
 def composed(tmp_path: Path, *overrides: str) -> DictConfig:
     """The config of a small search, as Hydra hands it to a sweeper."""
     small = ["search=svd", "search.study=mine", "search.n_trials=6", f"paths.outputs={tmp_path}"]
-    config = copy.deepcopy(compose_once((*small, *fixed(overrides))))
+    config = copy.deepcopy(compose_once((*small, *fixed_overrides(overrides))))
     config.hydra.overrides.task = [override for override in overrides if "hydra" not in override]
     return config
 
@@ -81,11 +82,11 @@ def composed(tmp_path: Path, *overrides: str) -> DictConfig:
 def searched(tmp_path: Path, job: Job, *overrides: str) -> tuple[Study, Launcher]:
     launcher = Launcher(tmp_path, job)
     search(composed(tmp_path, *overrides), launcher=lambda: launcher)
-    return again(tmp_path / "searches" / "mine"), launcher
+    return load_study(tmp_path / "searches" / "mine"), launcher
 
 
-def again(folder: Path) -> Study:
-    return optuna.load_study(study_name=folder.name, storage=storage(folder))
+def load_study(folder: Path) -> Study:
+    return optuna.load_study(study_name=folder.name, storage=storage_url(folder))
 
 
 def states(study: Study) -> list[str]:
@@ -108,12 +109,14 @@ def test_the_first_trial_has_the_defaults(tmp_path: Path, capsys: pytest.Capture
     assert float(first["model.lr"]) == 0.04  # the nearest to the default that the search draws
     assert first["model.n_factors"] in ("8", "9")
     assert len({settings["model.lr"] for settings in launcher.jobs.values()}) == 6
-    told = capsys.readouterr().err
-    assert f"the default model.lr={model.lr} is not in the search space: 0.04 in its place" in told
-    assert f"the default model.n_factors={model.n_factors} is not in the search space: the sampler draws it" in told
+    output = capsys.readouterr().err
+    assert f"The default model.lr={model.lr} is outside the search space; the first trial uses 0.04." in output
+    assert (
+        f"The default model.n_factors={model.n_factors} is outside the search space; the first trial samples" in output
+    )
     best = json.loads((tmp_path / "searches" / "mine" / "best.json").read_text())
     assert best["value"] == study.best_value
-    assert f"The defaults (trial 0): val/rmse {study.trials[0].value:.4f}; the best, trial {best['trial']}: " in told
+    assert f"Default values (trial 0): val/rmse {study.trials[0].value:.4f}; best (trial {best['trial']}): " in output
 
 
 def test_what_the_study_keeps_of_each_trial(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -137,13 +140,13 @@ def test_what_the_study_keeps_of_each_trial(tmp_path: Path, capsys: pytest.Captu
     assert study.trials[4].intermediate_values == {0: 0.5, 1: 0.9}
     assert study.trials[4].user_attrs == {"run": "data/model/run_4"}
     assert study.best_trial.number == 0
-    told = capsys.readouterr().err
-    assert "of 4 trials, 1 pruned, 1 failed" in told
-    assert "no trial was better" in told
+    output = capsys.readouterr().err
+    assert "of 4 trials, 1 pruned, 1 failed" in output
+    assert "no trial was better" in output
     # Trials that failed do not count: the same command runs one more.
     study, launcher = searched(tmp_path, by_lr)
     assert list(launcher.jobs) == [6]
-    assert "5 of 6 trials done, 1 to go" in capsys.readouterr().err
+    assert "5 of 6 trials done, 1 left" in capsys.readouterr().err
 
 
 def test_a_killed_search_is_continued(tmp_path: Path) -> None:
@@ -172,7 +175,7 @@ def test_a_launcher_that_starts_no_job_ends_the_search(tmp_path: Path) -> None:
     for more in ([], ["search.at_once=2", "hydra/launcher=local"]):
         with pytest.raises(OSError, match="sbatch"):
             search(composed(tmp_path, *more), launcher=lambda: SimpleNamespace(launch=launch))
-        assert "RUNNING" not in states(again(tmp_path / "searches" / "mine"))
+        assert "RUNNING" not in states(load_study(tmp_path / "searches" / "mine"))
 
 
 def test_a_killed_job_ends_its_trial_alone(tmp_path: Path) -> None:
@@ -189,7 +192,7 @@ def test_workers_do_not_wait_for_the_slowest(tmp_path: Path) -> None:
     fourth, known = threading.Event(), {}
 
     def job(number: int, settings: dict[str, str], run: Path) -> list[float]:
-        trials = again(tmp_path / "searches" / "mine").trials
+        trials = load_study(tmp_path / "searches" / "mine").trials
         known[number] = {trial.number for trial in trials if trial.state.name == "COMPLETE"}
         if number == 3:
             fourth.set()
@@ -205,7 +208,7 @@ def test_workers_do_not_wait_for_the_slowest(tmp_path: Path) -> None:
 def test_at_once_needs_a_launcher_with_processes(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="one job at a time; add hydra/launcher=local"):
         searched(tmp_path, by_lr, "search.at_once=2")
-    with pytest.raises(UserError, match=r"n_jobs=2: fewer processes than search.at_once=3"):
+    with pytest.raises(UserError, match=r"n_jobs=2: expected at least search.at_once=3 processes"):
         searched(tmp_path, by_lr, "search.at_once=3", "hydra/launcher=local", "hydra.launcher.n_jobs=2")
 
 
@@ -228,9 +231,9 @@ def test_several_objectives_have_a_pareto_front(tmp_path: Path, capsys: pytest.C
     assert found["front"][0]["values"] == dict(
         zip(["val/rmse", "val/coverage@10"], values[found["front"][0]["trial"]], strict=True)
     )
-    told = capsys.readouterr().err
-    assert "no trial is pruned" in told
-    assert "The defaults (trial 0): val/rmse" in told
+    output = capsys.readouterr().err
+    assert "trials are not pruned" in output
+    assert "Default values (trial 0): val/rmse" in output
 
 
 def test_a_front_equals_a_naive_one() -> None:
@@ -246,6 +249,8 @@ def test_a_front_equals_a_naive_one() -> None:
 def test_samplers_do_not_repeat_themselves(tmp_path: Path, sampler: str) -> None:
     if sampler == "cmaes":
         pytest.importorskip("cmaes")
+    config = composed(tmp_path, f"search/sampler={sampler}")
+    assert check_config(OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])) == []
     searched(tmp_path, by_lr, f"search/sampler={sampler}", "search.n_trials=3")
     study, _ = searched(tmp_path, by_lr, f"search/sampler={sampler}")
     assert len({tuple(trial.params.values()) for trial in study.trials}) == len(study.trials) == 6
@@ -283,8 +288,8 @@ def epoch(prune: Prune, number: int, value: float) -> None:
 
 @pytest.fixture
 def study(tmp_path: Path) -> Study:
-    """Where the objective was 0.5 after each of three epochs, twice."""
-    study = optuna.create_study(study_name=tmp_path.name, storage=storage(tmp_path), direction="minimize")
+    """A study with two trials, whose objective was 0.5 after each of three epochs."""
+    study = optuna.create_study(study_name=tmp_path.name, storage=storage_url(tmp_path), direction="minimize")
     for _ in range(2):
         trial = study.ask()
         for number in range(3):
@@ -301,68 +306,70 @@ def run(study: Study, tmp_path: Path) -> Callable[..., Prune]:
         number = study.ask().number
         folder = tmp_path / "runs" / "data" / "model" / "third"
         folder.mkdir(parents=True)
-        join(folder, tmp_path, number)
+        link_into_sweep(folder, tmp_path, number)
         return pruning(folder, tmp_path, **settings)
 
     return begun
 
 
-def test_a_run_behind_the_median_is_ended(run: Callable[..., Prune]) -> None:
-    with pytest.raises(Pruned, match=r"after epoch 1: val/rmse 0\.9000, behind the median"):
+def test_a_run_behind_the_median_is_pruned(run: Callable[..., Prune]) -> None:
+    with pytest.raises(Pruned, match=r"after epoch 1: val/rmse 0\.9000 is worse than the median"):
         epoch(run(), 0, 0.9)
 
 
-def test_a_run_before_the_median_goes_on(run: Callable[..., Prune], tmp_path: Path) -> None:
+def test_a_run_ahead_of_the_median_continues(run: Callable[..., Prune], tmp_path: Path) -> None:
     prune = run()
     epoch(prune, 0, 0.4)
     epoch(prune, 1, float("nan"))
-    assert again(tmp_path).trials[2].intermediate_values == {0: 0.4}
+    assert load_study(tmp_path).trials[2].intermediate_values == {0: 0.4}
 
 
 @pytest.mark.parametrize("settings", [{"enabled": False}, {"trials": 3}, {"epochs": 2}])
-def test_a_run_is_given_time(study: Study, run: Callable[..., Prune], settings: dict[str, Any]) -> None:
+def test_pruning_waits_for_enough_trials_and_epochs(
+    run: Callable[..., Prune], tmp_path: Path, settings: dict[str, Any]
+) -> None:
     epoch(run(**settings), 0, 0.9)
-    assert again(study).trials[2].user_attrs == {"run": "data/model/third"}
+    assert load_study(tmp_path).trials[2].user_attrs == {"run": "data/model/third"}
 
 
-def test_the_last_epoch_ends_nothing(study: Study, run: Callable[..., Prune]) -> None:
+def test_the_last_epoch_is_not_pruned(run: Callable[..., Prune], tmp_path: Path) -> None:
     epoch(run(), 4, 0.9)
-    assert again(study).trials[2].user_attrs == {"run": "data/model/third"}
+    assert load_study(tmp_path).trials[2].user_attrs == {"run": "data/model/third"}
 
 
-def test_of_several_objectives_nothing_is_pruned(tmp_path: Path) -> None:
-    study = optuna.create_study(study_name=tmp_path.name, storage=storage(tmp_path), directions=["minimize"] * 2)
+def test_trials_with_several_objectives_are_not_pruned(tmp_path: Path) -> None:
+    study = optuna.create_study(study_name=tmp_path.name, storage=storage_url(tmp_path), directions=["minimize"] * 2)
     study.tell(study.ask(), [0.1, 0.1])
-    join(tmp_path / "run", tmp_path, study.ask().number)
+    link_into_sweep(tmp_path / "run", tmp_path, study.ask().number)
     prune = pruning(tmp_path / "run", tmp_path, trials=0)
     epoch(prune, 0, 0.9)
-    assert "run" in again(tmp_path).trials[1].user_attrs
+    assert "run" in load_study(tmp_path).trials[1].user_attrs
 
 
-def test_a_run_of_no_study_is_left_alone(tmp_path: Path) -> None:
+def test_runs_outside_a_study_are_not_pruned(tmp_path: Path) -> None:
     epoch(pruning(tmp_path / "run", tmp_path / "study", trials=0), 0, 0.9)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_study_searches_one_thing(study: Study) -> None:
-    take_over(study, {"model": "svd", "model.lr": "interval(0,1)"})
-    take_over(study, {"model": "svd", "model.lr": "interval(0,1)"})
+    check_same_search(study, {"model": "svd", "model.lr": "interval(0,1)"})
+    check_same_search(study, {"model": "svd", "model.lr": "interval(0,1)"})
     with pytest.raises(UserError, match=r"model.lr: interval\(0,1\) then, interval\(0,9\) now"):
-        take_over(study, {"model": "svd", "model.lr": "interval(0,9)"})
+        check_same_search(study, {"model": "svd", "model.lr": "interval(0,9)"})
 
 
 def test_a_study_at_work_is_not_taken(tmp_path: Path) -> None:
-    with hold(tmp_path):
+    with lock_study(tmp_path):
         for _ in range(2):
-            with pytest.raises(UserError, match=f"^Process {os.getpid()} on .* is at work on the study"):
-                hold(tmp_path)
-    hold(tmp_path).release()
+            with pytest.raises(UserError, match=f"^Process {os.getpid()} on .* is running the study"):
+                lock_study(tmp_path)
+    lock_study(tmp_path).release()
 
 
 def test_a_study_at_work_has_no_database_made(tmp_path: Path) -> None:
     folder = tmp_path / "searches" / "mine"
     folder.mkdir(parents=True)
-    with hold(folder), pytest.raises(UserError, match="is at work on the study mine"):
+    with lock_study(folder), pytest.raises(UserError, match="is running the study mine"):
         searched(tmp_path, by_lr)
     assert {path.name for path in folder.iterdir()} == {".lock", ".process"}
 
@@ -371,13 +378,13 @@ def test_another_search_does_not_take_over_a_study(tmp_path: Path) -> None:
     searched(tmp_path, by_lr)
     with pytest.raises(UserError, match=r"model\.epochs: 20\.0 then, 3\.0 now"):
         searched(tmp_path, by_lr, "model.epochs=3")
-    with pytest.raises(UserError, match="searched something else"):
+    with pytest.raises(UserError, match="belongs to a different search"):
         searched(tmp_path, by_lr, "objective=[val/rmse,val/mae]")
 
 
 @pytest.mark.parametrize("study", ["../../esc", "..", "/esc", "a/b", ".hidden", "what?"])
 def test_a_study_stays_in_its_folder(tmp_path: Path, study: str) -> None:
-    with pytest.raises(UserError, match="a name, no path"):
+    with pytest.raises(UserError, match="expected a name, not a path"):
         searched(tmp_path, by_lr, f"search.study='{study}'")
     assert not list(tmp_path.iterdir())
 
@@ -385,12 +392,12 @@ def test_a_study_stays_in_its_folder(tmp_path: Path, study: str) -> None:
 def test_settings_that_no_search_can_work_with() -> None:
     def problems(sampler: str, space: dict[str, str], **search: Any) -> list[str]:
         config = {"search": {"sampler": {"_target_": f"optuna.samplers.{sampler}"}, **search}}
-        return [problem.partition(":")[0] for problem in unsearchable(OmegaConf.create(config), space)]
+        return [problem.partition(":")[0] for problem in check_search(OmegaConf.create(config), space)]
 
     space = {"model.lr": "tag(log, interval(0.1, 1))", "model.n_factors": "int(interval(3,5))", "model.reg": "1,2"}
     assert not problems("TPESampler", space, study=2024)
     assert not problems("BruteForceSampler", {"model.reg": "1,2", "model.n_factors": "range(3,9,2)"})
-    assert not unsearchable(OmegaConf.create({}), {})
+    assert not check_search(OmegaConf.create({}), {})
     assert problems("BruteForceSampler", space, n_trials=0) == [
         "search.n_trials=0",
         "model.lr=tag(log, interval(0.1, 1))",
@@ -420,7 +427,7 @@ def test_settings_that_no_search_can_work_with() -> None:
 )
 def test_where_a_default_lies_in_the_space(text: str, value: Any, first: Any) -> None:
     config = OmegaConf.create({"model": {"x": value}, "hydra": {"runtime": {"choices": {"model": "svd"}}}})
-    found, notes = defaults(config, {"model.x": distribution("model.x", text)})
+    found, notes = default_values(config, {"model.x": distribution("model.x", text)})
     assert found == ({} if first is None else {"model.x": first})
     moved = first is None or (not isinstance(first, str) and first != value)
     assert len(notes) == moved
@@ -434,19 +441,21 @@ def test_a_range_leaves_its_end_out(text: str, ends: tuple[float, float, float])
 
 
 def test_the_command_line_fixes_narrows_and_adds() -> None:
-    varied = space(
+    varied = search_space(
         {"a.x": "interval(0,1)", "a.y": "1,2"}, ["a.x=0.5", "a.y=int(interval(3,5))", "a.z=choice(true,false)"]
     )
     assert varied == {"a.y": "int(interval(3,5))", "a.z": "choice(true,false)"}
-    assert trials(varied, ["a.x=0.5"]) == [["a.x=0.5", value] for value in ("a.y=3", "a.y=5", "a.z=True", "a.z=False")]
+    assert boundary_jobs(varied, ["a.x=0.5"]) == [
+        ["a.x=0.5", value] for value in ("a.y=3", "a.y=5", "a.z=True", "a.z=False")
+    ]
 
 
 def test_what_no_search_and_no_grid_may_do() -> None:
-    assert "the luckiest" in unsuited({"seed": "1,2,3"})[0]
-    assert "only a search" in undrawn(["model.lr=interval(0,1)", "seed=1,2"])[0]
+    assert "the luckiest" in check_no_seeds({"seed": "1,2,3"})[0]
+    assert "an interval needs a search" in stray_intervals(["model.lr=interval(0,1)", "seed=1,2"])[0]
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("anirec.config.search_space.is_here", lambda module: False)
-    told = lacking(["search=svd", "hydra/launcher=slurm_local", "model=svd", "search=null"])
-    assert [line[-22:] for line in told] == ["install 'anirec[optuna]'"[-22:], "install 'anirec[slurm]'"[-22:]]
+    monkeypatch.setattr("anirec.config.search_space.is_installed", lambda module: False)
+    output = missing_extras(["search=svd", "hydra/launcher=slurm_local", "model=svd", "search=null"])
+    assert [line[-22:] for line in output] == ["install 'anirec[optuna]'"[-22:], "install 'anirec[slurm]'"[-22:]]

@@ -1,3 +1,5 @@
+"""Checkpoints of the last and best epoch, and the training time over resumed runs."""
+
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,7 @@ from anirec.tracking.callbacks import LastAndBest, Stopwatch
 
 
 class Scripted(LightningModule):
-    """Its validation scores are what the script says."""
+    """A model with given validation scores."""
 
     def __init__(self, scores: list[float]) -> None:
         super().__init__()
@@ -46,7 +48,7 @@ def epochs_saved(
     return {path.stem: torch.load(path, weights_only=True)["epoch"] for path in folder.glob("*.ckpt")}
 
 
-def test_the_best_in_the_direction_of_its_metric(tmp_path: Path) -> None:
+def test_the_best_epoch_depends_on_the_direction_of_the_metric(tmp_path: Path) -> None:
     scores = [3.0, 1.0, 2.0, 1.5]
     assert epochs_saved(tmp_path / "rmse", scores, "val/rmse") == {"last": 3, "best": 1}
     assert epochs_saved(tmp_path / "ndcg", scores, "val/ndcg@10") == {"last": 3, "best": 0}
@@ -56,30 +58,32 @@ def test_without_an_objective_there_is_no_best(tmp_path: Path) -> None:
     assert epochs_saved(tmp_path, [3.0, 1.0], None) == {"last": 1}
 
 
-def test_a_score_that_is_no_number_is_not_the_best(tmp_path: Path) -> None:
+def test_nan_is_never_the_best_score(tmp_path: Path) -> None:
     assert epochs_saved(tmp_path, [float("nan"), 2.0, float("nan")], "val/rmse") == {"last": 2, "best": 1}
 
 
 class Killed(BaseException):
-    """Stands for a kill: nothing catches it."""
+    """Simulates a kill: nothing catches it."""
 
 
-def test_a_kill_between_the_two_renames_loses_no_best(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_best_checkpoint_survives_a_kill_between_the_two_renames(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     scores, keep = [2.0, 1.0, 1.5, 1.4], LastAndBest.keep_as_best
 
-    def dies_at_the_second(self: LastAndBest, last: Path) -> None:
+    def die_at_the_second(self: LastAndBest, last: Path) -> None:
         if self.best["epoch"] == 1:
             raise Killed
         keep(self, last)
 
-    monkeypatch.setattr(LastAndBest, "keep_as_best", dies_at_the_second)
+    monkeypatch.setattr(LastAndBest, "keep_as_best", die_at_the_second)
     with pytest.raises(Killed):
         epochs_saved(tmp_path, scores, "val/rmse")
     monkeypatch.undo()
     assert epochs_saved(tmp_path, scores, "val/rmse", resumed=tmp_path / "last.ckpt") == {"last": 3, "best": 1}
 
 
-def test_the_stopwatch_counts_the_training_that_a_checkpoint_holds(tmp_path: Path) -> None:
+def test_the_stopwatch_continues_the_time_of_a_checkpoint(tmp_path: Path) -> None:
     checkpoints = LastAndBest(folder=str(tmp_path), objective=None)
     fit([1.0], Stopwatch(), checkpoints)
     content = torch.load(tmp_path / "last.ckpt", weights_only=True)

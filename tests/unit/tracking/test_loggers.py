@@ -1,3 +1,5 @@
+"""Loggers: history of a run, figures in TensorBoard, and the end of a run."""
+
 import csv
 from contextlib import suppress
 from pathlib import Path
@@ -7,7 +9,7 @@ from PIL import Image
 from pytorch_lightning.loggers import CSVLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from anirec.tracking.loggers import FiguresTensorBoardLogger, HistoryLogger, ending
+from anirec.tracking.loggers import FiguresTensorBoardLogger, HistoryLogger, loggers_of_run
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
@@ -15,7 +17,7 @@ def rows(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_history_has_a_row_an_epoch_and_goes_on_after_a_kill(tmp_path: Path) -> None:
+def test_history_has_a_row_per_epoch_and_continues_after_a_kill(tmp_path: Path) -> None:
     logger = HistoryLogger(folder=str(tmp_path))
     logger.log_metrics({"val/rmse": 1.5, "epoch": 0})
     logger.log_metrics({"train/loss": 2.0, "epoch": 0})
@@ -27,7 +29,7 @@ def test_history_has_a_row_an_epoch_and_goes_on_after_a_kill(tmp_path: Path) -> 
     assert rows(tmp_path)[0]["train/loss"] == "2.0"
 
 
-def test_the_test_set_is_no_part_of_the_history(tmp_path: Path) -> None:
+def test_the_history_has_no_test_metrics(tmp_path: Path) -> None:
     logger = HistoryLogger(folder=str(tmp_path))
     logger.log_metrics({"test/rmse": 1.5, "epoch": 1})
     logger.save()
@@ -37,22 +39,22 @@ def test_the_test_set_is_no_part_of_the_history(tmp_path: Path) -> None:
 def test_tensorboard_shows_the_figures_of_the_run_folder(tmp_path: Path) -> None:
     (tmp_path / "figures").mkdir()
     Image.fromarray(np.zeros((4, 6, 3), np.uint8)).save(tmp_path / "figures" / "residuals.png")
-    with ending() as loggers:
+    with loggers_of_run() as loggers:
         loggers.append(FiguresTensorBoardLogger(folder=str(tmp_path)))
     events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     (image,) = events.Images("residuals")
     assert (image.height, image.width) == (4, 6)
 
 
-def test_loggers_are_ended_when_a_run_fails_and_others_are_left_alone(tmp_path: Path) -> None:
+def test_loggers_with_an_end_are_ended_also_when_a_run_fails(tmp_path: Path) -> None:
     ended = []
 
-    class Told(HistoryLogger):
+    class EndedLogger(HistoryLogger):
         def end(self) -> None:
             ended.append(self)
 
-    told = Told(folder=str(tmp_path))
-    with suppress(ZeroDivisionError), ending() as loggers:
-        loggers += [CSVLogger(str(tmp_path)), told]
+    logger = EndedLogger(folder=str(tmp_path))
+    with suppress(ZeroDivisionError), loggers_of_run() as loggers:
+        loggers += [CSVLogger(str(tmp_path)), logger]
         raise ZeroDivisionError
-    assert ended == [told]
+    assert ended == [logger]

@@ -1,3 +1,5 @@
+"""Run folders: status, locks, heartbeat, and which run is resumed."""
+
 import json
 import subprocess
 import sys
@@ -8,7 +10,7 @@ import pytest
 
 from anirec.errors import UserError
 from anirec.tracking import folders as status
-from anirec.tracking.folders import LEASE, new_folder, status_of, unfinished, write_status
+from anirec.tracking.folders import LEASE, find_unfinished, new_folder, status_of, write_status
 from anirec.tracking.run_folder import RunFolder
 
 
@@ -20,7 +22,7 @@ def state(path: Path) -> dict[str, object]:
     return json.loads((path / "status.json").read_text())
 
 
-def test_no_run_takes_the_folder_of_another(tmp_path: Path) -> None:
+def test_every_run_gets_a_folder_of_its_own(tmp_path: Path) -> None:
     assert len({new_folder(tmp_path, "abc") for _ in range(5)}) == 5
 
 
@@ -31,7 +33,7 @@ def test_status_follows_the_run(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "provenance.json").read_text())["wall_seconds"] >= 0
 
 
-def test_a_failure_is_recorded_and_goes_on_up(tmp_path: Path) -> None:
+def test_a_failure_is_recorded_and_raised(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), folder(tmp_path):
         raise ZeroDivisionError("on purpose")
     assert state(tmp_path)["state"] == "failed"
@@ -39,20 +41,20 @@ def test_a_failure_is_recorded_and_goes_on_up(tmp_path: Path) -> None:
     assert "Traceback" in (tmp_path / "error.txt").read_text()
 
 
-def test_what_the_user_did_is_told_in_words(tmp_path: Path) -> None:
+def test_a_user_error_is_recorded_without_its_class(tmp_path: Path) -> None:
     with pytest.raises(UserError), folder(tmp_path):
         raise UserError("no such file")
     assert state(tmp_path)["error"] == "no such file"
 
 
-def test_an_interrupted_run_says_so(tmp_path: Path) -> None:
+def test_an_interruption_is_recorded(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt), folder(tmp_path):
         raise KeyboardInterrupt
     assert state(tmp_path)["state"] == "interrupted"
 
 
 def resumable(parent: Path, **status: object) -> Path:
-    """A folder with a checkpoint, whose status is that of a process at work unless `status` says otherwise."""
+    """Make a folder with a checkpoint and the status of a running process, updated by `status`."""
     path = new_folder(parent, "abc")
     (path / "checkpoints").mkdir()
     (path / "checkpoints" / "last.ckpt").touch()
@@ -62,43 +64,43 @@ def resumable(parent: Path, **status: object) -> Path:
 
 
 def test_only_an_unfinished_run_with_a_checkpoint_is_resumed(tmp_path: Path) -> None:
-    assert unfinished(tmp_path, "abc") is None
+    assert find_unfinished(tmp_path, "abc") is None
     with folder(new_folder(tmp_path, "abc")) as done:
         done.last.parent.mkdir()
         done.last.touch()
-    assert unfinished(tmp_path, "abc") is None
+    assert find_unfinished(tmp_path, "abc") is None
     killed = resumable(tmp_path)
-    assert unfinished(tmp_path, "other") is None
-    assert unfinished(tmp_path, "abc") == killed
-    assert unfinished(tmp_path, "abc") is None  # this process has it now: nobody else may train in it, too
+    assert find_unfinished(tmp_path, "other") is None
+    assert find_unfinished(tmp_path, "abc") == killed
+    assert find_unfinished(tmp_path, "abc") is None  # this process holds its lock now
 
 
-def test_the_lock_tells_whether_a_process_of_this_machine_lives(tmp_path: Path) -> None:
+def test_the_lock_shows_whether_a_process_of_this_machine_is_alive(tmp_path: Path) -> None:
     path = resumable(tmp_path)
     script = f"""
-import sys; from pathlib import Path; from anirec.tracking.folders import hold
-assert hold(Path({str(path)!r})); print("held", flush=True); sys.stdin.read()
+import sys; from pathlib import Path; from anirec.tracking.folders import acquire
+assert acquire(Path({str(path)!r})); print("held", flush=True); sys.stdin.read()
 """
     process = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "held\n"
-    assert (status_of(path)["state"], unfinished(tmp_path, "abc")) == ("running", None)
+    assert (status_of(path)["state"], find_unfinished(tmp_path, "abc")) == ("running", None)
     process.kill()
     process.wait()
     assert status_of(path)["state"] == "killed"
-    assert unfinished(tmp_path, "abc") == path
+    assert find_unfinished(tmp_path, "abc") == path
 
 
 @pytest.mark.parametrize(("age", "expected"), [(1.0, "running"), (LEASE + 1.0, "killed")])
-def test_the_heartbeat_tells_whether_a_process_of_another_machine_lives(
+def test_the_heartbeat_shows_whether_a_process_of_another_machine_is_alive(
     tmp_path: Path, age: float, expected: str
 ) -> None:
     path = resumable(tmp_path, host="elsewhere", machine="another", heartbeat=time.time() - age)
     assert status_of(path)["state"] == expected
-    assert unfinished(tmp_path, "abc") == (path if expected == "killed" else None)
+    assert find_unfinished(tmp_path, "abc") == (path if expected == "killed" else None)
 
 
-def test_a_run_at_work_renews_its_heartbeat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_renews_its_heartbeat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(status, "BEAT", 0.01)
     with folder(tmp_path):
         first = state(tmp_path)["heartbeat"]
@@ -115,8 +117,8 @@ def test_a_resumed_run_counts_the_seconds_of_all_its_work(tmp_path: Path) -> Non
     assert json.loads((path / "provenance.json").read_text())["wall_seconds"] >= 12.5
 
 
-def test_a_damaged_status_says_as_much_as_none(tmp_path: Path) -> None:
+def test_a_damaged_status_counts_as_missing(tmp_path: Path) -> None:
     path = resumable(tmp_path)
     (path / "status.json").write_text("")
     assert status_of(path)["state"] == "killed"
-    assert unfinished(tmp_path, "abc") == path
+    assert find_unfinished(tmp_path, "abc") == path

@@ -1,4 +1,4 @@
-"""What W&B is told of a run folder, and the sweeps that W&B's agents take. No run of W&B's begins here."""
+"""Results of a run folder for W&B, and the W&B sweeps of the studies. No W&B run is started here."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ FORMS = {("values",), ("distribution", "max", "min")}
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A run folder with little in it."""
+    """A small run folder."""
     (tmp_path / "history.csv").write_text("val/rmse,val/ndcg@10,epoch\n1.5,.1,0\n1.25,.3,1\n1.75,.2,2\n")
     (tmp_path / "metrics.json").write_text(
         json.dumps({"val/rmse": 1.25, "val/ndcg@10": 0.2, "test/rmse": 1.5, "test/rmse/cold_users": 2.0})
@@ -37,8 +37,8 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_summary_has_the_best_epoch_the_kept_model_and_costs(folder: Path) -> None:
-    assert results.summary(folder) == {
+def test_the_summary_has_the_best_epoch_the_kept_checkpoint_and_costs(folder: Path) -> None:
+    assert results.run_summary(folder) == {
         "wall_seconds": 3.5,
         "val/rmse": {"min": 1.25, "final": 1.25},
         "val/ndcg@10": {"max": 0.3, "final": 0.2},
@@ -47,28 +47,28 @@ def test_the_summary_has_the_best_epoch_the_kept_model_and_costs(folder: Path) -
     }
 
 
-def test_a_table_of_many_predictions_is_a_sample_that_says_so(folder: Path) -> None:
-    first, again = (results.predictions(folder, 20) for _ in range(2))
+def test_a_table_of_many_predictions_is_a_sample_with_its_size(folder: Path) -> None:
+    first, again = (results.prediction_table(folder, 20) for _ in range(2))
     assert (first["predictions_shown"], first["predictions_of"]) == (20, 500)
     items = first["predictions"].get_column("item_id")
     assert items == again["predictions"].get_column("item_id") == sorted(set(items))
     assert max(items) > 100
-    assert results.predictions(folder, 1000)["predictions_shown"] == 500
-    assert results.predictions(folder, 0) == {}
+    assert results.prediction_table(folder, 1000)["predictions_shown"] == 500
+    assert results.prediction_table(folder, 0) == {}
 
 
-def test_the_model_is_kept_with_what_it_is_and_how_good(folder: Path) -> None:
-    artifact = results.model(folder, "best", name="model-1")
+def test_the_model_artifact_has_provenance_and_metrics(folder: Path) -> None:
+    artifact = results.model_artifact(folder, "best", name="model-1")
     assert artifact.metadata["identity"] == {"run": "8f14eb76", "experiment": "c0ffee"}
     assert artifact.metadata["fingerprints"] == {"data": None, "split": "abc"}
     assert artifact.metadata["metrics"] == {"val/rmse": 1.25, "val/ndcg@10": 0.2, "test/rmse": 1.5}
-    assert results.aliases(folder, "best") == ["best"]
+    assert results.checkpoint_aliases(folder, "best") == ["best"]
     (folder / "checkpoints" / "best.ckpt").unlink()
     (folder / "checkpoints" / "best.ckpt").hardlink_to(folder / "checkpoints" / "last.ckpt")
-    assert results.aliases(folder, "best") == ["best", "last"]
+    assert results.checkpoint_aliases(folder, "best") == ["best", "last"]
 
 
-def test_what_has_no_direction_has_no_best() -> None:
+def test_a_metric_without_direction_has_no_best_value() -> None:
     assert [results.best_key(f"val/{name}") for name in ("rmse", "ndcg@10", "bias", "unknown_users")] == [
         "min",
         "max",
@@ -79,8 +79,8 @@ def test_what_has_no_direction_has_no_best() -> None:
 
 def test_without_an_objective_the_last_model_is_kept(folder: Path) -> None:
     (folder / "checkpoints" / "best.ckpt").unlink()
-    assert results.checkpoint(folder, "best").name == "last.ckpt"
-    assert results.aliases(folder, "best") == ["last"]
+    assert results.checkpoint_path(folder, "best").name == "last.ckpt"
+    assert results.checkpoint_aliases(folder, "best") == ["last"]
 
 
 def extremes(parameter: dict[str, Any]) -> list[Any]:
@@ -90,7 +90,7 @@ def extremes(parameter: dict[str, Any]) -> list[Any]:
 
 
 @pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.parent.name)
-def test_both_ends_of_a_wandb_sweep_are_runs_that_leave_the_test_set_alone(path: Path) -> None:
+def test_the_extremes_of_a_wandb_sweep_are_valid_and_do_not_test(path: Path) -> None:
     sweep = yaml.safe_load(path.read_text())
     program, verb, *overrides, varied = sweep["command"]
     assert (program, verb, varied) == ("anirec", "run", "${args_no_hyphens}")

@@ -1,4 +1,4 @@
-"""Loops that NumPy and torch have no words for, compiled by numba and cached on disk after the first call."""
+"""Kernels of rating models: loops compiled by numba, cached on disk after the first call, and tensor operations."""
 
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -9,31 +9,31 @@ from torch.nn.functional import pad
 
 from anirec.data.ratings.interactions import RatingBatch
 
-Array = TypeVar("Array")  # a tensor, or a view of its memory as a NumPy array
+TensorOrArray = TypeVar("TensorOrArray")  # a tensor, or a view of its memory as a NumPy array
 
 
-class Block(NamedTuple, Generic[Array]):
-    """Whole users: the rows of `users[k]` (n,) are `start[k]:start[k + 1]` of `item` and `rating` (rows,)."""
+class Block(NamedTuple, Generic[TensorOrArray]):
+    """Rows of whole users: those of `users[k]` are `start[k]:start[k + 1]` of `item` and `rating`."""
 
-    users: Array
-    start: Array
-    item: Array
-    rating: Array
+    users: TensorOrArray
+    start: TensorOrArray
+    item: TensorOrArray
+    rating: TensorOrArray
 
 
-class Factors(NamedTuple, Generic[Array]):
-    """What is learned, changed in place; float32. `y_if` is (0, f) for a model without implicit feedback."""
+class Factors(NamedTuple, Generic[TensorOrArray]):
+    """Parameters of SVD and SVD++, float32, updated in place; `y_if` is (0, f) for SVD."""
 
-    mean: Array
-    bias_u: Array
-    bias_i: Array
-    p_uf: Array
-    q_if: Array
-    y_if: Array
+    mean: TensorOrArray
+    bias_u: TensorOrArray
+    bias_i: TensorOrArray
+    p_uf: TensorOrArray
+    q_if: TensorOrArray
+    y_if: TensorOrArray
 
 
 class Rates(NamedTuple):
-    """Step size and penalties of one sweep."""
+    """Learning rate and penalties of one sweep."""
 
     lr: float
     reg: float
@@ -41,27 +41,32 @@ class Rates(NamedTuple):
 
 
 def block_of(batch: RatingBatch) -> Block[Tensor]:
-    """A batch of whole users, with its users and where their rows begin."""
+    """Return a batch of whole users as a block."""
     users, counts = torch.unique_consecutive(batch.user, return_counts=True)
     return Block(users, pad(counts.cumsum(0), (1, 0)), batch.item, batch.rating)
 
 
-def shared_with_numpy(tensors: tuple[Tensor, ...]) -> list[NDArray[Any]]:
-    """The same memory as arrays; for tensors on the CPU."""
+def as_numpy(tensors: tuple[Tensor, ...]) -> list[NDArray[Any]]:
+    """Return tensors on the CPU as arrays that share their memory."""
     return [tensor.numpy() for tensor in tensors]
 
 
-def learned(q_rf: Tensor, left_r: Tensor, rates: Rates) -> tuple[Tensor, Tensor]:
-    """The offset () and factors p (F,) of somebody new, from what is left of their ratings (R,) of items q (R, F).
+def fit_new_user(q_rf: Tensor, residual_r: Tensor, rates: Rates) -> tuple[Tensor, Tensor]:
+    """Return the offset () and factors p (F,) of a new user, with item factors q (R, F) held fixed.
 
-    The items are held fixed. What sweeps minimise is then Σ (left - offset - p · q)² + R (reg_bias offset² + reg |p|²),
-    a ridge regression; but sweeps stop early, the earlier the fewer ratings somebody has. So does this: it is where
-    gradient flow has come to in `rates.lr`, the step sizes of all sweeps added up.
+    With fixed items, sweeps minimise Σ (residual - offset - p · q)² + R (reg_bias offset² + reg |p|²), a ridge
+    regression. But sweeps stop before convergence, the earlier the fewer ratings a user has. This function stops at the
+    same point: it computes the gradient flow from 0 over the time `rates.lr`.
+
+    Args:
+        q_rf: Factors of the R items that the user has rated.
+        residual_r: Their ratings minus mean, item offset and implicit part, (R,).
+        rates: Penalties, and as `lr` the sum of the learning rates of all sweeps.
     """
-    x_rf = torch.cat([torch.ones_like(left_r)[:, None], q_rf], dim=1).double()
+    x_rf = torch.cat([torch.ones_like(residual_r)[:, None], q_rf], dim=1).double()
     penalty_f = torch.full_like(x_rf[0], rates.reg)
     penalty_f[0] = rates.reg_bias
     slope_f, axes_ff = torch.linalg.eigh(x_rf.T @ x_rf + torch.diag(len(x_rf) * penalty_f))
-    slope_f = slope_f.clamp(min=1e-9)  # to divide by: there may be more factors than ratings, and no penalty
-    solved_f = axes_ff @ (-torch.expm1(-rates.lr * slope_f) / slope_f * (axes_ff.T @ (x_rf.T @ left_r.double())))
+    slope_f = slope_f.clamp(min=1e-9)  # a divisor; 0 if there are more factors than ratings and no penalty
+    solved_f = axes_ff @ (-torch.expm1(-rates.lr * slope_f) / slope_f * (axes_ff.T @ (x_rf.T @ residual_r.double())))
     return solved_f[0].float(), solved_f[1:].float()

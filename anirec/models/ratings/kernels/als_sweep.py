@@ -1,6 +1,6 @@
-"""One half of a sweep of alternating least squares: the factors of all users from those of all items, or the reverse.
+"""Half-step of alternating least squares: solve for all user factors given all item factors, or the reverse.
 
-Axes: n row, j column, f and g factor, b row of a batch, l and m place within a row.
+Axes: n row, j column, f and g factor, b row of a batch, l and m entry of a row.
 """
 
 from collections.abc import Iterator
@@ -9,11 +9,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-ENTRIES_AT_ONCE = 1 << 13  # the second-level cache holds about as many factors of 64
+BATCH_ENTRIES = 1 << 13  # about as many vectors of 64 factors as fit in the L2 cache
 
 
 class Weights(NamedTuple):
-    """Compressed sparse rows: row n weighs columns `column[start[n]:start[n + 1]]` (int64) by `weight`, float32 > 0."""
+    """Compressed sparse rows: row n has weights `weight` (float32, > 0) at columns `column[start[n]:start[n + 1]]`."""
 
     start: Tensor
     column: Tensor
@@ -21,46 +21,46 @@ class Weights(NamedTuple):
 
 
 def half_step(weights: Weights, factor_jf: Tensor, *, reg: float) -> Tensor:
-    """(n, F): the minimum over x of Σ_j (1 + w_nj) ([j in row n] - x_n · y_j)² + reg |x_n|², for every row.
+    """Return for each row n the minimiser x_n of Σ_j (1 + w_nj) ([j in row n] - x_n · y_j)² + reg |x_n|², shape (n, F).
 
-    w is 0 for a column that is not in the row. x solves (G + Σ w y y') x = Σ (1 + w) y, where G = Σ_j y y' + reg is
-    made once for all rows (Hu, Koren & Volinsky, equation 4). A row of l < F entries has x = Σ v G⁻¹ y, where v solves
-    l equations: l² F operations in place of l F² + F³ / 3.
+    w is 0 for columns that are not in the row. x solves (G + Σ w y y') x = Σ (1 + w) y, where G = Σ_j y y' + reg I is
+    shared by all rows (Hu, Koren & Volinsky 2008, equation 4). For a row of l < F entries, x = Σ v G⁻¹ y, where v
+    solves l equations: l² F operations instead of l F² + F³ / 3.
 
     Args:
-        weights: Of the rows.
-        factor_jf: y, float32, held fixed. The last row must be zeros.
-        reg: Penalty; > 0.
+        weights: Weights w of the entries.
+        factor_jf: Factors y of the columns, float32, held fixed. The last row must be zeros.
+        reg: L2 penalty; > 0.
     """
     n_factors = factor_jf.shape[1]
     gram_fg = factor_jf.T @ factor_jf
     gram_fg.diagonal().add_(reg)
     dual_jf = torch.cholesky_solve(factor_jf.T, torch.linalg.cholesky(gram_fg)).T.contiguous()
     solved_nf = factor_jf.new_zeros(len(weights.start) - 1, n_factors)
-    for rows, place_bl, is_entry_bl in alike(weights.start):
-        column_bl = torch.where(is_entry_bl, weights.column[place_bl], len(factor_jf) - 1)
-        y_blf, w_bl = factor_jf[column_bl], weights.weight[place_bl]
-        if place_bl.shape[1] < n_factors:
+    for rows, entry_bl, is_entry_bl in similar_length_batches(weights.start):
+        column_bl = torch.where(is_entry_bl, weights.column[entry_bl], len(factor_jf) - 1)
+        y_blf, w_bl = factor_jf[column_bl], weights.weight[entry_bl]
+        if entry_bl.shape[1] < n_factors:
             dual_blf = dual_jf[column_bl]
             kernel_blm = torch.baddbmm(torch.diag_embed(1 / w_bl), y_blf, dual_blf.mT)
-            v_bl = solved(kernel_blm, 1 + 1 / w_bl)
+            v_bl = solve_positive_definite(kernel_blm, 1 + 1 / w_bl)
             solved_nf[rows] = (v_bl[:, None] @ dual_blf)[:, 0]
         else:
             matrix_bfg = torch.baddbmm(gram_fg.expand(len(rows), -1, -1), (w_bl[:, :, None] * y_blf).mT, y_blf)
             wanted_bf = ((1 + w_bl)[:, None] @ y_blf)[:, 0]
-            solved_nf[rows] = solved(matrix_bfg, wanted_bf)
+            solved_nf[rows] = solve_positive_definite(matrix_bfg, wanted_bf)
     return solved_nf
 
 
-def solved(matrix_bfg: Tensor, wanted_bf: Tensor) -> Tensor:
-    """(B, F): the x of matrix x = wanted, for positive definite matrices."""
+def solve_positive_definite(matrix_bfg: Tensor, wanted_bf: Tensor) -> Tensor:
+    """Solve matrix · x = wanted for batches of positive definite matrices; return x (B, F)."""
     return torch.cholesky_solve(wanted_bf[:, :, None], torch.linalg.cholesky(matrix_bfg))[:, :, 0]
 
 
-def alike(start: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Batches of rows (b,) of nearly one length; places (b, l) of their entries, and which are more than padding.
+def similar_length_batches(start: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Yield batches of rows of similar length: row numbers (b,), positions of their entries (b, l), and a padding mask.
 
-    Rows without an entry are left out.
+    The mask is true for entries and false for padding. Rows without entries are skipped.
     """
     length_n = start.diff()
     order = torch.argsort(length_n, stable=True)
@@ -68,10 +68,10 @@ def alike(start: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     first = int((length_n == 0).sum())
     while first < len(lengths):
         last = first + 1
-        while last < len(lengths) and (last + 1 - first) * lengths[last] <= ENTRIES_AT_ONCE:
+        while last < len(lengths) and (last + 1 - first) * lengths[last] <= BATCH_ENTRIES:
             last += 1
         rows = order[first:last]
         step_l = torch.arange(lengths[last - 1], device=start.device)
-        place_bl = (start[rows, None] + step_l).clamp(max=int(start[-1]) - 1)
-        yield rows, place_bl, step_l < length_n[rows, None]
+        entry_bl = (start[rows, None] + step_l).clamp(max=int(start[-1]) - 1)
+        yield rows, entry_bl, step_l < length_n[rows, None]
         first = last

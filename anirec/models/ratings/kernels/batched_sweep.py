@@ -1,8 +1,8 @@
 """One SGD sweep of SVD or SVD++ in tensor operations, for any device.
 
-Many ratings step at once, each from the same starting point. Where they share an item or a user, their summed step
-would overshoot; it is cut to what one after the other would have gone along that direction, (1 - exp(-lr c)) / c of
-the gradient for curvature c.
+Many ratings are processed together, all starting from the same parameters. The summed steps of ratings that share an
+item or a user would overshoot. They are therefore limited to the distance that sequential steps would cover in that
+direction: (1 - exp(-lr c)) / c times the gradient, for curvature c.
 """
 
 from itertools import pairwise
@@ -14,34 +14,34 @@ from torch.nn.functional import embedding_bag
 
 from anirec.models.ratings.kernels import Block, Factors, Rates
 
-USER_ROWS = 4096  # rows of the users that step before y does; more is faster on a GPU, and further from SGD
-STEPS = 4  # in which these users' ratings are taken
-MIN_TURNS = 16  # in which a block's users are taken, however few
-OVERSHOOT = 10.0  # how many times further than asked y may take its users; without a limit short lists diverge
+USER_ROWS = 4096  # rows of users between two updates of y; more is faster on a GPU, but further from SGD
+STEPS = 4  # in which the ratings of these users are processed
+MIN_TURNS = 16  # minimum number of groups of users per block
+OVERSHOOT = 10.0  # limit on the movement of users by y, relative to their own; without it, short lists diverge
 
 
 @torch.no_grad()
 def batched_sweep(block: Block[Tensor], factors: Factors[Tensor], rates: Rates, *, seed: tuple[int, ...]) -> None:
-    """Learn from every user of the block, in an order that `seed` decides; factors change in place."""
+    """Update the factors in place for all users of the block, in a random order given by `seed`."""
     random = torch.Generator().manual_seed(int(np.random.default_rng(seed).integers(2**62)))
     order = torch.randperm(len(block.users), generator=random).to(block.users.device)
-    block = reordered(block, order)
+    block = reorder_users(block, order)
     total = block.start.cpu()
     turn = min(USER_ROWS, -(-len(block.item) // MIN_TURNS))
     cuts = torch.searchsorted(total, torch.arange(0, len(block.item), turn), right=True) - 1
     for first, last in pairwise([*cuts.unique().tolist(), len(order)]):
         low, high = int(total[first]), int(total[last])
-        some = Block(
+        part = Block(
             block.users[first:last],
             block.start[first : last + 1] - low,
             block.item[low:high],
             block.rating[low:high],
         )
-        step_users(some, factors, rates, random)
+        step_users(part, factors, rates, random)
 
 
-def reordered(block: Block[Tensor], order: Tensor) -> Block[Tensor]:
-    """The same rows with the users in another order."""
+def reorder_users(block: Block[Tensor], order: Tensor) -> Block[Tensor]:
+    """Return the block with its users in another order."""
     counts = block.start.diff()[order]
     start = torch.nn.functional.pad(counts.cumsum(0), (1, 0))
     rows = torch.arange(len(block.item), device=order.device)
@@ -50,8 +50,8 @@ def reordered(block: Block[Tensor], order: Tensor) -> Block[Tensor]:
 
 
 def step_users(block: Block[Tensor], factors: Factors[Tensor], rates: Rates, random: torch.Generator) -> None:
-    """All ratings of a few users, then the implicit factors of their items."""
-    bias_k, s_kf = factors.bias_u[block.users], tastes(block, factors)
+    """Process all ratings of a few users, then update the implicit factors of their items."""
+    bias_k, s_kf = factors.bias_u[block.users], user_vectors(block, factors)
     implicit = len(factors.y_if) > 0
     share = 2 if implicit else 1
     before_kf, kept_k = s_kf.clone(), torch.ones_like(bias_k)
@@ -89,12 +89,18 @@ def step_ratings(
     rates: Rates,
     share: int,
 ) -> None:
-    """Ratings (B,) at once. `user` indexes the rows of `s_kf`, which move `share` times as far: 2 if they are p + z."""
+    """Process ratings (B,) together.
+
+    `user` indexes the rows of `s_kf`, whose steps are `share` times as long: 2 if they are p + z (SVD++).
+    """
     items, item_j = item.unique(return_inverse=True)
     s_bf, q_bf = s_kf[user], factors.q_if[item]
     q_jf, bias_j = factors.q_if[items], factors.bias_i[items]
     error = rating - factors.mean - bias_k[user] - bias_j[item_j] - (s_bf * q_bf).sum(1)
-    count_k, count_j = summed(user, torch.ones_like(error), bias_k), summed(item_j, torch.ones_like(error), bias_j)
+    count_k, count_j = (
+        sum_by_index(user, torch.ones_like(error), bias_k),
+        sum_by_index(item_j, torch.ones_like(error), bias_j),
+    )
 
     keep, keep_bias = 1 - rates.lr * rates.reg, 1 - rates.lr * rates.reg_bias
     step_kf, step_jf = (
@@ -104,39 +110,39 @@ def step_ratings(
     s_kf.mul_((keep**count_k)[:, None]).add_(step_kf)
     kept_k.mul_(keep**count_k)
     factors.q_if[items] = (keep**count_j)[:, None] * q_jf + step_jf
-    bias_k.mul_(keep_bias**count_k).add_(summed(user, error, bias_k) * gain(count_k, rates.lr))
-    factors.bias_i[items] = keep_bias**count_j * bias_j + summed(item_j, error, bias_j) * gain(count_j, rates.lr)
+    bias_k.mul_(keep_bias**count_k).add_(sum_by_index(user, error, bias_k) * gain(count_k, rates.lr))
+    factors.bias_i[items] = keep_bias**count_j * bias_j + sum_by_index(item_j, error, bias_j) * gain(count_j, rates.lr)
 
 
 def limited_step(index: Tensor, error: Tensor, other_bf: Tensor, like_nf: Tensor, lr: float) -> Tensor:
-    """Each row's summed step (n, f): its gradient, times how far SGD would follow it."""
+    """Return the summed step of each row, (n, f): its gradient times the length that SGD would follow it."""
     gradient_nf = torch.zeros_like(like_nf).index_add_(0, index, error[:, None] * other_bf)
     slope = (gradient_nf[index] * other_bf).sum(1)
     length_n = gradient_nf.square().sum(1).clamp(min=torch.finfo(gradient_nf.dtype).tiny)
-    curvature_n = summed(index, slope.square(), length_n) / length_n
+    curvature_n = sum_by_index(index, slope.square(), length_n) / length_n
     return gradient_nf * gain(curvature_n, lr)[:, None]
 
 
 def gain(curvature: Tensor, lr: float) -> Tensor:
-    """(1 - exp(-lr c)) / c: how much of a gradient many small steps follow; lr where nothing curves."""
+    """Return (1 - exp(-lr c)) / c, the length that many small steps follow a gradient; lr where the curvature is 0."""
     small = curvature * lr < 1e-4
     return torch.where(small, lr, -torch.expm1(-lr * curvature) / curvature.masked_fill(small, 1))
 
 
 def step_implicit(block: Block[Tensor], user: Tensor, moved_kf: Tensor, kept_k: Tensor, y_if: Tensor) -> None:
-    """Move each y_i by what its users ask for; all at once, so by less where many ask for the same."""
+    """Update each y_i by the movement of its users, limited because all users move it at the same time."""
     items, item_j = block.item.unique(return_inverse=True)
     y_jf, norm_k1 = y_if[items], norms(block)
     step_jf = torch.zeros_like(y_jf).index_add_(0, item_j, (moved_kf * norm_k1)[user])
     taken_kf = embedding_bag(item_j, step_jf, block.start[:-1], mode="sum") * norm_k1
     wanted, length = (taken_kf * moved_kf).sum(), taken_kf.square().sum()
     step_jf *= (OVERSHOOT * wanted / length.clamp(min=torch.finfo(length.dtype).tiny)).clamp(0, 1)
-    kept_j = summed(item_j, kept_k.log()[user], y_jf[:, 0]).exp()
+    kept_j = sum_by_index(item_j, kept_k.log()[user], y_jf[:, 0]).exp()
     y_if[items] = kept_j[:, None] * y_jf + step_jf
 
 
-def tastes(block: Block[Tensor], factors: Factors[Tensor]) -> Tensor:
-    """(n, f): p_u, and for SVD++ the normed sum of the y_i of all that the user has done."""
+def user_vectors(block: Block[Tensor], factors: Factors[Tensor]) -> Tensor:
+    """Return p_u, for SVD++ plus the normalised sum of y_i over the user's items, (n, f)."""
     p_kf = factors.p_uf[block.users]
     if len(factors.y_if) == 0:
         return p_kf
@@ -144,10 +150,10 @@ def tastes(block: Block[Tensor], factors: Factors[Tensor]) -> Tensor:
 
 
 def norms(block: Block[Tensor]) -> Tensor:
-    """(n, 1): one over the square root of each user's number of rows."""
+    """Return 1 / sqrt(number of rows) of each user, (n, 1)."""
     return block.start.diff().clamp(min=1).rsqrt()[:, None]
 
 
-def summed(index: Tensor, values: Tensor, like_n: Tensor) -> Tensor:
-    """(n,): the sum of the values of each index."""
+def sum_by_index(index: Tensor, values: Tensor, like_n: Tensor) -> Tensor:
+    """Return the sum of the values of each index, (n,)."""
     return torch.zeros_like(like_n).index_add_(0, index, values)

@@ -1,9 +1,9 @@
 """One SGD sweep of SVD or SVD++ over whole users, fused into a single loop for the CPU.
 
-A rating costs one pass over its item's row. SVD++ adds one read of each `y_i` before a user's ratings and one update
-after them, and still gives what updating every `y_i` at every rating would give: all `y_i` of a user move by the same
-step, so their normed sum z_u obeys the recurrence of p_u. With s = p_u + z_u, a rating moves s by
-lr (2 e q_i - reg s); half of that movement, less the decay, belongs to p_u and half to z_u.
+Each rating takes one pass over its item's row. SVD++ reads each `y_i` of a user once before the user's ratings and
+updates it once after them. The result equals that of updating every `y_i` at every rating: all `y_i` of a user move by
+the same step, so their normalised sum z_u follows the same recurrence as p_u. With s = p_u + z_u, a rating moves s by
+lr (2 e q_i - reg s); apart from the decay, half of that movement belongs to p_u and half to z_u.
 """
 
 from typing import Any
@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from anirec.models.ratings.kernels import Block, Factors, Rates, shared_with_numpy
+from anirec.models.ratings.kernels import Block, Factors, Rates, as_numpy
 from anirec.threads import in_threads
 
 USERS_PER_TASK = 256
-# Sums may be reordered (SIMD), but NaN must stay NaN: it marks the rows without a rating.
+# Sums may be reordered (SIMD), but NaN must be preserved: it marks rows without a rating.
 FAST = {"reassoc", "contract", "nsz", "arcp"}
 Array = NDArray[Any]
 
@@ -25,17 +25,17 @@ Array = NDArray[Any]
 def fused_sweep(
     block: Block[Tensor], factors: Factors[Tensor], rates: Rates, *, seed: tuple[int, ...], parallel: bool
 ) -> None:
-    """Learn from every user of the block, in an order that `seed` decides.
+    """Update the factors in place for all users of the block, in a random order given by `seed`.
 
-    With `parallel`, threads share the factors without locks: they may overwrite each other's steps.
+    With `parallel`, threads update the factors without locks and may overwrite each other's steps.
     """
     random = np.random.default_rng(seed)
     order = random.permutation(len(block.users))
-    rows, tables = Block(*shared_with_numpy(block)), Factors(*shared_with_numpy(factors))
+    rows, tables = Block(*as_numpy(block)), Factors(*as_numpy(factors))
     shuffle_seed = int(random.integers(2**62))
 
     def learn(first: int, last: int) -> None:
-        sweep(order[first:last], rows, tables, rates, shuffle_seed)
+        sweep_users(order[first:last], rows, tables, rates, shuffle_seed)
 
     if parallel:
         in_threads(learn, len(order), chunk=USERS_PER_TASK)
@@ -44,8 +44,8 @@ def fused_sweep(
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST)
-def sweep(order: Array, block: Block[Array], factors: Factors[Array], rates: Rates, seed: int) -> None:
-    """Learn from the block's users in `order`, each one's ratings in a random order of their own."""
+def sweep_users(order: Array, block: Block[Array], factors: Factors[Array], rates: Rates, seed: int) -> None:
+    """Process the block's users in `order`, and the ratings of each user in random order."""
     mean, bias_i, q_if = factors.mean.item(), factors.bias_i, factors.q_if
     n_factors, one = q_if.shape[1], np.float32(1)
     share = np.float32(2 if len(factors.y_if) else 1)
@@ -59,7 +59,7 @@ def sweep(order: Array, block: Block[Array], factors: Factors[Array], rates: Rat
         n = shuffled_rated(block.rating, first, last, seed + u, rows)
         if n == 0:
             continue
-        taste(u, block.item[first:last], factors, s_f)
+        fill_user_vector(u, block.item[first:last], factors, s_f)
         before_f[:] = s_f
         bias, kept = factors.bias_u[u], one
         for row in rows[:n]:
@@ -79,12 +79,12 @@ def sweep(order: Array, block: Block[Array], factors: Factors[Array], rates: Rat
         factors.bias_u[u] = bias
         for f in range(n_factors):
             s_f[f] = (s_f[f] - kept * before_f[f]) / share
-        move(u, block.item[first:last], factors, s_f, kept)
+        update_user(u, block.item[first:last], factors, s_f, kept)
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST)
-def taste(u: int, items: Array, factors: Factors[Array], s_f: Array) -> None:
-    """Set s to p_u, and for SVD++ add the normed sum of the items' y."""
+def fill_user_vector(u: int, items: Array, factors: Factors[Array], s_f: Array) -> None:
+    """Set s to p_u, for SVD++ plus the normalised sum of the items' y."""
     p_uf, y_if = factors.p_uf, factors.y_if
     s_f[:] = 0
     if len(y_if):
@@ -97,8 +97,8 @@ def taste(u: int, items: Array, factors: Factors[Array], s_f: Array) -> None:
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST)
-def move(u: int, items: Array, factors: Factors[Array], moved_f: Array, kept: np.float32) -> None:
-    """Move p_u, and for SVD++ the items' y, to where the user's ratings took them."""
+def update_user(u: int, items: Array, factors: Factors[Array], moved_f: Array, kept: np.float32) -> None:
+    """Apply the movement by the user's ratings to p_u and, for SVD++, to the items' y."""
     p_uf, y_if = factors.p_uf, factors.y_if
     norm = np.float32(1) / np.sqrt(np.float32(len(items)))
     for f in range(len(moved_f)):
@@ -112,13 +112,13 @@ def move(u: int, items: Array, factors: Factors[Array], moved_f: Array, kept: np
 
 @numba.njit(cache=True, nogil=True)
 def shuffled_rated(rating: Array, first: int, last: int, seed: int, rows: Array) -> int:
-    """Fill `rows` with the rated rows of `first:last` in a random order; returns how many."""
+    """Fill `rows` with the rated rows of `first:last` in random order and return their number."""
     n = 0
     for row in range(first, last):
         if not np.isnan(rating[row]):
             rows[n] = row
             n += 1
-    # splitmix64: a few operations a number, and neighbouring seeds give unrelated streams.
+    # splitmix64: a few operations per number, and neighbouring seeds give independent streams.
     state = np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15)
     for t in range(n - 1, 0, -1):
         state += np.uint64(0x9E3779B97F4A7C15)

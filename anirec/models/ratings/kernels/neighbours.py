@@ -1,7 +1,7 @@
-"""Item-item similarities row by row, and predictions and rankings from them. Memory O(ratings + items x kept).
+"""Kernels of item-item collaborative filtering: similarities, predictions and rankings.
 
-Ratings come as compressed sparse rows by user and by item; neighbours as (n_items, kept) tables, the nearest first,
-with similarity 0 where a row has run out of them.
+Ratings are compressed sparse rows by user and by item. Neighbours are tables of shape (n_items, kept), nearest first,
+with similarity 0 where an item has fewer. Memory is O(ratings + items x kept).
 """
 
 from typing import NamedTuple
@@ -15,23 +15,23 @@ from anirec.threads import in_threads
 
 ITEMS_PER_TASK = 128
 USERS_PER_TASK = 64
-FAST = {"reassoc", "contract", "nsz", "arcp"}  # sums may be reordered (SIMD); NaN stays NaN
-Floats = NDArray[np.float32]
-Integers = NDArray[np.int32]
-Offsets = NDArray[np.int64]
+FAST = {"reassoc", "contract", "nsz", "arcp"}  # sums may be reordered (SIMD); NaN is preserved
+Float32Array = NDArray[np.float32]
+Int32Array = NDArray[np.int32]
+Int64Array = NDArray[np.int64]
 
 
-class Rows(NamedTuple):
-    """Compressed sparse rows: row r holds `value` at `column`, both at `start[r]:start[r + 1]`."""
+class SparseRows(NamedTuple):
+    """Compressed sparse rows: row r has `value` at `column`, both in the slice `start[r]:start[r + 1]`."""
 
-    start: Offsets
-    column: Integers
-    value: Floats
+    start: Int64Array
+    column: Int32Array
+    value: Float32Array
 
-    def transposed(self, n_columns: int) -> "Rows":
+    def transpose(self, n_columns: int) -> "SparseRows":
         shape = (len(self.start) - 1, n_columns)
         by_column = csr_array((self.value, self.column, self.start), shape=shape).tocsc()
-        return Rows(
+        return SparseRows(
             by_column.indptr.astype(np.int64, copy=False),
             by_column.indices.astype(np.int32, copy=False),
             by_column.data,
@@ -39,30 +39,30 @@ class Rows(NamedTuple):
 
 
 class Neighbours(NamedTuple):
-    """The nearest items of each item, and how near: `item` int32 and `similarity` float32, both (n_items, kept)."""
+    """Nearest items of each item and their similarities, both (n_items, kept)."""
 
-    item: Integers
-    similarity: Floats
+    item: Int32Array
+    similarity: Float32Array
 
-    def voters(self, n: int) -> Rows:
-        """Row j: the items that have j among their `n` nearest, and how near."""
+    def voters(self, n: int) -> SparseRows:
+        """Return in row j the items that have j among their `n` nearest, and their similarities."""
         n_items = len(self.item)
         similarity = self.similarity[:, :n]
         counts = (similarity > 0).sum(1)
         start = np.append(0, counts.cumsum())
         is_used = similarity > 0
-        return Rows(start, self.item[:, :n][is_used], similarity[is_used]).transposed(n_items)
+        return SparseRows(start, self.item[:, :n][is_used], similarity[is_used]).transpose(n_items)
 
 
-def nearest(
-    by_user: Rows, n_items: int, *, among_shared: bool, shrinkage: float, min_support: int, keep: int
+def find_neighbours(
+    by_user: SparseRows, n_items: int, *, among_shared: bool, shrinkage: float, min_support: int, keep: int
 ) -> Neighbours:
-    """The `keep` most similar items of each item, of those with a positive similarity.
+    """Return the `keep` most similar items of each item, among those with positive similarity.
 
-    The similarity of i and j is Σ x_ui x_uj over the users of both, over the lengths of the two columns: of their
-    shared entries (`among_shared`) or of all; times (n - 1) / (n - 1 + shrinkage) for n shared users.
+    The similarity of i and j is Σ_u x_ui x_uj over shared users, divided by the norms of the two columns, over shared
+    users (`among_shared`) or over all; times (n - 1) / (n - 1 + shrinkage) for n shared users.
     """
-    by_item = by_user.transposed(n_items)
+    by_item = by_user.transpose(n_items)
     keep = min(keep, n_items)
     item, similarity = np.zeros((n_items, keep), np.int32), np.zeros((n_items, keep), np.float32)
     lengths_i = np.sqrt(np.bincount(by_user.column, by_user.value.astype(np.float64) ** 2, n_items)).astype(np.float32)
@@ -85,19 +85,19 @@ def nearest(
 @numba.njit(cache=True, nogil=True, fastmath=FAST)
 def similarity_keys(
     first_item: int,
-    by_item: Rows,
-    by_user: Rows,
-    lengths_i: Floats,
+    by_item: SparseRows,
+    by_user: SparseRows,
+    lengths_i: Float32Array,
     among_shared: bool,
     shrinkage: float,
     min_support: int,
-    keys: Offsets,
-    counts: Offsets,
+    keys: Int64Array,
+    counts: Int64Array,
 ) -> None:
-    """Fill the first `counts` of each row of `keys`: similarity in the upper half, item in the lower.
+    """Fill the first `counts` entries of each row of `keys`: similarity in the upper 32 bits, item in the lower 32.
 
-    Integers then sort both, since the bits of positive floats are ordered as the floats are. One row of sums, 16 bytes
-    an item, stays in the L2 cache.
+    Sorting the keys sorts by similarity, since the bits of positive floats have the same order as the floats. One row
+    of sums, 16 bytes per item, fits in the L2 cache.
     """
     n_items = keys.shape[1]
     sums = np.zeros((n_items, 4), np.float32)
@@ -128,10 +128,12 @@ def similarity_keys(
         sums[:] = 0
 
 
-def predicted_deviations(user: Offsets, item: Offsets, by_user: Rows, neighbours: Neighbours, *, n_used: int) -> Floats:
-    """(B,): the mean value of the user's entries at the item's neighbours, weighted by similarity; NaN without any.
+def predict_deviations(
+    user: Int64Array, item: Int64Array, by_user: SparseRows, neighbours: Neighbours, *, n_used: int
+) -> Float32Array:
+    """Return the similarity-weighted mean of the user's values at the item's neighbours, (B,); NaN without any.
 
-    Of each row's neighbours the `n_used` nearest that the user has count. An item of -1 has none.
+    The mean is over the `n_used` nearest neighbours that the user has rated. Item -1 has no neighbours.
     """
     order = np.argsort(user, kind="stable")
     groups = np.append(np.flatnonzero(np.diff(user[order], prepend=-2)), len(user))
@@ -146,16 +148,16 @@ def predicted_deviations(user: Offsets, item: Offsets, by_user: Rows, neighbours
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST)
 def weighted_means(
-    groups: Offsets,
-    order: Offsets,
-    user: Offsets,
-    item: Offsets,
-    by_user: Rows,
+    groups: Int64Array,
+    order: Int64Array,
+    user: Int64Array,
+    item: Int64Array,
+    by_user: SparseRows,
     neighbours: Neighbours,
     n_used: int,
-    out: Floats,
+    out: Float32Array,
 ) -> None:
-    """Rows `order[groups[g]:groups[g + 1]]` belong to one user, whose entries are laid out once for all of them."""
+    """Fill `out` by user: rows `order[groups[g]:groups[g + 1]]` belong to one user, whose values are unpacked once."""
     n_items, kept = neighbours.item.shape
     values_i = np.full(n_items, np.nan, np.float32)
     for g in range(len(groups) - 1):
@@ -182,8 +184,8 @@ def weighted_means(
             values_i[by_user.column[row]] = np.nan
 
 
-def summed_votes(users: Offsets, by_user: Rows, voters: Rows, scores_bi: Floats) -> None:
-    """Add to each user's row (n_items,) of `scores_bi` what the items of the user vote for."""
+def sum_votes(users: Int64Array, by_user: SparseRows, voters: SparseRows, scores_bi: Float32Array) -> None:
+    """Add to each user's row of `scores_bi` (B, n_items) the similarities of all items to the user's items."""
 
     def task(first: int, last: int) -> None:
         add_votes(users[first:last], by_user, voters, scores_bi[first:last])
@@ -192,7 +194,7 @@ def summed_votes(users: Offsets, by_user: Rows, voters: Rows, scores_bi: Floats)
 
 
 @numba.njit(cache=True, nogil=True)
-def add_votes(users: Offsets, by_user: Rows, voters: Rows, scores_bi: Floats) -> None:
+def add_votes(users: Int64Array, by_user: SparseRows, voters: SparseRows, scores_bi: Float32Array) -> None:
     for b in range(len(users)):
         for row in range(by_user.start[users[b]], by_user.start[users[b] + 1]):
             j = by_user.column[row]

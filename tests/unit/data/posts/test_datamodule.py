@@ -95,7 +95,7 @@ def test_tags_are_counted_over_all_posts(folder: Path, cache: Path) -> None:
     counts = lines.explode().value_counts().filter(~pl.col("tags").is_in(["", "tagme", "t4"]))
     most = counts.sort("count", "tags", descending=[True, False]).head(3)
     assert made.tags.rows() == most.rows()
-    rows = made.rows.of(np.arange(N_POSTS), made.columns)
+    rows = made.rows.select(np.arange(N_POSTS), made.columns)
     assert [set(tags) for tags in names(made, rows)] == [set(tags) & set(most["tags"]) for tags in lines]
 
 
@@ -157,7 +157,7 @@ def test_a_checkpoint_of_other_posts_or_tags_is_refused(folder: Path, cache: Pat
     made = data(folder, cache)
     made.load_state_dict(data(folder, cache).state_dict())
     for other in (data(folder, cache, sampling={"seed": 1}), data(folder, cache, tags={"top": 5})):
-        with pytest.raises(UserError, match="made on other data"):
+        with pytest.raises(UserError, match="trained on other data"):
             made.load_state_dict(other.state_dict())
 
 
@@ -167,7 +167,7 @@ def test_the_tables_are_of_all_posts(folder: Path, cache: Path) -> None:
     assert scores["population"].sum() == np.isfinite(made.score).sum()
     assert scores["sample"].sum() == len(made.train) + len(made.val) + len(made.test)
     assert scores["score"].to_list() == [0, 1, 2, 5]
-    x = made.rows.of(np.arange(N_POSTS), made.columns).matrix().toarray()
+    x = made.rows.select(np.arange(N_POSTS), made.columns).matrix().toarray()
     phi = np.corrcoef(x, rowvar=False)
     tag, other, value, n_both = made.tables["tag_pairs"].row(0)
     place = [made.tags["tag"].to_list().index(name) for name in (tag, other)]
@@ -220,10 +220,10 @@ def test_a_source_without_posts_and_posts_without_scores_say_so(tmp_path: Path) 
     source = DemoRatings(n_users=30, n_items=20, ratings_per_user=5, rank=2, noise=1.0, seed=0)
     sampling, choice = Sampling(zeros=None, ones=None, seed=0), TagChoice(drop=[], min_posts=1, top=None)
     made = Posts(source=source, sampling=sampling, tags=choice, ties=[], split=SPLIT, cache=str(tmp_path))
-    with pytest.raises(UserError, match="demo_ratings holds no posts with tags"):
+    with pytest.raises(UserError, match="demo_ratings has no posts with tags"):
         made.setup("fit")
     (tmp_path / "posts.jsonl").write_text('{"id": 1, "tags": "a"}')
-    with pytest.raises(UserError, match="none of train and test may be empty"):
+    with pytest.raises(UserError, match="training and test must not be empty"):
         data(tmp_path, tmp_path)
 
 

@@ -40,7 +40,7 @@ def test_the_seed_decides() -> None:
     assert not np.array_equal(first, other)
 
 
-def test_posts_without_zeros_or_at_all_are_no_trouble() -> None:
+def test_sampling_without_zeros_or_without_posts() -> None:
     sampling = Sampling(zeros=5, ones=5, seed=0)
     assert sampling.kept(np.array([3, 4])).all()
     assert len(sampling.kept(np.array([], dtype=np.int64))) == 0
@@ -48,7 +48,7 @@ def test_posts_without_zeros_or_at_all_are_no_trouble() -> None:
 
 @pytest.mark.parametrize("name", ["zeros", "ones"])
 def test_a_negative_number_of_posts_is_refused(name: str) -> None:
-    with pytest.raises(UserError, match=rf"dataset\.sampling\.{name}=-1: .*null for all"):
+    with pytest.raises(UserError, match=rf"{name}=-1: expected"):
         Sampling(**{"zeros": 1, "ones": 1, "seed": 0} | {name: -1})
 
 
@@ -62,7 +62,7 @@ def test_a_negative_number_of_posts_is_refused(name: str) -> None:
         (["solo"], 1, 100, ["tagme", "1girl", "hat", "bow"]),
     ],
 )
-def test_the_chosen_tags_are_numbered_anew(drop: list[str], min_posts: int, top: int | None, chosen: list[str]) -> None:
+def test_the_chosen_tags_are_renumbered(drop: list[str], min_posts: int, top: int | None, chosen: list[str]) -> None:
     columns = TagChoice(drop=drop, min_posts=min_posts, top=top).columns(TAGS)
     expected = [chosen.index(tag) if tag in chosen else ABSENT for tag in TAGS["tag"]]
     assert columns.tolist() == expected
@@ -70,7 +70,7 @@ def test_the_chosen_tags_are_numbered_anew(drop: list[str], min_posts: int, top:
 
 
 def test_no_tag_left_is_refused() -> None:
-    with pytest.raises(UserError, match=r"min_posts=91: no tag of 5 .* most frequent, solo, is on 90"):
+    with pytest.raises(UserError, match=r"min_posts=91: none of 5 tags .* most frequent tag, solo, is on 90"):
         TagChoice(drop=[], min_posts=91, top=None).columns(TAGS)
-    with pytest.raises(UserError, match=r"dataset\.tags\.top=0"):
+    with pytest.raises(UserError, match=r"top=0: expected a number >= 1"):
         TagChoice(drop=[], min_posts=1, top=0)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy.sparse import csr_array
 
-from anirec.data.posts.tags import add_dense, add_pairs, correlations, strongest_pairs, ties_to, whole
+from anirec.data.posts.tags import add_dense, add_pairs, phi_coefficients, phi_to_tags, strongest_pairs, symmetrise
 from anirec.data.prepare.posts import ABSENT, NUMBER, START, TagRows
 
 N_POSTS, N_TAGS = 200, 12
@@ -39,24 +39,24 @@ def test_some_posts_and_some_tags(dense: np.ndarray, rows: TagRows, left_out: li
     columns = np.full(N_TAGS, ABSENT, dtype=np.int32)
     kept = np.setdiff1d(np.arange(N_TAGS), left_out)
     columns[kept] = np.arange(len(kept))
-    some = rows.of(index, columns)
+    some = rows.select(index, columns)
     assert np.array_equal(some.matrix().toarray(), csr_array(dense)[index][:, kept].toarray())
     assert (some.start[0], some.n_tags, len(some)) == (0, len(kept), 300)
     assert (some.start.dtype, some.tag.dtype) == (np.int64, np.int32)
 
 
 def test_no_posts_have_no_tags(rows: TagRows) -> None:
-    none = rows.of(np.array([], dtype=np.int64), np.arange(N_TAGS, dtype=np.int32))
+    none = rows.select(np.array([], dtype=np.int64), np.arange(N_TAGS, dtype=np.int32))
     assert (len(none), none.start.tolist(), len(none.tag)) == (0, [0], 0)
 
 
 def test_rows_in_files_are_the_same(tmp_path: Path, dense: np.ndarray, rows: TagRows) -> None:
     np.save(tmp_path / START, rows.start)
     rows.tag.tofile(tmp_path / NUMBER)
-    stored = TagRows.stored(tmp_path, N_TAGS)
+    stored = TagRows.load(tmp_path, N_TAGS)
     assert isinstance(stored.tag, np.memmap)
     index = np.arange(N_POSTS)[::-1]
-    some = stored.of(index, np.arange(N_TAGS, dtype=np.int32))
+    some = stored.select(index, np.arange(N_TAGS, dtype=np.int32))
     assert np.array_equal(some.matrix().toarray(), dense[::-1])
     assert not isinstance(some.tag, np.memmap)
 
@@ -65,17 +65,17 @@ def test_rows_in_files_are_the_same(tmp_path: Path, dense: np.ndarray, rows: Tag
 def test_pairs_are_a_product_of_matrices(dense: np.ndarray, rows: TagRows, add: Callable[..., None]) -> None:
     gram = torch.zeros(N_TAGS, N_TAGS, dtype=torch.float64)
     for index in (np.arange(70), np.array([], dtype=np.int64), np.arange(70, N_POSTS)):
-        some = rows.of(index, np.arange(N_TAGS, dtype=np.int32))
+        some = rows.select(index, np.arange(N_TAGS, dtype=np.int32))
         add(gram, torch.from_numpy(some.start), torch.from_numpy(some.tag))
-    assert np.array_equal(whole(gram).numpy(), dense.T @ dense)
+    assert np.array_equal(symmetrise(gram).numpy(), dense.T @ dense)
 
 
 def test_phi_is_the_correlation_of_the_columns(dense: np.ndarray) -> None:
-    phi = correlations(dense.T @ dense, N_POSTS)
+    phi = phi_coefficients(dense.T @ dense, N_POSTS)
     varied = np.setdiff1d(np.arange(N_TAGS), [4])
     dense = dense.copy()
     dense[:, 5] = 1
-    phi_of_all = correlations(dense.T @ dense, N_POSTS)
+    phi_of_all = phi_coefficients(dense.T @ dense, N_POSTS)
     with np.errstate(invalid="ignore", divide="ignore"):
         expected = np.nan_to_num(np.corrcoef(dense, rowvar=False))
     assert phi_of_all == pytest.approx(expected)
@@ -88,7 +88,7 @@ def test_phi_is_the_correlation_of_the_columns(dense: np.ndarray) -> None:
 
 def test_the_strongest_pairs_come_first(dense: np.ndarray) -> None:
     pairs = dense.T @ dense
-    phi = correlations(pairs, N_POSTS)
+    phi = phi_coefficients(pairs, N_POSTS)
     found = strongest_pairs(NAMES, phi, pairs, 10)
     assert found.row(0) == ("tag_2", "tag_3", pytest.approx(1), pairs[2, 3])
     assert found["phi"].abs().is_sorted(descending=True)
@@ -107,8 +107,8 @@ def test_one_tag_has_no_pair() -> None:
 
 
 def test_ties_are_those_of_all_other_tags(dense: np.ndarray) -> None:
-    phi = correlations(dense.T @ dense, N_POSTS)
-    table = ties_to(["tag_7", "tag_1"], NAMES, phi)
+    phi = phi_coefficients(dense.T @ dense, N_POSTS)
+    table = phi_to_tags(["tag_7", "tag_1"], NAMES, phi)
     assert table.columns == ["tag", "tag_7", "tag_1"]
     others = [number for number in range(N_TAGS) if number not in (7, 1)]
     assert table["tag"].to_list() == [NAMES[number] for number in others]

@@ -1,4 +1,4 @@
-"""The cache of tidy tables: made once for the same data, whole or not there, with every row accounted for."""
+"""The cache of tidy tables: made once for the same data, complete or missing, with every row counted."""
 
 import json
 import logging
@@ -109,12 +109,12 @@ def test_tables(folder: Path, own_cache: Path) -> None:
     ]
 
 
-def test_what_could_not_be_read_is_said_also_of_a_warm_cache(
+def test_unreadable_rows_cause_a_warning_also_if_they_are_cached(
     folder: Path, own_cache: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(2):
         caplog.clear()
-        notices.shown.clear()  # another command
+        notices.printed.clear()  # another command
         with caplog.at_level(logging.WARNING):
             prepared = prepare(Mal2016(folder=str(folder)), own_cache)
         assert "2 of 8 rows" in caplog.text
@@ -132,7 +132,7 @@ def test_a_warm_cache_reads_no_dump(folder: Path, own_cache: Path, monkeypatch: 
     assert prepare(Mal2016(folder=str(folder)), own_cache) == first
 
 
-def test_the_fingerprint_follows_content_version_and_options_alone(
+def test_the_fingerprint_depends_only_on_content_version_and_options(
     folder: Path, own_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = prepare(Mal2016(folder=str(folder)), own_cache).fingerprint
@@ -156,7 +156,7 @@ def test_a_source_without_files(own_cache: Path) -> None:
 
 
 class Painted(Source):
-    """Titles, whose characters and pictures are generated; no ratings."""
+    """A source of titles with characters and drawn pictures, without ratings."""
 
     columns = frozenset({"item_id", "title", "character_id", "name", "portrait", "role"})
     version = 1
@@ -185,7 +185,7 @@ def test_characters_appearances_and_pictures(own_cache: Path, monkeypatch: pytes
     assert prepared.appearances is not None
     assert pl.read_parquet(prepared.characters).rows() == [(7, "Ann", "7.txt"), (8, None, None)]
     assert pl.read_parquet(prepared.appearances).rows() == [(5, 8, None), (5, 7, "Main")]
-    assert (source.pictures(prepared) / "7.txt").read_text() == "Ann"
+    assert (source.pictures(prepared.pictures) / "7.txt").read_text() == "Ann"
     counts = {name: count for name, count in prepared.report.items() if isinstance(count, int) and count}
     assert counts == {
         "items_read": 1,
@@ -203,9 +203,7 @@ def test_characters_appearances_and_pictures(own_cache: Path, monkeypatch: pytes
         prepare(source, own_cache)
 
 
-def test_a_killed_run_leaves_nothing_that_is_believed(
-    folder: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_killed_run_leaves_no_tables(folder: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def killed(self: Mal2016) -> pl.LazyFrame:
         raise KeyboardInterrupt
 
@@ -217,7 +215,7 @@ def test_a_killed_run_leaves_nothing_that_is_believed(
     assert prepare(Mal2016(folder=str(folder)), own_cache).report["rows_kept"] == 3
 
 
-def test_remains_of_a_killed_run_are_swept_after_a_day(folder: Path, own_cache: Path) -> None:
+def test_folders_of_a_killed_run_are_removed_after_a_day(folder: Path, own_cache: Path) -> None:
     old, new = own_cache / "tables/.unfinished-old", own_cache / "tables/.unfinished-new"
     for remains in (old, new):
         remains.mkdir(parents=True)
@@ -228,7 +226,7 @@ def test_remains_of_a_killed_run_are_swept_after_a_day(folder: Path, own_cache: 
     assert new.exists()
 
 
-def test_preparing_at_once_does_no_harm(folder: Path, own_cache: Path) -> None:
+def test_several_processes_can_prepare_the_same_data(folder: Path, own_cache: Path) -> None:
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
         found = list(pool.map(prepare, [Mal2016(folder=str(folder))] * 4, [own_cache] * 4))
     assert len(set(found)) == 1
@@ -244,7 +242,7 @@ def test_missing_files_are_reported_all_at_once(tmp_path: Path) -> None:
         assert words in str(error.value)
 
 
-def test_a_packed_dump_is_noticed(tmp_path: Path) -> None:
+def test_a_packed_dump_is_an_error_that_says_so(tmp_path: Path) -> None:
     (tmp_path / "archive.zip").touch()
     with pytest.raises(UserError, match=r"archive\.zip: unpack it"):
         Mal2016(folder=str(tmp_path)).files()
@@ -271,7 +269,9 @@ def test_a_dump_without_a_readable_row_is_an_error(folder: Path, own_cache: Path
     assert "rating.csv" in str(error.value)
 
 
-def test_a_reader_that_breaks_its_declaration_is_a_bug(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tables_that_do_not_match_the_schema_are_a_bug_of_the_source(
+    own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(Generated, "columns", Generated.columns | {"title_english"})
     with pytest.raises(TypeError, match="title_english"):
         prepare(Generated(seed=3), own_cache)

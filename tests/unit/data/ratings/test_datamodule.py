@@ -17,7 +17,7 @@ from anirec.errors import UserError
 
 
 class Listed(Source):
-    """The interactions of a list, in which a rating may be missing."""
+    """A source with the given interactions, in which ratings may be missing."""
 
     columns = frozenset({"user_id", "item_id", "rating", "title"})
     version = 1
@@ -37,7 +37,7 @@ class Listed(Source):
 
 
 class Described(Source):
-    """Titles alone: for some, what another dump does not know."""
+    """A source of titles without ratings, which adds synopses to another one."""
 
     columns = frozenset({"item_id", "title", "synopsis"})
     version = 1
@@ -49,7 +49,7 @@ class Described(Source):
 
 
 class LastTests(Split):
-    """Title 20 tests; no row of it may train."""
+    """A split that tests on title 20, of which no row may be used in training."""
 
     def assign(self, rows: pl.DataFrame) -> Parts:
         return np.where(rows["item_id"] == 20, TEST, TRAIN).astype(np.uint8)
@@ -135,7 +135,7 @@ def test_a_run_keeps_its_titles_and_no_copy_of_the_dump(cache: Path) -> None:
 
 
 class Statuses(Source):
-    """Users 1 to 4 with every status of each kind, rated and not; all rate title 10."""
+    """A source of four users with entries of every status, rated and unrated; all users rate title 10."""
 
     columns = frozenset({"user_id", "item_id", "rating", "status", "title"})
     version = 2
@@ -154,12 +154,12 @@ class Statuses(Source):
 
 
 def items_of(loaded: RatingData, user: int, part: Interactions) -> list[int]:
-    """Raw ids of the titles of a user in a part."""
+    """Return the raw ids of a user's titles in a part."""
     index = loaded.users.tolist().index(user)
     return loaded.items["item_id"].gather(part.item[part.user == index]).to_list()
 
 
-def test_plans_to_watch_train_nothing_and_can_be_recommended(cache: Path) -> None:
+def test_plans_to_watch_are_not_used_in_training_and_can_be_recommended(cache: Path) -> None:
     loaded = data(cache, source=Statuses(), unrated="keep")
     assert items_of(loaded, 1, loaded.unrated) == [20, 30, 40, 50]
     assert items_of(loaded, 1, loaded.excluded) == [70], "nobody knows whether it was seen: it is not recommended"
@@ -168,7 +168,7 @@ def test_plans_to_watch_train_nothing_and_can_be_recommended(cache: Path) -> Non
     assert sorted(rated) == [10, 20, 30, 40, 50, 60, 70], "who has rated a title has seen it"
 
 
-def test_statuses_choose_what_counts_and_the_rest_is_still_seen(cache: Path) -> None:
+def test_entries_of_other_statuses_are_excluded_but_count_as_seen(cache: Path) -> None:
     loaded = data(cache, source=Statuses(), statuses=["completed", "dropped"], unrated="keep")
     assert items_of(loaded, 1, loaded.unrated) == [20, 30]
     assert items_of(loaded, 1, loaded.excluded) == [40, 50, 70]
@@ -183,39 +183,39 @@ def test_entries_are_counted_by_status(cache: Path) -> None:
     assert counts["plan_to_watch"] == counts["unknown"] == counts["dropped"] == {"rows": 2, "rated": 1}
     assert counts["completed"] == {"rows": 12, "rated": 11}
     planned, unknown = loaded.findings
-    assert planned.startswith("1 list entries are plans to watch: they train nothing")
+    assert planned.startswith("1 list entries are plans to watch: they are not used in training")
     assert unknown.startswith("1 list entries have neither a rating nor a known status")
     assert data(cache).provenance()["data"]["statuses"] == {}
     assert data(cache).findings == []
 
 
-def test_statuses_that_cannot_be_are_refused(cache: Path) -> None:
-    with pytest.raises(UserError, match="does not give the status of its list entries"):
+def test_impossible_statuses_are_refused(cache: Path) -> None:
+    with pytest.raises(UserError, match="has no statuses of list entries"):
         data(cache, statuses=["completed"])
     for wrong in (["plan_to_watch"], []):
         with pytest.raises(UserError, match="expected null or some of watching, completed, on_hold, dropped"):
             data(cache, source=Statuses(), statuses=wrong)
 
 
-def test_unrated_rows_that_give_a_test_away_do_not_train_but_count_as_seen(cache: Path) -> None:
+def test_unrated_rows_that_leak_test_rows_are_not_used_in_training_but_count_as_seen(cache: Path) -> None:
     kept = data(cache, unrated="keep", split=LastTests())
     assert len(kept.train_and_unrated) == len(kept.train)
     assert len(kept.unrated) == 1
 
 
-def test_another_dump_adds_columns_of_titles_and_nothing_else(cache: Path) -> None:
+def test_a_joined_source_only_adds_columns_of_titles(cache: Path) -> None:
     plain, more = data(cache), data(cache, joined={"metadata": Described(), "posters": None})
     assert more.items.columns == [*plain.items.columns, "synopsis"]
     assert more.items.drop("synopsis").equals(plain.items)
     assert more.items["synopsis"].to_list() == [None, "Two tens meet.", None, None]
     assert (more.train.item == plain.train.item).all()
-    told, alone = more.provenance(), plain.provenance()
-    assert told["split"] == alone["split"], "runs with and without it may be ranked together"
-    assert told["data"]["sources"].keys() == {"source", "metadata"}
+    joined, alone = more.provenance(), plain.provenance()
+    assert joined["split"] == alone["split"], "runs with and without it may be ranked together"
+    assert joined["data"]["sources"].keys() == {"source", "metadata"}
     assert alone["data"]["sources"].keys() == {"source"}
 
 
-def test_times_reach_the_rows_where_a_dump_has_them(cache: Path) -> None:
+def test_interactions_have_times_if_the_dump_has_them(cache: Path) -> None:
     settings = {"n_users": 30, "n_items": 40, "ratings_per_user": 5, "rank": 2, "noise": 1.0, "seed": 1}
     timed = RatingData(
         source=DemoRatings(**settings),  # type: ignore[arg-type]
@@ -231,7 +231,7 @@ def test_times_reach_the_rows_where_a_dump_has_them(cache: Path) -> None:
     assert timed.train.time is not None
     assert timed.test.time is not None
     assert timed.train.time.max() <= timed.test.time.min()
-    rows = timed.train_and_unrated.in_order_of_time()
+    rows = timed.train_and_unrated.sort_by_time()
     assert rows.time is not None
     assert all((np.diff(rows.time[first:last]) >= 0).all() for first, last in pairwise(rows.indptr))
     assert data(cache).train.time is None
@@ -246,7 +246,7 @@ def test_filters_hold_for_users_and_items_together(cache: Path) -> None:
 
 
 def test_a_part_without_rows_is_refused(cache: Path) -> None:
-    with pytest.raises(UserError, match=r"split.test=100.*'test': 0"):
+    with pytest.raises(UserError, match=r"split.test=100.*test 0"):
         data(cache, split=PerUser(test=100, val=0, seed=0))
 
 
@@ -270,7 +270,7 @@ def test_fingerprints_tell_data_and_splits_apart(cache: Path) -> None:
 
 def test_a_checkpoint_of_other_data_is_refused(cache: Path) -> None:
     state = data(cache, min_ratings=3).state_dict()
-    with pytest.raises(UserError, match="made on other data"):
+    with pytest.raises(UserError, match="trained on other data"):
         data(cache).load_state_dict(state)
 
 

@@ -1,4 +1,4 @@
-"""Shuffled batches: every row once an epoch, whole users where asked, and equal work for all processes."""
+"""Shuffled batches: every row once per epoch, whole users on request, and equal work for all processes."""
 
 from itertools import pairwise
 
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anirec.data.ratings.interactions import Interactions, RatingBatch
-from anirec.data.ratings.loaders import Shuffled
+from anirec.data.ratings.loaders import ShuffledInteractions
 from anirec.errors import UserError
 
 
@@ -19,7 +19,7 @@ def interactions(users: list[int]) -> Interactions:
 
 
 def epoch(data: Interactions, *, rows: int, whole_users: bool, number: int = 0, seed: int = 1) -> list[RatingBatch]:
-    return list(Shuffled(data, rows=rows, seed=seed, epoch=lambda: number, whole_users=whole_users))
+    return list(ShuffledInteractions(data, rows=rows, seed=seed, epoch=lambda: number, whole_users=whole_users))
 
 
 def items(batches: list[RatingBatch]) -> list[int]:
@@ -76,12 +76,12 @@ def test_processes_share_the_rows_in_equally_many_batches(
 ) -> None:
     data = interactions(users)
     settings = {"rows": rows, "seed": 1, "epoch": lambda: 0, "whole_users": whole_users}
-    alone = list(Shuffled(data, **settings))
+    alone = list(ShuffledInteractions(data, **settings))
     if len(alone) < world_size:
         with pytest.raises(UserError, match="are too few for"):
-            Shuffled(data, **settings, world_size=world_size)
+            ShuffledInteractions(data, **settings, world_size=world_size)
         return
-    shards = [Shuffled(data, **settings, rank=rank, world_size=world_size) for rank in range(world_size)]
+    shards = [ShuffledInteractions(data, **settings, rank=rank, world_size=world_size) for rank in range(world_size)]
     assert {len(list(shard)) for shard in shards} == {len(alone) // world_size}
     seen = [item for shard in shards for item in items(list(shard))]
     assert len(set(seen)) == len(seen)
@@ -89,5 +89,5 @@ def test_processes_share_the_rows_in_equally_many_batches(
 
 
 def test_no_rows_are_too_few() -> None:
-    with pytest.raises(UserError, match="0 training rows are too few for 1 processes of 8 a batch"):
-        Shuffled(interactions([]), rows=8, seed=1, epoch=lambda: 0, whole_users=False)
+    with pytest.raises(UserError, match="0 training rows are too few for 1 processes with 8 rows per batch"):
+        ShuffledInteractions(interactions([]), rows=8, seed=1, epoch=lambda: 0, whole_users=False)

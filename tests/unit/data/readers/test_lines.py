@@ -1,12 +1,12 @@
-"""Tolerant reading of large text files: every trap that the dumps set."""
+"""Tolerant reading of large text files, with all the defects found in dumps."""
 
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from anirec.data.readers.csv import scan, scan_parquet
-from anirec.data.readers.layout import Layout, recognise
+from anirec.data.readers.csv import scan_csv, scan_parquet
+from anirec.data.readers.layout import Layout, detect_header
 from anirec.errors import UserError
 
 LAYOUT = Layout(
@@ -24,7 +24,7 @@ def read(tmp_path: Path):
         path = tmp_path / "dump.csv"
         path.write_bytes(content)
         columns = ["line", "reason", *layout.header]
-        return scan(path, layout).collect(engine="streaming").select(columns).rows()
+        return scan_csv(path, layout).collect(engine="streaming").select(columns).rows()
 
     return read
 
@@ -63,7 +63,7 @@ def test_columns_are_found_by_name(read) -> None:
     assert read(b"rating,extra,title,user\n9,x,Monster,1\n") == [ONE]
 
 
-def test_a_column_that_may_lack_is_null(read) -> None:
+def test_an_optional_column_that_is_missing_is_null(read) -> None:
     layout = Layout(header=("user", "title", "rating"), required=("user", "rating"), data={})
     assert read(b"user,rating\n1,9\n", layout) == [(2, None, "1", None, "9")]
 
@@ -78,7 +78,7 @@ def test_line_numbers_of_a_file_of_many_chunks(tmp_path: Path) -> None:
     lines[123_456] += b",surplus"
     path = tmp_path / "dump.csv"
     path.write_bytes(HEADER + b"\n".join(lines))
-    rows = scan(path, LAYOUT).collect(engine="streaming")
+    rows = scan_csv(path, LAYOUT).collect(engine="streaming")
     assert rows["line"].to_list() == list(range(2, 300_002))
     assert rows["line"].cast(pl.String).equals(rows["user"])
     assert rows.filter(pl.col("reason").is_not_null())["line"].to_list() == [123_458]
@@ -102,7 +102,7 @@ def test_an_open_quote_costs_one_line(read) -> None:
     assert [row[1] for row in rows] == ["not 3 fields", None, None]
 
 
-def test_a_last_field_that_goes_on_in_the_next_line(read) -> None:
+def test_a_last_field_with_a_line_break(read) -> None:
     layout = Layout(header=("user", "rating", "tags"), required=("user", "rating", "tags"), data={})
     rows = read(b'user,rating,tags\n1,9,"good\nvery good"\n2,8,\n', layout)
     assert [row[:4] for row in rows] == [
@@ -113,13 +113,13 @@ def test_a_last_field_that_goes_on_in_the_next_line(read) -> None:
 
 
 @pytest.mark.parametrize("broken", [b"\xff", b"\xe3\x81"], ids=["no start byte", "cut character"])
-def test_broken_utf8_is_a_reason_and_spares_the_rest(read, broken: bytes) -> None:
+def test_broken_utf8_makes_one_row_unreadable(read, broken: bytes) -> None:
     rows = read(HEADER + b"1,Mon" + broken + b"ster,9\n2,Caf\xc3\xa9,8\n")
     assert [(row[0], row[1], row[3]) for row in rows][1] == (3, None, "Café")
     assert rows[0][1] == "not UTF-8"
 
 
-def test_a_hole_of_zero_bytes_is_a_reason(read) -> None:
+def test_zero_bytes_make_one_row_unreadable(read) -> None:
     assert [row[1] for row in read(HEADER + b"\0" * 50 + b"\n1,Monster,9\n")] == ["not 3 fields", None]
 
 
@@ -136,10 +136,10 @@ def test_ragged_rows_need_only_the_required_columns(read) -> None:
     ]
 
 
-def test_the_text_of_a_row_is_kept_but_not_all_of_a_monster(tmp_path: Path) -> None:
+def test_the_text_of_a_row_is_kept_up_to_a_limit(tmp_path: Path) -> None:
     path = tmp_path / "dump.csv"
     path.write_bytes(HEADER + b"1,Monster\n" + b"x" * 100_000 + b"\n")
-    assert [len(text) for text in scan(path, LAYOUT).collect()["text"]] == [9, 500]
+    assert [len(text) for text in scan_csv(path, LAYOUT).collect()["text"]] == [9, 500]
 
 
 @pytest.mark.parametrize(
@@ -154,11 +154,11 @@ def test_the_text_of_a_row_is_kept_but_not_all_of_a_monster(tmp_path: Path) -> N
     ],
     ids=["0 bytes", "only blank lines", "another dump", "zip", "UTF-16", "an error page"],
 )
-def test_a_file_of_something_else_is_an_error(tmp_path: Path, content: bytes, words: list[str]) -> None:
+def test_a_file_with_other_content_is_an_error(tmp_path: Path, content: bytes, words: list[str]) -> None:
     path = tmp_path / "dump.csv"
     path.write_bytes(content)
     with pytest.raises(UserError) as error:
-        recognise(path, LAYOUT)
+        detect_header(path, LAYOUT)
     assert all(word in str(error.value) for word in [str(path), *words])
 
 

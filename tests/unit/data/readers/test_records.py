@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from anirec.data.readers.csv import read
+from anirec.data.readers.csv import read_csv
 from anirec.data.readers.layout import Layout
 
 LAYOUT = Layout(header=("id", "name", "synopsis"), required=("id", "name", "synopsis"), data={"id": r"\d+"})
@@ -16,7 +16,7 @@ def rows_of(tmp_path: Path):
     def rows_of(content: bytes) -> list[tuple]:
         path = tmp_path / "anime.csv"
         path.write_bytes(content)
-        return read(path, LAYOUT).collect().select("line", "reason", "id", "name", "synopsis").rows()
+        return read_csv(path, LAYOUT).collect().select("line", "reason", "id", "name", "synopsis").rows()
 
     return rows_of
 

@@ -1,4 +1,4 @@
-"""The readers, each on a small dump with every trap, and on the real ones where they are."""
+"""The sources of ratings, on small dumps with all known defects and on the real dumps."""
 
 import os
 from datetime import date, datetime
@@ -22,7 +22,7 @@ from anirec.errors import UserError
 
 
 def line(columns: tuple[str, ...], **cells: str) -> str:
-    """A CSV line of a wide table; cells not given are empty."""
+    """Return a CSV line of a wide table; cells not given are empty."""
     by_name = {name.replace("_", " "): text for name, text in cells.items()} | cells
     return ",".join(f'"{text}"' if (text := by_name.get(name, "")) else "" for name in columns)
 
@@ -34,7 +34,7 @@ def write(folder: Path, **files: list[str]) -> str:
 
 
 def tables(source: Source, cache: Path) -> tuple[pl.DataFrame, dict[Any, dict[str, Any]], Prepared]:
-    """The interactions, the items by id, and the rest."""
+    """Return the interactions, the items by id, and the prepared tables."""
     prepared = prepare(source, cache)
     items = pl.read_parquet(prepared.items)
     return pl.read_parquet(prepared.interactions), {item["item_id"]: item for item in items.to_dicts()}, prepared
@@ -198,7 +198,7 @@ def test_mal_2020_ratings_can_be_chosen(tmp_path: Path) -> None:
         Mal2020(folder=folder, ratings="ratings.csv").files()
 
 
-def test_mal_2020_parquet_sample_brings_its_own_titles(tmp_path: Path) -> None:
+def test_the_parquet_sample_of_mal_2020_adds_titles(tmp_path: Path) -> None:
     folder = write_2020(tmp_path)
     texts = ["Name", "Score", "Genres", "English name", "Japanese name", "Episodes", "Aired", "Producers", "Source"]
     texts += ["Duration", "Rating", "Ranked", *(f"Score-{score}" for score in range(10, 0, -1))]
@@ -341,7 +341,7 @@ def test_the_real_dumps(
 
 
 @pytest.mark.real_data
-def test_what_is_unknown_in_the_real_dumps_is_null(cache: Path) -> None:
+def test_unknown_values_in_the_real_dumps_are_null(cache: Path) -> None:
     data = os.environ["ANIREC_DATA"]
     items = {
         folder: pl.read_parquet(prepare(source(folder=f"{data}/{folder}", **options), cache).items)

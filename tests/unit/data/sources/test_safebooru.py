@@ -1,4 +1,4 @@
-"""The reader of an image board's posts: every shape that they come in, every trap, and the real ones."""
+"""The source of posts of an image board: every format, all known defects, and the real posts."""
 
 import gzip
 import json
@@ -14,7 +14,7 @@ import pytest
 
 from anirec.data.prepare.cache import Prepared, prepare
 from anirec.data.prepare.posts import TagRows, write_posts
-from anirec.data.readers.json_objects import scan
+from anirec.data.readers.json_objects import scan_json
 from anirec.data.sources.safebooru import CSV, Safebooru
 from anirec.errors import UserError
 
@@ -111,9 +111,9 @@ def posts_of(made: Prepared) -> pl.DataFrame:
 
 
 def tags_of(made: Prepared) -> list[list[str]]:
-    """The names of each post's tags, out of the files."""
+    """Return the names of each post's tags, from the prepared files."""
     names = pl.read_parquet(made.folder / "tags.parquet")["tag"].to_list()
-    rows = TagRows.stored(made.folder, len(names))
+    rows = TagRows.load(made.folder, len(names))
     return [[names[tag] for tag in rows.tag[a:b]] for a, b in zip(rows.start[:-1], rows.start[1:], strict=True)]
 
 
@@ -126,7 +126,7 @@ def pages(folder: Path, *texts: str | bytes) -> Prepared:
 @pytest.mark.parametrize(
     "write", [csv, csv_piece_with_crlf, overlapping_pages, json_lines, danbooru_lists, danbooru_text]
 )
-def test_every_shape_gives_the_same_posts(tmp_path: Path, write: Write) -> None:
+def test_every_format_gives_the_same_posts(tmp_path: Path, write: Write) -> None:
     write(tmp_path)
     made = prepared(tmp_path)
     found = posts_of(made).select("post_id", "score", "timestamp", "width", "height", "age_rating").rows()
@@ -135,7 +135,7 @@ def test_every_shape_gives_the_same_posts(tmp_path: Path, write: Write) -> None:
     tags = pl.read_parquet(made.folder / "tags.parquet")
     named = [("1girl", 3), ("don't", 2), ("solo", 2), ("back-to-back", 1), ("subaru_(yachika)", 1), ("x,y", 1)]
     assert tags.rows() == named
-    rows = TagRows.stored(made.folder, len(tags))
+    rows = TagRows.load(made.folder, len(tags))
     assert rows.start.tolist() == [0, 3, 6, 6, 9, 10]
     assert rows.tag.tolist() == [0, 1, 2, 0, 2, 3, 1, 4, 5, 0]
     n_twice = 2 if write is overlapping_pages else 0
@@ -144,7 +144,7 @@ def test_every_shape_gives_the_same_posts(tmp_path: Path, write: Write) -> None:
     assert made.report["unreadable_cells"] == {}
 
 
-def test_what_is_missing_is_unknown_and_what_is_broken_is_counted(tmp_path: Path) -> None:
+def test_missing_values_are_null_and_broken_ones_are_counted(tmp_path: Path) -> None:
     made = pages(
         tmp_path,
         '[{"id": 1, "score": null, "tags": "b a b"}, {"id": 2, "tags": "  a "}, {"id": 3, "score": "many"}]',
@@ -188,7 +188,7 @@ def test_a_page_cut_short_costs_one_post(tmp_path: Path) -> None:
     ],
     ids=["nested", "no JSON", "too long", "not UTF-8", "deep", "deeper", "deep objects", "zeros", "beginnings"],
 )
-def test_nothing_stops_the_reading(tmp_path: Path, broken: str | bytes) -> None:
+def test_broken_objects_do_not_stop_the_reader(tmp_path: Path, broken: str | bytes) -> None:
     broken = broken.encode() if isinstance(broken, str) else broken
     made = pages(tmp_path, b'[{"id": 1, "tags": "a"},\n' + broken + b',\n{"id": 2, "tags": "a"}]')
     assert posts_of(made)["post_id"].to_list() == [1, 2]
@@ -197,12 +197,12 @@ def test_nothing_stops_the_reading(tmp_path: Path, broken: str | bytes) -> None:
     assert pl.read_parquet(made.rejects)["text"].str.len_chars().max() <= 500
 
 
-def test_half_a_pair_of_surrogates_does_not_stop_the_reading(tmp_path: Path) -> None:
+def test_a_lone_surrogate_does_not_stop_the_reader(tmp_path: Path) -> None:
     made = pages(tmp_path, r'[{"id": 1, "tags": "a \ud83d"}, {"id": 2, "tags": "\ud83d\ude00"}]')
     assert tags_of(made) == [["?", "a"], ["\N{GRINNING FACE}"]]
 
 
-def test_megabytes_of_white_space_or_in_one_line_hide_nothing(tmp_path: Path) -> None:
+def test_megabytes_of_white_space_or_in_one_line_are_read(tmp_path: Path) -> None:
     many = ",".join(f'{{"id": {post}, "tags": "{"a " * 100}"}}' for post in range(3, 15_000))
     text = '[{"id": 1},' + "\n" * 5_000_000 + '{"id": "x"},' + many + "]"
     assert len(many) > 3_000_000
@@ -214,13 +214,13 @@ def test_megabytes_of_white_space_or_in_one_line_hide_nothing(tmp_path: Path) ->
 def test_lines_are_counted_over_pieces(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     path.write_text("\n".join(f'{{"id": {line},\n "pad": "{"x" * (line * 7 % 5000)}"}}' for line in range(1, 3000)))
-    lines = scan([path], ("id",)).collect().select("line", "id").cast(pl.Int64)
+    lines = scan_json([path], ("id",)).collect().select("line", "id").cast(pl.Int64)
     assert lines["id"].to_list() == list(range(1, 3000))
     assert (lines["line"] == 2 * lines["id"] - 1).all()
 
 
 @pytest.mark.parametrize("block", [1, 2, 7, 1000])
-def test_the_rows_are_those_of_a_dense_matrix_whatever_the_block(tmp_path: Path, block: int) -> None:
+def test_the_sparse_rows_equal_a_dense_matrix_for_every_block_size(tmp_path: Path, block: int) -> None:
     rng = np.random.default_rng(0)
     has_tag = rng.random((60, 25)) < np.linspace(0.02, 0.9, 25)
     has_tag[:, -1] = True
@@ -232,7 +232,7 @@ def test_the_rows_are_those_of_a_dense_matrix_whatever_the_block(tmp_path: Path,
     counts = write_posts(pl.scan_parquet(tmp_path / "raw.parquet"), tmp_path, block=block)
     kept = np.delete(has_tag[:50], 5, axis=0)
     tags = pl.read_parquet(tmp_path / "tags.parquet")
-    rows = TagRows.stored(tmp_path, len(tags))
+    rows = TagRows.load(tmp_path, len(tags))
     columns = tags["tag"].str.strip_prefix("t").cast(pl.Int64).to_numpy()
     assert np.array_equal(rows.matrix().toarray(), kept[:, columns])
     assert np.array_equal(tags["n_posts"], kept.sum(0)[columns])
@@ -253,7 +253,7 @@ def test_the_rows_are_those_of_a_dense_matrix_whatever_the_block(tmp_path: Path,
 MARKS = ("file", "line", "reason", "text", "note")
 
 
-def test_a_folder_without_posts_says_what_belongs_there(tmp_path: Path) -> None:
+def test_a_folder_without_posts_is_an_error_that_names_the_files(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"(?s)all_data\.csv or \*\.json.*kaggle\.com/datasets/alamson/safebooru"):
         prepared(tmp_path)
     (tmp_path / "all_data.csv.gz").write_bytes(gzip.compress(b"id"))
@@ -279,7 +279,7 @@ def test_pages_without_a_post_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.real_data
-def test_the_real_posts_in_three_shapes(tmp_path: Path) -> None:
+def test_the_real_posts_in_three_formats(tmp_path: Path) -> None:
     real = Path(os.environ["ANIREC_DATA"]) / "safebooru"
     whole = prepare(Safebooru(folder=str(real)), tmp_path)
     counts = {"posts_kept": 73, "posts_rejected": 0, "distinct_tags": 865, "tags_of_all_posts": 3917}

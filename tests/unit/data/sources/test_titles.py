@@ -1,4 +1,4 @@
-"""The readers of titles, characters and pictures, each on a small dump with every trap, and on the real ones."""
+"""The sources of titles, characters and pictures, on small dumps with all known defects and on the real dumps."""
 
 import json
 import logging
@@ -13,7 +13,7 @@ from PIL import Image
 
 from anirec.data.prepare.cache import Prepared, prepare
 from anirec.data.ratings.datamodule import RatingData
-from anirec.data.readers.json_objects import scan
+from anirec.data.readers.json_objects import scan_json
 from anirec.data.sources.animepop import AnimePop
 from anirec.data.sources.base import Source
 from anirec.data.sources.mal_2020 import ITEMS, Mal2020
@@ -92,7 +92,7 @@ def test_mal_characters(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> Non
         "duplicate_appearances_removed": 2,
         "appearances_kept": 4,
     }
-    assert "2 of" in caplog.text  # what the published file is known for is no cause for alarm
+    assert "2 of" in caplog.text  # known flaws of the published file are not counted in the warning
 
 
 def test_mal_characters_without_genres_have_no_items(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_mal_characters_without_genres_have_no_items(tmp_path: Path) -> None:
     assert len(table(prepared.appearances)) == 4
 
 
-def test_posters_that_lead_out_of_the_folder_are_refused(tmp_path: Path) -> None:
+def test_posters_outside_the_folder_are_rejected(tmp_path: Path) -> None:
     folder = tmp_path / "posters"
     write(
         folder,
@@ -124,10 +124,10 @@ def test_posters_that_lead_out_of_the_folder_are_refused(tmp_path: Path) -> None
     assert table(prepared.items).rows() == [(1, "images/1.jpg"), (5, None), (6, "images/../images/1.jpg")]
     assert prepared.report["rejects"] == {"posters_index.csv: picture is not a path inside the folder": 3}
     assert prepared.report["unreadable_cells"] == {"posters_index.csv: poster": 1}
-    assert (source.pictures(prepared) / "images/1.jpg").is_file()
+    assert (source.pictures(prepared.pictures) / "images/1.jpg").is_file()
 
 
-def test_a_poster_that_comes_later_is_found(tmp_path: Path) -> None:
+def test_a_poster_that_is_added_later_is_found(tmp_path: Path) -> None:
     folder = write(tmp_path / "posters", posters_index=["mal_id,file", "1,1.png"])
     first = prepare(Posters(folder=folder), tmp_path)
     Image.new("RGB", (2, 2)).save(f"{folder}/1.png")
@@ -184,7 +184,7 @@ def test_mal_seasonal(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("seasons", ["", "\n\n", "PK\x03\x04..", '{"post": 1}'])
-def test_seasons_that_are_none_are_an_error(tmp_path: Path, seasons: str) -> None:
+def test_a_file_without_titles_is_an_error(tmp_path: Path, seasons: str) -> None:
     with pytest.raises(UserError, match=r"all_seasons\.jsonl"):
         write_seasons(tmp_path, seasons)
 
@@ -204,7 +204,7 @@ def test_seasons_that_are_none_are_an_error(tmp_path: Path, seasons: str) -> Non
 def test_json_objects(tmp_path: Path, text: str, rows: list[tuple]) -> None:
     path = tmp_path / "x.jsonl"
     path.write_text(text, encoding="utf-8", newline="")
-    assert scan([path], ("id", "name")).collect().select("line", "reason", "id", "name").rows() == rows
+    assert scan_json([path], ("id", "name")).collect().select("line", "reason", "id", "name").rows() == rows
 
 
 def write_animepop(folder: Path, *, ids: bool = True) -> str:
@@ -250,7 +250,7 @@ def test_animepop(tmp_path: Path) -> None:
         (17, "Naruto", "A ninja (Source: wiki)", "char test/17.png"),
     ]
     assert prepared.report["rejects"] == {"Anime_train.csv: main characters is not a list of whole numbers": 1}
-    assert (source.pictures(prepared) / "char test/17.png").is_file()
+    assert (source.pictures(prepared.pictures) / "char test/17.png").is_file()
 
 
 def test_animepop_titles_without_ids_are_numbered(tmp_path: Path) -> None:
@@ -272,7 +272,7 @@ def test_animepop_says_what_is_missing(tmp_path: Path) -> None:
 
 
 def only_titles(folder: Path, year: int) -> Source:
-    """The dump of a year, of which someone has only the titles."""
+    """Return the source of a dump of which only the file of titles exists."""
     if year == 2023:
         write(
             folder, **{"anime-dataset-2023": ["anime_id,Name,Score,Genres,Episodes", "1,Cowboy Bebop,8.75,Action,26"]}
@@ -286,7 +286,7 @@ def only_titles(folder: Path, year: int) -> Source:
 
 
 @pytest.mark.parametrize("year", [2020, 2023])
-def test_titles_need_no_ratings_but_ratings_do(tmp_path: Path, year: int) -> None:
+def test_a_dump_without_ratings_can_be_prepared_but_not_used_as_ratings(tmp_path: Path, year: int) -> None:
     source = only_titles(tmp_path, year)
     prepared = prepare(source, tmp_path)
     assert prepared.interactions is None
@@ -306,9 +306,9 @@ def test_titles_need_no_ratings_but_ratings_do(tmp_path: Path, year: int) -> Non
         data.setup("fit")
 
 
-def test_a_source_of_titles_alone_says_so_when_ratings_are_asked_for(tmp_path: Path) -> None:
+def test_a_source_without_ratings_has_a_message_that_says_so(tmp_path: Path) -> None:
     write_seasons(tmp_path, json.dumps(DEATH_NOTE))
-    assert "no ratings by users" in MalSeasonal(folder=str(tmp_path)).without_interactions()
+    assert "no ratings by users" in MalSeasonal(folder=str(tmp_path)).no_ratings_message()
 
 
 REAL = [

@@ -1,3 +1,5 @@
+"""Every split but those with histories: sizes, ties, reproducibility, and settings that are refused."""
+
 import numpy as np
 import polars as pl
 import pytest
@@ -35,7 +37,7 @@ SPLITS = [
 
 @pytest.mark.parametrize("split", SPLITS, ids=lambda split: type(split).__name__)
 @given(users=USERS)
-def test_every_row_has_one_part_and_the_same_one_again(split: Split, users: list[int]) -> None:
+def test_assignment_is_complete_and_reproducible(split: Split, users: list[int]) -> None:
     rows = table(users)
     parts = split.assign(rows)
     assert len(parts) == len(rows)
@@ -92,7 +94,7 @@ def test_whole_titles_are_held_out_in_exact_shares() -> None:
 
 
 @pytest.mark.parametrize("split", SPLITS, ids=lambda split: type(split).__name__)
-def test_no_unrated_row_gives_held_out_ones_away(split: Split) -> None:
+def test_unrated_training_rows_do_not_leak_held_out_rows(split: Split) -> None:
     rated, unrated = table([0] * 30), table([0] * 40)
     parts = split.assign(rated)
     allowed = unrated.filter(pl.Series(split.may_train(unrated, rated, parts)))
@@ -125,7 +127,7 @@ def test_another_seed_is_another_split() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "told"),
+    ("wrong", "message"),
     [
         ({"test": 0}, "test=0: expected a number > 0 and < 1"),
         ({"test": 1.0}, "test=1.0: expected a number > 0 and < 1"),
@@ -135,8 +137,8 @@ def test_another_seed_is_another_split() -> None:
         ({"seed": 2**32}, "seed=4294967296: expected a number >= 0 and <= 4294967295"),
     ],
 )
-def test_impossible_settings(wrong: dict[str, float], told: str) -> None:
-    with pytest.raises(UserError, match=told):
+def test_impossible_settings(wrong: dict[str, float], message: str) -> None:
+    with pytest.raises(UserError, match=message):
         Random(**{"test": 0.2, "val": 0.1, "seed": 0, **wrong})
 
 

@@ -1,4 +1,4 @@
-"""Splits with histories: which ratings are answers, which are only known."""
+"""Splits with histories: which ratings are targets, and which are only known."""
 
 from collections.abc import Callable
 
@@ -30,7 +30,7 @@ USERS = st.lists(st.integers(0, 9), min_size=20, max_size=80)
 
 
 @given(users=USERS)
-def test_masked_ratings_are_answers_and_all_others_histories(users: list[int]) -> None:
+def test_masked_ratings_are_targets_and_all_others_history(users: list[int]) -> None:
     parts = masked().assign(table(users))
     assert [(parts == part).sum() for part in (TRAIN, VAL, TEST, GIVEN)] == [14, 2, 4, len(users) - 20]
 
@@ -50,7 +50,7 @@ def test_of_held_out_users_a_share_is_given_and_nothing_trains(users: list[int],
     assert list(kinds.values()).count(VAL) == round(0.2 * n_users)
 
 
-def test_what_is_given_lies_anywhere_in_a_list() -> None:
+def test_given_ratings_are_spread_over_the_list_of_a_user() -> None:
     rows = table(np.repeat(np.arange(100), 40).tolist())
     parts = whole_users().assign(rows)
     place_of_given = np.arange(len(rows))[parts == GIVEN] % 40
@@ -71,8 +71,8 @@ def test_held_out_users_do_not_train_on_what_they_left_unrated() -> None:
     assert set(allowed["user"]) == set(rated.filter(pl.Series(parts == TRAIN))["user"])
 
 
-def test_more_answers_than_ratings_are_refused() -> None:
-    with pytest.raises(UserError, match=r"split.samples=20: there are 7 ratings only"):
+def test_more_samples_than_ratings_are_refused() -> None:
+    with pytest.raises(UserError, match=r"split.samples=20: expected at most 7, the number of ratings"):
         masked().assign(table([1] * 7))
 
 

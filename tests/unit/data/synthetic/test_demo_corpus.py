@@ -108,7 +108,7 @@ def test_tables(tmp_path: Path) -> None:
     assert items["item_id"].to_list() == list(range(1, 41))
     assert set(links["character_id"]) <= set(characters["character_id"])
     assert characters["name"].is_unique().all()
-    assert all((source.pictures(prepared) / name).is_file() for name in characters["portrait"])
+    assert all((source.pictures(prepared.pictures) / name).is_file() for name in characters["portrait"])
     assert prepared.report["facts"] == TitleWorld(**settings).facts()
     main = links.filter(pl.col("role") == "Main").group_by("item_id").agg("character_id").sort("item_id")
     assert TitleWorld(**settings).franchises.n_franchises == len(set(clusters(main["character_id"]).tolist()))

@@ -178,7 +178,7 @@ def test_prepared(tmp_path: Path) -> None:
     assert prepared.posts is not None
     assert pl.read_parquet(prepared.posts).equals(whole.drop("tags"))
     tags = pl.read_parquet(prepared.folder / "tags.parquet")["tag"]
-    rows = TagRows.stored(prepared.folder, len(tags))
+    rows = TagRows.load(prepared.folder, len(tags))
     assert set(tags.gather(rows.tag[: rows.start[1]])) == set(whole["tags"][0].split())
     assert prepared.report["facts"] == source.facts()
 

@@ -1,4 +1,4 @@
-"""Each cleaning rule, what it removes and how many it says."""
+"""Each cleaning rule: which rows it removes, and how many it reports."""
 
 from typing import Any
 
@@ -69,7 +69,7 @@ def test_characters_without_description_or_portrait() -> None:
 
 @pytest.fixture
 def correlated() -> pl.DataFrame:
-    """Well-judged titles have long synopses."""
+    """Titles whose score correlates with the length of the synopsis."""
     random = np.random.default_rng(0)
     score = random.uniform(5, 9, 400)
     words = (10 + 12 * (score - 5) + random.normal(0, 30, 400)).clip(3).astype(int)
@@ -95,11 +95,11 @@ def test_ablation_drops_as_few_as_possible(correlated: pl.DataFrame) -> None:
     dropped = correlated.join(kept, on="item_id", how="anti")
     assert removed["ablate_below"] == len(dropped) > 0
     assert dropped["score"].min() >= 7
-    # With the shortest of them back, the correlation would be too high still.
+    # Without dropping the shortest of them, the correlation would still be too high.
     shortest = dropped.sort(pl.col("synopsis").str.len_bytes(), "item_id", descending=[False, True])[:1]
     assert highest(pl.concat([kept, shortest.select(kept.columns)])) >= 0.25
 
 
-def test_an_ablation_that_cannot_reach_its_aim_says_so(correlated: pl.DataFrame) -> None:
-    with pytest.raises(UserError, match=r"ablate_below=-0.9: dropping all \d+ titles"):
-        Cleaning(**RULES | {"ablate_below": -0.9}).titles(correlated)
+def test_an_ablation_that_cannot_reach_the_limit_is_an_error(correlated: pl.DataFrame) -> None:
+    with pytest.raises(UserError, match=r"ablate_below=0.05: dropping all \d+ titles"):
+        Cleaning(**RULES | {"ablate_below": 0.05, "ablate_min_score": 8.9}).titles(correlated)

@@ -1,4 +1,4 @@
-"""A corpus out of several sources: what is joined, what is dropped, and which titles belong together."""
+"""A corpus of several sources: joined columns, dropped titles, and clusters."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,7 +31,7 @@ RULES: dict[str, Any] = {
 
 
 class Written(Source):
-    """Tables as they are handed in."""
+    """A source with the given tables."""
 
     columns: ClassVar = frozenset()
     version = 1
@@ -105,7 +105,7 @@ def test_a_poster_stands_in_for_portraits(cache: Path) -> None:
     assert Path(row["portraits"][1]).is_absolute()
 
 
-def test_a_title_that_cleaning_drops_ties_a_franchise_together(cache: Path) -> None:
+def test_a_title_that_cleaning_drops_still_connects_a_franchise(cache: Path) -> None:
     cluster = corpus(cache).titles["cluster"].to_list()
     assert cluster[0] == cluster[1]
     assert len(set(cluster)) == 3
@@ -113,17 +113,17 @@ def test_a_title_that_cleaning_drops_ties_a_franchise_together(cache: Path) -> N
     assert len(set(data.parts[:2])) == 1
 
 
-def test_without_characters_there_is_nothing_to_tie(cache: Path) -> None:
+def test_without_characters_every_title_is_a_cluster(cache: Path) -> None:
     data = corpus(cache, joined=None, cleaning=Cleaning(**RULES | {"main_character": False}))
     assert data.titles["cluster"].n_unique() == len(data.titles) == 5
 
 
-def test_nothing_left_names_the_rule(cache: Path) -> None:
-    with pytest.raises(UserError, match=r"Loosen a rule, such as dataset.cleaning.min_synopsis_words"):
+def test_an_error_names_the_rule_that_leaves_no_title(cache: Path) -> None:
+    with pytest.raises(UserError, match=r"Relax a rule, such as dataset.cleaning.min_synopsis_words"):
         corpus(cache, cleaning=Cleaning(**RULES | {"min_synopsis_words": 50}))
 
 
-def test_a_strangers_rows_take_the_form_of_titles() -> None:
+def test_rows_of_a_users_file_are_converted_to_titles() -> None:
     rows = pl.DataFrame({"synopsis": ["a cat (Source: x)", None], "descriptions": [["Sly.", None], None]})
     titles = titles_of(rows, cut_at=["(Source"])
     assert titles["synopsis"].to_list() == ["a cat", None]

@@ -1,4 +1,4 @@
-"""Clusters and the split that keeps them whole."""
+"""Clusters of titles, and the splits that keep them together."""
 
 import numpy as np
 import polars as pl

@@ -1,4 +1,4 @@
-"""Votes from tags: the streaming closed form beside scikit-learn's, and any estimator of scikit-learn's kind."""
+"""Post models: the one-pass closed form against scikit-learn, and the adapter for scikit-learn estimators."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,7 +20,7 @@ from sklearn.svm import SVR
 from sklearn.tree import DecisionTreeRegressor, export_text
 
 from anirec.data.posts.datamodule import PostBatch
-from anirec.data.posts.tags import add_dense, add_pairs, whole
+from anirec.data.posts.tags import add_dense, add_pairs, symmetrise
 from anirec.data.prepare.posts import TagRows
 from anirec.data.synthetic.demo_tags import TagWorld
 from anirec.errors import UserError
@@ -34,7 +34,7 @@ N, N_TAGS = 600, 14
 
 
 def planted(n: int = N, n_tags: int = N_TAGS, seed: int = 0) -> tuple[Matrix, Matrix]:
-    """Tags (n, n_tags) of ones and zeros, some of which go together, and scores (n,): mostly 0, a few negative."""
+    """Return tags (n, n_tags) of ones and zeros, some of them correlated, and scores (n,): mostly 0, a few negative."""
     random = np.random.default_rng(seed)
     x = (random.random((n, n_tags)) < random.uniform(0.05, 0.6, n_tags)).astype(float)
     x[:, 1] = np.where(random.random(n) < 0.8, x[:, 0], x[:, 1])
@@ -68,7 +68,7 @@ def predicted(model: PostModel, x: Matrix = X) -> Matrix:
 
 
 @pytest.mark.parametrize("components", [1, 5, N_TAGS - 1, N_TAGS])
-def test_components_and_least_squares_are_scikit_learns(components: int) -> None:
+def test_components_and_least_squares_match_scikit_learn(components: int) -> None:
     new, _ = planted(seed=0, n=50)
     pca = PCA(components, svd_solver="full")
     expected = make_pipeline(pca, LinearRegression()).fit(X, SCORE)
@@ -76,23 +76,23 @@ def test_components_and_least_squares_are_scikit_learns(components: int) -> None
     np.testing.assert_allclose(predicted(model, new), expected.predict(new), atol=1e-6)
     np.testing.assert_allclose(model.coefficient, pca.components_.T @ expected[-1].coef_, atol=1e-9)
     np.testing.assert_allclose(model.share, pca.explained_variance_ratio_, atol=1e-9)
-    assert f"{components} components hold {pca.explained_variance_ratio_.sum():.1%}" in model.findings[0]
+    assert f"{components} components explain {pca.explained_variance_ratio_.sum():.1%}" in model.findings[0]
 
 
-def hard() -> dict[str, Matrix]:
-    """Tags that tell nothing new: copies, opposites, tags of all posts and of none."""
+def redundant() -> dict[str, Matrix]:
+    """Return matrices with redundant tags: copies, complements, tags of all posts and of none."""
     whole_row, none = np.ones((N, 1)), np.zeros((N, 1))
     return {
         "copies": np.hstack([X, X[:, :3]]),
         "opposites": np.hstack([X, 1 - X[:, :2]]),
         "constants": np.hstack([whole_row, X, none]),
-        "all of it": np.hstack([whole_row, X, X, 1 - X, none]),
+        "all of these": np.hstack([whole_row, X, X, 1 - X, none]),
     }
 
 
-@pytest.mark.parametrize("which", hard())
-def test_all_components_are_least_squares_whatever_the_tags_repeat(which: str) -> None:
-    x = hard()[which]
+@pytest.mark.parametrize("which", redundant())
+def test_all_components_give_least_squares_with_redundant_tags(which: str) -> None:
+    x = redundant()[which]
     model = learned(TagPcaOls(components=x.shape[1]), x)
     np.testing.assert_allclose(predicted(model, x), LinearRegression().fit(X, SCORE).predict(X), atol=1e-5)
     assert torch.isfinite(model.error).all()
@@ -102,7 +102,7 @@ def test_all_components_are_least_squares_whatever_the_tags_repeat(which: str) -
     np.testing.assert_allclose(predicted(some, x), expected.predict(x), atol=1e-5)
 
 
-def test_tags_that_no_post_lacks_leave_the_mean() -> None:
+def test_tags_of_all_posts_leave_the_mean() -> None:
     model = learned(TagPcaOls(components=2), np.ones((9, 2)), np.arange(9.0))
     assert predicted(model, np.ones((2, 2))).tolist() == [4, 4]
     assert model.tables["effects"].select(pl.all_horizontal(pl.col("effect", "low", "high") == 0).all()).item()
@@ -132,8 +132,8 @@ def test_batches_and_processes_change_nothing() -> None:
             torch.testing.assert_close(model.get_buffer(name), buffer, rtol=0, atol=1e-9)
 
 
-def test_pairs_are_counted_alike_by_kernel_and_by_products(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also where a block begins within a batch, and for posts without tags."""
+def test_kernel_and_matrix_products_count_the_same_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where a block starts within a batch, and for posts without tags."""
     monkeypatch.setattr("anirec.data.posts.tags.DENSE_ROWS", 7)
     x = X[:40] * (np.arange(40)[:, None] % 5 > 0)
     batch = batch_of(x, SCORE[:40])
@@ -141,11 +141,11 @@ def test_pairs_are_counted_alike_by_kernel_and_by_products(monkeypatch: pytest.M
         pairs = torch.zeros(N_TAGS, N_TAGS, dtype=torch.float64)
         for _ in range(2):
             count(pairs, batch.start, batch.tag)
-        assert torch.equal(whole(pairs), torch.from_numpy(2 * x.T @ x)), count.__name__
+        assert torch.equal(symmetrise(pairs), torch.from_numpy(2 * x.T @ x)), count.__name__
 
 
 def test_more_components_than_tags_are_refused() -> None:
-    with pytest.raises(UserError, match=r"model.components=15: there are 14 tags only"):
+    with pytest.raises(UserError, match=r"model.components=15: there are only 14 tags"):
         learned(TagPcaOls(components=N_TAGS + 1))
     with pytest.raises(UserError, match=r"components=0"):
         TagPcaOls(components=0)
@@ -199,10 +199,10 @@ def test_an_estimator_that_takes_no_sparse_matrix_gets_a_dense_one() -> None:
     assert model.tables == model.figures == {}
 
 
-def test_too_little_memory_for_a_dense_matrix_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_memory_for_a_dense_matrix_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     free = type("Free", (), {"available": 2 * 8 * N * N_TAGS - 1})
     monkeypatch.setattr(psutil, "virtual_memory", lambda: free)
-    with pytest.raises(UserError, match=r"HistGradientBoostingRegressor takes no sparse.*600 posts x 14 tags"):
+    with pytest.raises(UserError, match=r"HistGradientBoostingRegressor does not accept a sparse.*600 posts x 14 tags"):
         learned(SklearnModel(regressor=HistGradientBoostingRegressor(max_iter=2)))
     learned(SklearnModel(regressor=Ridge(solver="sparse_cg")))
 
@@ -212,14 +212,14 @@ def test_too_little_memory_for_a_dense_matrix_is_told(monkeypatch: pytest.Monkey
     [HuberRegressor(), SVR(kernel="linear"), TwoPart(classifier=LogisticRegression(), regressor=Ridge())],
     ids=["one row", "sparse", "two parts"],
 )
-def test_coefficients_are_shown_however_they_are_kept(regressor: Any) -> None:
+def test_coefficients_are_reported_in_any_format(regressor: Any) -> None:
     model = learned(SklearnModel(regressor=regressor))
     assert np.isfinite(predicted(model)).all()
     effects = model.tables.get("effects")
     assert effects is None if isinstance(regressor, TwoPart) else effects["effect"].null_count() == 0
 
 
-def test_the_runs_seed_reaches_every_part_that_has_none_of_its_own() -> None:
+def test_the_runs_seed_is_set_in_every_part_without_a_seed() -> None:
     def pipeline() -> Pipeline:
         return Pipeline([("less", TruncatedSVD(4)), ("fit", SGDRegressor(random_state=7))])
 
@@ -236,13 +236,13 @@ def test_it_is_not_fitted_again_while_the_posts_are_the_same() -> None:
     predicted(model)
     assert model.regressor.tree_ is tree
     before = predicted(model)
-    learned(model, X, -SCORE)  # a second epoch adds to nothing: the memory was handed over
+    learned(model, X, -SCORE)  # a second epoch replaces the posts of the first
     np.testing.assert_allclose(predicted(model), -before, atol=1e-6)
 
 
 @pytest.mark.parametrize("place", [N_TAGS, 50_000_000, -1])
 def test_a_checkpoint_whose_posts_have_other_tags_is_refused(place: int) -> None:
-    """It may come from a stranger; sparse matrices are not checked by the code that reads them."""
+    """Checkpoints may come from others, and compiled code does not check the indices of sparse matrices."""
     model = learned(SklearnModel(regressor=Ridge()))
     checkpoint: dict[str, Any] = {"state_dict": model.state_dict()}
     model.on_save_checkpoint(checkpoint)
@@ -256,20 +256,20 @@ def test_the_table_of_a_tree_is_the_tree() -> None:
     model = learned(SklearnModel(regressor=DecisionTreeRegressor(max_depth=3, min_samples_leaf=20, random_state=0)))
     table = model.tables["tree"]
     assert set(model.figures) == {"tree"}
-    assert told(table) == export_text(model.regressor, feature_names=model.tags, decimals=3)
+    assert tree_text(table) == export_text(model.regressor, feature_names=model.tags, decimals=3)
     for row in table.filter(pl.col("left").is_null()).iter_rows(named=True):
         reached = SCORE[model.regressor.apply(X) == row["node"]]
         assert (row["n"], row["mean"], row["sd"]) == pytest.approx((len(reached), reached.mean(), reached.std()))
     assert table.filter(pl.col("left").is_null())["tag"].null_count() == model.regressor.get_n_leaves()
 
 
-def told(table: pl.DataFrame, node: int = 0, depth: int = 0) -> str:
-    """As scikit-learn prints a tree."""
+def tree_text(table: pl.DataFrame, node: int = 0, depth: int = 0) -> str:
+    """Print a tree as scikit-learn does."""
     row = table.row(node, named=True)
     bars = "|   " * depth + "|--- "
     if row["left"] is None:
         return f"{bars}value: [{row['mean']:.3f}]\n"
-    left, right = (told(table, row[side], depth + 1) for side in ("left", "right"))
+    left, right = (tree_text(table, row[side], depth + 1) for side in ("left", "right"))
     return f"{bars}{row['tag']} <= 0.500\n{left}{bars}{row['tag']} >  0.500\n{right}"
 
 
@@ -282,7 +282,7 @@ def test_two_parts_are_a_product() -> None:
     np.testing.assert_allclose(model.predict(X), expected)
 
 
-@pytest.mark.parametrize(("scores", "words"), [([0, 0, 0], "every score of the 3"), ([2, -1, 1], "no score of the 3")])
+@pytest.mark.parametrize(("scores", "words"), [([0, 0, 0], "all of the 3"), ([2, -1, 1], "none of the 3")])
 def test_two_parts_need_scores_of_both_kinds(scores: Sequence[int], words: str) -> None:
     with pytest.raises(UserError, match=f"{words}.*dataset.sampling.zeros"):
         TwoPart(classifier=DummyClassifier(), regressor=DummyRegressor()).fit(X[:3], np.array(scores))

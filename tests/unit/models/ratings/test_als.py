@@ -1,4 +1,4 @@
-"""ALS: half-steps against linear algebra by the book, what is fitted, resuming, and people in no dump."""
+"""ALS: half-steps against direct solutions, the loss, resuming, and new users."""
 
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from anirec.errors import UserError
-from anirec.models.ratings.als import ALS, transposed
+from anirec.models.ratings.als import ALS, transpose
 from anirec.models.ratings.kernels import als_sweep
 from anirec.models.ratings.kernels.als_sweep import Weights, half_step
 
@@ -42,9 +42,9 @@ def confidences(data: Any, weights: Weights) -> np.ndarray:
 
 
 @pytest.mark.parametrize("at_once", [1, 50, 1 << 13])
-@pytest.mark.parametrize("n_factors", [6, 20, 50])  # fewer than a user's entries, as many, more
+@pytest.mark.parametrize("n_factors", [6, 20, 50])  # fewer than a user has entries, about as many, more
 def test_a_half_step_is_the_ridge_regression_of_every_row(planted, monkeypatch, at_once: int, n_factors: int) -> None:
-    monkeypatch.setattr(als_sweep, "ENTRIES_AT_ONCE", at_once)
+    monkeypatch.setattr(als_sweep, "BATCH_ENTRIES", at_once)
     weights, noise = by_user(planted), torch.Generator().manual_seed(0)
     weights = weights._replace(weight=torch.rand(len(weights.weight), generator=noise) * 9)
     y_jf = torch.randn(planted.n_items + 1, n_factors, generator=noise)
@@ -59,20 +59,20 @@ def test_a_half_step_is_the_ridge_regression_of_every_row(planted, monkeypatch, 
 
 def test_transposed_weights_are_those_of_the_other_side(planted) -> None:
     weights = by_user(planted)
-    there_and_back = transposed(transposed(weights, planted.n_items + 1), planted.n_users + 1)
+    there_and_back = transpose(transpose(weights, planted.n_items + 1), planted.n_users + 1)
     for got, wanted in zip(there_and_back, weights, strict=True):
         assert torch.equal(got, wanted)
 
 
 def loss(model: ALS, data: Any) -> float:
-    """Equation 3 of the paper."""
+    """Return the loss, equation 3 of the paper."""
     c_ui = confidences(data, by_user(data))
     p_uf, q_if = model.user_factors.double().numpy(), model.item_factors.double().numpy()
     penalty = model.reg * ((p_uf**2).sum() + (q_if**2).sum())
     return float((c_ui * ((c_ui > 1) - p_uf @ q_if.T) ** 2).sum() + penalty)
 
 
-def test_every_epoch_comes_closer(planted, fit) -> None:
+def test_every_epoch_lowers_the_loss(planted, fit) -> None:
     losses = []
     for epochs in (1, 2, 3, 6):
         model = made()
@@ -92,7 +92,7 @@ def test_resuming_gives_the_uninterrupted_result(planted, fit, tmp_path: Path) -
         torch.testing.assert_close(resumed.state_dict()[name], wanted, rtol=0, atol=0, msg=name)
 
 
-def test_people_in_no_dump_are_told_what_their_doubles_are(planted, fit) -> None:
+def test_new_users_get_the_scores_of_users_with_the_same_history(planted, fit) -> None:
     model = made()
     fit(model, planted, epochs=3)
     rows = planted.train_and_unrated
@@ -100,7 +100,7 @@ def test_people_in_no_dump_are_told_what_their_doubles_are(planted, fit) -> None
     torch.testing.assert_close(model.fold_in(batch, 10), model.score_items(torch.arange(10)), rtol=1e-4, atol=1e-5)
 
 
-def test_somebody_unknown_is_told_what_is_popular(planted, fit) -> None:
+def test_an_unknown_user_gets_popular_items(planted, fit) -> None:
     model = made()
     fit(model, planted)
     counts = np.bincount(planted.train_and_unrated.item, minlength=planted.n_items)

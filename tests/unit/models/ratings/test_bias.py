@@ -1,4 +1,4 @@
-"""Offsets: what they are where there is data, and where there is none."""
+"""Bias model: offsets with and without data."""
 
 import pytest
 import torch
@@ -39,7 +39,7 @@ def test_ratings_stay_within_the_range_of_the_training_ratings() -> None:
     assert baseline(torch.tensor([0]), torch.tensor([0])) <= 10
 
 
-def test_only_the_known_side_speaks_for_an_unknown_id(planted, fit) -> None:
+def test_an_unknown_id_has_offset_0(planted, fit) -> None:
     model = Bias(damping_user=5.0, damping_item=5.0)
     fit(model, planted)
     unknown = torch.tensor([-1, 4, -1])
@@ -50,7 +50,7 @@ def test_only_the_known_side_speaks_for_an_unknown_id(planted, fit) -> None:
     )
 
 
-def test_no_rating_at_all_is_told() -> None:
+def test_data_without_ratings_are_refused() -> None:
     with pytest.raises(UserError, match="No training row has a rating"):
         Baseline(3, 2).fit(history((0, 0, float("nan"))), damping_user=1, damping_item=1)
 

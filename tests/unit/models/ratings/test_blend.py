@@ -1,4 +1,4 @@
-"""Blends: the weighted mean of models that learned as they would have alone."""
+"""Blends: the weighted mean of models, each trained as it would be alone."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ from anirec.models.ratings.popularity import Popularity
 from .test_item_knn import SETTINGS
 
 
-def test_each_part_is_what_it_is_alone(planted, fit) -> None:
+def test_a_blend_is_the_weighted_mean_of_its_models(planted, fit) -> None:
     alone = {"bias": Bias(damping_user=5.0, damping_item=5.0), "knn": ItemKNN(**SETTINGS)}
     parts = {"bias": Bias(damping_user=5.0, damping_item=5.0), "knn": ItemKNN(**SETTINGS)}
     blend = Blend(models=parts, weights={"bias": 0.25, "knn": 0.75}, epochs=1)
@@ -26,10 +26,10 @@ def test_each_part_is_what_it_is_alone(planted, fit) -> None:
 @pytest.mark.parametrize(
     ("models", "weights", "words"),
     [
-        ({"a": Popularity(damping=1.0)}, {"a": 0.5}, "their sum is 1"),
+        ({"a": Popularity(damping=1.0)}, {"a": 0.5}, "with sum 1"),
         ({"a": Popularity(damping=1.0)}, {"b": 1.0}, "expected one for each of a"),
     ],
 )
-def test_what_cannot_be_blended_is_refused(models: dict, weights: dict, words: str) -> None:
+def test_invalid_weights_are_refused(models: dict, weights: dict, words: str) -> None:
     with pytest.raises(UserError, match=words):
         Blend(models=models, weights=weights, epochs=1)

@@ -19,10 +19,10 @@ def test_scores_are_those_of_the_closed_form(planted, fit) -> None:
     np.testing.assert_allclose(scores, x_ui @ weights, atol=1e-5)
 
 
-def test_somebody_unknown_is_told_what_is_popular(planted, fit) -> None:
+def test_an_unknown_user_gets_popular_items(planted, fit) -> None:
     model = EASE(reg=5.0, damping_user=5.0, damping_item=5.0)
     fit(model, planted)
-    counts = torch.bincount(model.history.item, minlength=planted.n_items)  # of all that the model has seen
+    counts = torch.bincount(model.history.item, minlength=planted.n_items)  # all training interactions
     (scores,) = model.score_items(torch.tensor([-1]))
     assert (scores.diff()[counts.diff() > 0] > 0).all()
 

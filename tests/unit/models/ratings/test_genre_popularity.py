@@ -1,4 +1,4 @@
-"""Genre popularity in a world with two kinds of titles."""
+"""Genre popularity on titles of two genres."""
 
 from types import SimpleNamespace
 
@@ -51,12 +51,12 @@ def test_genre_offsets_are_means_of_ratings_beyond_the_users_own() -> None:
     mean_u = {user: np.mean([r for u, _, r in SEEN if u == user]) for user in range(5)}
     for user, item, rating in SEEN:
         by_genre[GENRES[item][0]].append(rating - mean_u[user])
-    expected = [sum(left) / (len(left) + 1.0) for left in by_genre.values()]  # one imaginary rating
+    expected = [sum(left) / (len(left) + 1.0) for left in by_genre.values()]  # one pseudo-rating
     np.testing.assert_allclose(model.offset_g.numpy(), expected, rtol=1e-6)
 
 
 def test_no_matrix_of_ratings_and_genres_is_made() -> None:
-    """16 GB on a large dump: the largest tensor that solving makes has a row a title or a user, never one a rating."""
+    """It would take 16 GB on a large dataset; tensors may have a row per title or user, not per rating and genre."""
     from torch.utils._python_dispatch import TorchDispatchMode
 
     n_ratings, sizes = 4000, []

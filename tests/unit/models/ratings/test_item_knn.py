@@ -1,4 +1,4 @@
-"""Item-item neighbours: hand-worked similarities, predictions and rankings."""
+"""Item-item collaborative filtering: hand-computed similarities, predictions and rankings."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ import torch
 
 from anirec.data.ratings.interactions import RatingBatch
 from anirec.models.ratings.item_knn import ItemKNN
-from anirec.models.ratings.kernels.neighbours import Neighbours, Rows, nearest, predicted_deviations
+from anirec.models.ratings.kernels.neighbours import Neighbours, SparseRows, find_neighbours, predict_deviations
 
 SETTINGS: dict[str, Any] = {
     "similarity": "pearson_baseline",
@@ -27,12 +27,12 @@ def made(**changed: Any) -> ItemKNN:
     return ItemKNN(**{**SETTINGS, **changed})
 
 
-def rows_of(dense: list[list[float]]) -> Rows:
-    """Compressed rows of a matrix (users x items) whose zeros are empty."""
+def rows_of(dense: list[list[float]]) -> SparseRows:
+    """Return the compressed rows of a matrix (users x items), in which zeros are missing."""
     matrix = np.array(dense, np.float32)
     user, item = matrix.nonzero()
     start = np.searchsorted(user, np.arange(len(matrix) + 1))
-    return Rows(start.astype(np.int64), item.astype(np.int32), matrix[user, item])
+    return SparseRows(start.astype(np.int64), item.astype(np.int32), matrix[user, item])
 
 
 def dense(neighbours: Neighbours) -> np.ndarray:
@@ -43,27 +43,27 @@ def dense(neighbours: Neighbours) -> np.ndarray:
 
 def test_similarity_is_over_shared_users_or_over_all() -> None:
     rows = rows_of([[1, 2, 0], [2, 4, 1], [3, 0, 2]])
-    shared = dense(nearest(rows, 3, **RULES))
+    shared = dense(find_neighbours(rows, 3, **RULES))
     assert shared[0, 1] == pytest.approx(1)  # (1, 2) and (2, 4) are parallel
     assert shared[0, 2] == pytest.approx((2 * 1 + 3 * 2) / np.sqrt(13 * 5))
-    over_all = dense(nearest(rows, 3, **{**RULES, "among_shared": False}))
+    over_all = dense(find_neighbours(rows, 3, **{**RULES, "among_shared": False}))
     assert over_all[0, 1] == pytest.approx((1 * 2 + 2 * 4) / np.sqrt(14 * 20))
     np.testing.assert_allclose(shared, shared.T)
 
 
-def test_shrinkage_and_support_distrust_few_shared_users() -> None:
+def test_shrinkage_and_support_reduce_similarities_with_few_shared_users() -> None:
     rows = rows_of([[1, 2, 0], [2, 4, 1], [3, 0, 0]])
-    assert dense(nearest(rows, 3, **{**RULES, "shrinkage": 3.0}))[0, 1] == pytest.approx(1 / 4)
-    assert dense(nearest(rows, 3, **{**RULES, "min_support": 2}))[0, 2] == 0
+    assert dense(find_neighbours(rows, 3, **{**RULES, "shrinkage": 3.0}))[0, 1] == pytest.approx(1 / 4)
+    assert dense(find_neighbours(rows, 3, **{**RULES, "min_support": 2}))[0, 2] == 0
 
 
-def test_opposite_items_are_no_neighbours() -> None:
-    assert not dense(nearest(rows_of([[1, -1], [2, -2]]), 2, **RULES)).any()
+def test_items_with_negative_similarity_are_no_neighbours() -> None:
+    assert not dense(find_neighbours(rows_of([[1, -1], [2, -2]]), 2, **RULES)).any()
 
 
 def test_only_the_nearest_are_kept_nearest_first() -> None:
     rows = rows_of([[1, 1, 3, 9], [2, 2, 1, 9], [3, 3, 2, 1]])
-    kept = nearest(rows, 4, **{**RULES, "keep": 2})
+    kept = find_neighbours(rows, 4, **{**RULES, "keep": 2})
     assert kept.item[0].tolist() == [1, 2]
     assert kept.similarity[0, 0] > kept.similarity[0, 1]
 
@@ -73,10 +73,10 @@ def test_a_prediction_is_the_weighted_mean_of_the_nearest_rated() -> None:
     rows = rows_of([[0, 0, 1, 3], [0, 0, 0, 0]])
     user, item = np.array([0, 1, 0, 0]), np.array([0, 0, 0, -1])
     np.testing.assert_allclose(
-        predicted_deviations(user, item, rows, neighbours, n_used=2),
+        predict_deviations(user, item, rows, neighbours, n_used=2),
         np.array([(0.4 * 1 + 0.2 * 3) / 0.6, np.nan, (0.4 * 1 + 0.2 * 3) / 0.6, np.nan], np.float32),
     )
-    assert predicted_deviations(user, item, rows, neighbours, n_used=1)[0] == 1
+    assert predict_deviations(user, item, rows, neighbours, n_used=1)[0] == 1
 
 
 @pytest.mark.parametrize("similarity", ["pearson_baseline", "pearson", "centred_cosine", "cosine", "ratio_cosine"])
@@ -87,12 +87,12 @@ def test_beats_the_item_means(planted, fit, similarity: str, around: str) -> Non
     rows = planted.test.rows(0, len(planted.test))
     error = (model(rows) - rows.rating).square().mean()
     means = model.mean_i[rows.item].masked_fill(rows.item == planted.new_item, float(model.baseline.mean))
-    # A weighted mean of raw ratings, with nearly equal weights, is about the user's mean: no more is asked of it.
+    # A weighted mean of raw ratings with nearly equal weights is close to the user's mean, so its error may be larger.
     allowed = 1.3 if around == "nothing" else 1.0
     assert error < allowed * (means - rows.rating).square().mean()
 
 
-def test_without_a_neighbour_the_bias_model_answers(planted, fit) -> None:
+def test_without_a_neighbour_the_bias_model_predicts(planted, fit) -> None:
     model = made(around="item_mean")
     fit(model, planted)
     user, item = torch.tensor([planted.new_user, 3, -1, 3]), torch.tensor([4, planted.new_item, 5, -1])
@@ -110,7 +110,7 @@ def test_a_ranking_score_sums_the_similarities_of_what_the_user_rated(planted, f
     np.testing.assert_allclose(scores, rated @ near.T, atol=2e-6)
 
 
-def test_nobody_known_gets_the_popular_first(planted, fit) -> None:
+def test_an_unknown_user_gets_the_most_popular_item_first(planted, fit) -> None:
     model = made()
     fit(model, planted)
     most_rated = np.bincount(planted.train.item, minlength=planted.n_items).argmax()

@@ -1,4 +1,4 @@
-"""NCF, hybrid and profile MLP: the head's arithmetic, what each objective learns, and who sees what of a history."""
+"""NCF, hybrid and profile MLP: the scoring head, the objectives, and leakage between histories and targets."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from anirec.config.compose import conf_folder
 from anirec.data.ratings.datamodule import RatingData
 from anirec.data.ratings.interactions import RatingBatch
-from anirec.data.ratings.loaders import Shuffled
+from anirec.data.ratings.loaders import ShuffledInteractions
 from anirec.errors import UserError
 from anirec.models.ratings.bias import Bias
 from anirec.models.ratings.popularity import Popularity
@@ -29,7 +29,7 @@ WITH_CONTENT = ["hybrid", "profile_mlp"]
 
 @pytest.fixture(autouse=True, scope="module")
 def one_thread() -> Iterator[None]:
-    """Tensors this small are faster without company."""
+    """Use one thread, which is faster for small tensors."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -42,13 +42,13 @@ def composed(*overrides: str) -> Any:
 
 
 def made(name: str, *overrides: str) -> Any:
-    """A model of conf/model; `overrides` are of its own keys."""
+    """Return an untrained model of conf/model; `overrides` are keys of the model."""
     return instantiate(composed(f"model={name}", *(f"model.{o}" for o in overrides)).model, _convert_="all")
 
 
 @pytest.fixture(scope="module")
 def world(cache: Path) -> Callable[..., RatingData]:
-    """A small generated world, split by the overrides."""
+    """Return a function that generates a small dataset; overrides set its split."""
 
     def world(*overrides: str) -> RatingData:
         config = composed(*WORLD, *overrides)
@@ -72,7 +72,7 @@ def new_titles(world: Callable[..., RatingData]) -> RatingData:
 
 @pytest.fixture(scope="module")
 def trained(fit: Callable[..., Any]) -> Callable[..., Any]:
-    """A model of conf/model after two epochs, or as its overrides say."""
+    """Return a function that trains a model of conf/model, for two epochs unless its overrides say otherwise."""
 
     def train(data: RatingData, name: str, *overrides: str, **options: Any) -> Any:
         model = made(name, *QUICK, *overrides)
@@ -93,7 +93,7 @@ def rmse(model: Any, data: RatingData) -> float:
 
 
 def hit_rate(model: Any, data: RatingData, k: int = 5) -> float:
-    """Share of the users whose one test title is among their k best ones that are new to them."""
+    """Return the fraction of users whose only test item is among the top k of the items new to them."""
     user, item = torch.from_numpy(data.test.user).long(), torch.from_numpy(data.test.item).long()
     with torch.no_grad():
         scores = model.score_items(torch.arange(data.n_users)).double().clone()
@@ -109,27 +109,27 @@ def sides(head: Head, n_users: int = 5, n_items: int = 7) -> tuple[Tensor, Tenso
     nn.init.normal_(head.weight)
     of_user, of_item = torch.randn(n_users, head.width), torch.randn(n_items, head.width)
     offset = torch.randn(n_items, 1)
-    return head.user_side(of_user), head.item_side(of_item, offset), of_user, of_item, offset
+    return head.project_users(of_user), head.project_items(of_item, offset), of_user, of_item, offset
 
 
 @pytest.mark.parametrize("hidden", [[], [6], [6, 4]])
-def test_pairs_score_what_they_score_among_all(hidden: list[int]) -> None:
+def test_pairs_have_the_same_scores_as_among_all_pairs(hidden: list[int]) -> None:
     head = Head(n_factors=3, hidden=hidden, dropout=0.0)
     users, items, *_ = sides(head)
-    crossed = head.crossed(users, items)
+    crossed = head.score_all_pairs(users, items)
     assert crossed.shape == (5, 7)
-    torch.testing.assert_close(head.matched(users[:, None], items[None]), crossed)
-    torch.testing.assert_close(head.matched(users, items[:5]), crossed.diagonal())
+    torch.testing.assert_close(head.score_pairs(users[:, None], items[None]), crossed)
+    torch.testing.assert_close(head.score_pairs(users, items[:5]), crossed.diagonal())
 
 
 def test_without_layers_the_head_is_matrix_factorisation() -> None:
     head = Head(n_factors=3, hidden=[], dropout=0.0)
     users, items, of_user, of_item, offset = sides(head)
-    assert (head.width, head.side) == (3, 3)
-    torch.testing.assert_close(head.crossed(users, items), of_user * head.weight @ of_item.T + offset[:, 0])
+    assert (head.width, head.projected_width) == (3, 3)
+    torch.testing.assert_close(head.score_all_pairs(users, items), of_user * head.weight @ of_item.T + offset[:, 0])
 
 
-def test_the_split_first_layer_is_one_layer_on_both_end_to_end() -> None:
+def test_the_split_first_layer_equals_one_layer_on_both_inputs() -> None:
     head = Head(n_factors=2, inputs=4, hidden=[6, 3], dropout=0.0)
     users, items, of_user, of_item, offset = sides(head, 7, 7)
     whole = nn.Linear(8, 6)
@@ -137,10 +137,10 @@ def test_the_split_first_layer_is_one_layer_on_both_end_to_end() -> None:
     whole.bias.data = head.of_user.bias.data
     mlp = head.rest(whole(torch.cat([of_user[:, 2:], of_item[:, 2:]], dim=1)))
     product = (of_user[:, :2] * head.weight * of_item[:, :2]).sum(1, keepdim=True)
-    torch.testing.assert_close(head.matched(users, items), (product + mlp + offset)[:, 0])
+    torch.testing.assert_close(head.score_pairs(users, items), (product + mlp + offset)[:, 0])
 
 
-# What is learned.
+# Objectives.
 
 
 class Losses(Callback):
@@ -187,7 +187,7 @@ def test_ranking_is_learned_beyond_popularity(
     torch.testing.assert_close(model(rows), model.baseline(rows.user, rows.item))
 
 
-def test_users_without_a_training_row_are_answered_from_what_is_given(
+def test_users_without_a_training_row_are_predicted_from_their_given_history(
     world: Callable[..., RatingData], trained: Any
 ) -> None:
     new_people = world("split=whole_users", "split.val=0")
@@ -209,13 +209,13 @@ def test_the_published_profile_learns_from_content_and_ratings_alone(data: Ratin
     assert rmse(model, data) < 0.97 * data.test.rating.std()
 
 
-# What corrects the softmax.
+# The sampled softmax.
 
 
-def test_the_share_of_an_item_is_its_chance_to_be_a_candidate(data: RatingData, trained: Any) -> None:
+def test_log_share_is_the_probability_of_being_a_candidate(data: RatingData, trained: Any) -> None:
     own, negatives = 64, 16
     model = trained(data, "ncf", "objective=softmax", f"training.batch_size={own}", f"negatives={negatives}")
-    batches = list(Shuffled(data.train, rows=own, seed=1, epoch=lambda: 0, whole_users=False))
+    batches = list(ShuffledInteractions(data.train, rows=own, seed=1, epoch=lambda: 0, whole_users=False))
     in_batches = torch.cat([batch.item for batch in batches]).bincount(minlength=data.n_items)
     drawn = negatives * len(batches)
     chance = (in_batches + drawn / data.n_items) / (len(data.train) + drawn)
@@ -223,7 +223,7 @@ def test_the_share_of_an_item_is_its_chance_to_be_a_candidate(data: RatingData, 
     assert float(model.log_share.exp().sum()) == pytest.approx(1)
 
 
-def test_what_a_user_has_done_is_no_wrong_answer(data: RatingData, trained: Any) -> None:
+def test_items_of_a_user_are_no_negatives(data: RatingData, trained: Any) -> None:
     model = trained(data, "ncf", "objective=softmax", "negatives=0")
     items = model.item_table
 
@@ -247,16 +247,16 @@ def changed(rows: RatingBatch, place: int) -> RatingBatch:
 
 
 def users_of_rows(model: Any, rows: RatingBatch) -> Tensor:
-    """(n, side): the user's side of every row, if these rows are all histories."""
+    """Return the projected user of every row, if these rows are all histories."""
     if hasattr(model, "history_sums"):
         weight = model.weights(rows, model.baseline.user[rows.user])
-        model.history_sums = model.sums(rows, weight, model.n_users + 1)
+        model.history_sums = model.profile_sums(rows, weight, model.n_users + 1)
     with torch.no_grad():
-        return model.sides(rows)[1]
+        return model.project_batch(rows)[1]
 
 
 @pytest.mark.parametrize("name", WITH_CONTENT)
-def test_a_rating_says_nothing_about_itself(data: RatingData, trained: Any, name: str) -> None:
+def test_a_rating_does_not_affect_its_own_prediction(data: RatingData, trained: Any, name: str) -> None:
     model = trained(data, name)
     rows, place = everything(data), 40
     before, after = users_of_rows(model, rows), users_of_rows(model, changed(rows, place))
@@ -268,8 +268,8 @@ def test_a_rating_says_nothing_about_itself(data: RatingData, trained: Any, name
     assert not moved[~same_user].any()
 
 
-def test_what_is_not_in_a_history_sees_all_of_it(data: RatingData, trained: Any) -> None:
-    """Hybrid: a further row of a user meets the side that they are ranked with."""
+def test_a_row_outside_the_history_uses_the_whole_history(data: RatingData, trained: Any) -> None:
+    """Hybrid: for a further row of a user, the projected user is the one used for ranking."""
     model = trained(data, "hybrid")
     user = 5
     start, stop = data.history.indptr[user : user + 2]
@@ -278,18 +278,18 @@ def test_what_is_not_in_a_history_sees_all_of_it(data: RatingData, trained: Any)
     further = RatingBatch(*(torch.cat([column, column[:1]]) for column in rows))
     further.item[-1] = int(item)
     with torch.no_grad():
-        torch.testing.assert_close(model.sides(further)[1][-1], model.user_table[user], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(model.project_batch(further)[1][-1], model.user_table[user], rtol=1e-4, atol=1e-5)
 
 
-def test_leaving_a_rating_out_is_as_if_it_had_never_been(data: RatingData, trained: Any) -> None:
-    """Profile MLP: a row meets the side of its user without it, here folded in."""
+def test_leaving_a_rating_out_equals_a_history_without_it(data: RatingData, trained: Any) -> None:
+    """Profile MLP: the projected user of a row is that of a new user with the same history without the row."""
     model = trained(data, "profile_mlp", "weight=rating")
     rows = data.history.rows(0, int(data.history.indptr[1]))
     place = 2
     without = RatingBatch(*(torch.cat([column[:place], column[place + 1 :]]) for column in rows))
     with torch.no_grad():
-        side = model.sides(rows)[1][place]
-        offset = model.baseline.of_people(without, 1, model.damping_user)
+        side = model.project_batch(rows)[1][place]
+        offset = model.baseline.new_user_offsets(without, 1, model.damping_user)
         torch.testing.assert_close(model.scores(side[None], model.baseline.mean + offset), model.fold_in(without, 1))
 
 
@@ -299,7 +299,7 @@ def test_the_same_history_gives_the_same_scores(data: RatingData, trained: Any, 
     if name == "hybrid":
         with torch.no_grad():
             model.user_factors.zero_()
-            model.item_table, model.user_table = model.everyone()
+            model.item_table, model.user_table = model.project_all()
     rows = data.history.rows(0, int(data.history.indptr[20]))
     torch.testing.assert_close(model.fold_in(rows, 20), model.score_items(torch.arange(20)), rtol=1e-4, atol=1e-4)
 
@@ -318,39 +318,39 @@ def test_content_is_centred_and_scaled_on_training_titles(new_titles: RatingData
     assert not model.content[-1].any()
 
 
-def test_a_new_title_is_its_content_alone(new_titles: RatingData, trained: Any) -> None:
+def test_an_unrated_title_depends_on_its_content_only(new_titles: RatingData, trained: Any) -> None:
     model = trained(new_titles, "hybrid")
     known = np.unique(new_titles.train.item)
     new = np.setdiff1d(np.arange(new_titles.n_items), known)
     with torch.no_grad():
         model.item_factors += 1
         model.item_offset += 1
-        other_ids, _ = model.everyone()
+        other_ids, _ = model.project_all()
         of_new, of_known = (other_ids - model.item_table)[new], (other_ids - model.item_table)[known]
         model.content[new] *= 2
-        other_content, _ = model.everyone()
+        other_content, _ = model.project_all()
     assert not of_new.any()
     assert of_known.all(dim=1).all()
     assert (other_content - other_ids)[new].any(dim=1).all()
 
 
 @pytest.mark.parametrize("id_dropout", [0.0, 0.5])
-def test_hidden_ids_leave_the_content(data: RatingData, trained: Any, id_dropout: float) -> None:
+def test_titles_with_hidden_ids_are_represented_by_content(data: RatingData, trained: Any, id_dropout: float) -> None:
     model = trained(data, "hybrid", f"id_dropout={id_dropout}")
     with torch.no_grad():
-        shown = model.vectors()[0][:-1]
+        shown = model.item_vectors()[0][:-1]
         model.train()
-        in_training = model.vectors()[0][:-1]
+        in_training = model.item_vectors()[0][:-1]
         model.eval()
         model.known.zero_()
-        alone = model.vectors()[0][:-1]
+        alone = model.item_vectors()[0][:-1]
     is_shown = (in_training == shown).all(1)
     is_hidden = (in_training == alone).all(1)
     assert (is_shown ^ is_hidden).all()
     assert float(is_hidden.double().mean()) == pytest.approx(id_dropout, abs=0.2 * bool(id_dropout))
 
 
-def test_provenance_says_what_was_seen_of_titles(data: RatingData, trained: Any) -> None:
+def test_provenance_reports_the_coverage_of_branches(data: RatingData, trained: Any) -> None:
     seen = trained(data, "hybrid").provenance()["branches"]["facts"]
     assert (seen["titles"], seen["with_facts"]) == (data.n_items, data.n_items)
 
@@ -385,7 +385,7 @@ def test_resuming_gives_the_uninterrupted_result(
 
 
 @pytest.mark.parametrize(
-    ("name", "wrong", "told"),
+    ("name", "wrong", "message"),
     [
         ("ncf", "objective=warp", "objective='warp': expected one of mse, mae, bpr, softmax"),
         ("ncf", "reg=-1", "reg=-1: expected a number >= 0"),
@@ -396,8 +396,8 @@ def test_resuming_gives_the_uninterrupted_result(
         ("profile_mlp", "pooling=max", "pooling='max': expected one of sum, mean, root"),
     ],
 )
-def test_settings_without_a_meaning_are_refused(name: str, wrong: str, told: str) -> None:
-    with pytest.raises(Exception, match=told) as raised:
+def test_invalid_settings_are_refused(name: str, wrong: str, message: str) -> None:
+    with pytest.raises(Exception, match=message) as raised:
         made(name, *wrong.split())
     assert isinstance(raised.value.__cause__, UserError)
 
@@ -406,7 +406,7 @@ def test_settings_without_a_meaning_are_refused(name: str, wrong: str, told: str
 
 
 @pytest.mark.parametrize("name", ["ncf", "hybrid"])
-def test_a_step_has_a_gradient_for_the_users_of_its_batch_alone(data: RatingData, fit: Any, name: str) -> None:
+def test_a_step_has_gradients_only_for_the_users_of_its_batch(data: RatingData, fit: Any, name: str) -> None:
     class Gradients(Callback):
         n_rows: ClassVar[list[tuple[int, int]]] = []
 
@@ -420,8 +420,8 @@ def test_a_step_has_a_gradient_for_the_users_of_its_batch_alone(data: RatingData
 
 
 @pytest.mark.parametrize("name", ["ncf", "hybrid"])
-def test_gradients_of_rows_train_what_those_of_the_table_train(data: RatingData, trained: Any, name: str) -> None:
-    """Clipping needs dense gradients; by so much that it never happens, it changes nothing else."""
+def test_sparse_gradients_train_the_same_model_as_dense_ones(data: RatingData, trained: Any, name: str) -> None:
+    """Clipping needs dense gradients; with a bound that is never reached it changes nothing else."""
     models = []
     for clip in ("null", "1e9"):
         torch.manual_seed(5)
@@ -429,6 +429,6 @@ def test_gradients_of_rows_train_what_those_of_the_table_train(data: RatingData,
     of_rows, of_table = models
     for key, wanted in of_table.state_dict().items():
         torch.testing.assert_close(
-            of_rows.state_dict()[key], wanted, rtol=1e-3, atol=1e-3, msg=lambda told, key=key: f"{key}: {told}"
+            of_rows.state_dict()[key], wanted, rtol=1e-3, atol=1e-3, msg=lambda message, key=key: f"{key}: {message}"
         )
     assert not of_rows.user_factors[-1].any()

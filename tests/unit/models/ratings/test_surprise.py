@@ -1,4 +1,4 @@
-"""The adapter: any algorithm of the library, seeded, with users and items that have no training rating."""
+"""The Surprise adapter: all algorithms, seeds, and users and items without training ratings."""
 
 import pytest
 import surprise
@@ -31,7 +31,7 @@ def test_every_algorithm_predicts_for_everyone(planted, fit, algorithm: surprise
     assert ((predicted >= 1) & (predicted <= 10)).all()
 
 
-def test_nobody_is_known_without_a_rating(planted, fit) -> None:
+def test_users_and_items_without_ratings_get_the_mean(planted, fit) -> None:
     model = SurpriseModel(algorithm=surprise.SVD(n_factors=5, n_epochs=3))
     fit(model, planted)
     mean = torch.tensor(planted.train.rating.mean())

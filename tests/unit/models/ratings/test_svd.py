@@ -1,4 +1,4 @@
-"""SVD and SVD++: the kernel against a slow reference, solvers against each other, resuming, and what is refused."""
+"""SVD and SVD++: the kernel against a slow reference, the solvers, resuming, and invalid settings."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,7 +32,7 @@ SETTINGS: dict[str, Any] = {
 
 @pytest.fixture(autouse=True, scope="module")
 def one_thread() -> Iterator[None]:
-    """Tensors this small are faster without company."""
+    """Use one thread, which is faster for small tensors."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -50,7 +50,7 @@ def rmse(model: Any, data: Any) -> float:
 
 
 def slow_sweep(batch: RatingBatch, factors: Factors[Any], rates: Rates, seed: tuple[int, ...]) -> None:
-    """Koren's update as it is written down: every rating moves every y_j of its user."""
+    """Apply Koren's update literally: every rating moves every y_j of its user."""
     mean, bias_u, bias_i, p_uf, q_if, y_if = factors
     random = np.random.default_rng(seed)
     users, starts = np.unique(batch.user, return_index=True)
@@ -74,7 +74,7 @@ def slow_sweep(batch: RatingBatch, factors: Factors[Any], rates: Rates, seed: tu
 
 
 @pytest.mark.parametrize("implicit", [False, True])
-def test_one_fused_sweep_equals_moving_every_y_at_every_rating(planted, implicit: bool) -> None:
+def test_a_fused_sweep_equals_updating_every_y_at_every_rating(planted, implicit: bool) -> None:
     rows = planted.train_and_unrated
     batch = rows.rows(0, len(rows))
     noise = torch.Generator().manual_seed(0)
@@ -90,14 +90,14 @@ def test_one_fused_sweep_equals_moving_every_y_at_every_rating(planted, implicit
 
 @pytest.fixture(scope="module")
 def learned(planted, fit) -> dict[tuple[type[SVD], str], SVD]:
-    """Every model by every solver, trained to the end."""
+    """Return both models trained with both solvers."""
     models = {(model, solver): made(model, solver=solver) for model in (SVD, SVDpp) for solver in ("fused", "batched")}
     for model in models.values():
         fit(model, planted, epochs=25)
     return models
 
 
-def test_factors_learn_what_offsets_cannot(planted, fit, learned) -> None:
+def test_factors_predict_better_than_offsets(planted, fit, learned) -> None:
     offsets = Bias(damping_user=5.0, damping_item=5.0)
     fit(offsets, planted)
     for name, model in learned.items():
@@ -105,11 +105,11 @@ def test_factors_learn_what_offsets_cannot(planted, fit, learned) -> None:
 
 
 @pytest.mark.parametrize("model", [SVD, SVDpp])
-def test_the_batched_solver_ends_where_the_fused_one_does(planted, learned, model: type[SVD]) -> None:
+def test_the_batched_solver_reaches_the_error_of_the_fused_one(planted, learned, model: type[SVD]) -> None:
     assert rmse(learned[model, "batched"], planted) == pytest.approx(rmse(learned[model, "fused"], planted), rel=0.03)
 
 
-def test_threads_that_share_factors_learn_as_well(planted, fit, learned) -> None:
+def test_parallel_training_reaches_the_same_error(planted, fit, learned) -> None:
     torch.set_num_threads(3)
     together = made(parallel=True)
     fit(together, planted, epochs=25)
@@ -141,16 +141,16 @@ def test_users_and_items_without_ratings_have_no_factors(rated_only, fit, model:
     learned = made(model)
     fit(learned, rated_only, epochs=2)
     assert not learned.item_factors[[rated_only.new_item, -1]].any()
-    assert not learned.tastes()[[rated_only.new_user, -1]].any()
+    assert not learned.user_vectors()[[rated_only.new_user, -1]].any()
 
 
 def test_unrated_rows_alone_describe_a_user(planted, fit) -> None:
-    """SVD++ has a taste for somebody who only watches."""
+    """SVD++ has a vector for a user who watches but does not rate."""
     model = made()
     fit(model, planted, epochs=5)
     rows = planted.train_and_unrated
     silent = np.setdiff1d(rows.user, planted.train.user)
-    assert model.tastes()[silent].any(dim=1).all()
+    assert model.user_vectors()[silent].any(dim=1).all()
 
 
 def test_ranking_agrees_with_the_predicted_ratings(planted, fit) -> None:
@@ -163,14 +163,14 @@ def test_ranking_agrees_with_the_predicted_ratings(planted, fit) -> None:
         torch.testing.assert_close(offsets.within_range(scores), model(everything))
 
 
-def test_divergence_names_the_step_size(planted, fit) -> None:
+def test_divergence_reports_the_learning_rate(planted, fit) -> None:
     with pytest.raises(UserError, match="lr=30; try lr=10"):
         fit(made(lr=30.0), planted, epochs=20)
 
 
-def test_shared_factors_are_refused_where_results_must_repeat(planted, fit) -> None:
+def test_parallel_training_is_refused_in_deterministic_runs(planted, fit) -> None:
     try:
-        with pytest.raises(UserError, match="parallel=true is never deterministic"):
+        with pytest.raises(UserError, match="parallel=true is not deterministic"):
             fit(made(parallel=True), planted, deterministic=True)
     finally:
         torch.use_deterministic_algorithms(False)
@@ -183,7 +183,7 @@ def test_numbers_out_of_range_are_refused(wrong: dict[str, float]) -> None:
 
 
 @pytest.mark.parametrize("solver", ["fused", "batched"])
-def test_blocks_are_swept_in_another_order_in_every_epoch_also_after_resuming(
+def test_the_order_of_blocks_differs_per_epoch_also_after_resuming(
     planted, fit, solver: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(SVD, "block_rows", 100)

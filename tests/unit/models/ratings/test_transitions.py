@@ -1,4 +1,4 @@
-"""Transitions on generated sequences, where what comes next follows from what was last and popularity says nothing."""
+"""Transitions on generated sequences, where the next item depends on the last one and not on popularity."""
 
 from collections.abc import Callable
 from itertools import combinations, product
@@ -27,7 +27,7 @@ SETTINGS: dict[str, Any] = {
 
 
 class Sequences(LightningDataModule):
-    """Everybody walks along one circle of items from a place of their own; one step in five leads anywhere."""
+    """Users follow one circle of items from random starts; one step in five leads to a random item."""
 
     n_users, n_items = N_USERS, N_ITEMS
 
@@ -75,7 +75,7 @@ def hit_rate(model: Any, data: Sequences, k: int = 3) -> float:
     return float((top == data.next_item[:, None]).any(axis=1).mean())
 
 
-def test_the_next_item_is_found_where_popularity_cannot(sequences: Sequences, learned: Callable[..., Any]) -> None:
+def test_the_next_item_is_found_better_than_by_popularity(sequences: Sequences, learned: Callable[..., Any]) -> None:
     chain, popular = (learned(model, sequences) for model in (Transitions(**SETTINGS), Popularity(damping=5.0)))
     assert hit_rate(chain, sequences) > 0.6
     assert hit_rate(chain, sequences) > 3 * hit_rate(popular, sequences)
@@ -83,19 +83,19 @@ def test_the_next_item_is_found_where_popularity_cannot(sequences: Sequences, le
 
 
 def test_the_newest_item_counts_most(sequences: Sequences) -> None:
-    rows = sequences.train.in_order_of_time()
+    rows = sequences.train.sort_by_time()
     newest = rows.item[rows.indptr[5] : rows.indptr[6]][::-1]
     weights = newest_items(rows, N_USERS, N_ITEMS, last=3, decay=0.3).toarray()[5]
     np.testing.assert_allclose([weights[newest[age]] for age in range(3)], [1, 0.3, 0.09], rtol=1e-6)
     assert weights.sum() == pytest.approx(1.39)
 
 
-def test_a_window_reaches_over_detours(sequences: Sequences, learned: Callable[..., Any]) -> None:
+def test_a_wider_window_has_more_transitions(sequences: Sequences, learned: Callable[..., Any]) -> None:
     narrow, wide = (learned(Transitions(**{**SETTINGS, "window": n}), sequences) for n in (1, 3))
     assert len(wide.next_item) > len(narrow.next_item)
 
 
-def test_somebody_unknown_is_told_what_is_popular(sequences: Sequences, learned: Callable[..., Any]) -> None:
+def test_an_unknown_user_gets_popular_items(sequences: Sequences, learned: Callable[..., Any]) -> None:
     model = learned(Transitions(**SETTINGS), sequences)
     (scores,) = model.score_items(torch.tensor([-1]))
     assert torch.equal(scores.argsort(stable=True), model.count_i.argsort(stable=True))
@@ -106,14 +106,14 @@ def rows_of(user: list[int], item: list[int], time: list[int]) -> Interactions:
     return Interactions(*columns, max(user) + 1, np.array(time))
 
 
-def test_rows_of_one_time_share_a_moment_and_those_without_have_none() -> None:
-    rows = rows_of([0, 0, 0, 0, 1], [0, 1, 2, 3, 0], [8, 7, UNKNOWN, 8, 8]).in_order_of_time()
+def test_rows_of_one_time_form_a_moment_and_rows_without_time_none() -> None:
+    rows = rows_of([0, 0, 0, 0, 1], [0, 1, 2, 3, 0], [8, 7, UNKNOWN, 8, 8]).sort_by_time()
     assert rows.item.tolist() == [1, 0, 3, 0]
-    assert rows.moment.tolist() == [0, 1, 1, 2]
+    assert rows.time_group.tolist() == [0, 1, 1, 2]
 
 
 def naive_counts(rows: Interactions, n_items: int, window: int, decay: float) -> np.ndarray:
-    """As the model's docstring defines them, user by user and pair by pair."""
+    """Count transitions as in the model's docstring, user by user and pair by pair."""
     counts = np.zeros((n_items, n_items))
     for user in np.unique(rows.user):
         times = rows.time[rows.user == user]
@@ -127,7 +127,7 @@ def naive_counts(rows: Interactions, n_items: int, window: int, decay: float) ->
 
 @pytest.fixture
 def tied() -> Interactions:
-    """Rows of which some have no time, and most share theirs with others of their user."""
+    """Return rows of which some have no time and most have the time of another row of the user."""
     random = np.random.default_rng(4)
     user, item = np.nonzero(random.random((6, 9)) < 0.8)
     time = random.choice([UNKNOWN, 1, 2, 3, 4], size=len(user))
@@ -135,34 +135,34 @@ def tied() -> Interactions:
 
 
 def test_pairs_without_a_known_order_do_not_count(tied: Interactions) -> None:
-    ordered = tied.in_order_of_time()
+    ordered = tied.sort_by_time()
     counts = transition_counts(ordered, 9, window=2, decay=0.5).toarray()
     np.testing.assert_allclose(counts, naive_counts(tied, 9, 2, 0.5))
     assert np.diagonal(counts).sum() == 0
 
 
-def test_item_ids_decide_no_order(tied: Interactions) -> None:
-    """Other numbers for the same items give the same counts, and the same newest items."""
+def test_the_order_of_item_indices_has_no_effect(tied: Interactions) -> None:
+    """Renumbering the items gives the same counts and the same newest items."""
     number = np.random.default_rng(0).permutation(9)
     order = np.lexsort((number[tied.item], tied.user))
     assert tied.time is not None
     renamed = Interactions(tied.user[order], number[tied.item][order], tied.rating[order], 6, tied.time[order])
     for found in (
-        lambda rows: transition_counts(rows.in_order_of_time(), 9, window=3, decay=0.5).toarray(),
-        lambda rows: newest_items(rows.in_order_of_time(), 6, 9, last=2, decay=0.3).toarray(),
+        lambda rows: transition_counts(rows.sort_by_time(), 9, window=3, decay=0.5).toarray(),
+        lambda rows: newest_items(rows.sort_by_time(), 6, 9, last=2, decay=0.3).toarray(),
     ):
         ours, theirs = found(tied), found(renamed)
         np.testing.assert_allclose(theirs[..., number][number] if len(ours) == 9 else theirs[:, number], ours)
 
 
-def test_a_run_says_how_many_rows_have_no_order(sequences: Sequences, learned: Callable[..., Any]) -> None:
+def test_a_run_reports_how_many_rows_have_no_order(sequences: Sequences, learned: Callable[..., Any]) -> None:
     data = Sequences()
     data.train.time[:20], data.train.time[data.train.user == 9] = UNKNOWN, 7
     n_tied = int((data.train.user == 9).sum())
     model = learned(Transitions(**SETTINGS), data)
     assert model.provenance() == {"order": {"n_rows": len(data.train), "n_unknown_time": 20, "n_tied": n_tied}}
-    (said,) = model.findings
-    assert f"20 have no time and are part of no transition; {n_tied} have the time of another row" in said
+    (finding,) = model.findings
+    assert f"20 have no time and are excluded from transitions; {n_tied} have the same time as another" in finding
 
 
 def test_data_without_times_is_refused(learned: Callable[..., Any]) -> None:

@@ -1,4 +1,4 @@
-"""Closed forms beside scikit-learn's, and what the networks do with what they are given."""
+"""Score models: closed forms against scikit-learn, and how networks treat characters and missing modalities."""
 
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from anirec.data.titles.loaders import TitleBatch
 from anirec.errors import UserError
 from anirec.features.tabular import Counts
 from anirec.features.tfidf import TfIdf
-from anirec.models.branched import seen
+from anirec.models.branched import branch_features
 from anirec.models.titles.base import ClosedForm
 from anirec.models.titles.fusion import Fusion
 from anirec.models.titles.kernel_ridge import KERNELS, KernelRidge
@@ -75,7 +75,7 @@ def counts() -> Counts:
 
 
 def learned(model: ClosedForm, cache: Path) -> Any:
-    """The model's predictions for new titles."""
+    """Fit a closed-form model and return its predictions for new titles."""
     model.fit(TRAIN)
     model.look(TRAIN, cache=cache, device=torch.device("cpu"))
     model.configure_model()
@@ -86,10 +86,10 @@ def learned(model: ClosedForm, cache: Path) -> Any:
 
 def rows(branch: Any, table: pl.DataFrame, cache: Path) -> Any:
     branch.look(table, cache=cache, device=torch.device("cpu"))
-    return seen(branch, torch.arange(len(table)))
+    return branch_features(branch, torch.arange(len(table)))
 
 
-def test_ridge_is_scikit_learns(cache: Path) -> None:
+def test_ridge_matches_scikit_learn(cache: Path) -> None:
     model = Ridge(branches={"words": tfidf(), "counts": counts()}, alpha=0.7, weights={"counts": 0.5})
     found = learned(model, cache)
     scale = model.scale.numpy()
@@ -101,7 +101,7 @@ def test_ridge_is_scikit_learns(cache: Path) -> None:
     assert [np.sqrt((block**2).sum(1).mean()) for block in blocks] == pytest.approx([1.0, 0.5])
 
 
-def test_kernel_ridge_is_scikit_learns(cache: Path) -> None:
+def test_kernel_ridge_matches_scikit_learn(cache: Path) -> None:
     model = KernelRidge(
         branches={"words": tfidf(), "counts": counts()},
         kernels={"words": "linear", "counts": "rbf"},
@@ -122,25 +122,25 @@ def test_kernel_ridge_is_scikit_learns(cache: Path) -> None:
 
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("scale", [0.01, 1.0, 30.0])
-def test_the_mean_likeness_of_training_titles_to_themselves_is_1(kernel: str, scale: float) -> None:
+def test_the_training_kernel_matrix_has_mean_diagonal_1(kernel: str, scale: float) -> None:
     counts = csr_matrix(scale * np.random.default_rng(0).poisson(1.5, size=(40, 6)))
     assert KERNELS[kernel]().fit(counts).diagonal().mean() == pytest.approx(1)
 
 
-def test_the_unit_of_a_branch_is_nothing_to_kernel_ridge() -> None:
+def test_kernel_ridge_does_not_depend_on_the_unit_of_a_branch() -> None:
     """Weights and alpha mean the same for features in days and in seconds."""
     random = np.random.default_rng(0)
     rows, new = random.poisson(1.5, size=(40, 6)), random.poisson(1.5, size=(5, 6))
-    predicted = []
+    predictions = []
     for scale in (1.0, 86_400.0):
         kernel = KERNELS["linear"]()
         gram = kernel.fit(csr_matrix(scale * rows))
-        kernel.keep(np.linalg.solve(gram + 0.5 * np.eye(40), rows[:, 0] - rows[:, 0].mean()))
-        predicted.append(kernel(csr_matrix(scale * new)))
-    np.testing.assert_allclose(*predicted)
+        kernel.set_dual(np.linalg.solve(gram + 0.5 * np.eye(40), rows[:, 0] - rows[:, 0].mean()))
+        predictions.append(kernel(csr_matrix(scale * new)))
+    np.testing.assert_allclose(*predictions)
 
 
-def test_a_branch_in_which_training_titles_do_not_vary_says_nothing_of_others(cache: Path) -> None:
+def test_a_branch_without_variance_in_training_has_no_effect(cache: Path) -> None:
     same = TRAIN.with_columns(synopsis=pl.lit("a brave knight"))
     branch = counts()
     branch.fit(same)
@@ -153,17 +153,17 @@ def test_a_branch_in_which_training_titles_do_not_vary_says_nothing_of_others(ca
     assert rms_length(block) == 1.0
 
 
-def test_settings_that_name_no_branch_are_refused() -> None:
+def test_settings_for_unknown_branches_are_refused() -> None:
     with pytest.raises(UserError, match=r"model.weights names word; the branches are words"):
         Ridge(branches={"words": tfidf()}, alpha=1.0, weights={"word": 2.0})
-    with pytest.raises(UserError, match=r"model.kernels is for words; expected one for each of words, counts"):
+    with pytest.raises(UserError, match=r"model.kernels names words; expected one for each of words, counts"):
         KernelRidge(branches={"words": tfidf(), "counts": counts()}, kernels={"words": "linear"}, weights={}, alpha=1.0)
     with pytest.raises(UserError, match=r"model.branches is empty"):
         Ridge(branches={}, alpha=1.0, weights=None)
 
 
 def corpus(n: int, seed: int) -> pl.DataFrame:
-    """Titles with one to three characters, some of whose descriptions are unknown; nobody has a portrait."""
+    """Return titles with one to three characters, some without a description, all without a portrait."""
     random = np.random.default_rng(seed)
     cast = [
         [random.choice(["brave knight", "shy ghost", None]) for _ in range(random.integers(1, 4))] for _ in range(n)
@@ -175,7 +175,7 @@ def corpus(n: int, seed: int) -> pl.DataFrame:
 
 
 def made(name: str, *overrides: str) -> Any:
-    """A model of conf/model with tiny encoders, fitted to the vocabulary of 60 titles, untrained."""
+    """Return an untrained model of conf/model with tiny encoders, its branches fitted to 60 titles."""
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         config = compose("config", [f"model={name}", "encoders=tiny", *overrides])
     torch.manual_seed(0)
@@ -185,7 +185,7 @@ def made(name: str, *overrides: str) -> Any:
     return model.eval()
 
 
-def judged(model: Any, table: pl.DataFrame, cache: Path) -> NDArray[np.float32]:
+def predicted(model: Any, table: pl.DataFrame, cache: Path) -> NDArray[np.float32]:
     model.look(table, cache=cache, device=torch.device("cpu"))
     with torch.no_grad():
         return model(TitleBatch(torch.arange(len(table)), torch.full((len(table),), float("nan")))).numpy()
@@ -196,40 +196,40 @@ def with_synopses(texts: list[str]) -> pl.DataFrame:
 
 
 def test_the_published_text_vector_ignores_what_follows_its_first_token(cache: Path) -> None:
-    """Position 0 of a causal encoder, padded on the left: the reason why the published model is repaired."""
+    """It is position 0 of a causal encoder with left padding, the flaw that the repaired model removes."""
     texts = ["robot dream school war quiet", "robot love sword idol detective"]
-    paper = judged(made("fusion_synopsis_paper"), with_synopses(texts), cache)
+    paper = predicted(made("fusion_synopsis_paper"), with_synopses(texts), cache)
     assert paper[0] == paper[1]
-    repaired = judged(made("fusion_synopsis"), with_synopses(texts), cache)
+    repaired = predicted(made("fusion_synopsis"), with_synopses(texts), cache)
     assert abs(repaired[0] - repaired[1]) > 1e-4
 
 
-def test_every_character_counts_and_absent_ones_do_not(cache: Path) -> None:
+def test_every_character_counts_but_missing_ones_do_not(cache: Path) -> None:
     model = made("fusion_descriptions")
     cast = [["brave knight"], ["brave knight", "shy ghost"], ["brave knight", None], [None], []]
     table = corpus(len(cast), 2).with_columns(
         descriptions=pl.Series(cast, dtype=pl.List(pl.String)),
         portraits=pl.Series([[None] * len(row) for row in cast], dtype=pl.List(pl.String)),
     )
-    one, two, one_known, none_known, nobody = judged(model, table, cache)
+    one, two, one_known, none_known, nobody = predicted(model, table, cache)
     assert one != two
     assert one == pytest.approx(one_known, abs=1e-6)
     assert none_known == pytest.approx(nobody, abs=1e-6)
 
 
-def test_an_absent_modality_is_learned_not_zero(cache: Path) -> None:
+def test_a_missing_modality_is_a_learned_vector(cache: Path) -> None:
     model = made("fusion_descriptions")
     nobody = corpus(1, 3).with_columns(
         descriptions=pl.Series([[]], dtype=pl.List(pl.String)), portraits=pl.Series([[]], dtype=pl.List(pl.String))
     )
-    before = judged(model, nobody, cache)
+    before = predicted(model, nobody, cache)
     with torch.no_grad():
         model.absent["descriptions"] += 1
-    assert judged(model, nobody, cache) != before
+    assert predicted(model, nobody, cache) != before
 
 
 def test_groups_must_name_each_branch_once() -> None:
-    with pytest.raises(UserError, match=r"model.groups holds words; expected each branch once: words, counts"):
+    with pytest.raises(UserError, match=r"model.groups contains words; expected each branch once: words, counts"):
         Fusion(
             branches={"words": tfidf(), "counts": counts()},
             groups={"plot": ["words"]},
@@ -245,6 +245,6 @@ def test_groups_must_name_each_branch_once() -> None:
 def test_the_published_perceptron_predicts_shares_of_its_batch(cache: Path) -> None:
     model = made("trad_mlp")
     table = corpus(16, 4)
-    unit = (judged(model, table, cache) - float(model.low)) / float(model.span)
+    unit = (predicted(model, table, cache) - float(model.low)) / float(model.span)
     assert unit.sum() == pytest.approx(1.0, abs=1e-4)
-    assert np.ptp(judged(model, table, cache)) < 1e-5, "whole-numbered TF-IDF is zero: all titles look alike"
+    assert np.ptp(predicted(model, table, cache)) < 1e-5, "integer TF-IDF is zero, so all titles get the same features"
