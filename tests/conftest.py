@@ -36,7 +36,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def forget_warnings() -> None:
     """Forget which warnings were shown, so that each test sees all of its own."""
-    notices.shown.clear()
+    notices.printed.clear()
 
 
 @pytest.fixture(autouse=True)

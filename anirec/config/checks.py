@@ -15,7 +15,7 @@ from anirec.config.definitions import UnknownTargetError
 from anirec.config.identity import config_nodes
 from anirec.config.signatures import Signature, attribute, signature
 from anirec.errors import UserError
-from anirec.metrics.names import MetricName, has_direction, misplaced, objectives, problem_with
+from anirec.metrics.names import MetricName, has_direction, objectives, problem_with, problem_with_kind
 from anirec.settings import Seed, SettingsError, describe_type, problems
 
 SELECT = ("best", "refit")
@@ -187,7 +187,7 @@ def check_metrics(content: dict[str, Any]) -> Iterator[str]:
         return
     kinds = declared_by(content["metrics"], "kinds")
     for name in names:
-        if problem := problem_with(name) or (misplaced(name, kinds) if kinds else ""):
+        if problem := problem_with(name) or (problem_with_kind(name, kinds) if kinds else ""):
             yield f"metrics.names: {name}: {problem}"
     objective = content["objective"]
     if list(problems("objective", objective, TOP_LEVEL["objective"])):

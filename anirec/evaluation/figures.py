@@ -1,4 +1,4 @@
-"""Pictures of how well scores are predicted."""
+"""Figures of predicted scores: learning curves, predicted against true scores, and residuals."""
 
 import numpy as np
 import polars as pl
@@ -13,14 +13,14 @@ WHISKERS = (5, 95)
 
 
 @rc_context(STYLE)
-def learning_curves(curves: pl.DataFrame, constant: float | None) -> Figure:
-    """Training and validation error by epoch.
+def draw_learning_curves(curves: pl.DataFrame, constant: float | None) -> Figure:
+    """Draw training and validation error by epoch.
 
     Args:
         curves: epoch (from 0), train, val: mean squared errors on the unit scale, null where not measured.
-        constant: Validation error of predicting the training mean; drawn as the line to beat.
+        constant: Validation error of always predicting the training mean, drawn as a horizontal line; None to omit it.
     """
-    figure, axes = new_figure(height=2.4)
+    figure, axes = new_figure(height=2.6, title="Learning curves")
     lines = {"training": ("train", BLUE, "s--"), "validation": ("val", ORANGE, "o-")}
     for label, (name, color, style) in lines.items():
         if len(measured := curves.drop_nulls(name)):
@@ -29,31 +29,45 @@ def learning_curves(curves: pl.DataFrame, constant: float | None) -> Figure:
         axes.axhline(constant, color=GREY, linestyle=":", label="predicting the mean")
     if len(measured):
         best = measured.row(int(measured["val"].arg_min() or 0), named=True)
-        axes.plot(best["epoch"] + 1, best["val"], "o", markersize=9, fillstyle="none", color="black", label="lowest")
+        axes.plot(
+            best["epoch"] + 1,
+            best["val"],
+            "o",
+            markersize=9,
+            fillstyle="none",
+            color="black",
+            label="lowest validation error",
+        )
     axes.set_ylim(0, 1.08 * axes.dataLim.ymax)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("epoch")
     axes.set_ylabel("mean squared error\n(scores scaled to 0-1)")
-    figure.legend(loc="outside upper center", ncols=2)
+    figure.legend(loc="outside lower center", ncols=2)
     return figure
 
 
 @rc_context(STYLE)
-def predicted_vs_true(predictions: pl.DataFrame) -> Figure:
-    """Every title as a point.
+def draw_predicted_vs_true(predictions: pl.DataFrame, level: float | None) -> Figure:
+    """Draw every title as a point, with the prediction interval as a band around the diagonal.
 
     Args:
-        predictions: target and prediction in points; low and high, its interval, if there are any.
+        predictions: target and prediction in points; optionally low and high, the ends of its interval.
+        level: Promised coverage of the intervals, such as 0.9; None if there are none.
     """
-    figure, axes = new_figure(height=COLUMN)
+    figure, axes = new_figure(height=COLUMN, title="Predicted against true scores, test set")
     target, prediction = (predictions[name].to_numpy() for name in ("target", "prediction"))
     both = np.concatenate([target, prediction])
     ends = [np.floor(both.min()), np.floor(both.max()) + 1]
-    if "low" in predictions.columns and predictions["low"].count():
+    if level is not None and "low" in predictions.columns and predictions["low"].count():
         low, high = (predictions[name].to_numpy() for name in ("low", "high"))
-        half = np.nanmax([high - prediction, prediction - low])  # some are cut at an end of the scale
+        half = np.nanmax([high - prediction, prediction - low])  # the widest: some are clipped at an end of the scale
         axes.fill_between(
-            ends, np.subtract(ends, half), np.add(ends, half), color="0.9", lw=0, label="interval holds truth"
+            ends,
+            np.subtract(ends, half),
+            np.add(ends, half),
+            color="0.9",
+            lw=0,
+            label=f"true score inside the {100 * level:g} % interval (±{half:.2f})",
         )
     axes.plot(ends, ends, "--", color="black", linewidth=0.8, label="predicted = true")
     opacity = float(np.clip(300 / max(1, len(target)), 0.1, 0.8))
@@ -63,22 +77,24 @@ def predicted_vs_true(predictions: pl.DataFrame) -> Figure:
         axis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("true score (points)")
     axes.set_ylabel("predicted score (points)")
-    axes.legend(loc="upper left")
+    axes.legend(loc="upper left", fontsize=SMALL)
     return figure
 
 
 @rc_context(STYLE)
-def residuals(predictions: pl.DataFrame, bands: Bands) -> Figure:
-    """Errors by band of the true score: boxes of the middle half with the median, whiskers from 5 to 95 %.
+def draw_residuals(predictions: pl.DataFrame, bands: Bands) -> Figure:
+    """Draw box plots of the errors by band of the true score.
+
+    A box shows the quartiles and the median; whiskers reach from the 5th to the 95th percentile.
 
     Args:
         predictions: target and prediction in points.
-        bands: Of true scores; without edges all titles are in one.
+        bands: Bands of true scores; without edges all titles are in one box.
     """
-    figure, axes = new_figure(height=2.4)
+    figure, axes = new_figure(height=2.6, title="Errors by true score, test set")
     target = predictions["target"].to_numpy()
     error = predictions["prediction"].to_numpy() - target
-    boxes = {spoken(name): error[mask] for name, mask in bands.masks(target)} or {"all": error}
+    boxes = {band_label(name): error[mask] for name, mask in bands.masks(target)} or {"all": error}
     axes.axhline(0, color="black", linestyle="--", linewidth=0.8)
     axes.boxplot(
         list(boxes.values()),
@@ -93,14 +109,15 @@ def residuals(predictions: pl.DataFrame, bands: Bands) -> Figure:
         medianprops={"color": "black", "linewidth": 1.5},
     )
     axes.tick_params(axis="x", labelsize=SMALL)
-    axes.set_xlabel("true score (points), and how many have it")
-    axes.set_ylabel("predicted less true score\n(points)")
+    axes.set_xlabel("true score (points), and number of rows")
+    axes.set_ylabel("predicted \N{MINUS SIGN} true\n(points)")
     return figure
 
 
-def spoken(band: str) -> str:
-    """
-    >>> spoken("score_below_5"), spoken("score_6_7.5"), spoken("score_from_8")
+def band_label(band: str) -> str:
+    """Return the label of a band on an axis.
+
+    >>> band_label("score_below_5"), band_label("score_6_7.5"), band_label("score_from_8")
     ('below 5', '6 to 7.5', 'from 8')
     """
     first, last = band.split("_")[1:]

@@ -1,8 +1,9 @@
-"""What a correlation means for a producer: do the things that the model saw decide how a title will be judged?
+"""Findings about predicted scores: how well the model fits, and how strongly its inputs are related to the score.
 
-After Armenta-Segura & Sidorov, PeerJ Computer Science 2025, e2715, who read the correlation of predicted and true
-scores together with the fit of the learning curves. The limits of their bands were lost in the copy at hand; those here
-are Cohen's (A power primer, Psychological Bulletin 1992), whom they name, and call .38 moderate as they do.
+After Armenta-Segura & Sidorov, PeerJ Computer Science 2025, e2715, who interpret the correlation of predicted and true
+scores together with the learning curves. Their limits between weak, moderate and strong are not in the copy at hand;
+the limits used here are those of Cohen (A power primer, Psychological Bulletin 1992), whom they cite. With these, .38
+is moderate, as it is in their paper.
 """
 
 from collections.abc import Sequence
@@ -14,14 +15,14 @@ import numpy as np
 import polars as pl
 
 Fit = Literal["under-fit", "good", "over-fit"]
-LEARNED = 0.05  # of the constant's error: less than this is nothing
-CARRIED_OVER = 0.5  # of what was learned, to titles not seen
-RISE = 0.1  # of the error: more than noise
+LEARNED = 0.05  # share of the constant's error; a smaller gain counts as none
+CARRIED_OVER = 0.5  # share of the gain on training titles that must carry over to validation titles
+RISE = 0.1  # relative change of the error that counts as more than noise
 
 
 @dataclass
 class Curves:
-    """Errors by epoch, counted from 0. A model that is solved at once has one epoch."""
+    """Training and validation error by epoch, counted from 0. A model solved in closed form has one epoch."""
 
     train: dict[int, float] = field(default_factory=dict)
     val: dict[int, float] = field(default_factory=dict)
@@ -30,57 +31,59 @@ class Curves:
         return {"train": dict(self.train), "val": dict(self.val)}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Add what a checkpoint remembers; what this process saw itself counts more, and may go further."""
+        """Add the epochs of a checkpoint; epochs that this process has measured itself take precedence."""
         self.train, self.val = {**state["train"], **self.train}, {**state["val"], **self.val}
 
     def table(self) -> pl.DataFrame:
-        """epoch, train, val of every epoch; null where one was not measured."""
+        """Return epoch, train and val of every epoch; null where an error was not measured."""
         epochs = sorted({*self.train, *self.val})
         columns = {name: [errors.get(epoch) for epoch in epochs] for name, errors in self.state().items()}
         return pl.DataFrame(
             {"epoch": epochs, **columns}, schema={"epoch": pl.Int64, **dict.fromkeys(columns, pl.Float64)}
         )
 
-    def verdict(self, constant: float) -> Fit | None:
-        """See `verdict`; None without validation errors."""
+    def fit(self, constant: float) -> Fit | None:
+        """Judge the fit, see `judge_fit`; None without validation errors."""
         measured = self.table().drop_nulls("val")
-        return verdict(measured["train"].to_list(), measured["val"].to_list(), constant) if len(measured) else None
+        return judge_fit(measured["train"].to_list(), measured["val"].to_list(), constant) if len(measured) else None
 
-    def described(self, fit: Fit, constant: float) -> str:
-        """One sentence, with the errors that the verdict stands on."""
+    def describe(self, fit: Fit, constant: float) -> str:
+        """Return one sentence with the fit and the errors it is based on."""
         best = min(self.val, key=self.val.__getitem__)
-        at = f" at epoch {best + 1} of {max(self.val) + 1}, the lowest" if len(self.val) > 1 else ""
+        at = f" (lowest, at epoch {best + 1} of {max(self.val) + 1})" if len(self.val) > 1 else ""
         train = f", {self.train[best]:.4f} on the training titles" if best in self.train else ""
         return (
-            f"Learning curves: {fit}{' fit' if fit == 'good' else ''}. Mean squared error on scores scaled to 0-1: "
-            f"{self.val[best]:.4f} on the validation titles{at}{train}; {constant:.4f} without seeing anything."
+            f"Learning curves: {fit}{' fit' if fit == 'good' else ''}. Mean squared error of scores scaled to 0-1: "
+            f"{self.val[best]:.4f} on the validation titles{at}{train}; "
+            f"{constant:.4f} when always predicting the training mean."
         )
 
 
-def verdict(train: Sequence[float | None], val: Sequence[float], constant: float) -> Fit:
-    """Under-fit, good or over-fit.
+def judge_fit(train: Sequence[float | None], val: Sequence[float], constant: float) -> Fit:
+    """Judge learning curves: under-fit, good or over-fit.
 
-    `constant` is the error of the best model that sees nothing. What a model is better than that, it has learned. Read
-    at the epoch of the lowest validation error, the first of these that holds decides:
+    `constant` is the error of the best constant prediction. What a model has learned is how much lower its error is. At
+    the epoch with the lowest validation error, the first rule that holds decides:
 
-    1. under-fit: it learned less than 5 % of the constant's error, even of the titles it trained on;
-    2. over-fit: less than half of what it learned of its training titles carries over to the validation titles;
-    3. over-fit: training went on until the validation error had risen by more than a tenth of its lowest value;
-    4. under-fit: the last epoch lowered both errors by more than a tenth: training ended too soon;
+    1. under-fit: even on the training titles, the model learned less than 5 % of the constant's error;
+    2. over-fit: less than half of what it learned on the training titles carries over to validation;
+    3. over-fit: by the last epoch, the validation error had risen more than 10 % above its lowest value;
+    4. under-fit: the last epoch lowered both errors by more than 10 %: training stopped too early;
     5. good.
 
     Args:
-        train: Training error of each epoch, None where unknown: then 1 looks at validation alone, 2 and 4 are left out.
+        train: Training error of each epoch, None where unknown. Then rule 1 uses the validation error, and 2 and 4 are
+            skipped.
         val: Validation error of each epoch; at least one.
-        constant: Error of predicting the training mean for every validation title.
+        constant: Validation error of always predicting the training mean.
 
-    >>> verdict([0.0119, 0.0100, 0.0090], [0.0114, 0.0104, 0.0102], constant=0.0120)
+    >>> judge_fit([0.0119, 0.0100, 0.0090], [0.0114, 0.0104, 0.0102], constant=0.0120)
     'good'
-    >>> verdict([0.0110, 0.0060, 0.0020], [0.0110, 0.0112, 0.0140], constant=0.0120)   # learns by heart
+    >>> judge_fit([0.0110, 0.0060, 0.0020], [0.0110, 0.0112, 0.0140], constant=0.0120)   # memorises the training titles
     'over-fit'
-    >>> verdict([0.0121, 0.0119], [0.0121, 0.0120], constant=0.0120)
+    >>> judge_fit([0.0121, 0.0119], [0.0121, 0.0120], constant=0.0120)
     'under-fit'
-    >>> verdict([0.0040], [0.0100], constant=0.0120)   # solved at once: two thirds learned, a sixth carried over
+    >>> judge_fit([0.0040], [0.0100], constant=0.0120)   # one epoch: gains 2/3 in training, 1/6 in validation
     'over-fit'
     """
     best = int(np.argmin(val))
@@ -94,7 +97,7 @@ def verdict(train: Sequence[float | None], val: Sequence[float], constant: float
 
 
 def still_falls(errors: Sequence[float | None]) -> bool:
-    """Whether the last epoch lowered the error by more than a tenth."""
+    """Return whether the last epoch lowered the error by more than 10 %."""
     before, last = errors[-2:] if len(errors) > 1 else (None, None)
     return before is not None and last is not None and last < (1 - RISE) * before
 
@@ -103,21 +106,21 @@ NORMAL_95 = 1.96
 
 STRENGTHS = {0.5: "strong", 0.3: "moderate", 0.1: "weak", 0.0: "very weak"}
 MEANING = {
-    "very weak": "what the model saw says next to nothing of how a title will be judged",
-    "weak": "what the model saw has some bearing on how a title will be judged, too vague to rely on",
-    "moderate": "what the model saw matters to how a title will be judged without deciding it: "
-    "something else must add the rest",
-    "strong": "what the model saw largely decides how a title will be judged",
+    "very weak": "the model's inputs predict next to nothing of a title's score",
+    "weak": "the model's inputs predict a small part of a title's score, too little to rely on",
+    "moderate": "the model's inputs predict a part of a title's score without deciding it; "
+    "other factors must account for the rest",
+    "strong": "the model's inputs predict a large part of a title's score",
 }
 UNSURE = {
-    "under-fit": "the model is under-fit, so that the impact of what it saw may well be larger",
-    "over-fit": "the model is over-fit, so that a better one may find a larger impact of the same things",
-    None: "without learning curves there is no telling how well the model fits, nor what this says of the impact",
+    "under-fit": "the model under-fits: the impact of its inputs may be larger",
+    "over-fit": "the model over-fits: a better model may find a larger impact of the same inputs",
+    None: "without learning curves the fit is unknown, and with it the impact of the model's inputs",
 }
 
 
 def strength(correlation: float) -> str:
-    """|r| in a word.
+    """Return the word for a correlation's absolute value.
 
     >>> [strength(r) for r in (0.09, -0.1, 0.38, 0.5)]
     ['very weak', 'weak', 'moderate', 'strong']
@@ -126,7 +129,7 @@ def strength(correlation: float) -> str:
 
 
 def may_be_chance(correlation: float, n: int) -> bool:
-    """Whether Fisher's 95 % interval of a correlation of n independent pairs holds 0.
+    """Return whether Fisher's 95 % interval of a correlation over n independent pairs contains 0.
 
     >>> may_be_chance(0.3, 20), may_be_chance(0.3, 200), may_be_chance(1.0, 3)
     (True, False, True)
@@ -134,22 +137,22 @@ def may_be_chance(correlation: float, n: int) -> bool:
     return n <= 3 or (atanh(abs(correlation)) if abs(correlation) < 1 else inf) * sqrt(n - 3) < NORMAL_95
 
 
-def reading(pearson: float, spearman: float, fit: Fit | None, *, n: int) -> str:
-    """One sentence on the impact of what the model saw; the lower of both correlations gives the word.
+def impact_sentence(pearson: float, spearman: float, fit: Fit | None, *, n: int) -> str:
+    """Return one sentence on how the model's inputs are related to the score; the weaker correlation sets the word.
 
     Args:
-        pearson: Of predicted and true test scores.
-        spearman: Of the same.
-        fit: How the learning curves look.
-        n: Number of franchises, or titles, that vary independently.
+        pearson: Pearson's correlation of predicted and true test scores.
+        spearman: Spearman's correlation of the same.
+        fit: Fit of the learning curves; None if unknown.
+        n: Number of independent franchises (clusters of titles) in the test set.
 
-    >>> reading(0.382, 0.362, "good", n=200).partition(": ")[0]
+    >>> impact_sentence(0.382, 0.362, "good", n=200).partition(": ")[0]
     'Predicted and true test scores correlate moderately (Pearson 0.38, Spearman 0.36) and the fit is good'
     """
     weaker = strength(min(abs(pearson), abs(spearman)))
     found = f"Predicted and true test scores correlate {weaker}ly (Pearson {pearson:.2f}, Spearman {spearman:.2f})"
     if min(pearson, spearman) < 0:
-        return f"{found}: a model that gets the order backwards shows no impact of what it saw."
+        return f"{found}: a correlation is negative, so this model shows no impact of its inputs."
     if may_be_chance(min(pearson, spearman), n):
-        return f"{found}: in {n} franchises this may be chance, and shows no impact of what the model saw."
+        return f"{found}: with {n} franchises this may be chance, so it shows no impact of the model's inputs."
     return f"{found} and the fit is good: {MEANING[weaker]}." if fit == "good" else f"{found}, but {UNSURE[fit]}."

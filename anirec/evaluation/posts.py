@@ -1,4 +1,4 @@
-"""PostEvaluation: how well are votes for posts predicted, beside a constant, and on posts as they come?"""
+"""PostEvaluation: metrics of predicted votes for posts, compared with constant predictions."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -17,25 +17,26 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CONSTANTS: dict[str, Callable[..., Any]] = {"mean": np.mean, "median": np.median}
-BESIDE = {"mae": mae, "rmse": rmse}  # what constants are measured by
+CONSTANT_METRICS = {"mae": mae, "rmse": rmse}  # metrics of the constant predictions
 
 
 class PostEvaluation(Evaluation):
-    """Metrics of predicted votes on the sampled posts; on all posts of the test part; of constants on the same.
+    """Compute metrics of predicted votes, on the sampled and on all test posts, and of constant predictions.
 
-    Most posts have no vote, so that a small error means little by itself. Beside `names`, a finished model is asked for
-    `test/mae/by_median` and the like, errors of always predicting a constant of the training posts; where posts were
-    sampled, `test/mae/population` and `test/mae/population_by_median` of all test posts, the constants being those of
-    all training posts; and `mae` and `bias` (mean error, with its sign) of each band: `test/mae/score_1_2`.
+    Most posts have no vote, so a small error means little by itself. For a finished model it therefore adds, besides
+    `names`: `test/mae/by_median` and the like, errors of always predicting a constant of the training posts; where
+        posts
+    were sampled, `test/mae/population` and `test/mae/population_by_median` on all test posts, with constants of all
+    training posts; and for each band `mae` and `bias` (mean signed error), such as `test/mae/score_1_2`.
 
     It fills the table `predictions` and the figures `error_by_band` and `residuals`.
 
     Args:
         names: Metrics of predictions, such as mae or spearman; the first is shown in the progress bar.
-        bands: Rising scores that cut all posts into bands; empty for none.
+        bands: Increasing scores that divide all posts into bands; empty for none.
 
     Raises:
-        UserError: If a name is wrong; while running, if the model predicts what is not a finite number.
+        UserError: If a name is wrong; during the run, if the model predicts NaN or infinity.
     """
 
     kinds = frozenset({"rating"})
@@ -46,14 +47,14 @@ class PostEvaluation(Evaluation):
         self.predictions: dict[str, pl.DataFrame] = {}
         self.constants: dict[str, float] = {}
 
-    def collected(self, batch: Any, outputs: Any) -> tuple[Any, ...]:
+    def collect(self, batch: Any, outputs: Any) -> tuple[Any, ...]:
         return batch.index, batch.score, outputs
 
     def measure(
         self, trainer: Trainer, model: LightningModule, batches: list[tuple[Any, ...]], split: str, *, is_final: bool
     ) -> dict[str, float]:
         data = trainer.datamodule  # type: ignore[attr-defined]
-        every = ScoreRows.collected(batches)
+        every = ScoreRows.from_batches(batches)
         check_finite(model, split, "posts", np.isfinite(every.prediction))
         if not is_final or split == "val":
             return dict(row_values(self.names, every))
@@ -65,13 +66,15 @@ class PostEvaluation(Evaluation):
             self.keep(data.posts, "population", every)
             values |= {f"{name}/population": value for name, value in row_values(self.names, every)}
             values["bias/population"] = float(every.error.mean())
-            as_they_come = constants(data.score[data.train_population])
-            values |= {f"{name}/population_by_{which}": value for name, which, value in beside(as_they_come, every)}
+            of_population = constants(data.score[data.train_population])
+            values |= {
+                f"{name}/population_by_{which}": value for name, which, value in constant_errors(of_population, every)
+            }
         return values
 
     def details(self, rows: ScoreRows) -> Iterator[tuple[str, float]]:
-        """Errors of the constants, and by band."""
-        for name, which, value in beside(self.constants, rows):
+        """Yield the errors of the constants and the errors by band."""
+        for name, which, value in constant_errors(self.constants, rows):
             yield f"{name}/by_{which}", value
         for name, mask in self.bands.masks(rows.target):
             yield f"mae/{name}", mae(rows.prediction[mask], rows.target[mask])
@@ -84,70 +87,73 @@ class PostEvaluation(Evaluation):
 
     @property
     def tables(self) -> dict[str, pl.DataFrame]:
-        """`predictions` of the test posts; where posts were sampled, of all of the test part too, as `population`."""
+        """`predictions` of the test posts and, where posts were sampled, of all test posts, split `population`."""
         return {"predictions": pl.concat(self.predictions.values())} if self.predictions else {}
 
     @property
     def figures(self) -> dict[str, "Figure"]:
-        from anirec.evaluation.figures import residuals, spoken
-        from anirec.figures.posts import error_by_band
+        from anirec.evaluation.figures import band_label, draw_residuals
+        from anirec.figures.posts import draw_error_by_band
 
         if (test := self.predictions.get("test")) is None:
             return {}
-        drawn = {"residuals": residuals(test, self.bands)}
+        drawn = {"residuals": draw_residuals(test, self.bands)}
         target, prediction = (test[name].to_numpy() for name in ("target", "prediction"))
         rows = [
-            {"band": spoken(name), "n": int(mask.sum())}
+            {"band": band_label(name), "n": int(mask.sum())}
             | {"model": mae(prediction[mask], target[mask])}
             | {which: mae(constant, target[mask]) for which, constant in self.constants.items()}
             for name, mask in self.bands.masks(target)
         ]
-        return drawn | ({"error_by_band": error_by_band(pl.DataFrame(rows))} if rows else {})
+        return drawn | ({"error_by_band": draw_error_by_band(pl.DataFrame(rows))} if rows else {})
 
     @property
     def findings(self) -> list[str]:
-        is_measured = any(f"test/{name}" in self.metrics for name in BESIDE)
+        is_measured = any(f"test/{name}" in self.metrics for name in CONSTANT_METRICS)
         return [self.finding(split) for split in self.predictions] if is_measured else []
 
     def finding(self, split: str) -> str:
-        """The model beside the constants, in one sentence."""
+        """Return one sentence that compares the model with the better constant."""
         segment, by = ("/population", "/population_by_") if split == "population" else ("", "/by_")
         sentences = []
-        for name in BESIDE:
+        for name in CONSTANT_METRICS:
             of_model = self.metrics.get(f"test/{name}{segment}")
             of_constants = {which: self.metrics[f"test/{name}{by}{which}"] for which in CONSTANTS}
             best = min(of_constants, key=lambda which: of_constants[which])
             if of_model is not None:
+                difference = relative_difference(of_model, of_constants[best])
                 sentences.append(
-                    f"{name.upper()} {of_model:.3f}, {compared(of_model, of_constants[best])} that of always "
-                    f"predicting the training {best} ({of_constants[best]:.3f})"
+                    f"{name.upper()} {of_model:.3f}, {difference} when always predicting the training {best} "
+                    f"({of_constants[best]:.3f})"
                 )
         n = len(self.predictions[split])
-        whose = f"all {n:,} posts of the test part, sampled or not" if split == "population" else f"{n:,} test posts"
+        whose = f"all {n:,} test posts, sampled or not" if split == "population" else f"{n:,} test posts"
         return f"On {whose}: {'; '.join(sentences)}."
 
 
 def constants(score: NDArray[np.floating]) -> dict[str, float]:
-    """
+    """Return the mean and the median of the scores.
+
     >>> constants(np.array([0.0, 0.0, 3.0]))
     {'mean': 1.0, 'median': 0.0}
     """
     return {which: float(function(score, axis=None)) for which, function in CONSTANTS.items()}
 
 
-def compared(error: float, other: float) -> str:
-    """
-    >>> compared(0.9, 1.0), compared(0.5, 0.0), compared(0.5, 0.5)
-    ('10.0% less than', 'more than', 'the same as')
+def relative_difference(error: float, other: float) -> str:
+    """Return in words how an error differs from another.
+
+    >>> relative_difference(0.9, 1.0), relative_difference(0.5, 0.0), relative_difference(0.5, 0.5)
+    ('10.0% lower than', 'higher than', 'the same as')
     """
     if f"{error:.3f}" == f"{other:.3f}":
         return "the same as"
     share = f"{abs(1 - error / other):.1%} " if other else ""
-    return f"{share}{'less' if error < other else 'more'} than"
+    return f"{share}{'lower' if error < other else 'higher'} than"
 
 
-def beside(constant: dict[str, float], rows: ScoreRows) -> Iterator[tuple[str, str, float]]:
-    """Metric, constant, and the error of always predicting it."""
-    for name, metric in BESIDE.items():
+def constant_errors(constant: dict[str, float], rows: ScoreRows) -> Iterator[tuple[str, str, float]]:
+    """Yield metric, constant, and the error of always predicting that constant."""
+    for name, metric in CONSTANT_METRICS.items():
         for which, value in constant.items():
             yield name, which, metric(value, rows.target)

@@ -1,6 +1,6 @@
-"""RatingEvaluation: after every validation epoch, and once on the test set, how good is the model?
+"""RatingEvaluation: rating and ranking metrics after every validation epoch and on the test set.
 
-It asks two things of any model: the predictions that its steps return, and `score_items`.
+It needs two things from any model: the predictions that its steps return, and `score_items`.
 """
 
 from collections.abc import Sequence
@@ -12,36 +12,36 @@ from numpy.typing import NDArray
 from pytorch_lightning import LightningModule, Trainer
 
 from anirec.evaluation.base import Evaluation, check_finite
-from anirec.evaluation.results import Ranked, Rows
+from anirec.evaluation.results import Ranked, RatingRows
 from anirec.evaluation.segments import list_values, ranking_values, row_values, segment_values
-from anirec.evaluation.top_items import hits, top_items
-from anirec.metrics.beyond_accuracy import catalogue, training_counts
+from anirec.evaluation.top_items import find_hits, top_items
+from anirec.metrics.beyond_accuracy import item_statistics, training_counts
 from anirec.settings import PositiveInt
 
 SAMPLE_SEED = 0
 
 
 class RatingEvaluation(Evaluation):
-    """Rating metrics of the predictions, and ranking metrics over the whole catalogue or its new titles.
+    """Compute rating metrics of the predictions, and ranking metrics over the whole catalogue or its cold items.
 
-    Every user with a relevant held-out item gets the k best items of all but those seen: the training set's, the
-    given, the unrated and the excluded ones, at test the validation set's too. Only held-out items of known users count
-    as relevant.
+    Every user with a relevant held-out item gets the k best items that are not already seen. Seen are the items of the
+    user's training rows and of the given, unrated and excluded ones; at test also those of the validation rows. Only
+    held-out items of known users count as relevant.
 
     `trainer.validate` and `trainer.test` fill the tables `predictions` and `recommendations` (of the test users), and
     add `unknown_users` and `unknown_items`: the number of rows whose user (item) has no training rating.
 
     Args:
         names: Metrics, such as rmse or ndcg@10; the first is shown in the progress bar.
-        segments: Whether to add the cold, middle and heavy thirds of users and items, `test/rmse/cold_items`
+        segments: Whether to add the cold, middle and heavy thirds of users and items, such as `test/rmse/cold_items`
             (rating metrics by both, ranking metrics by users); see `segments.py`.
-        block: Users ranked at once.
-        relevant_from: The lowest rating that makes a held-out item relevant; None for any.
-        max_users: Rank for that many users only, the same at random in every run on the split; None for all.
-        candidates: What is ranked, and can be relevant: "all" items, or "cold" ones, without a training rating.
+        block: Number of users ranked at once.
+        relevant_from: The lowest rating that makes a held-out item relevant; None: every held-out item is relevant.
+        max_users: Rank for this many users only, the same random sample in every run on the split; None for all.
+        candidates: Items that are ranked and can be relevant: "all", or "cold" ones, without a training rating.
 
     Raises:
-        UserError: If a name or number is wrong; while running, if the model predicts what is not a finite number.
+        UserError: If a name or number is wrong; during the run, if the model predicts NaN or infinity.
     """
 
     kinds = frozenset({"rating", "ranking", "lists"})
@@ -72,16 +72,16 @@ class RatingEvaluation(Evaluation):
         named = {"predictions": self.predictions, "recommendations": self.recommendations}
         return {name: pl.concat(tables.values()) for name, tables in named.items() if tables}
 
-    def collected(self, batch: Any, outputs: Any) -> tuple[Any, ...]:
+    def collect(self, batch: Any, outputs: Any) -> tuple[Any, ...]:
         return batch.user, batch.item, batch.rating, outputs
 
     def measure(
         self, trainer: Trainer, model: LightningModule, batches: list[tuple[Any, ...]], split: str, *, is_final: bool
     ) -> dict[str, float]:
         data = trainer.datamodule  # type: ignore[attr-defined]
-        rows = Rows.collected(batches)
+        rows = RatingRows.from_batches(batches)
         check_finite(model, split, "ratings", np.isfinite(rows.prediction))
-        ranked = self.ranked(model, data, rows, split) if self.k else None
+        ranked = self.rank(model, data, rows, split) if self.k else None
         values = self.values(data, rows, ranked)
         if is_final:
             values |= self.details(data, rows, ranked)
@@ -90,12 +90,12 @@ class RatingEvaluation(Evaluation):
                 self.recommendations[split] = ranked.table(data.users, data.items, split)
         return values
 
-    def ranked(self, model: LightningModule, data: Any, rows: Rows, split: str) -> Ranked | None:
-        """The top lists of the users who have something to find; None if nobody has."""
+    def rank(self, model: LightningModule, data: Any, rows: RatingRows, split: str) -> Ranked | None:
+        """Rank items for the users with a relevant held-out item; None if there are none."""
         user, item = rows.relevant(self.relevant_from)
-        among = self.among(data)
-        if among is not None:
-            is_candidate = np.isin(item, among)
+        candidates = self.candidate_items(data)
+        if candidates is not None:
+            is_candidate = np.isin(item, candidates)
             user, item = user[is_candidate], item[is_candidate]
         users = np.unique(user)
         if not len(users):
@@ -108,28 +108,28 @@ class RatingEvaluation(Evaluation):
             users,
             [rows for rows in seen if rows is not None],
             n_items=data.n_items,
-            among=among,
+            candidates=candidates,
             k=self.k,
             block=self.block,
             device=model.device,
         )
         check_finite(model, split, "users' rankings", ~np.isnan(top.scores_uk).any(axis=1))
-        return Ranked(top, *hits(top, user, item, data.n_items))
+        return Ranked(top, *find_hits(top, user, item, data.n_items))
 
-    def among(self, data: Any) -> NDArray[np.int64] | None:
-        """The items that are ranked; None for all."""
+    def candidate_items(self, data: Any) -> NDArray[np.int64] | None:
+        """Return the items to rank; None for all."""
         return cold_items(data) if self.candidates == "cold" else None
 
-    def values(self, data: Any, rows: Rows, ranked: Ranked | None) -> dict[str, float]:
-        """What was asked for, in that order; NaN where there was nobody to rank for."""
+    def values(self, data: Any, rows: RatingRows, ranked: Ranked | None) -> dict[str, float]:
+        """Return the requested metrics in their order; ranking metrics are NaN if no user was ranked."""
         found = dict(row_values(self.names, rows))
         if ranked:
             found |= ranking_values(self.names, ranked)
-            found |= list_values(self.names, ranked, catalogue(data, self.among(data)))
+            found |= list_values(self.names, ranked, item_statistics(data, self.candidate_items(data)))
         return {name.short: found.get(name.short, np.nan) for name in self.names}
 
-    def details(self, data: Any, rows: Rows, ranked: Ranked | None) -> dict[str, float]:
-        """What only a finished model is asked: unknown users and items, and segments."""
+    def details(self, data: Any, rows: RatingRows, ranked: Ranked | None) -> dict[str, float]:
+        """Return what is computed for a finished model only: unknown users and items, and segments."""
         count_u, count_i = (np.append(counts, 0) for counts in training_counts(data))
         values = {
             "unknown_users": float((count_u[rows.user] == 0).sum()),
@@ -141,10 +141,10 @@ class RatingEvaluation(Evaluation):
 
 
 class RatingErrors(RatingEvaluation):
-    """Rating metrics alone: for models that would take long to rank the whole catalogue.
+    """Compute rating metrics only, for models that would take long to rank the whole catalogue.
 
     Args:
-        names: Metrics of ratings, such as rmse; the first is shown in the progress bar.
+        names: Rating metrics, such as rmse; the first is shown in the progress bar.
         segments: Whether to add the cold, middle and heavy thirds of users and items.
     """
 
@@ -155,9 +155,9 @@ class RatingErrors(RatingEvaluation):
 
 
 def cold_items(data: Any) -> NDArray[np.int64]:
-    """Indices of the items without a training rating, in a random order.
+    """Return the indices of the items without a training rating, in random order.
 
-    A model may score them all alike, and the order of ids is no chance: the oldest titles are the best known ones.
+    A model may score them all equally, and ties would otherwise follow the ids, which favour old, well-known titles.
     """
     _, count_i = training_counts(data)
     return np.random.default_rng(SAMPLE_SEED).permutation(np.flatnonzero(count_i == 0))

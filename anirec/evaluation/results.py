@@ -1,7 +1,7 @@
-"""What a run is judged on: the evaluated rows and the top lists, as arrays for the metrics and as tables for people.
+"""Evaluated rows and ranked lists of a run: as arrays for the metrics and as tables with ids and titles.
 
-One row of `predictions` of ratings: user 17, item 4021, "Monster", target 9.0, prediction 8.62, split test.
-One row of `recommendations`: user 17, rank 3, item 4021, "Monster", score 8.62, relevant, 2 relevant items in all.
+A row of `predictions` of ratings: user 17, item 4021, "Monster", target 9.0, prediction 8.62, split test.
+A row of `recommendations`: user 17, rank 3, item 4021, "Monster", score 8.62, relevant, 2 relevant items in total.
 """
 
 from dataclasses import dataclass
@@ -15,44 +15,42 @@ from numpy.typing import NDArray
 
 from anirec.evaluation.top_items import TopItems
 
-Indices = NDArray[np.int64]
-
 
 @dataclass(frozen=True)
-class Rows:
-    """The evaluated rows of a split; all (n,). `user` and `item` are indices, -1 for an unknown id."""
+class RatingRows:
+    """Evaluated ratings of a split, all (n,). `user` and `item` are indices, -1 for an unknown id."""
 
-    user: Indices
-    item: Indices
+    user: NDArray[np.int64]
+    item: NDArray[np.int64]
     target: NDArray[np.floating]
     prediction: NDArray[np.floating]
 
     @classmethod
-    def collected(cls, batches: list[tuple[Any, ...]]) -> "Rows":
-        """From the tensors (user, item, target, prediction) of every batch."""
-        return cls(*gathered(batches))
+    def from_batches(cls, batches: list[tuple[Any, ...]]) -> "RatingRows":
+        """Concatenate the tensors (user, item, target, prediction) of all batches."""
+        return cls(*concatenate_batches(batches))
 
     def __len__(self) -> int:
         return len(self.user)
 
-    def where(self, mask: NDArray[np.bool_]) -> "Rows":
-        """Only the rows whose flag is set."""
-        return Rows(self.user[mask], self.item[mask], self.target[mask], self.prediction[mask])
+    def where(self, mask: NDArray[np.bool_]) -> "RatingRows":
+        """Return the rows whose flag is set."""
+        return RatingRows(self.user[mask], self.item[mask], self.target[mask], self.prediction[mask])
 
-    def relevant(self, at_least: float | None) -> tuple[Indices, Indices]:
-        """Users and items of the rows that a recommender should find: known, and rated high enough."""
+    def relevant(self, at_least: float | None) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return users and items of the relevant rows: both known, and the rating high enough."""
         wanted = (self.user >= 0) & (self.item >= 0)
         if at_least is not None:
             wanted &= self.target >= at_least
         return self.user[wanted], self.item[wanted]
 
     def table(self, users: NDArray[np.generic], items: pl.DataFrame, split: str) -> pl.DataFrame:
-        """With raw ids and titles; null where an id is unknown."""
+        """Return a table with raw ids and titles; null where an id is unknown."""
         return pl.DataFrame(
             {
-                "user_id": looked_up(pl.Series(users), self.user),
-                "item_id": looked_up(items["item_id"], self.item),
-                "title": looked_up(items["title"], self.item),
+                "user_id": take_or_null(pl.Series(users), self.user),
+                "item_id": take_or_null(items["item_id"], self.item),
+                "title": take_or_null(items["title"], self.item),
                 "target": self.target,
                 "prediction": self.prediction,
             }
@@ -61,20 +59,20 @@ class Rows:
 
 @dataclass(frozen=True)
 class ScoreRows:
-    """The evaluated titles, or posts, of a split, (n,) each: their row numbers, true and predicted scores, float32.
+    """Evaluated titles, or posts, of a split, (n,) each: row numbers, true and predicted scores, float32.
 
-    `span` is the distance in points from the lowest to the highest training score: what the unit scale divides by.
+    `span` is the distance in points from the lowest to the highest training score, the divisor of the unit scale.
     """
 
-    index: Indices
+    index: NDArray[np.int64]
     target: NDArray[np.floating]
     prediction: NDArray[np.floating]
     span: float = nan
 
     @classmethod
-    def collected(cls, batches: list[tuple[Any, ...]], span: float = nan) -> "ScoreRows":
-        """From the tensors (index, target, prediction) of every batch."""
-        index, target, prediction = gathered(batches)
+    def from_batches(cls, batches: list[tuple[Any, ...]], span: float = nan) -> "ScoreRows":
+        """Concatenate the tensors (index, target, prediction) of all batches."""
+        index, target, prediction = concatenate_batches(batches)
         return cls(index, target, prediction, span)
 
     def __len__(self) -> int:
@@ -85,11 +83,11 @@ class ScoreRows:
 
     @property
     def error(self) -> NDArray[np.float64]:
-        """Prediction less truth, in points."""
+        """Prediction minus target, in points."""
         return self.prediction.astype(np.float64) - self.target
 
     def table(self, titles: pl.DataFrame, split: str) -> pl.DataFrame:
-        """With ids, titles and clusters; `span`, a constant, lets errors on the unit scale be measured again."""
+        """Return a table with ids, titles and clusters; the constant `span` allows recomputing unit-scale errors."""
         return titles[self.index].select(
             "item_id",
             "title",
@@ -103,22 +101,22 @@ class ScoreRows:
 
 @dataclass(frozen=True)
 class Ranked:
-    """Top lists and which of their items are relevant: `hits_uk` bool (U, k), `n_relevant_u` int64 (U,)."""
+    """Ranked lists and which of their items are relevant: `hits_uk` bool (U, k), `n_relevant_u` int64 (U,)."""
 
     top: TopItems
     hits_uk: NDArray[np.bool_]
-    n_relevant_u: Indices
+    n_relevant_u: NDArray[np.int64]
 
     def table(self, users: NDArray[np.generic], items: pl.DataFrame, split: str) -> pl.DataFrame:
-        """One row a recommendation; `relevant` and `n_relevant` suffice for every ranking metric."""
+        """Return one row per recommendation; every ranking metric can be computed from `relevant` and `n_relevant`."""
         row, rank = np.nonzero(self.top.items_uk >= 0)
         item = self.top.items_uk[row, rank]
         return pl.DataFrame(
             {
-                "user_id": looked_up(pl.Series(users), self.top.users[row]),
+                "user_id": take_or_null(pl.Series(users), self.top.users[row]),
                 "rank": (rank + 1).astype(np.int32),
-                "item_id": looked_up(items["item_id"], item),
-                "title": looked_up(items["title"], item),
+                "item_id": take_or_null(items["item_id"], item),
+                "title": take_or_null(items["title"], item),
                 "score": self.top.scores_uk[row, rank],
                 "relevant": self.hits_uk[row, rank],
                 "n_relevant": self.n_relevant_u[row].astype(np.int32),
@@ -126,17 +124,17 @@ class Ranked:
         ).with_columns(split=pl.lit(split))
 
 
-def looked_up(values: pl.Series, index: Indices) -> pl.Series:
-    """values[index], null where the index is -1.
+def take_or_null(values: pl.Series, index: NDArray[np.int64]) -> pl.Series:
+    """Return values[index], null where the index is -1.
 
-    >>> looked_up(pl.Series(["a", "b"]), np.array([1, -1, 0])).to_list()
+    >>> take_or_null(pl.Series(["a", "b"]), np.array([1, -1, 0])).to_list()
     ['b', None, 'a']
     """
     return values.gather(pl.Series(index).replace(-1, None))
 
 
-def gathered(batches: list[tuple[Any, ...]]) -> list[NDArray[Any]]:
-    """The tensors of every batch, end to end; the last two are targets and predictions, and of equal shape."""
+def concatenate_batches(batches: list[tuple[Any, ...]]) -> list[NDArray[Any]]:
+    """Concatenate the tensors of all batches; the last two, targets and predictions, must have equal shape."""
     columns = [torch.cat(column).detach().cpu() for column in zip(*batches, strict=True)]
     target, prediction = columns[-2:]
     if prediction.shape != target.shape:

@@ -1,4 +1,4 @@
-"""ScoreEvaluation: how well does a model predict what titles are judged, and what does that say?"""
+"""ScoreEvaluation: metrics of predicted title scores, prediction intervals, and findings about fit and impact."""
 
 from collections.abc import Sequence
 from math import isfinite
@@ -25,23 +25,25 @@ TRAIN = "train/unit_mse"
 
 
 class ScoreEvaluation(Evaluation):
-    """Metrics of predicted scores, overall and by score band; intervals; and the reading of the learning curves.
+    """Compute metrics of predicted scores overall and by score band, prediction intervals, and findings.
 
-    `trainer.validate` measures the width of intervals on the validation titles, and so comes before `trainer.test`.
-    They fill the table `predictions`, with the ends of the test titles' intervals; the figures `predicted_vs_true`,
-    `residuals` and, after more than one epoch, `learning_curves`; and beside `names` the metrics
-    `val/interval_half_width`; `test/interval_width`, the mean in points; `test/interval_coverage`, the share of titles
-    whose true score lies in theirs; `mae` and `bias` (mean error, with its sign) of each band: `test/mae/score_6_7`.
+    `trainer.validate` determines the width of the intervals on the validation titles, so it must run before
+    `trainer.test`. Both fill the table `predictions`, with the ends of the test titles' intervals; the figures
+    `predicted_vs_true`, `residuals` and, after more than one epoch, `learning_curves`. Besides `names` they add these
+    metrics: `val/interval_half_width`; `test/interval_width`, the mean in points; `test/interval_coverage`, the share
+        of
+    test titles whose true score is inside their interval; `mae` and `bias` (mean signed error) of each band, such as
+    `test/mae/score_6_7`.
 
-    A model that logs `train/unit_mse` once an epoch has its learning curves judged; see `learning_curve.py`.
+    The learning curves of a model that logs `train/unit_mse` after each epoch are judged; see `findings.py`.
 
     Args:
         names: Metrics of predictions, such as rmse or spearman; the first is shown in the progress bar.
-        bands: Rising scores that cut all titles into bands; empty for none.
-        interval: How many of the intervals shall hold the truth, such as 0.9; None for no intervals.
+        bands: Increasing scores that divide all titles into bands; empty for none.
+        interval: Promised coverage of the intervals, such as 0.9; None for no intervals.
 
     Raises:
-        UserError: If a name or number is wrong; while running, if the model predicts what is not a finite number.
+        UserError: If a name or number is wrong; during the run, if the model predicts NaN or infinity.
     """
 
     kinds = frozenset({"rating", "score"})
@@ -61,10 +63,10 @@ class ScoreEvaluation(Evaluation):
         return {"curves": self.curves.state()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Also called when the best checkpoint is validated, which knows of no later epoch."""
+        """Restore the curves; also called with the best checkpoint, which lacks later epochs."""
         self.curves.restore(state["curves"])
 
-    def collected(self, batch: Any, outputs: Any) -> tuple[Any, ...]:
+    def collect(self, batch: Any, outputs: Any) -> tuple[Any, ...]:
         return batch.index, batch.score, outputs
 
     def measure(
@@ -72,7 +74,7 @@ class ScoreEvaluation(Evaluation):
     ) -> dict[str, float]:
         data = trainer.datamodule  # type: ignore[attr-defined]
         known = data.titles["score"].to_numpy()[data.train].astype(np.float64)
-        rows = ScoreRows.collected(batches, span=float(np.ptp(known)))
+        rows = ScoreRows.from_batches(batches, span=float(np.ptp(known)))
         check_finite(model, split, "scores", np.isfinite(rows.prediction))
         if split == "val":
             self.constant = unit_mse(np.full(len(rows.target), known.mean()), rows.target, rows.span)
@@ -82,7 +84,7 @@ class ScoreEvaluation(Evaluation):
         return values | self.details(rows, data.titles, split) if is_final else values
 
     def details(self, rows: ScoreRows, titles: pl.DataFrame, split: str) -> dict[str, float]:
-        """What only a finished model is asked: errors by band, and intervals."""
+        """Return what is computed for a finished model only: errors by band, and intervals."""
         values = {}
         for name, mask in self.bands.masks(rows.target):
             values[f"mae/{name}"] = mae(rows.prediction[mask], rows.target[mask])
@@ -93,7 +95,7 @@ class ScoreEvaluation(Evaluation):
             self.half_width = conformal.half_width(rows.error, self.interval)
             values |= {"interval_half_width": self.half_width} if isfinite(self.half_width) else {}
         if split == "test" and isfinite(self.half_width):
-            low, high = conformal.interval(rows.prediction, self.half_width)
+            low, high = conformal.prediction_interval(rows.prediction, self.half_width)
             values["interval_coverage"] = float(((low <= rows.target) & (rows.target <= high)).mean())
             values["interval_width"] = float((high - low).mean(dtype=np.float64))
         table = rows.table(titles, split)
@@ -101,23 +103,23 @@ class ScoreEvaluation(Evaluation):
         return values
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.remember(trainer)
-        # Lightning keeps the last epoch's value; this epoch shall say its own.
+        self.record_training_error(trainer)
+        # Lightning keeps the last epoch's value; remove it so that it is not taken for this epoch's.
         trainer.callback_metrics.pop(TRAIN, None)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.epoch = trainer.current_epoch
-        self.remember(trainer)
+        self.record_training_error(trainer)
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        # A model's own end of the epoch, where it may log its error, comes after the callbacks'.
-        self.remember(trainer)
+        # A model may log its error in its own on_train_epoch_end, which runs after that of the callbacks.
+        self.record_training_error(trainer)
         checkpoint["callbacks"][self.state_key] = self.state_dict()
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.remember(trainer)
+        self.record_training_error(trainer)
 
-    def remember(self, trainer: Trainer) -> None:
+    def record_training_error(self, trainer: Trainer) -> None:
         """Keep this epoch's training error, if the model has logged one."""
         if TRAIN in trainer.callback_metrics:
             self.curves.train[self.epoch] = float(trainer.callback_metrics[TRAIN])
@@ -129,43 +131,46 @@ class ScoreEvaluation(Evaluation):
 
     @property
     def figures(self) -> dict[str, "Figure"]:
-        from anirec.evaluation.figures import learning_curves, predicted_vs_true, residuals
+        from anirec.evaluation.figures import draw_learning_curves, draw_predicted_vs_true, draw_residuals
 
         drawn = {}
         if len(curves := self.curves.table()) > 1:
-            drawn["learning_curves"] = learning_curves(curves, self.constant)
+            drawn["learning_curves"] = draw_learning_curves(curves, self.constant)
         if (test := self.predictions.get("test")) is not None:
-            drawn |= {"predicted_vs_true": predicted_vs_true(test), "residuals": residuals(test, self.bands)}
+            drawn |= {
+                "predicted_vs_true": draw_predicted_vs_true(test, self.interval),
+                "residuals": draw_residuals(test, self.bands),
+            }
         return drawn
 
     @property
     def findings(self) -> list[str]:
-        return [] if "test" not in self.predictions else [*self.of_fit(), *self.of_intervals()]
+        return [] if "test" not in self.predictions else [*self.fit_findings(), *self.interval_findings()]
 
-    def of_fit(self) -> list[str]:
-        """How the learning curves look, and what correlation and fit together say of the impact."""
+    def fit_findings(self) -> list[str]:
+        """Return findings about the learning curves and about the impact of the model's inputs."""
         test = self.predictions["test"]
         linear, ordinal = (function(test["prediction"], test["target"]) for function in (pearson, spearman))
         if not (isfinite(linear) and isfinite(ordinal)):
-            return ["The predictions for the test titles do not vary: they correlate with nothing."]
+            return ["The predictions for the test titles do not vary, so their correlations are undefined."]
         constant = self.constant if self.constant is not None and isfinite(self.constant) else None
-        fit = self.curves.verdict(constant) if constant is not None else None
-        curves = [self.curves.described(fit, constant)] if fit and constant is not None else []
-        return [*curves, impact.reading(linear, ordinal, fit, n=test["cluster"].n_unique())]
+        fit = self.curves.fit(constant) if constant is not None else None
+        curves = [self.curves.describe(fit, constant)] if fit and constant is not None else []
+        return [*curves, impact.impact_sentence(linear, ordinal, fit, n=test["cluster"].n_unique())]
 
-    def of_intervals(self) -> list[str]:
-        """How wide the intervals are, and how good; or why there are none."""
+    def interval_findings(self) -> list[str]:
+        """Return a finding about the width and coverage of the intervals, or why there are none."""
         if self.interval is None:
             return []
         if not self.n_val:
-            return ["There are no validation titles to measure errors on, and so no intervals."]
+            return ["No intervals: there are no validation titles to calibrate them on."]
         if not isfinite(self.half_width):
-            needed = conformal.fewest(self.interval)
+            needed = conformal.min_calibration_size(self.interval)
             return [
                 f"No intervals: {self.n_val} validation titles are too few for {self.interval:.0%}; it takes {needed}."
             ]
         coverage, n = self.metrics["test/interval_coverage"], len(self.predictions["test"])
         return [
-            f"The prediction ± {self.half_width:.2f} points is made to hold the true score of {self.interval:.0%} "
-            f"of new titles; it holds that of {coverage:.1%} of the {n:,} test titles."
+            f"Intervals: the prediction ± {self.half_width:.2f} points is calibrated to contain the true score of "
+            f"{self.interval:.0%} of new titles; it contains that of {coverage:.1%} of the {n:,} test titles."
         ]

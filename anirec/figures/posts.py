@@ -1,4 +1,4 @@
-"""Pictures of the scores of posts on an image board: whole numbers of votes, most of them 0."""
+"""Figures of posts on an image board: score histograms, errors by band, and effects and correlations of tags."""
 
 from collections.abc import Sequence
 from itertools import cycle
@@ -12,19 +12,19 @@ from matplotlib.ticker import MaxNLocator, MultipleLocator
 
 from anirec.figures.style import BLUE, COLUMN, GREY, ORANGE, PAGE, ROW, SMALL, STYLE, list_names, new_figure, shortened
 
-FIRST, LAST = -8, 40  # scores; those beyond are counted at the ends
+FIRST, LAST = -8, 40  # scores beyond these limits are counted at the ends
 TICKS = {-8: "≤ \N{MINUS SIGN}8", 0: "0", 8: "8", 16: "16", 24: "24", 32: "32", 40: "≥ 40"}
 
 
 @rc_context(STYLE)
-def score_histogram(counts: pl.DataFrame) -> Figure:
-    """How many posts have each score, on a log scale: the first group filled, the others as outlines.
+def draw_score_histogram(counts: pl.DataFrame) -> Figure:
+    """Draw the number of posts with each score on a log scale: the first group filled, the others as outlines.
 
     Args:
-        counts: score, a whole number, each once; and a column of numbers of posts (>= 0) for each group,
-            its name the group's.
+        counts: score, whole numbers without repetition; and one column of numbers of posts (>= 0) per group, named
+            after the group.
     """
-    figure, axes = new_figure(height=2.3)
+    figure, axes = new_figure(height=2.5, title="Scores of posts")
     groups = [name for name in counts.columns if name != "score"]
     every = pl.DataFrame({"score": range(FIRST, LAST + 1)}, schema={"score": pl.Int64})
     ends = counts.with_columns(pl.col("score").cast(pl.Int64).clip(FIRST, LAST)).group_by("score").sum()
@@ -48,14 +48,14 @@ def score_histogram(counts: pl.DataFrame) -> Figure:
 
 
 @rc_context(STYLE)
-def error_by_band(errors: pl.DataFrame) -> Figure:
-    """Mean absolute error of each predictor by band of the true score, with the number of posts under each band.
+def draw_error_by_band(errors: pl.DataFrame) -> Figure:
+    """Draw the mean absolute error of each predictor by band of the true score, with the number of posts in each band.
 
     Args:
-        errors: band, a name, in the order to be drawn; n, its posts; and a column of mean absolute errors
-            in points for each predictor, its name the predictor's, null where there is none.
+        errors: band, a name, in display order; n, its number of posts; and one column of mean absolute errors in points
+            per predictor, named after the predictor, null where there is none.
     """
-    figure, axes = new_figure(height=2.4)
+    figure, axes = new_figure(height=2.6, title="Error by true score, test set")
     predictors = [name for name in errors.columns if name not in ("band", "n")]
     looks = cycle([(BLUE, "o-"), (ORANGE, "s--"), (GREY, "^:"), ("black", "D-.")])
     sideways = np.linspace(-1, 1, len(predictors)) * min(0.18, 0.06 * len(predictors)) if len(predictors) > 1 else [0]
@@ -68,7 +68,7 @@ def error_by_band(errors: pl.DataFrame) -> Figure:
     axes.set_xlabel("true score (points), and number of posts")
     axes.set_ylabel("mean absolute error (points)")
     if predictors:
-        figure.legend(loc="outside upper center", ncols=min(4, len(predictors)))
+        figure.legend(loc="outside lower center", ncols=min(4, len(predictors)))
     return figure
 
 
@@ -85,16 +85,17 @@ TIED, REPELLED = 12, 4
 
 
 @rc_context(STYLE)
-def explained_variance(components: pl.DataFrame) -> Figure:
-    """What share of the tags' variance the components explain, added up; and what the first ten are made of.
+def draw_explained_variance(components: pl.DataFrame) -> Figure:
+    """Draw the cumulative variance of the tags explained by the components, and the strongest tags of the first ten.
 
     Args:
-        components: component, from 1; share of the total variance, 0 to 1, falling; tags, a list of the names of
-            the strongest three, each with a plus or minus sign in front.
+        components: component, from 1; share of the total variance, 0 to 1, decreasing; tags, the names of the three
+            strongest tags, each preceded by its sign.
     """
     components = components.sort("component").with_columns(percent=100 * pl.col("share").cast(pl.Float64))
     explained = components["percent"].cum_sum()
     figure = Figure(figsize=(PAGE, 3.2), layout="constrained")
+    figure.suptitle("Principal components of the tags")
     total, each = figure.subplots(1, 2, width_ratios=[1, 1.4])
     total.plot(components["component"], explained, color=BLUE)
     if len(components):
@@ -105,29 +106,29 @@ def explained_variance(components: pl.DataFrame) -> Figure:
     total.set_ylim(0, 100)
     total.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
     total.set_xlabel("number of components")
-    total.set_ylabel("variance explained by all of them (%)")
+    total.set_ylabel("cumulative explained variance (%)")
     first = components.head(NAMED_COMPONENTS)
     each.barh(range(len(first)), first["percent"], height=0.35, color=BLUE)
     for row, tags in enumerate(first["tags"]):
         each.text(0, row - 0.24, "  ".join(shortened(tag, 23) for tag in tags), fontsize=SMALL, va="bottom")
     list_names(each, [str(component) for component in first["component"]])
     each.set_ylim(max(1, len(first)) - 0.6, -0.95)
-    each.set_xlabel("variance explained by each (%)")
-    each.set_ylabel("component, and its strongest tags")
+    each.set_xlabel("explained variance (%)")
+    each.set_ylabel("component and its strongest tags")
     return figure
 
 
 @rc_context(STYLE)
-def tag_effects(effects: pl.DataFrame) -> Figure:
-    """The tags that move a score the most: fifteen up, and below them fifteen down, with their intervals.
+def draw_tag_effects(effects: pl.DataFrame) -> Figure:
+    """Draw the tags with the largest effects on the score: fifteen positive, and below them fifteen negative ones.
 
     Args:
-        effects: tag; effect, in points of score; low and high, its 95 % interval, null where there is none.
-            All tags: the strongest are picked here.
+        effects: tag; effect, in points of score; low and high, its 95 % interval, null where there is none. May contain
+            all tags; the strongest are selected here.
     """
     up = strongest(effects, "effect", EFFECTS_EACH_WAY)
     down = strongest(effects, "effect", EFFECTS_EACH_WAY, sign=-1).reverse()
-    figure, axes = new_figure(height=0.75 + ROW * max(2, len(up) + len(down)))
+    figure, axes = new_figure(height=1 + ROW * max(2, len(up) + len(down)), title="Tags with the largest effects")
     rows = np.arange(len(up) + len(down))
     for drawn, row, color in ((up, rows[: len(up)], BLUE), (down, rows[len(up) :], ORANGE)):
         low, high = (drawn[name].cast(pl.Float64).to_numpy() for name in ("low", "high"))
@@ -137,19 +138,21 @@ def tag_effects(effects: pl.DataFrame) -> Figure:
     list_names(axes, [shortened(tag) for tag in [*up["tag"], *down["tag"]]])
     axes.grid(axis="y", color="0.93", linewidth=0.6)
     axes.set_axisbelow(True)
-    axes.set_xlabel("effect on the score (points)\nand 95 % interval (all tags together)")
+    interval = ", with 95 % interval\n(simultaneous over all tags)" if effects["low"].count() else ""
+    axes.set_xlabel(f"effect on the score (points){interval}")
     return figure
 
 
 @rc_context(STYLE)
-def tag_pairs(pairs: pl.DataFrame) -> Figure:
-    """The twenty pairs of tags that say the most of each other, with the number of posts that have both.
+def draw_tag_pairs(pairs: pl.DataFrame) -> Figure:
+    """Draw the twenty most strongly correlated pairs of tags, with the number of posts that have both.
 
     Args:
-        pairs: tag, other; phi, their correlation, -1 to 1; n_both, posts. All pairs: the strongest are picked here.
+        pairs: tag, other; phi, their correlation, -1 to 1; n_both, posts. May contain all pairs; the strongest are
+            selected here.
     """
     drawn = strongest(pairs, "phi", PAIRS, sign=0)
-    figure, axes = new_figure(width=PAGE, height=0.55 + ROW * max(2, len(drawn)))
+    figure, axes = new_figure(width=PAGE, height=0.8 + ROW * max(2, len(drawn)), title="Most correlated pairs of tags")
     colors = [BLUE if phi > 0 else ORANGE for phi in drawn["phi"]]
     axes.barh(range(len(drawn)), drawn["phi"], height=0.7, color=colors)
     for row, (phi, n_both) in enumerate(drawn.select("phi", "n_both").iter_rows()):
@@ -170,19 +173,22 @@ def tag_pairs(pairs: pl.DataFrame) -> Figure:
 
 
 @rc_context(STYLE)
-def ties(ties: pl.DataFrame, tags: Sequence[str]) -> Figure:
-    """For each of some tags, the twelve that come with it the most, and the four that avoid it the most.
+def draw_tag_ties(ties: pl.DataFrame, tags: Sequence[str]) -> Figure:
+    """Draw, for each of some tags, the twelve tags with the highest and the four with the lowest correlation with it.
 
     Args:
-        ties: tag, and for each of `tags` a column of that name: the correlation (phi) with it, -1 to 1.
-        tags: One panel each, two beside each other.
+        ties: tag, and for each of `tags` a column of that name with its correlation (phi), -1 to 1.
+        tags: One panel each, two side by side.
     """
     width, lines = min(2, max(1, len(tags))), -(-len(tags) // 2)
-    figure = Figure(figsize=(COLUMN * width, (0.7 + ROW * (TIED + REPELLED)) * max(1, lines)), layout="constrained")
+    figure = Figure(
+        figsize=(COLUMN * width, 0.25 + (0.7 + ROW * (TIED + REPELLED)) * max(1, lines)), layout="constrained"
+    )
+    figure.suptitle("Tags that occur together")
     if not tags:
         return figure
     panels = figure.subplots(lines, width, sharex=True, squeeze=False).flat
-    for name, axes in zip(tags, panels, strict=False):  # in this order: a panel too many stays
+    for name, axes in zip(tags, panels, strict=False):  # in this order, zip leaves a surplus panel in the iterator
         others = ties.filter(pl.col("tag") != name)
         drawn = pl.concat([strongest(others, name, TIED), strongest(others, name, REPELLED, sign=-1).reverse()])
         colors = [BLUE if phi > 0 else ORANGE for phi in drawn[name]]
@@ -197,7 +203,7 @@ def ties(ties: pl.DataFrame, tags: Sequence[str]) -> Figure:
 
 
 def strongest(table: pl.DataFrame, column: str, n: int, *, sign: int = 1) -> pl.DataFrame:
-    """The n rows furthest from 0 upwards (sign 1), downwards (-1) or either way (0), the furthest first.
+    """Return the n rows furthest above 0 (sign 1), below 0 (-1) or either (0), the furthest first.
 
     >>> strongest(pl.DataFrame({"phi": [0.1, -0.9, None, 0.5]}), "phi", 2, sign=0)["phi"].to_list()
     [-0.9, 0.5]

@@ -1,6 +1,6 @@
-"""How every picture looks: it fits a column of a page, or the page, in colours that survive grey printing.
+"""Common style of all figures: sized for one column or a full page, in colours that remain distinct in grey print.
 
-Matplotlib's objects alone: a Figure made here is in nobody's list of open ones, and needs no closing.
+Only Matplotlib objects are used: a Figure made here is not registered with pyplot and need not be closed.
 """
 
 from collections.abc import Sequence
@@ -9,12 +9,13 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-COLUMN, PAGE = 3.4, 7.0  # inches: one column of two, and both
-ROW = 0.15  # inches: a line of a list
-SMALL = 6.5  # points: names and counts that stand close together
-BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#808080"  # Okabe & Ito: told apart by all, and of unequal lightness
+COLUMN, PAGE = 3.4, 7.0  # inches: one of two columns, and the full width
+ROW = 0.15  # inches: one line of a list
+SMALL = 6.5  # points: closely spaced names and counts
+BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#808080"  # Okabe & Ito: safe for colour blindness, of unequal lightness
 STYLE: Any = {
     "font.size": 8,
+    "figure.titlesize": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "legend.frameon": False,
@@ -24,21 +25,22 @@ STYLE: Any = {
 }
 
 
-def new_figure(*, height: float, width: float = COLUMN) -> tuple[Figure, Axes]:
-    """Height and width in inches."""
+def new_figure(*, height: float, width: float = COLUMN, title: str = "") -> tuple[Figure, Axes]:
+    """Return a figure and its axes; height and width in inches."""
     figure = Figure(figsize=(width, height), layout="constrained")
+    figure.suptitle(title)
     return figure, figure.add_subplot()
 
 
 def list_names(axes: Axes, names: Sequence[str]) -> None:
-    """Name the rows y = 0, 1, ... from the top down."""
+    """Label the rows y = 0, 1, ... from the top down."""
     axes.set_yticks(range(len(names)), names, fontsize=SMALL)
     axes.set_ylim(max(1, len(names)) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
 
 
 def shortened(name: str, longest: int = 30) -> str:
-    """At most that many characters, and a dollar sign that starts no formula.
+    """Return the name with at most that many characters, with dollar signs escaped so that they start no formula.
 
     >>> shortened("kantai_collection", 10)
     'kantai_co…'

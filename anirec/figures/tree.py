@@ -1,4 +1,4 @@
-"""A picture of a regression tree on tags. It grows to the right: a leaf has a line to itself, a tag's name an edge."""
+"""Figure of a regression tree on tags, growing to the right: one line per leaf, tag names on the edges."""
 
 from itertools import count
 from statistics import mean
@@ -13,76 +13,76 @@ from matplotlib.patches import Rectangle
 from anirec.figures.style import COLUMN, GREY, STYLE, shortened
 
 BOX, BOX_HEIGHT, EDGE, LINE, MARGIN = 0.44, 0.23, 1.17, 0.29, 0.06  # inches: a tree of depth 4 is as wide as a page
-ELBOW = 0.04  # inches from a box to where its edges part
+ELBOW = 0.04  # inches from a box to the fork of its edges
 LONGEST = 21  # characters of a tag that fit an edge
 TEXT = 5.5  # points
 KEY = "In each box: mean score (points), number of posts"
 
 Nodes = dict[int, dict[str, Any]]
-Places = dict[int, tuple[float, float]]  # node: inches to its box's left side, and down to its middle
+NodePositions = dict[int, tuple[float, float]]  # node: inches to the left side of its box, and down to its centre
 
 
 @rc_context(STYLE)
-def tree(nodes: pl.DataFrame) -> Figure:
-    """Every node a box, the darker the higher its mean; posts with the tag go up, those without go down.
+def draw_tree(nodes: pl.DataFrame) -> Figure:
+    """Draw a regression tree with a box per node, darker for a higher mean; posts with the tag go up, others down.
 
     Args:
         nodes: node, 0 = the root; left (without the tag) and right (with it), its children, both null for a leaf;
-            tag, null for a leaf; n, posts; mean, in points. Up to depth 6 it stays readable.
+            tag, null for a leaf; n, posts; mean, in points. Readable up to depth 6.
 
     Raises:
-        KeyError: For a child that is no node.
+        KeyError: If a child is not among the nodes.
     """
     known: Nodes = {row["node"]: row for row in nodes.iter_rows(named=True)}
-    places = placed(known)
-    width = max([COLUMN, *(x + BOX + MARGIN for x, _ in places.values())])
-    height = LINE + max([LINE, *(y + LINE / 2 for _, y in places.values())])
+    positions = node_positions(known)
+    width = max([COLUMN, *(x + BOX + MARGIN for x, _ in positions.values())])
+    height = LINE + max([LINE, *(y + LINE / 2 for _, y in positions.values())])
     figure = Figure(figsize=(width, height))
     axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))  # in inches, from the top left
     axes.set_axis_off()
-    shades = dict(zip(known, shaded([row["mean"] for row in known.values()]), strict=True))
-    for node, place in places.items():
-        draw_edges(axes, known[node], places)
+    shades = dict(zip(known, shade_by_mean([row["mean"] for row in known.values()]), strict=True))
+    for node, place in positions.items():
+        draw_edges(axes, known[node], positions)
         draw_box(axes, known[node], place, shades[node])
     axes.text(MARGIN, height - MARGIN, KEY, fontsize=TEXT, color=GREY, va="bottom")
     return figure
 
 
-def placed(nodes: Nodes) -> Places:
-    """Leaves on lines of their own, evenly; every other node halfway between its children.
+def node_positions(nodes: Nodes) -> NodePositions:
+    """Return the position of each node: leaves evenly spaced on lines of their own, others midway between children.
 
     >>> two = {0: {"left": 1, "right": 2}, 1: {"left": None, "right": None}, 2: {"left": None, "right": None}}
-    >>> [node for node, (x, y) in sorted(placed(two).items(), key=lambda item: item[1][1])]
+    >>> [node for node, (x, y) in sorted(node_positions(two).items(), key=lambda item: item[1][1])]
     [2, 0, 1]
     """
-    lines, places = count(), {}
+    lines, positions = count(), {}
 
     def place(node: int, depth: int) -> float:
         y = mean([place(child, depth + 1) for child in children(nodes[node])] or [MARGIN + (next(lines) + 0.5) * LINE])
-        places[node] = (MARGIN + depth * (BOX + EDGE), y)
+        positions[node] = (MARGIN + depth * (BOX + EDGE), y)
         return y
 
     if nodes:
         place(0, 0)
-    return places
+    return positions
 
 
 def children(node: dict[str, Any]) -> list[int]:
-    """With the tag, without it."""
+    """Return the children that exist, the one with the tag first."""
     return [child for child in (node["right"], node["left"]) if child is not None]
 
 
-def shaded(means: list[float]) -> list[float]:
-    """Lightness from 0.05 for the lowest mean to 0.85 for the highest."""
+def shade_by_mean(means: list[float]) -> list[float]:
+    """Return the shade of each node, from 0.05 for the lowest mean to 0.85 for the highest."""
     low, high = min(means, default=0), max(means, default=0)
     return [0.05 + 0.8 * (mean - low) / ((high - low) or 1) for mean in means]
 
 
-def draw_edges(axes: Axes, node: dict[str, Any], places: Places) -> None:
-    x, y = places[node["node"]]
+def draw_edges(axes: Axes, node: dict[str, Any], positions: NodePositions) -> None:
+    x, y = positions[node["node"]]
     part = x + BOX + ELBOW
     for child, without in zip(children(node), ("", "not "), strict=False):
-        end, level = places[child]
+        end, level = positions[child]
         axes.plot([x + BOX, part, part, end], [y, y, level, level], color=GREY, linewidth=0.7)
         axes.text(part + 0.02, level - 0.02, without + shortened(node["tag"], LONGEST), fontsize=TEXT, va="bottom")
 

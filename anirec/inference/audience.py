@@ -17,7 +17,7 @@ from anirec.inference.histories import read_histories, scan_parquet
 from anirec.inference.predict import load
 from anirec.inference.recommend import read_titles
 from anirec.inference.tables import LEVEL
-from anirec.metrics.conformal import fewest, half_width, interval
+from anirec.metrics.conformal import half_width, min_calibration_size, prediction_interval
 from anirec.models.ratings.hybrid import Hybrid
 
 FloatArray = NDArray[np.floating]
@@ -145,7 +145,7 @@ class Audience:
         known = model.known[:, 0].numpy() > 0
         held_out = rows.filter(pl.Series(~known[rows["item"].to_numpy()]), pl.col("n") >= MIN_RATINGS)
         notes = []
-        if held_out["item"].n_unique() < fewest(LEVEL):
+        if held_out["item"].n_unique() < min_calibration_size(LEVEL):
             held_out = rows
             notes.append(
                 f"No interval: too few titles with at least {MIN_RATINGS} ratings were held out whole; train with "
@@ -196,7 +196,7 @@ class Audience:
     def score_interval(self, rating_u: FloatArray) -> tuple[float, float] | None:
         if self.half_width is None:
             return None
-        low, high = interval(np.array([self.weighted_mean(rating_u)]), self.half_width)
+        low, high = prediction_interval(np.array([self.weighted_mean(rating_u)]), self.half_width)
         return float(low[0]), float(high[0])
 
     def distinctive_titles(self, taste_u: NDArray[np.int64], n: int) -> list[list[str]]:

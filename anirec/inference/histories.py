@@ -21,7 +21,7 @@ from anirec.errors import UserError
 from anirec.inference.predict import load
 from anirec.inference.reproduce import all_strings
 from anirec.models.base import RatingModel
-from anirec.report.run_files import DamagedError, nested, read_config, read_mapping
+from anirec.report.run_files import DamagedError, nested, read_mapping, read_run_config
 
 EXPORTED = "interactions.parquet"
 COPIES = (EXPORTED, "seen.parquet")  # the latter in runs that are older than `anirec export`
@@ -74,7 +74,7 @@ def prepared_interactions(run: Path) -> Path:
     """
     try:
         provenance = read_mapping(run / "provenance.json")
-        config = read_config(run / "config.yaml")
+        config = read_run_config(run / "config.yaml")
     except DamagedError as error:
         raise UserError(f"{run}: {error}") from None
     name, of_run = (str(nested(provenance, f"data.{key}")) for key in ("source.name", "sources.source"))

@@ -15,7 +15,7 @@ from anirec.atomic import replacing
 from anirec.config.compose import default_paths
 from anirec.config.definitions import inherits
 from anirec.errors import UserError
-from anirec.metrics.conformal import interval
+from anirec.metrics.conformal import prediction_interval
 from anirec.models.base import Model
 
 READERS = {".csv": pl.read_csv, ".jsonl": pl.read_ndjson, ".parquet": pl.read_parquet}
@@ -97,7 +97,7 @@ def interval_bounds(run: Path, predictions: NDArray[np.float32]) -> dict[str, ND
         raise UserError(f"{run / 'metrics.json'}: missing or damaged; only a finished run can predict") from None
     if not isinstance(half_width, int | float):
         return {}
-    low, high = interval(predictions, float(half_width))
+    low, high = prediction_interval(predictions, float(half_width))
     return {"low": low, "high": high}
 
 

@@ -1,13 +1,14 @@
-"""Split conformal prediction: intervals that hold the truth as often as they promise, whatever the model.
+"""Split conformal prediction: intervals around predicted scores with guaranteed average coverage, for any model.
 
-A model is wrong about new titles as often and as much as about the validation titles, if these were not trained on and
-are exchangeable with the new ones. So the interval is the prediction ± a quantile of its absolute validation errors.
+The interval is the prediction ± a quantile of the absolute errors on the validation titles. It contains the true score
+of a new title with at least the promised probability if the validation titles were not used for training and are
+exchangeable with the new ones.
 Papadopoulos et al., Inductive Confidence Machines for Regression, ECML 2002; Vovk, Gammerman & Shafer, Algorithmic
 Learning in a Random World, 2005; Lei et al., Distribution-Free Predictive Inference for Regression, JASA 2018.
 
-The promise is one for the average title, not for each score band. Where franchises were split, whole franchises are
-what is exchangeable; and a best epoch chosen on the same validation titles makes the intervals a little too narrow.
-The measured coverage on test shows both.
+Coverage is guaranteed on average over titles, not within each score band. Two things weaken the guarantee: where
+franchises were split as clusters, clusters rather than titles are exchangeable; and if the best epoch was chosen on the
+same validation titles, the intervals are slightly too narrow. The coverage measured on the test set shows both effects.
 """
 
 from math import ceil, inf
@@ -15,18 +16,20 @@ from math import ceil, inf
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-LOWEST, HIGHEST = 1.0, 10.0  # scores that a title can have
+LOWEST, HIGHEST = 1.0, 10.0  # range of possible title scores
 
 
 def half_width(errors: ArrayLike, level: float) -> float:
-    """The ceil((n + 1) level)-th smallest of n absolute errors: a new one is at most that with probability >= level.
+    """Compute the half-width of the interval: the ceil((n + 1) level)-th smallest of n absolute errors.
+
+    The absolute error on a new title is at most this value with probability >= level.
 
     Args:
-        errors: Of n titles that the model did not learn from, (n,), in points.
+        errors: Errors in points on n titles that the model was not trained on, (n,).
         level: Promised coverage, between 0 and 1.
 
     Returns:
-        In points; infinite where n titles are too few for any promise, see `fewest`.
+        The half-width in points; infinity if n < `min_calibration_size(level)`.
 
     >>> half_width([0.1, -0.2, 0.3, -0.4, 0.5, 0.6, -0.7, 0.8, 2.0], level=0.8)   # the 8th of 9
     0.8
@@ -38,19 +41,21 @@ def half_width(errors: ArrayLike, level: float) -> float:
     return float(np.partition(distances, rank - 1)[rank - 1]) if rank <= len(distances) else inf
 
 
-def fewest(level: float) -> int:
-    """How many titles it takes to promise anything.
+def min_calibration_size(level: float) -> int:
+    """Return the smallest number of validation titles that gives a finite interval at this level.
 
-    >>> fewest(0.9), fewest(0.95)
+    >>> min_calibration_size(0.9), min_calibration_size(0.95)
     (9, 19)
     """
     return ceil(round(level / (1 - level), 9))
 
 
-def interval(prediction: NDArray[np.floating], half: float) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-    """Low and high end, (n,) each, within the scores that a title can have.
+def prediction_interval(
+    prediction: NDArray[np.floating], half: float
+) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    """Return the lower and upper ends, (n,) each, clipped to the range of possible scores.
 
-    >>> [ends.tolist() for ends in interval(np.array([7.0, 9.5]), 1.0)]
+    >>> [ends.tolist() for ends in prediction_interval(np.array([7.0, 9.5]), 1.0)]
     [[6.0, 8.5], [8.0, 10.0]]
     """
     return (prediction - half).clip(LOWEST, HIGHEST), (prediction + half).clip(LOWEST, HIGHEST)

@@ -1,6 +1,6 @@
-"""What a metric is: a name, a direction and a function. Each is declared once, where it is defined.
+"""Metric definitions: name, direction and function of each metric, declared where the function is defined.
 
-Evaluation, comparison and configuration checks all find it here by its name.
+Evaluation, comparison and configuration checks look metrics up by name in `DECLARED`.
 """
 
 from collections.abc import Callable
@@ -10,9 +10,10 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from anirec.metrics.variation import settled
+from anirec.metrics.variation import to_float64
 
-Column = NDArray[np.floating]
+FloatColumn = NDArray[np.floating]
+UserValues = NDArray[np.float64]  # (U,), one value per user
 Better = Literal["lower", "higher"]
 Kind = Literal["rating", "score", "ranking", "lists"]
 ROW_KINDS = frozenset({"rating", "score"})
@@ -24,10 +25,10 @@ class Metric:
     """A declared metric.
 
     Attributes:
-        name: As logged, without split and `@k`.
-        kind: What `function` takes: `rating` predictions and targets, `score` also the span of the training scores,
-            `ranking` the hits of every user, `lists` the recommended items of every user. The last two need an `@k`.
-        lower_is_better: Its direction.
+        name: Name as logged, without split and `@k`.
+        kind: Input of `function`: `rating` takes predictions and targets; `score` also the span of the training scores;
+            `ranking` the hits of every user; `lists` the recommended items of every user. The last two need an `@k`.
+        lower_is_better: Whether lower values are better.
         function: The pure function, the `RowMetric` or the `OrderMetric`; see `rating.py`, `rank_correlation.py`,
             `ranking.py`, `beyond_accuracy.py`.
     """
@@ -44,22 +45,22 @@ class Metric:
 
 DECLARED: dict[str, Metric] = {}
 
-# What evaluations log beside the declared metrics, and which direction of it is better; None for neither: of intervals
-# that promise 90 %, 95 % coverage is no better than 85 %.
-BESIDE: dict[str, Better | None] = {
+# Directions of logged metrics that are not declared; None where neither is better: for intervals that promise 90 %
+# coverage, 95 % is no better than 85 %.
+UNDECLARED: dict[str, Better | None] = {
     "bias": None,
     "interval_coverage": None,
     "interval_half_width": "lower",
     "interval_width": "lower",
 }
-# What is logged with metrics and measures no model: counts of rows, the error of constants, the best reachable value.
+# Logged values that do not measure a model: row counts, errors of constant predictions, best reachable values.
 COUNTS = ("unknown_users", "unknown_items", "n_")
 CONSTANTS = "by_"
 REACHABLE = ("floor", "ceiling")
 
 
 def declare(kind: Kind, *, better: Better, name: str = "") -> Callable[[Function], Function]:
-    """Declare the decorated function a metric, under its own name unless another is given."""
+    """Return a decorator that declares a function as a metric, under its own name unless `name` is given."""
 
     def add(function: Function) -> Function:
         known_as = name or function.__name__
@@ -70,19 +71,20 @@ def declare(kind: Kind, *, better: Better, name: str = "") -> Callable[[Function
 
 
 class RowMetric:
-    """A metric of the columns of evaluated rows that is a function of sums over them.
+    """A metric of evaluated rows that can be computed from sums over the rows.
 
-    `terms(*columns)` gives what is summed, `value(n, *sums)` the metric, NaN where it is undefined. Both use operators
-    and `min` alone, so that one definition serves arrays, resampled sums of any shape (see `bootstrap.py`), tensors and
-    Polars expressions. Of arrays, take `summands`: what varies by rounding alone is constant there.
+    `terms(*columns)` returns the quantities to sum; `value(n, *sums)` returns the metric, NaN where it is undefined.
+    Both use only operators and `min`, so that one definition works for arrays, resampled sums of any shape (see
+    `resampling.py`), tensors and Polars expressions. For arrays use `summands`, which treats columns that vary only by
+    rounding as constant.
 
     Args:
-        name: As logged.
-        better: Its direction.
-        columns: What `terms` takes; with `span`, the points from the lowest to the highest training score, it is a
-            metric of kind `score`.
-        terms: What is summed.
-        value: The metric, from the number of rows and the sums.
+        name: Name as logged.
+        better: Whether lower or higher values are better.
+        columns: Arguments of `terms`. A metric with `span`, the distance in points between the lowest and the highest
+            training score, has kind `score`.
+        terms: Returns the quantities to sum.
+        value: Returns the metric from the number of rows and the sums.
     """
 
     def __init__(
@@ -98,7 +100,7 @@ class RowMetric:
         DECLARED[name] = Metric(name, "score" if "span" in columns else "rating", better == "lower", self)
 
     def __call__(self, *columns: ArrayLike) -> float:
-        """The metric of (n,) columns, of which a constant one may be a number, summed in float64; NaN if undefined."""
+        """Compute the metric of (n,) columns, of which a constant one may be a number; NaN if undefined."""
         if not min(map(np.size, columns)):
             return float("nan")
         n = max(map(np.size, columns))
@@ -106,19 +108,20 @@ class RowMetric:
         value = float(self.value(np.float64(n), *sums))
         return value if np.isfinite(value) else float("nan")
 
-    def summands(self, *columns: ArrayLike) -> tuple[Column, ...]:
-        """What is summed, float64 (n,) each, of columns in the precision that they came in."""
-        return self.terms(*map(settled, columns))
+    def summands(self, *columns: ArrayLike) -> tuple[FloatColumn, ...]:
+        """Return the quantities to sum, float64 (n,) each, from columns in their original precision."""
+        return self.terms(*map(to_float64, columns))
 
 
 class OrderMetric:
-    """A metric of predictions and targets that depends on the order of the rows' values: no function of sums.
+    """A metric that depends on the order of predictions and targets and cannot be computed from sums over rows.
 
     Args:
-        name: As logged.
-        better: Its direction.
-        value: The metric of two (n,) columns; NaN where it is undefined.
-        resampled: The metric in B resamples, (B,), from the two columns and counts_bn (B, n), how often a row counts.
+        name: Name as logged.
+        better: Whether lower or higher values are better.
+        value: Computes the metric of two (n,) columns; NaN where it is undefined.
+        resampled: Computes the metric of B resamples, (B,), from the two columns and `counts_bn` (B, n), how often each
+            row was drawn in each resample.
     """
 
     columns = ("prediction", "target")
@@ -128,11 +131,11 @@ class OrderMetric:
         name: str,
         *,
         better: Better,
-        value: Callable[[Column, Column], float],
-        resampled: Callable[[Column, Column, NDArray[np.integer]], NDArray[np.float64]],
+        value: Callable[[FloatColumn, FloatColumn], float],
+        resampled: Callable[[FloatColumn, FloatColumn, NDArray[np.integer]], NDArray[np.float64]],
     ) -> None:
         self.name, self.value, self.resampled = name, value, resampled
         DECLARED[name] = Metric(name, "rating", better == "lower", self)
 
     def __call__(self, prediction: ArrayLike, target: ArrayLike) -> float:
-        return self.value(settled(prediction), settled(target))
+        return self.value(to_float64(prediction), to_float64(target))

@@ -1,4 +1,4 @@
-"""Metric names: `split/metric`, `@k` for a list of k, and the segment last: `test/ndcg@10/cold_users`."""
+"""Metric names as logged, `split/metric@k/segment` (for example `test/ndcg@10/cold_users`), and their directions."""
 
 import difflib
 import re
@@ -8,9 +8,9 @@ from typing import get_args
 
 from anirec.errors import UserError
 from anirec.metrics import beyond_accuracy, rank_correlation, ranking, rating  # noqa: F401  (importing them declares their metrics)
-from anirec.metrics.definition import BESIDE, CONSTANTS, COUNTS, DECLARED, REACHABLE, Better, Kind, Metric
+from anirec.metrics.definition import CONSTANTS, COUNTS, DECLARED, REACHABLE, UNDECLARED, Better, Kind, Metric
 
-LOSSES = ("loss", "error")  # names of other measures that a model may log
+LOSSES = ("loss", "error")  # endings of names that a model may log itself; lower is better
 PATTERN = re.compile(
     r"(?:(?P<split>[a-z]+)/)?(?P<metric>[a-z0-9_]+)(?:@(?P<k>[1-9][0-9]*))?(?:/(?P<segment>[a-z0-9_.]+))?"
 )
@@ -18,7 +18,7 @@ PATTERN = re.compile(
 
 @dataclass(frozen=True)
 class MetricName:
-    """A metric's name, taken apart.
+    """A metric's name, split into its parts.
 
     >>> MetricName.parse("test/ndcg@10/cold_users")
     MetricName(split='test', metric='ndcg', k=10, segment='cold_users')
@@ -33,7 +33,7 @@ class MetricName:
 
     @classmethod
     def parse(cls, name: str) -> "MetricName":
-        """Take any name apart; one of another form is a metric of its own."""
+        """Parse any name; a name of another form is taken as a metric without split, `@k` and segment."""
         found = PATTERN.fullmatch(name)
         if found is None:
             return cls("", name, None, "")
@@ -42,32 +42,32 @@ class MetricName:
 
     @property
     def short(self) -> str:
-        """Without split and segment: `ndcg@10`."""
+        """The name without split and segment, such as `ndcg@10`."""
         return self.metric if self.k is None else f"{self.metric}@{self.k}"
 
     @property
     def declared(self) -> Metric | None:
-        """The metric itself; None for one that only a model knows, such as its own loss."""
+        """The declared metric; None for one that only a model logs, such as its own loss."""
         return DECLARED.get(self.metric)
 
     @property
     def is_metric(self) -> bool:
-        """Whether it measures a model; False for counts, errors of constants and the best reachable value."""
+        """Whether it measures a model; False for counts, errors of constants and best reachable values."""
         of_constant = self.segment.startswith(CONSTANTS) or f"_{CONSTANTS}" in self.segment
         return not (self.split in REACHABLE or self.metric.startswith(COUNTS) or of_constant)
 
     @property
     def better(self) -> Better | None:
-        """Which direction is better; None where neither is, or none is declared."""
+        """The better direction; None if there is none or it is unknown."""
         if not self.is_metric:
             return None
         if self.declared:
             return "lower" if self.declared.lower_is_better else "higher"
-        return BESIDE.get(self.metric, "lower" if self.metric.endswith(LOSSES) else None)
+        return UNDECLARED.get(self.metric, "lower" if self.metric.endswith(LOSSES) else None)
 
 
 def is_metric(name: str) -> bool:
-    """Whether a logged name measures a model.
+    """Return whether a logged name measures a model.
 
     >>> [name for name in ("val/rmse", "test/bias", "val/unknown_users", "floor/rmse", "test/mae/by_median")
     ...  if is_metric(name)]
@@ -77,7 +77,7 @@ def is_metric(name: str) -> bool:
 
 
 def objectives(objective: str | Iterable[str] | None) -> list[str]:
-    """Return the metrics that a config's `objective` names, the one that chooses checkpoints first.
+    """Return the metrics named by a config's `objective`; the first one chooses checkpoints.
 
     >>> objectives("val/rmse"), objectives(["val/rmse", "val/coverage@10"]), objectives(None)
     (['val/rmse'], ['val/rmse', 'val/coverage@10'], [])
@@ -86,7 +86,7 @@ def objectives(objective: str | Iterable[str] | None) -> list[str]:
 
 
 def lower_is_better(name: str) -> bool:
-    """Whether less of a logged name is better; see `has_direction`.
+    """Return whether lower values of a logged metric are better; see `has_direction`.
 
     >>> [name for name in ("test/rmse", "val/ndcg@10", "test/gini@10/cold_users", "val/loss") if lower_is_better(name)]
     ['test/rmse', 'test/gini@10/cold_users', 'val/loss']
@@ -95,7 +95,7 @@ def lower_is_better(name: str) -> bool:
 
 
 def has_direction(name: str) -> bool:
-    """Whether more, or less, of a logged name is better, so that it can choose among models.
+    """Return whether a logged metric has a better direction, so that models can be chosen by it.
 
     >>> [has_direction(name) for name in ("test/rmse", "test/interval_coverage", "test/bias/score_6_7", "val/n_users")]
     [True, False, False, False]
@@ -104,57 +104,59 @@ def has_direction(name: str) -> bool:
 
 
 def minimized(objective: str) -> bool:
-    """Whether a run that is chosen by `objective` wants it low.
+    """Return whether an objective is to be minimized.
 
     Raises:
-        UserError: Nothing can be chosen by that name.
+        UserError: If the name has no better direction.
 
     >>> minimized("val/rmse"), minimized("val/ndcg@10")
     (True, False)
     """
     if not has_direction(objective):
         usable = ", ".join(f"val/{name}" + "@10" * metric.needs_k for name, metric in sorted(DECLARED.items()))
-        raise UserError(f"objective={objective}: no metric with a better direction; use one of {usable}")
+        raise UserError(f"objective={objective}: not a metric with a better direction; use one of {usable}")
     return lower_is_better(objective)
 
 
-def checked(names: Iterable[str], kinds: Collection[Kind] = get_args(Kind)) -> list[MetricName]:
-    """The names of metrics of those kinds to compute, taken apart.
+def parse_metrics(names: Iterable[str], kinds: Collection[Kind] = get_args(Kind)) -> list[MetricName]:
+    """Parse the names of metrics to compute, and check that they have one of these kinds.
 
     Raises:
-        UserError: Naming every unknown metric with the nearest right one, every missing or needless `@k`, and every
+        UserError: Listing every unknown metric with its closest match, every missing or superfluous `@k`, and every
             metric of another kind.
 
-    >>> checked(["rsme", "ndcg"])
+    >>> parse_metrics(["rsme", "ndcg"])
     Traceback (most recent call last):
     anirec.errors.UserError: Wrong metric names:
-      rsme: no such metric; did you mean rmse?
-      ndcg: needs the length of the list, such as ndcg@10
+      rsme: unknown metric; did you mean rmse?
+      ndcg: needs a list length, such as ndcg@10
     """
     names = list(names)
-    problems = [f"  {name}: {problem}" for name in names if (problem := problem_with(name) or misplaced(name, kinds))]
+    problems = [
+        f"  {name}: {problem}" for name in names if (problem := problem_with(name) or problem_with_kind(name, kinds))
+    ]
     if problems:
         raise UserError("\n".join(["Wrong metric names:", *problems]))
     return [MetricName.parse(name) for name in names]
 
 
 def problem_with(name: str) -> str:
-    """What is wrong with the name of a metric to compute; empty if nothing is."""
+    """Return what is wrong with the name of a metric to compute; empty if nothing is."""
     parsed = MetricName.parse(name)
     if parsed.split or parsed.segment:
-        return f"give the metric alone, {parsed.short}; splits and segments are added to it"
+        return f"write {parsed.short} alone; split and segment are added automatically"
     if parsed.declared is None:
         near = difflib.get_close_matches(parsed.metric, DECLARED, n=1)
-        return "no such metric; " + (f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(DECLARED))}")
+        return "unknown metric; " + (f"did you mean {near[0]}?" if near else f"known: {', '.join(sorted(DECLARED))}")
     if parsed.declared.needs_k and parsed.k is None:
-        return f"needs the length of the list, such as {name}@10"
+        return f"needs a list length, such as {name}@10"
     if not parsed.declared.needs_k and parsed.k is not None:
-        return f"takes no @k; write {parsed.metric}"
+        return f"does not take @k; write {parsed.metric}"
     return ""
 
 
-def misplaced(name: str, kinds: Collection[str]) -> str:
-    """That a metric is not of these kinds, and which are; empty if it is."""
+def problem_with_kind(name: str, kinds: Collection[str]) -> str:
+    """Return an error message if the metric has none of these kinds; else an empty string."""
     fitting = sorted(metric.name for metric in DECLARED.values() if metric.kind in kinds)
     metric = MetricName.parse(name).metric
-    return "" if metric in fitting else f"cannot be measured here; there are {', '.join(fitting)}"
+    return "" if metric in fitting else f"not available in this evaluation; available: {', '.join(fitting)}"

@@ -1,12 +1,12 @@
-"""How closely the order of the predictions is that of the true values, whatever their scale.
+"""Rank correlations, Spearman's rho and Kendall's tau-b: how well predictions order the rows, whatever their scale.
 
 >>> round(spearman([1.0, 2.0, 3.0, 3.0], [1.0, 10.0, 100.0, 50.0]), 4)
 0.9487
 >>> round(kendall([1.0, 2.0, 3.0, 3.0], [1.0, 10.0, 100.0, 50.0]), 4)
 0.9129
 
-Both are undefined (NaN) where either side does not vary. Resampled rows come as counts: the rows need to be sorted only
-once, since drawing them several times changes no order.
+Both are undefined (NaN) where predictions or targets do not vary. A resample is given as the number of times each row
+was drawn, so that rows are sorted only once: drawing a row several times does not change the order.
 """
 
 import warnings
@@ -14,37 +14,37 @@ import warnings
 import numpy as np
 from numpy.typing import NDArray
 
-from anirec.metrics.definition import Column, OrderMetric
+from anirec.metrics.definition import FloatColumn, OrderMetric
 from anirec.metrics.variation import ratio
 
-Counts = NDArray[np.integer]
+ResampleCounts = NDArray[np.integer]
 PerResample = NDArray[np.float64]
 MAX_PAIRED_ROWS = 5_000
 COLUMNS_AT_ONCE = 1024
 
 
-def spearman_of_rows(prediction: Column, target: Column) -> float:
-    """Pearson's r of the ranks, equal values sharing their mean rank."""
+def spearman_of_rows(prediction: FloatColumn, target: FloatColumn) -> float:
+    """Compute Spearman's rho: Pearson's r of the ranks, where ties share their mean rank."""
     from scipy.stats import spearmanr
 
     return correlation_of(spearmanr, prediction, target)
 
 
-def kendall_of_rows(prediction: Column, target: Column) -> float:
-    """Tau-b: concordant less discordant pairs, over those that are not tied."""
+def kendall_of_rows(prediction: FloatColumn, target: FloatColumn) -> float:
+    """Compute tau-b: concordant minus discordant pairs, divided by the number of pairs without ties."""
     from scipy.stats import kendalltau
 
     return correlation_of(kendalltau, prediction, target)
 
 
-def correlation_of(function: object, prediction: Column, target: Column) -> float:
+def correlation_of(function: object, prediction: FloatColumn, target: FloatColumn) -> float:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of constant input: NaN says it
+        warnings.simplefilter("ignore")  # constant input: the result is NaN
         return float(function(prediction, target).statistic) if len(target) > 1 else float("nan")  # type: ignore[operator]
 
 
-def spearman_of_resamples(prediction: Column, target: Column, counts_bn: Counts) -> PerResample:
-    """(B,) rho of rows that count as often as counts_bn (B, n) says."""
+def spearman_of_resamples(prediction: FloatColumn, target: FloatColumn, counts_bn: ResampleCounts) -> PerResample:
+    """Compute rho of each resample, (B,); counts_bn (B, n) is how often each row was drawn."""
     middle_b = (counts_bn.sum(axis=1, keepdims=True) + 1) / 2
     p_bn, t_bn = (ranks(column, counts_bn) - middle_b for column in (prediction, target))
     product_b, p_b, t_b = (
@@ -53,28 +53,28 @@ def spearman_of_resamples(prediction: Column, target: Column, counts_bn: Counts)
     return ratio(product_b, np.sqrt(p_b * t_b))
 
 
-def ranks(values: Column, counts_bn: Counts) -> NDArray[np.float64]:
-    """(B, n): the mean rank, from 1, of each row among rows that count several times, or not at all.
+def ranks(values: FloatColumn, counts_bn: ResampleCounts) -> NDArray[np.float64]:
+    """Return the mean rank, from 1, of each row in each resample, (B, n); rows may count several times or not at all.
 
     >>> ranks(np.array([7.0, 5.0, 7.0]), np.array([[1, 1, 1], [2, 3, 0]]))
     array([[2.5, 1. , 2.5],
            [4.5, 2. , 4.5]])
     """
-    totals_bg, group = grouped(values, counts_bn)
+    totals_bg, group = count_by_value(values, counts_bn)
     return (np.cumsum(totals_bg, axis=1) - (totals_bg - 1) / 2)[:, group]
 
 
-def grouped(values: Column, counts_bn: Counts) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """How often each distinct value counts, int64 (B, G), lowest first; and which of them each row has, (n,)."""
+def count_by_value(values: FloatColumn, counts_bn: ResampleCounts) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the draws of each distinct value, int64 (B, G), lowest first, and the value index of each row, (n,)."""
     _, group, size = np.unique(values, return_inverse=True, return_counts=True)
     order, first = np.argsort(group, kind="stable"), np.cumsum(size) - size
     return np.add.reduceat(counts_bn[:, order], first, axis=1, dtype=np.int64), group
 
 
-def kendall_of_resamples(prediction: Column, target: Column, counts_bn: Counts) -> PerResample:
-    """(B,) tau-b of rows that count as often as counts_bn (B, n) says; costs B x n².
+def kendall_of_resamples(prediction: FloatColumn, target: FloatColumn, counts_bn: ResampleCounts) -> PerResample:
+    """Compute tau-b of each resample, (B,); counts_bn (B, n) is how often each row was drawn. Takes O(B n²) time.
 
-    NaN beyond `MAX_PAIRED_ROWS` rows, where it would take minutes: better no interval than one of a few resamples.
+    Returns NaN for more than `MAX_PAIRED_ROWS` rows, where it would take minutes.
     """
     n_rows = len(target)
     if n_rows > MAX_PAIRED_ROWS:
@@ -88,7 +88,7 @@ def kendall_of_resamples(prediction: Column, target: Column, counts_bn: Counts) 
         surplus_bm = weight_bn @ sign_nm
         surplus_b += np.einsum("bm,bm->b", surplus_bm, weight_bn[:, some], dtype=np.float64) / 2
     pairs_b = n_pairs(counts_bn.sum(axis=1, dtype=np.int64))
-    untied = [pairs_b - n_pairs(grouped(column, counts_bn)[0]).sum(axis=1) for column in (prediction, target)]
+    untied = [pairs_b - n_pairs(count_by_value(column, counts_bn)[0]).sum(axis=1) for column in (prediction, target)]
     return ratio(surplus_b, np.sqrt(untied[0] * untied[1]))
 
 

@@ -1,22 +1,24 @@
-"""How far predicted ratings, or scores, are from the true ones, and how closely they move with them.
+"""Rating metrics: errors of predicted ratings or scores, R² and Pearson's correlation.
 
 >>> rmse([7.0, 9.0], [8.0, 6.0])
 2.23606797749979
 >>> mae([7.0, 9.0], [8.0, 6.0])
 2.0
 
-R² is 1 for perfect predictions, 0 for predicting the mean of the targets, negative for worse; undefined where the
-targets do not vary.
+R² is 1 for perfect predictions, 0 for predicting the mean of the targets, and negative for anything worse. It is
+undefined where the targets do not vary.
 
 >>> r2([7.0, 7.0], [8.0, 6.0]), r2([8.0, 6.0], [8.0, 6.0]), r2([7.0, 8.0], [6.1, 6.1])
 (0.0, 1.0, nan)
 
-Pearson's r asks for a straight line only, whatever its slope and place; undefined where either side does not vary.
+Pearson's r measures linear association, whatever the slope and intercept. It is undefined where predictions or targets
+do not vary.
 
 >>> round(pearson([1.0, 2.0, 4.0], [8.0, 7.0, 5.0]), 12), pearson([7.1, 7.1], [8.0, 6.0])
 (-1.0, nan)
 
-Errors on the unit scale, where 0 is the lowest training score and 1 the highest: the last column is their distance.
+`unit_mse` and `unit_mae` are errors on the unit scale, where 0 is the lowest and 1 the highest training score; the last
+argument is the distance between these two in points.
 
 >>> unit_mse([7.0, 9.0], [8.0, 6.0], 5.0), unit_mae([7.0, 9.0], [8.0, 6.0], 5.0)
 (0.2, 0.4)
@@ -53,7 +55,7 @@ def r_squared(n: Any, squares: Any, targets: Any, squared_targets: Any) -> Any:
     return 1 - ratio(squares, variation(n, targets, squared_targets))
 
 
-# What varies is measured from the lowest value: squares of large values would leave nothing but rounding.
+# Values are shifted by the minimum first: sums of large squares would lose the variation to rounding.
 r2 = RowMetric(
     "r2",
     better="higher",
@@ -67,10 +69,10 @@ r2 = RowMetric(
 
 
 def correlation(n: Any, *sums: Any) -> Any:
-    """Pearson's r of sums; NaN where a column does not vary."""
+    """Compute Pearson's r from sums; NaN where a column does not vary."""
     p, t, pp, tt, pt = sums
     p_varies, t_varies = variation(n, p, pp), variation(n, t, tt)
-    # The roots first: a product of the smallest variations would be 0.
+    # Take the roots before multiplying: the product of two very small variations would underflow to 0.
     return ratio(pt - p * t / n, p_varies**0.5 * t_varies**0.5)
 
 

@@ -1,11 +1,11 @@
-"""Bootstrap intervals: how much would a metric move, had we met other users?
+"""Bootstrap intervals and paired tests over users, other units or rows; Holm's correction; rank-biserial correlation.
 
-Users (or other units, or rows) are drawn with replacement. A metric that is a function of sums over them needs no
-second look at the rows: every resample is one row of draw counts times the table of per-user sums.
+Units are drawn with replacement. A metric that is a function of sums does not need the rows again: each resample is a
+vector of draw counts times the table of per-unit sums.
 Efron & Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13 (percentile intervals).
 
 >>> errors = np.random.default_rng(1).normal(size=(2000, 1))
->>> statistics = np.hstack([np.ones_like(errors), errors**2])       # per unit: one row, its squared error
+>>> statistics = np.hstack([np.ones_like(errors), errors**2])       # per unit: number of rows, squared error
 >>> n_b, squares_b = resampled_sums(statistics, seed=1).T
 >>> low, high = percentile_interval((squares_b / n_b) ** 0.5)
 >>> bool(0.95 < low < 1.0 < high < 1.05)
@@ -18,11 +18,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from anirec.metrics.definition import Column, OrderMetric
-from anirec.metrics.variation import settled
+from anirec.metrics.definition import FloatColumn, OrderMetric
+from anirec.metrics.variation import to_float64
 
 RESAMPLES = 1000
-FEWEST_UNITS = 6  # fewer say nothing of others: of five, even the exact test by signs never gets below 5 % (2 / 2**5)
+FEWEST_UNITS = 6  # with five units even the exact sign test cannot reach p < 5 % (2 / 2**5 = 6 %)
 MAX_UNITS = 10_000
 DRAWS_AT_ONCE = 1 << 19
 ROWS_AT_ONCE = 1 << 21
@@ -31,17 +31,18 @@ ROWS_AT_ONCE = 1 << 21
 def resampled_sums(
     statistics_us: NDArray[np.float64], *, resamples: int = RESAMPLES, seed: int = 0, max_units: int = MAX_UNITS
 ) -> NDArray[np.float64]:
-    """Sums of each statistic in every resample of the units, float64 (resamples, s).
+    """Return the sums of each statistic in every resample of the units, float64 (resamples, s).
 
     Args:
-        statistics_us: What is summed, one row a unit, (U, s).
+        statistics_us: Statistics of each unit, (U, s).
         resamples: Number of resamples.
-        seed: Equal seeds draw equal units: metrics of two models on the same units may be compared pair by pair.
-        max_units: More units than this are first thrown into that many bags at random, which are then drawn instead.
-            Bags of exchangeable users vary as users do; only the width's own error, about 1 / sqrt(2 bags), remains.
+        seed: Equal seeds draw the same units, so that two models on the same units can be compared in pairs.
+        max_units: If there are more units, they are first assigned at random to this many bags, and bags are drawn
+            instead. The variance is the same on average; the relative error of the interval's width is about
+            1 / sqrt(2 bags).
     """
     if len(statistics_us) > max_units:
-        statistics_us = bagged(statistics_us, bags(len(statistics_us), max_units, seed))
+        statistics_us = sum_by_bag(statistics_us, assign_to_bags(len(statistics_us), max_units, seed))
     counts_bu = draw_counts(len(statistics_us), resamples, seed)
     step = max(1, DRAWS_AT_ONCE // max(1, len(statistics_us)))
     blocks = [counts_bu[start : start + step].astype(np.float64) for start in range(0, resamples, step)]
@@ -50,8 +51,8 @@ def resampled_sums(
 
 def resampled_order(
     metric: OrderMetric,
-    prediction: Column,
-    target: Column,
+    prediction: FloatColumn,
+    target: FloatColumn,
     *,
     unit: NDArray[np.int64],
     n_units: int,
@@ -59,64 +60,66 @@ def resampled_order(
     seed: int = 0,
     max_units: int = MAX_UNITS,
 ) -> NDArray[np.float64]:
-    """The metric in every resample of the units, float64 (resamples,): the same ones as `resampled_sums` draws.
+    """Return the metric in every resample, float64 (resamples,); the resamples are those of `resampled_sums`.
 
     Args:
-        metric: No function of sums, so that it looks at all rows in each resample.
-        prediction: Of every row, (n,).
-        target: Likewise.
-        unit: Which unit each row belongs to, (n,), from 0 to n_units - 1.
+        metric: A metric that cannot be computed from sums; every resample uses all rows.
+        prediction: Predictions, (n,).
+        target: True values, (n,).
+        unit: Index of the unit of each row, (n,), from 0 to n_units - 1.
+        n_units: Number of units.
+        resamples: Number of resamples.
+        seed: Equal seeds draw the same units.
+        max_units: If there are more units, bags of units are drawn instead.
     """
     if n_units > max_units:
-        unit, n_units = bags(n_units, max_units, seed)[unit], max_units
+        unit, n_units = assign_to_bags(n_units, max_units, seed)[unit], max_units
     counts_bu = draw_counts(n_units, resamples, seed)
-    prediction, target = settled(prediction), settled(target)
+    prediction, target = to_float64(prediction), to_float64(target)
     step = max(1, ROWS_AT_ONCE // len(unit))
     blocks = [counts_bu[start : start + step, unit] for start in range(0, resamples, step)]
     return np.concatenate([metric.resampled(prediction, target, block) for block in blocks])
 
 
 def percentile_interval(values_b: NDArray[np.float64], *, level: float = 0.95) -> tuple[float, float]:
-    """The central `level` of the resampled values; NaN where any of them is."""
+    """Return the central interval that holds the share `level` of the values; NaN if any value is NaN."""
     low, high = np.quantile(values_b, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 
 @lru_cache(maxsize=2)
 def draw_counts(n_units: int, resamples: int, seed: int) -> NDArray[np.uint16]:
-    """(resamples, n_units): how often each unit is drawn. Kept, as the runs of a comparison share their users."""
+    """Return how often each unit is drawn, (resamples, n_units); cached because compared runs share their users."""
     random = np.random.default_rng(seed)
     counts_bu = np.empty((resamples, n_units), dtype=np.uint16)
     step = max(1, DRAWS_AT_ONCE // n_units)
     for start in range(0, resamples, step):
         n = min(step, resamples - start)
-        # Resample b counts its draws in its own stretch of one long histogram.
+        # Each resample counts its draws in its own section of one long histogram.
         drawn_bu = random.integers(n_units, size=(n, n_units)) + np.arange(n)[:, None] * n_units
         counts_bu[start : start + n] = np.bincount(drawn_bu.ravel(), minlength=n * n_units).reshape(n, n_units)
     return counts_bu
 
 
-def bags(n_units: int, n_bags: int, seed: int) -> NDArray[np.int64]:
-    """(n_units,): which bag each unit is thrown into; all of nearly equal size."""
+def assign_to_bags(n_units: int, n_bags: int, seed: int) -> NDArray[np.int64]:
+    """Assign units at random to bags of nearly equal size; return the bag of each unit, (n_units,)."""
     return np.random.default_rng(seed).permutation(n_units) % n_bags
 
 
-def bagged(statistics_us: NDArray[np.float64], bag_u: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(n_bags, s): the units' statistics summed over bags."""
+def sum_by_bag(statistics_us: NDArray[np.float64], bag_u: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Sum the units' statistics over bags, (n_bags, s)."""
     return np.stack([np.bincount(bag_u, weights=column) for column in statistics_us.T], axis=1)
 
 
 LEVEL = 0.05
 
-Values = NDArray[np.float64]
 
-
-def p_value(difference: float, resampled_b: Values) -> float:
-    """Two-sided, in (0, 1]: never 0, as the sample itself counts as one resample.
+def p_value(difference: float, resampled_b: NDArray[np.float64]) -> float:
+    """Compute the two-sided bootstrap p-value, in (0, 1]; never 0 because the sample itself counts as one resample.
 
     Args:
-        difference: Of the two models' metrics, on all units.
-        resampled_b: The same in every resample, (B,).
+        difference: Difference between the two models' metrics on all units.
+        resampled_b: The same difference in every resample, (B,).
 
     >>> p_value(3.0, np.array([3.5, 2.0, 6.0])), p_value(0.0, np.zeros(3))
     (0.5, 1.0)
@@ -125,10 +128,11 @@ def p_value(difference: float, resampled_b: Values) -> float:
     return (1 + n_as_far) / (1 + len(resampled_b))
 
 
-def holm(p: Values) -> Values:
-    """The p-values of m tests, (m,), so corrected that those below the level may all be believed together.
+def holm(p: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Correct the p-values of m tests, (m,), for multiple testing; controls the family-wise error rate (Holm, 1979).
 
-    The smallest is multiplied by m, the next by m - 1 and so on; none may fall below one before it, or exceed 1.
+    The smallest p-value is multiplied by m, the next by m - 1 and so on; corrected values never decrease along this
+    order and never exceed 1.
     """
     order = np.argsort(p, kind="stable")
     corrected = np.empty_like(p)
@@ -136,12 +140,13 @@ def holm(p: Values) -> Values:
     return corrected
 
 
-def rank_biserial(gain_u: Values) -> float:
-    """Matched-pairs rank-biserial correlation, from -1 to 1: 1 if every unit gains, 0 if gains and losses even out.
+def rank_biserial(gain_u: NDArray[np.float64]) -> float:
+    """Compute the matched-pairs rank-biserial correlation, from -1 to 1.
 
-    The units that neither gain nor lose are left out, the others ranked by how much they do; it is the sum of the
-    ranks of those that gain less that of those that lose, over the sum of both, whose smaller one is Wilcoxon's T.
-    Kerby, The Simple Difference Formula, Comprehensive Psychology 2014.
+    1 if every unit gains, 0 if gains and losses balance.
+    Units with gain 0 are left out; the others are ranked by absolute gain. The result is the rank sum of the gains
+    minus that of the losses, divided by the sum of both; the smaller of the two rank sums is Wilcoxon's T. Kerby, The
+    Simple Difference Formula, Comprehensive Psychology 2014.
 
     >>> rank_biserial(np.array([3.0, 2.0, 0.0, -1.0]))   # ranks 3 and 2 against 1
     0.6666666666666666

@@ -1,7 +1,8 @@
-"""Variation: whether values vary by more than rounding, and ratios that are undefined where nothing varies.
+"""Variation beyond rounding: tests for constant values, and ratios that are NaN where the denominator does not vary.
 
-A constant column seldom has the variance 0: sums of squares leave a rest of rounding, and a constant computed in
-another order differs in its last digits. Dividing by such a rest gives an arbitrary number in the place of NaN.
+The computed variance of a constant column is seldom exactly 0: sums of squares leave rounding errors, and a constant
+computed in another order differs in its last digits. Dividing by such a residue would give an arbitrary number
+instead of NaN.
 """
 
 from typing import Any
@@ -10,11 +11,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 ULPS = 8  # units in the last place by which equal values may differ after a few operations
-ROUNDING = 1e-12  # of a sum of squares: a variance below is what rounding left
+ROUNDING = 1e-12  # share of a sum of squares below which a variation is due to rounding
 
 
 def is_constant(values: ArrayLike, axis: int | None = None) -> Any:
-    """Whether values differ by rounding at most, in the precision of their own type; along an axis, or all of them.
+    """Return whether values differ at most by rounding in the precision of their type, along an axis or overall.
 
     >>> is_constant([0.1 + 0.2, 0.3]), is_constant(np.array([7.1, 7.1000004], np.float32)), is_constant([1e9, 1e9 + 1])
     (True, True, False)
@@ -28,15 +29,15 @@ def is_constant(values: ArrayLike, axis: int | None = None) -> Any:
     return found if axis is not None else bool(found)
 
 
-def settled(values: ArrayLike) -> NDArray[np.float64]:
-    """The values in float64; all equal to the first where they are constant, see `is_constant`."""
+def to_float64(values: ArrayLike) -> NDArray[np.float64]:
+    """Return the values in float64; if they are constant (see `is_constant`), all are set to the first one."""
     values = np.asarray(values)
     exact = values.astype(np.float64)
     return np.full_like(exact, exact.flat[0]) if values.size and is_constant(values) else exact
 
 
 def standard_deviation(values: NDArray[np.floating], *, otherwise: float = 1.0) -> NDArray[np.float64]:
-    """Of each column of (n, width), float64; `otherwise` where a column does not vary. NaN is left out.
+    """Compute the deviation of each column of (n, width), float64, ignoring NaN; `otherwise` if constant.
 
     >>> standard_deviation(np.array([[0.1, 1.0], [0.1, 3.0], [0.1, np.nan]]))
     array([1., 1.])
@@ -48,9 +49,9 @@ def standard_deviation(values: NDArray[np.floating], *, otherwise: float = 1.0) 
 
 
 def ratio(numerator: Any, denominator: Any) -> Any:
-    """numerator / denominator; NaN where the denominator is 0 or below.
+    """Return numerator / denominator; NaN where the denominator is 0 or below.
 
-    Arrays, tensors and numbers of any shape: a flag is 1 or 0 in a product, and 0 / 0 is NaN.
+    Works on arrays, tensors and numbers of any shape: multiplying both by a flag of 1 or 0 gives 0 / 0, which is NaN.
     """
     is_defined = denominator > 0
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -58,9 +59,9 @@ def ratio(numerator: Any, denominator: Any) -> Any:
 
 
 def variation(n: Any, total: Any, squares: Any) -> Any:
-    """The summed squared deviations from the mean of n values, from their sums; 0 where only rounding is left.
+    """Compute the sum of squared deviations from the mean of n values from their sums; 0 where only rounding is left.
 
-    The values must be distances from one of them, such as the smallest: then nothing cancels but rounding.
+    The values must be shifted by one of them, such as the smallest, so that nothing but rounding cancels.
     """
     left = squares - total**2 / n
     return left * (left > ROUNDING * squares)

@@ -1,4 +1,4 @@
-"""`anirec compare`: many run folders, one table for each set of runs that may be compared."""
+"""`anirec compare`: reads run folders and prints one leaderboard per set of comparable runs."""
 
 import difflib
 from collections.abc import Sequence
@@ -11,9 +11,16 @@ from anirec.errors import UserError
 from anirec.metrics.names import MetricName, has_direction, is_metric, lower_is_better
 from anirec.report import formatting as cells
 from anirec.report.groups import Family, families, unlike_splits
-from anirec.report.leaderboard import Leaderboard, frame, leaderboard, markdown_table, metric_names, terminal_table
+from anirec.report.leaderboard import (
+    Leaderboard,
+    leaderboard,
+    markdown_table,
+    metric_names,
+    results_frame,
+    terminal_table,
+)
 from anirec.report.paired.table import print_pairs, quick_verdict
-from anirec.report.pareto import searched
+from anirec.report.pareto import objectives_and_front
 from anirec.report.runs import Run, read_runs
 
 DEFAULT = "test/rmse"
@@ -29,17 +36,17 @@ def compare(
     html: str | Path | None = None,
     console: Console | None = None,
 ) -> None:
-    """Print the runs in or below `paths`, best first; write all their figures where asked.
+    """Print the runs in or below `paths`, best first, and write the requested files.
 
     Args:
-        paths: Run folders, or folders of them.
-        metric: What to sort by, as logged: test/rmse, test/ndcg@10. None for test/rmse, or else the first of the
-            test set, or of validation where a sweep tested no run.
-        csv: Gets every metric of every group in full precision, with deviations and intervals.
-        markdown: Gets the tables.
-        pairs: Whether to test every two groups of a table against each other, which may take a minute.
-        html: Gets a page with tables and plots.
-        console: Where to print.
+        paths: Run folders, or folders that contain them.
+        metric: Metric to sort by, as logged: test/rmse, test/ndcg@10. None for test/rmse if available, else the first
+            test metric, else the first validation metric.
+        csv: Path for a table of every metric in full precision, with standard deviations and intervals.
+        markdown: Path for the leaderboards as Markdown.
+        pairs: Whether to test all pairs of configurations of a table, which may take a minute.
+        html: Path for a page with tables and plots.
+        console: Console to print to.
 
     Raises:
         UserError: If a path or metric does not exist, or no run has finished.
@@ -51,7 +58,7 @@ def compare(
     if not finished:
         print_rest(console, rest)
         raise UserError(f"None of {len(runs)} runs has finished: nothing to compare.")
-    name = chosen_metric(metric, finished)
+    name = choose_metric(metric, finished)
     found = families(finished)
     with_intervals = metric_names(run.metrics for run in finished) if csv else [name]
     boards = [leaderboard(family, name, with_intervals) for family in found]
@@ -64,17 +71,17 @@ def compare(
     print_repeats(console, found)
     print_rest(console, rest)
     if csv:
-        frame(boards).write_csv(created(csv))
+        results_frame(boards).write_csv(ensure_folder(csv))
     if markdown:
-        created(markdown).write_text("\n".join(map(markdown_table, boards)), encoding="utf-8")
+        ensure_folder(markdown).write_text("\n".join(map(markdown_table, boards)), encoding="utf-8")
     if html:
         from anirec.report.page import write_page
 
-        write_page(created(html), families=found, boards=boards, rest=rest, metric=name)
+        write_page(ensure_folder(html), families=found, boards=boards, rest=rest, metric=name)
 
 
-def chosen_metric(metric: str | None, runs: list[Run]) -> str:
-    """The metric to sort by; some run has it."""
+def choose_metric(metric: str | None, runs: list[Run]) -> str:
+    """Return the metric to sort by; at least one run has it."""
     names = [name for name in metric_names(run.metrics for run in runs) if is_metric(name)]
     if metric in names:
         return metric
@@ -86,61 +93,63 @@ def chosen_metric(metric: str | None, runs: list[Run]) -> str:
     parsed = [MetricName.parse(name) for name in names]
     splits = " or ".join(dict.fromkeys(f"{one.split}/" for one in parsed))
     shorts = ", ".join(dict.fromkeys(one.short for one in parsed))
-    wrong = "" if metric is None or is_metric(metric) else f" {metric} is a count or a fact of the data."
-    raise UserError(f"No run has the metric {metric}.{wrong}{hint} Names are {splits} with one of {shorts}.")
+    wrong = (
+        "" if metric is None or is_metric(metric) else f" {metric} is a count or a property of the data, not a metric."
+    )
+    raise UserError(f"No run has the metric {metric}.{wrong}{hint} Use {splits} followed by one of: {shorts}.")
 
 
 def print_boards(console: Console, boards: list[Leaderboard], verdicts: list[str]) -> None:
-    """Each with what its pairs say, if that is known."""
+    """Print each leaderboard, with its verdict if there is one."""
     for board, verdict in zip(boards, verdicts, strict=True):
         console.print()
         console.print(terminal_table(board, console.width))
         if verdict:
             console.print(Text(f"\n{verdict}"))
-        names, found = searched(board)
+        names, found = objectives_and_front(board)
         if names:
             console.print(Text(f"\nPareto front of {', '.join(names)}:"))
         for row in found:
             values = ", ".join(cells.number(row.mean[name], cells.decimals([row.mean[name]])) for name in names)
             console.print(Text(f"  {row.group.label}: {values}"), soft_wrap=True)
     rows = [row for board in boards for row in board.rows]
-    notes = ["Bold: best. Interval: bootstrap over users, else clusters of titles, else rows."]
+    notes = ["Bold: best. Interval: bootstrap over users; without users, over clusters of titles, titles or rows."]
     if any(row.std for row in rows):
-        notes.append("Several runs: mean ± standard deviation over seeds and splits.")
+        notes.append("±: standard deviation over seeds and splits.")
     console.print(Text("\n".join(["", *notes]), style="dim"))
     for board in boards:
-        if told := unlike_splits(row.group for row in board.rows):
-            console.print(Text(f"{board.title}: {told}", style="yellow"))
+        if caution := unlike_splits(row.group for row in board.rows):
+            console.print(Text(f"{board.title}: {caution}", style="yellow"))
     if len(boards) > 1:
-        warning = f"{len(boards)} tables: figures on different data or splits cannot be ranked together."
+        warning = f"{len(boards)} tables: results on different data or splits cannot be ranked together."
         console.print(Text(warning, style="yellow"))
 
 
 def print_repeats(console: Console, found: list[Family]) -> None:
-    """Runs made twice count once."""
+    """List older runs that were repeated; only the newest counts."""
     older = [run for family in found for group in family.groups for run in group.repeats]
     if older:
-        console.print("\nNot counted, because the same run was made again later:", style="yellow")
+        console.print("\nNot counted, because the same run was repeated later:", style="yellow")
     for run in older:
-        console.print(Text(f"  {shown(run.folder)}"), soft_wrap=True)
+        console.print(Text(f"  {relative_path(run.folder)}"), soft_wrap=True)
 
 
 def print_rest(console: Console, rest: list[Run]) -> None:
-    """What is not in the table, and why."""
+    """List the runs that are not in a table, with the reason."""
     if rest:
         console.print("\nNot in the table:", style="yellow")
     for run in rest:
         reason = run.error.strip().splitlines()[0]
-        console.print(Text(f"  {run.state:10} {shown(run.folder)}\n             {reason}"), soft_wrap=True)
+        console.print(Text(f"  {run.state:10} {relative_path(run.folder)}\n             {reason}"), soft_wrap=True)
 
 
-def shown(folder: Path) -> str:
-    """As short as it can be copied: from the current folder if it lies there."""
+def relative_path(folder: Path) -> str:
+    """Return the folder relative to the current one if it is inside, for copying."""
     return str(folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder)
 
 
-def created(path: str | Path) -> Path:
-    """The path, in a folder that exists."""
+def ensure_folder(path: str | Path) -> Path:
+    """Create the folder of a path, and return the path."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     return path

@@ -1,4 +1,4 @@
-"""How numbers look in a table: as many digits as a reader compares, in units a reader thinks in."""
+"""Text of numbers, metrics and settings in tables: significant digits, units and short names."""
 
 import json
 import math
@@ -13,7 +13,7 @@ TO = "–"  # noqa: RUF001  (an en dash, unlike the sign of a negative end)
 
 
 def heading(name: str) -> str:
-    """Metric and direction, if it has one.
+    """Return the metric without its split, with an arrow for its better direction.
 
     >>> heading("test/rmse"), heading("test/ndcg@10/cold_users"), heading("test/interval_coverage")
     ('rmse ↓', 'ndcg@10/cold_users ↑', 'interval_coverage')
@@ -25,7 +25,7 @@ def heading(name: str) -> str:
 
 
 def decimals(values: Iterable[float]) -> int:
-    """Places that give the largest of a column five significant digits, at most four places.
+    """Return the decimal places that give the largest value of a column five significant digits, at most four.
 
     >>> decimals([0.0912, 0.2351]), decimals([1.1391]), decimals([843.25]), decimals([12034.0])
     (4, 4, 2, 0)
@@ -39,7 +39,7 @@ def number(value: float | None, places: int) -> str:
 
 
 def spread(mean: float | None, std: float | None, places: int) -> str:
-    """Mean, and deviation where there are several runs.
+    """Return the mean, with ± the standard deviation if there are several runs.
 
     >>> spread(1.13914, 0.00071, 4), spread(1.13914, None, 4)
     ('1.1391 ±0.0007', '1.1391')
@@ -48,7 +48,7 @@ def spread(mean: float | None, std: float | None, places: int) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """In the largest unit that it fills.
+    """Return a duration in its largest unit that is at least 1.
 
     >>> duration(7.31), duration(75), duration(4000), duration(None)
     ('7.3 s', '1.2 min', '1.1 h', '-')
@@ -62,7 +62,7 @@ def duration(seconds: float | None) -> str:
 
 
 def memory(megabytes: float | None) -> str:
-    """As MB below a thousand of them.
+    """Return an amount of memory in MB below 1000 MB, else in GB.
 
     >>> memory(812.4), memory(4200)
     ('812 MB', '4.1 GB')
@@ -73,7 +73,7 @@ def memory(megabytes: float | None) -> str:
 
 
 def interval(ends: tuple[float, float] | None, places: int) -> str:
-    """From low to high.
+    """Return the ends of an interval, joined by an en dash.
 
     >>> interval((1.13291, 1.14536), 4) == f"1.1329{TO}1.1454"
     True
@@ -81,30 +81,42 @@ def interval(ends: tuple[float, float] | None, places: int) -> str:
     return MISSING if ends is None else TO.join(number(end, places) for end in ends)
 
 
-SOURCE = re.compile(r"(\w+)-[0-9a-f]{16}")  # in an identity: a dataset's name and the fingerprint of its content
+def probability(p: float) -> str:
+    """Return a p-value as text.
+
+    >>> probability(0.0004), probability(0.0312)
+    ('<0.001', '0.031')
+    """
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+SOURCE = re.compile(r"(\w+)-[0-9a-f]{16}")  # a source in an identity: dataset name and fingerprint of its content
 MAX_VALUE = 24
 Settings = dict[str, Any]
 
 
-def differing(settings: Sequence[Settings]) -> list[str]:
-    """Keys that not all have, or not with the same value."""
+def differing_keys(settings: Sequence[Settings]) -> list[str]:
+    """Return the keys whose values differ between settings, or that some of them lack."""
     keys = dict.fromkeys(key for one in settings for key in one)
     return [key for key in keys if any(key not in one or one[key] != settings[0].get(key) for one in settings)]
 
 
-def described(settings: Settings, keys: Iterable[str]) -> list[str]:
-    """`n_factors=20` for what belongs to the model, with its section for the rest; unset ones are left out.
+def describe_settings(settings: Settings, keys: Iterable[str]) -> list[str]:
+    """Return settings as `n_factors=20`, with the section for keys outside the model; missing keys are skipped.
 
-    >>> described({"model.n_factors": 20, "trainer.max_epochs": 3}, ["model.n_factors", "model.lr"])
+    >>> describe_settings({"model.n_factors": 20, "trainer.max_epochs": 3}, ["model.n_factors", "model.lr"])
     ['n_factors=20']
     """
-    return [f"{told(key)}={brief(settings[key])}" for key in keys if key in settings]
+    return [f"{short_key(key)}={brief(settings[key])}" for key in keys if key in settings]
 
 
-def told(key: str) -> str:
-    """
-    >>> told("model.lr"), told("trainer.max_epochs"), told("dataset._target_"), told("dataset.joined.metadata")
-    ('lr', 'trainer.max_epochs', 'dataset', 'joined')
+def short_key(key: str) -> str:
+    """Return the key as shown in labels.
+
+    >>> short_key("model.lr"), short_key("trainer.max_epochs"), short_key("dataset._target_")
+    ('lr', 'trainer.max_epochs', 'dataset')
+    >>> short_key("dataset.joined.metadata")
+    'joined'
     """
     if key.startswith("dataset.joined."):  # named as on the command line
         return "joined"
@@ -112,7 +124,7 @@ def told(key: str) -> str:
 
 
 def brief(value: Any) -> str:
-    """As in YAML, and no longer than a table bears.
+    """Return a value as in YAML, cut to a length that fits a table.
 
     >>> brief(None), brief(0.02), brief("anirec.data.titles.datamodule.Corpus"), brief(["rmse", "mae", "r2", "ndcg@10"])
     ('null', '0.02', 'Corpus', '["rmse", "mae", "r2", "…')

@@ -1,4 +1,4 @@
-"""A family's groups as rows of numbers: what the terminal, Markdown and CSV all show."""
+"""Leaderboards: one row of mean metrics per group of a family, for terminal, Markdown and CSV."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from anirec.report import formatting as cells
 from anirec.report.groups import Family, Group
 from anirec.report.intervals import Interval, intervals
 
-# What a reader asks first, after the metric sorted by.
+# Metrics that are shown first, after the sorting metric.
 FIRST = ("rmse", "ndcg", "mae", "hit_rate", "r2", "coverage", "recall", "diversity", "novelty")
 FIRST_OF_SCORES = ("rmse", "pearson", "spearman", "r2", "mae", "unit_mse", "interval_coverage", "interval_width")
 COSTS = ("wall_seconds", "fit_seconds", "peak_memory_mb")
@@ -23,7 +23,7 @@ COSTS = ("wall_seconds", "fit_seconds", "peak_memory_mb")
 
 @dataclass(frozen=True)
 class Row:
-    """One group: mean and standard deviation over its runs of every metric that all of them have."""
+    """One group: mean and standard deviation over its runs, of every metric that all of them have."""
 
     group: Group
     mean: dict[str, float]
@@ -38,7 +38,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """Rows of one family, best first by `metric`; those without it last."""
+    """Rows of one family, best first by `metric`; rows without the metric last."""
 
     title: str
     metric: str
@@ -47,7 +47,7 @@ class Leaderboard:
 
     @property
     def others(self) -> list[str]:
-        """Further metrics of the same split, the telling ones first; no segments."""
+        """Other metrics of the same split, most informative first; without segments."""
         split = MetricName.parse(self.metric).split
         names = [name for name in metric_names(row.mean for row in self.rows) if name != self.metric]
         parsed = {name: MetricName.parse(name) for name in names}
@@ -61,7 +61,7 @@ class Leaderboard:
         return sorted(shown, key=lambda name: first.index(m) if (m := parsed[name].metric) in first else len(first))
 
     def best(self, name: str) -> float | None:
-        """The best mean of a metric; None unless there is something to beat, and a direction to beat it in."""
+        """Return the best mean of a metric; None with fewer than two values or without a better direction."""
         values = [row.mean[name] for row in self.rows if name in row.mean]
         if len(values) < 2 or not has_direction(name):
             return None
@@ -69,7 +69,7 @@ class Leaderboard:
 
 
 def leaderboard(family: Family, metric: str, with_intervals: Sequence[str]) -> Leaderboard:
-    """Rank a family by `metric`; intervals cost a look into the runs' tables, and are made for those names alone."""
+    """Rank a family by `metric`; intervals read the runs' tables and are computed for the given names only."""
     rows = [row_of(group, with_intervals) for group in family.groups]
     sign = 1 if lower_is_better(metric) else -1
     rows.sort(key=lambda row: (metric not in row.mean, sign * row.mean.get(metric, 0.0), row.group.label))
@@ -94,17 +94,17 @@ def row_of(group: Group, with_intervals: Iterable[str]) -> Row:
 
 
 def metric_names(metrics: Iterable[Iterable[str]]) -> list[str]:
-    """All names, in the order in which they first come."""
+    """Return all names, in order of first appearance."""
     return list(dict.fromkeys(name for names in metrics for name in names))
 
 
-def frame(boards: Iterable[Leaderboard]) -> pl.DataFrame:
-    """Every number in full precision, one row a group; `<metric>:mean`, `:std`, `:low` and `:high`."""
-    records = [record(board, row) for board in boards for row in board.rows]
+def results_frame(boards: Iterable[Leaderboard]) -> pl.DataFrame:
+    """Return every value in full precision, one row per group: `<metric>:mean`, `:std`, `:low` and `:high`."""
+    records = [result_record(board, row) for board in boards for row in board.rows]
     return pl.DataFrame(records, infer_schema_length=None)
 
 
-def record(board: Leaderboard, row: Row) -> dict[str, object]:
+def result_record(board: Leaderboard, row: Row) -> dict[str, object]:
     runs = row.group.members
     about: dict[str, object] = {
         "dataset": runs[0].dataset,
@@ -131,8 +131,8 @@ MARKDOWN_METRICS = 6
 
 
 @dataclass(frozen=True)
-class Column:
-    """A heading, one cell a row, which of them are best, and the cell of the best reachable value."""
+class TableColumn:
+    """A heading, one cell per row, which of them are best, and the cell of the best reachable value."""
 
     heading: str
     cells: list[str]
@@ -144,8 +144,8 @@ class Column:
         return max(cell_len(text) for text in (self.heading, self.floor, *self.cells))
 
 
-def columns(board: Leaderboard, others: Sequence[str]) -> list[Column]:
-    """Model, the metric sorted by with its interval, the other metrics, and what the runs cost."""
+def table_columns(board: Leaderboard, others: Sequence[str]) -> list[TableColumn]:
+    """Return model, the sorting metric with its interval, the other metrics, and the costs of the runs."""
     return [
         plain_column(board, "model", lambda row: row.group.label, floor=FLOOR),
         metric_column(board, board.metric, sorted_by=True),
@@ -157,15 +157,15 @@ def columns(board: Leaderboard, others: Sequence[str]) -> list[Column]:
     ]
 
 
-def plain_column(board: Leaderboard, heading: str, cell: Callable[[Row], str], floor: str = "") -> Column:
-    return Column(heading, [cell(row) for row in board.rows], [False] * len(board.rows), floor)
+def plain_column(board: Leaderboard, heading: str, cell: Callable[[Row], str], floor: str = "") -> TableColumn:
+    return TableColumn(heading, [cell(row) for row in board.rows], [False] * len(board.rows), floor)
 
 
-def metric_column(board: Leaderboard, name: str, *, sorted_by: bool = False) -> Column:
-    """Means; of the metric sorted by also deviations and the best reachable value."""
+def metric_column(board: Leaderboard, name: str, *, sorted_by: bool = False) -> TableColumn:
+    """Return a column of means; for the sorting metric also deviations and the best reachable value."""
     places = places_of(board, name)
     best = board.best(name)
-    return Column(
+    return TableColumn(
         cells.heading(name),
         [cells.spread(row.mean.get(name), row.std.get(name) if sorted_by else None, places) for row in board.rows],
         [best is not None and row.mean.get(name) == best for row in board.rows],
@@ -173,7 +173,7 @@ def metric_column(board: Leaderboard, name: str, *, sorted_by: bool = False) -> 
     )
 
 
-def interval_column(board: Leaderboard) -> Column:
+def interval_column(board: Leaderboard) -> TableColumn:
     places = places_of(board, board.metric)
     return plain_column(board, "95% interval", lambda row: cells.interval(row.interval.get(board.metric), places))
 
@@ -183,7 +183,7 @@ def places_of(board: Leaderboard, name: str) -> int:
 
 
 def terminal_table(board: Leaderboard, width: int) -> Table:
-    """At most `width` characters wide; a long model name breaks over lines, all else stays whole."""
+    """Return a table at most `width` characters wide; only long model names are broken over lines."""
     chosen = fitting_columns(board, width)
     table = Table(title=Text(board.title, style="bold"), title_justify="left", title_style="", box=box.SIMPLE_HEAD)
     table.show_edge = table.pad_edge = False
@@ -199,23 +199,23 @@ def terminal_table(board: Leaderboard, width: int) -> Table:
     return table
 
 
-def fitting_columns(board: Leaderboard, width: int) -> list[Column]:
-    """Leave out other metrics, the last ones first, until the rest fits with model names broken between words."""
+def fitting_columns(board: Leaderboard, width: int) -> list[TableColumn]:
+    """Drop other metrics from the last one until the table fits, with model names broken between words."""
     for n in range(len(board.others), 0, -1):
-        chosen = columns(board, board.others[:n])
+        chosen = table_columns(board, board.others[:n])
         longest_word = max(cell_len(word) for label in chosen[0].cells for word in label.split())
         if min(longest_word, int(width * MODEL_SHARE)) <= room_for_model(chosen, width):
             return chosen
-    return columns(board, [])
+    return table_columns(board, [])
 
 
-def room_for_model(chosen: list[Column], width: int) -> int:
+def room_for_model(chosen: list[TableColumn], width: int) -> int:
     return width - sum(GAP + column.width for column in chosen[1:])
 
 
 def markdown_table(board: Leaderboard) -> str:
-    """A GitHub table under its title."""
-    chosen = columns(board, board.others[:MARKDOWN_METRICS])
+    """Return a GitHub table under its title."""
+    chosen = table_columns(board, board.others[:MARKDOWN_METRICS])
     lines = [[column.heading for column in chosen], ["---", *["---:"] * (len(chosen) - 1)]]
     for row in range(len(board.rows)):
         lines.append([f"**{column.cells[row]}**" if column.best[row] else column.cells[row] for column in chosen])

@@ -1,4 +1,4 @@
-"""Pareto fronts: what no other beats in one figure without losing in another."""
+"""Pareto fronts: the rows that no other row dominates in several metrics."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -10,17 +10,17 @@ T = TypeVar("T")
 
 
 def front(items: Sequence[T], losses: Callable[[T], Sequence[float]]) -> list[T]:
-    """Return the items that no other beats, the lowest first loss first; of equal ones the first.
+    """Return the items that no other item dominates, sorted by the first loss; of equal items only the first.
 
     Args:
-        items: Anything.
-        losses: Its figures, each better lower.
+        items: Any items.
+        losses: Returns the values of an item to compare; lower is better.
 
     >>> front([(1, 5), (2, 3), (2, 4), (4, 1), (4, 1)], lambda item: item)
     [(1, 5), (2, 3), (4, 1)]
     """
     found: list[T] = []
-    for item in sorted(items, key=lambda item: tuple(losses(item))):  # whatever beats an item comes before it
+    for item in sorted(items, key=lambda item: tuple(losses(item))):  # an item that dominates another comes before it
         of_item = losses(item)
         if not any(all(a <= b for a, b in zip(losses(other), of_item, strict=True)) for other in found):
             found.append(item)
@@ -28,14 +28,14 @@ def front(items: Sequence[T], losses: Callable[[T], Sequence[float]]) -> list[T]
 
 
 def loss(row: Row, metric: str) -> float:
-    """The mean of a metric, turned so that lower is better."""
+    """Return the mean of a metric, negated where higher is better."""
     return row.mean[metric] if lower_is_better(metric) else -row.mean[metric]
 
 
-def searched(board: Leaderboard) -> tuple[list[str], list[Row]]:
-    """Return the objectives that the runs of a table share and the rows of their Pareto front.
+def objectives_and_front(board: Leaderboard) -> tuple[list[str], list[Row]]:
+    """Return the objectives shared by the runs of a leaderboard, and the rows on their Pareto front.
 
-    Both are empty where there are not several objectives, or not several rows that measured them.
+    Both are empty with fewer than two objectives, or fewer than two rows that have all of them.
     """
     found = {tuple(objectives(run.config.get("objective"))) for row in board.rows for run in row.group.members}
     names = list(found.pop()) if len(found) == 1 else []

@@ -1,4 +1,4 @@
-"""A run's JSON and YAML, read and checked: all that the reports rely on, so that no damaged file can stop them."""
+"""Reading and validation of a run's JSON and YAML files, so that no damaged file can stop a report."""
 
 import json
 from collections.abc import Callable
@@ -23,23 +23,23 @@ MAPPINGS = ("split", "versions", "data", "git", "identity", "identity.settings",
 
 
 class DamagedError(Exception):
-    """Says which file, and what is wrong with it."""
+    """A file of a run is missing or damaged; the message names the file and the problem."""
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
-    """The content of a .json or .yaml file.
+    """Return the content of a .json or .yaml file.
 
     Raises:
-        DamagedError: It is missing, cannot be read, or holds no mapping.
+        DamagedError: If it is missing, cannot be read, or is not a mapping.
     """
     parse: Callable[[str], Any] = parsed_yaml if path.suffix == ".yaml" else parsed_json
     try:
         if not path.is_file():
-            raise DamagedError(f"{path.name} is {'no file' if path.exists() else 'missing'}")
+            raise DamagedError(f"{path.name} is {'not a file' if path.exists() else 'missing'}")
         found = parse(path.read_text(encoding="utf-8"))
     except DamagedError:
         raise
-    except Exception as error:  # a damaged file makes PyYAML raise nearly anything
+    except Exception as error:  # on damaged files PyYAML may raise nearly any exception
         raise DamagedError(f"{path.name} is damaged: {type(error).__name__}: {' '.join(str(error).split())}") from None
     if not isinstance(found, dict):
         raise DamagedError(f"{path.name} is damaged: expected names and values")
@@ -49,33 +49,33 @@ def read_mapping(path: Path) -> dict[str, Any]:
 def parsed_json(text: str) -> Any:
     found = json.loads(text)
     if "\\u" in text:
-        json.dumps(found, ensure_ascii=False).encode()  # half a character could be read, and never printed
+        json.dumps(found, ensure_ascii=False).encode()  # a lone surrogate can be read but not printed
     return found
 
 
 def parsed_yaml(text: str) -> Any:
-    """Without aliases, with which a short file holds more than any memory; runs never write them."""
+    """Parse YAML without aliases, with which a short file could expand beyond memory; runs never write them."""
     depth = 0
     for event in yaml.parse(text, Loader=LOADER):
         if isinstance(event, yaml.AliasEvent):
-            raise ValueError(f"line {event.start_mark.line + 1}: an alias (*), which no run writes")
+            raise ValueError(f"line {event.start_mark.line + 1}: an alias (*), which anirec never writes")
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > MAX_DEPTH:
             raise ValueError(f"line {event.start_mark.line + 1}: nested more than {MAX_DEPTH} deep")
     return yaml.load(text, Loader=LOADER)  # noqa: S506  (a safe loader, either way)
 
 
-def read_config(path: Path) -> dict[str, Any]:
+def read_run_config(path: Path) -> dict[str, Any]:
     config = read_mapping(path)
     if not isinstance(config.get("callbacks"), dict | None):
         raise DamagedError("config.yaml is damaged: callbacks: expected names and values")
-    if wrong := [key for key, value in flatten(config) if type(value) is int and not is_number(value)]:
+    if wrong := [key for key, value in flatten(config) if type(value) is int and not is_finite_number(value)]:
         raise DamagedError(f"config.yaml is damaged: no finite number for {', '.join(wrong)}")
     return config
 
 
 def read_provenance(path: Path) -> dict[str, Any]:
-    """Of any run; one that has not finished may lack anything."""
+    """Read and validate provenance.json; that of an unfinished run may lack any key."""
     found = read_mapping(path)
     mappings = {key: nested(found, key) for key in MAPPINGS}
     split, versions = (mappings[key] if isinstance(mappings[key], dict) else {} for key in ("split", "versions"))
@@ -89,9 +89,9 @@ def read_provenance(path: Path) -> dict[str, Any]:
         *(f"{key}: expected text or a whole number" for key, value in plain.items()
           if not isinstance(value, str | int | None)),
         *(f"identity.replicate.{key}: expected text or a finite number" for key, value in seeds.items()
-          if not isinstance(value, str | None) and not is_number(value)),
+          if not isinstance(value, str | None) and not is_finite_number(value)),
         *(f"{key}: expected a finite number" for key, value in numbers.items()
-          if value is not None and not is_number(value)),
+          if value is not None and not is_finite_number(value)),
     ]  # fmt: skip
     if wrong:
         raise DamagedError(f"{path.name} is damaged: {'; '.join(wrong)}")
@@ -102,14 +102,15 @@ def read_metrics(path: Path) -> dict[str, float]:
     metrics = read_mapping(path)
     if not metrics:
         raise DamagedError(f"{path.name} holds no metrics")
-    if wrong := [name for name, value in metrics.items() if not is_number(value)]:
+    if wrong := [name for name, value in metrics.items() if not is_finite_number(value)]:
         raise DamagedError(f"{path.name} is damaged: no finite number for {', '.join(wrong)}")
     return metrics
 
 
-def is_number(value: Any) -> bool:
-    """
-    >>> is_number(0.5), is_number(float("nan")), is_number(10**400), is_number("1")
+def is_finite_number(value: Any) -> bool:
+    """Return whether a value is a finite number.
+
+    >>> is_finite_number(0.5), is_finite_number(float("nan")), is_finite_number(10**400), is_finite_number("1")
     (True, False, False, False)
     """
     try:
@@ -119,7 +120,7 @@ def is_number(value: Any) -> bool:
 
 
 def nested(values: Any, key: str) -> Any:
-    """The value of a dotted key; None without it."""
+    """Return the value of a dotted key; None if it is missing."""
     for part in key.split("."):
         values = values.get(part) if isinstance(values, dict) else None
     return values

@@ -1,7 +1,7 @@
-"""Run folders, read back: nothing else is known about a run.
+"""Runs, read from their folders.
 
-A run folder holds `status.json` and, in time, `config.yaml`, `provenance.json`, `metrics.json`, `predictions.parquet`
-and `recommendations.parquet`.
+A run folder contains `status.json` and, depending on its progress, `config.yaml`, `provenance.json`, `metrics.json`,
+`predictions.parquet` and `recommendations.parquet`.
 """
 
 import os
@@ -20,14 +20,14 @@ from anirec.report.run_files import (
     NEEDED,
     DamagedError,
     nested,
-    read_config,
     read_mapping,
     read_metrics,
     read_provenance,
+    read_run_config,
 )
 
 MARKS = ("status.json", "provenance.json")
-# What the reports compute with, of the tables that they know.
+# Columns of the tables that the reports use.
 COLUMNS = {
     "predictions": {"target": "a number", "prediction": "a number"},
     "recommendations": {
@@ -51,12 +51,12 @@ class Run:
     """One run.
 
     Attributes:
-        folder: Where it lies, resolved.
+        folder: Its resolved folder.
         state: `finished`, `failed`, `running`, `interrupted`, `pruned` or `unreadable`.
-        error: Why it is not in the table; empty for a finished run.
-        config: The resolved configuration, of finished and pruned runs.
-        provenance: Dataset, model, seed, split and costs; of a pruned run only what was known when it began.
-        metrics: Names to values.
+        error: Why it is not in a table; empty for a finished run.
+        config: The resolved configuration of finished and pruned runs.
+        provenance: Dataset, model, seed, split and costs; for a pruned run only what was known at its start.
+        metrics: Metric names to values.
     """
 
     folder: Path
@@ -80,36 +80,36 @@ class Run:
 
     @property
     def split_name(self) -> str:
-        """As chosen on the command line; provenance need not repeat what the class is called: KFold is k_fold."""
+        """Name on the command line; if not recorded, derived from the class: KFold is k_fold."""
         class_name = str(nested(self.config, "split._target_")).rpartition(".")[2]
         return self.split.get("name") or re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=^[A-Z])(?=[A-Z])", "_", class_name).lower()
 
     @property
     def experiment(self) -> str:
-        """The same for runs that differ in seed and fold alone; see `anirec.config.identity`."""
+        """Identity shared by runs that differ only in seed and fold; see `anirec.config.identity`."""
         return str(self.provenance["identity"]["experiment"])
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What decides the results, by dotted key, without seed and fold."""
+        """Settings that determine the results, by dotted key, without seed and fold."""
         return self.provenance["identity"]["settings"]
 
     @property
     def replicate(self) -> tuple[tuple[str, Any], ...]:
-        """Seeds and fold: what tells the members of a group apart."""
+        """Seeds and fold, which distinguish the members of a group."""
         return tuple(sorted(self.provenance["identity"]["replicate"].items()))
 
     @property
     def split_replicate(self) -> str:
-        """Seed and fold of the split, as in `42` or `fold=0 seed=42`; empty where it has neither."""
+        """Seed and fold of the split, such as `42` or `fold=0 seed=42`; empty if it has neither."""
         values = {key.removeprefix("split."): brief(value) for key, value in self.replicate if key.startswith("split.")}
         return "".join(values.values()) if len(values) == 1 else " ".join(f"{k}={v}" for k, v in values.items())
 
     def table(self, name: str, split: str) -> pl.DataFrame | None:
-        """The rows of `predictions` or `recommendations` of that split; None if the run left none.
+        """Return the rows of `predictions` or `recommendations` of a split; None if there are none.
 
         Raises:
-            UserError: The file is damaged, or its columns are not those that a run writes.
+            UserError: If the file is damaged or a column is missing or has the wrong type.
         """
         path = self.folder / f"{name}.parquet"
         if not path.is_file():
@@ -120,15 +120,15 @@ class Run:
         except pl.exceptions.PolarsError as error:
             wrong = next(iter(str(error).splitlines()), type(error).__name__)
         if wrong:
-            raise UserError(f"{path}: damaged ({wrong}). Make the run again, or move it away.")
+            raise UserError(f"{path}: damaged ({wrong}). Repeat the run, or move its folder elsewhere.")
         return rows if len(rows) else None
 
 
 def read_runs(paths: Iterable[str | Path]) -> list[Run]:
-    """All runs in or below the paths, each real folder once, in the order of their folders.
+    """Return all runs in or below the paths, each resolved folder once, sorted by folder within each path.
 
     Raises:
-        UserError: Naming every path that does not exist, or if no run was found.
+        UserError: If paths do not exist, naming all of them, or if no run was found.
     """
     roots = [Path(path) for path in paths]
     if missing := [str(root) for root in roots if not root.exists()]:
@@ -136,12 +136,12 @@ def read_runs(paths: Iterable[str | Path]) -> list[Run]:
     folders = dict.fromkeys(folder for root in roots for folder in sorted(run_folders(root)))
     if not folders:
         where = ", ".join(map(str, roots))
-        raise UserError(f"No run in {where}: expected folders that hold a status.json, as `anirec run` leaves them.")
+        raise UserError(f"No runs in {where}: expected folders with a status.json, as written by `anirec run`.")
     return [read_run(folder) for folder in folders]
 
 
 def run_folders(root: Path) -> Iterator[Path]:
-    """Run folders in or below `root`, resolved; symbolic links are followed, circles too, once."""
+    """Yield the run folders in or below `root`, resolved; symbolic links are followed once, cycles included."""
     visited = set()
     for name, below, files in os.walk(root.resolve(), followlinks=True):
         folder = Path(name).resolve()
@@ -155,7 +155,7 @@ def run_folders(root: Path) -> Iterator[Path]:
 
 
 def read_run(folder: Path) -> Run:
-    """Whatever state the run is in, and its files."""
+    """Read a run in any state."""
     try:
         status = read_mapping(folder / "status.json")
         state = status.get("state")
@@ -163,30 +163,34 @@ def read_run(folder: Path) -> Run:
             return Run(folder, "unreadable", "status.json is damaged: expected a state")
         if state not in {"finished", "pruned"}:
             return Run(folder, state, reason(status))
-        config = read_config(folder / "config.yaml")
+        config = read_run_config(folder / "config.yaml")
         provenance = read_provenance(folder / "provenance.json")
         metrics = read_metrics(folder / "metrics.json") if state == "finished" else {}
     except DamagedError as error:
         return Run(folder, "unreadable", str(error))
     needed = NEEDED if state == "finished" else KNOWN_AT_START
     if lacking := [key for key in needed if nested(provenance, key) is None]:
-        return Run(folder, "unreadable", f"provenance.json lacks {', '.join(lacking)}: is the run of an older anirec?")
+        return Run(
+            folder,
+            "unreadable",
+            f"provenance.json lacks {', '.join(lacking)}: was it written by an older version of anirec?",
+        )
     return Run(folder, state, "" if state == "finished" else reason(status), config, provenance, metrics)
 
 
 def reason(status: dict[str, Any]) -> str:
-    """In one line, why a run has not finished.
+    """Return in one line why a run has not finished.
 
     >>> reason({"state": "failed", "error": " \\nValueError: lr=-1\\n  at line 3"}), reason({"state": "failed"})
-    ('ValueError: lr=-1', 'no reason given')
+    ('ValueError: lr=-1', 'no reason recorded')
     """
     lines = [line.strip() for line in str(status.get("error") or "").splitlines() if line.strip()]
-    silent = "has not finished; still at work, or killed" if status["state"] == "running" else "no reason given"
+    silent = "has not finished; still running, or killed" if status["state"] == "running" else "no reason recorded"
     return lines[0] if lines else silent
 
 
 def wrong_columns(name: str, rows: pl.DataFrame) -> Iterator[str]:
-    """What the rows of that table lack, or hold instead of what a run writes."""
+    """Yield what is missing or has the wrong type in the rows of a table."""
     needed = COLUMNS.get(name, {})
     for column, kind in (OPTIONAL | needed).items():
         if column not in rows.columns:
@@ -195,6 +199,6 @@ def wrong_columns(name: str, rows: pl.DataFrame) -> Iterator[str]:
         elif not IS_KIND[kind](rows[column].dtype):
             yield f"{column} is {rows[column].dtype}: expected {kind}"
         elif kind in {"a whole number", "true or false"} and rows[column].null_count():
-            yield f"{column} has gaps: expected {kind}"
+            yield f"{column} has nulls: expected {kind}"
         elif column == "rank" and (rows["rank"] < 1).any():
             yield "a rank below 1: expected 1 for the first of a list"

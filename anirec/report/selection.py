@@ -1,4 +1,4 @@
-"""Which configuration validates best: seeds and splits of one are averaged first, and no test figure is looked at."""
+"""Selection of the best configuration by a validation metric, averaged over seeds and splits."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,16 +19,16 @@ SHOWN = 5
 
 
 @dataclass(frozen=True)
-class Choice:
-    """What was chosen, and of what.
+class Selection:
+    """The selected configuration and the candidates.
 
     Attributes:
         metric: A validation metric.
-        rows: Configurations that could be chosen, best first.
-        fewer: Those with fewer seeds or splits than others, best first: their means are of something else.
-        n_configurations: How many were tried, those of `fewer` and pruned ones included.
-        n_runs: Likewise.
-        n_pruned: How many of the runs a search ended early.
+        rows: Candidate configurations, best first.
+        fewer: Configurations with fewer seeds or splits than the candidates, best first; not selectable.
+        n_configurations: Number of configurations tried, including those in `fewer` and pruned ones.
+        n_runs: Number of runs, including those of `fewer` and pruned ones.
+        n_pruned: Number of runs that a search ended early.
     """
 
     metric: str
@@ -43,15 +43,15 @@ class Choice:
         return self.rows[0].group
 
 
-def choice(runs: Sequence[Run], metric: str | None = None) -> Choice:
-    """The best configuration of one family of runs.
+def select_configuration(runs: Sequence[Run], metric: str | None = None) -> Selection:
+    """Select the best configuration of one family of runs.
 
     Args:
-        runs: Of a sweep, whatever state they are in.
+        runs: Runs of a sweep, in any state.
         metric: A validation metric; None for the objective that the runs share.
 
     Raises:
-        UserError: No run has finished; they cannot be ranked together; or no validation metric can rank them.
+        UserError: If no run has finished, the runs cannot be ranked together, or no validation metric can rank them.
     """
     finished, pruned = ([run for run in runs if run.state == state] for state in ("finished", "pruned"))
     if not finished:
@@ -59,13 +59,13 @@ def choice(runs: Sequence[Run], metric: str | None = None) -> Choice:
     found = families(finished)
     if len(found) > 1:
         titles = [f"  {family.title}: {len(family.runs)} runs" for family in found]
-        raise UserError("\n".join(["Runs on different data or splits cannot be chosen from together:", *titles]))
+        raise UserError("\n".join(["Cannot choose among runs on different data or splits:", *titles]))
     metric = metric or shared_objective(finished)
     check_metric(metric, finished)
     ranked = [row for row in leaderboard(found[0], metric, []).rows if metric in row.mean]
     most = max(row.n_runs for row in ranked)
     tried = {run.experiment for run in (*finished, *pruned)}
-    return Choice(
+    return Selection(
         metric,
         [row for row in ranked if row.n_runs == most],
         [row for row in ranked if row.n_runs < most],
@@ -76,6 +76,7 @@ def choice(runs: Sequence[Run], metric: str | None = None) -> Choice:
 
 
 def shared_objective(runs: Sequence[Run]) -> str:
+    """Return the single objective that all runs share."""
     found = list(dict.fromkeys(tuple(objectives(run.config.get("objective"))) for run in runs))
     if len(found) > 1:
         names = ", ".join("+".join(names) or "None" for names in found)
@@ -89,39 +90,41 @@ def shared_objective(runs: Sequence[Run]) -> str:
 
 
 def check_metric(metric: str, runs: Sequence[Run]) -> None:
-    """Only validation may choose, and only by what has a best."""
+    """Raise a UserError unless it is a validation metric with a better direction that a run has."""
     if MetricName.parse(metric).split == "test":
-        raise UserError(f"--metric {metric}: choosing by the test set would spoil it; choose by a val/ metric.")
+        raise UserError(f"--metric {metric}: choosing by a test metric would bias the test result; use a val/ metric.")
     names = [name for name in metric_names(run.metrics for run in runs) if name.startswith("val/")]
     usable = [name for name in names if has_direction(name) and not MetricName.parse(name).segment]
     if metric not in names or not has_direction(metric):
-        raise UserError(f"--metric {metric}: no run can be chosen by it; there are {', '.join(usable) or 'none'}.")
+        raise UserError(
+            f"--metric {metric}: not a validation metric to choose by; available: {', '.join(usable) or 'none'}."
+        )
 
 
-def show_choice(console: Console, choice: Choice) -> None:
-    """The best few, and what is not among them."""
-    direction = "↓" if lower_is_better(choice.metric) else "↑"
+def show_ranking(console: Console, selection: Selection) -> None:
+    """Print the best configurations, and those that were excluded."""
+    direction = "↓" if lower_is_better(selection.metric) else "↑"
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("model", overflow="fold")
-    for heading in (f"{choice.metric} {direction}", "runs"):
+    for heading in (f"{selection.metric} {direction}", "runs"):
         table.add_column(heading, justify="right", no_wrap=True)
-    places = cells.decimals(row.mean[choice.metric] for row in choice.rows)
-    for row in choice.rows[:SHOWN]:
-        value = cells.spread(row.mean[choice.metric], row.std.get(choice.metric), places)
+    places = cells.decimals(row.mean[selection.metric] for row in selection.rows)
+    for row in selection.rows[:SHOWN]:
+        value = cells.spread(row.mean[selection.metric], row.std.get(selection.metric), places)
         table.add_row(Text(row.group.label), value, str(row.n_runs))
     console.print(table)
-    if len(choice.rows) > SHOWN:
-        console.print(f"and {len(choice.rows) - SHOWN} more", style="dim")
-    equal = [row for row in choice.rows if row.mean[choice.metric] == choice.rows[0].mean[choice.metric]]
+    if len(selection.rows) > SHOWN:
+        console.print(f"and {len(selection.rows) - SHOWN} more", style="dim")
+    equal = [row for row in selection.rows if row.mean[selection.metric] == selection.rows[0].mean[selection.metric]]
     if len(equal) > 1:
-        console.print(f"{len(equal)} rows are equally good: the first of them by name was chosen.", style="yellow")
-    if choice.fewer:
-        most = choice.rows[0].n_runs
-        console.print(f"Not chosen from, as they have fewer than {most} runs:", style="yellow")
-    for row in choice.fewer:
-        value = cells.number(row.mean[choice.metric], places)
-        console.print(Text(f"  {row.group.label}: {value}, {row.n_runs} runs"), soft_wrap=True)
-    if len({tuple(sorted(str(run.replicate) for run in row.group.members)) for row in choice.rows}) > 1:
         console.print(
-            "Not all rows average the same seeds and splits: the choice owes something to luck.", style="yellow"
+            f"{len(equal)} configurations are tied for the best; the first by name was chosen.", style="yellow"
         )
+    if selection.fewer:
+        most = selection.rows[0].n_runs
+        console.print(f"Excluded, because they have fewer than {most} runs:", style="yellow")
+    for row in selection.fewer:
+        value = cells.number(row.mean[selection.metric], places)
+        console.print(Text(f"  {row.group.label}: {value}, {row.n_runs} runs"), soft_wrap=True)
+    if len({tuple(sorted(str(run.replicate) for run in row.group.members)) for row in selection.rows}) > 1:
+        console.print("Not all rows average the same seeds and splits, which may favour some of them.", style="yellow")

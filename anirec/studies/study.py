@@ -15,7 +15,7 @@ from rich.text import Text
 
 from anirec.config.validate import validate
 from anirec.errors import UserError
-from anirec.report.compare import compare, created
+from anirec.report.compare import compare, ensure_folder
 from anirec.studies import published
 from anirec.studies.datasets import ChosenData, choose_data
 from anirec.studies.definition import Part, Study, keep_last, read_study, study_names
@@ -171,8 +171,8 @@ def write_report(chosen: Study, plans: list[Plan], sweeps: dict[str, list[Path]]
     if lines:
         CONSOLE.print(published.figures_table(lines, title=f"\n{title}"))
         written.append(published.figures_markdown(lines, title=title))
-    results.write_csv(created(folder / "results.csv"))
-    created(folder / "report.md").write_text("\n".join(written), encoding="utf-8")
+    results.write_csv(ensure_folder(folder / "results.csv"))
+    ensure_folder(folder / "report.md").write_text("\n".join(written), encoding="utf-8")
     CONSOLE.print(Text(f"Written to {folder}: report.md, results.csv"))
 
 

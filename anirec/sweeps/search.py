@@ -27,7 +27,7 @@ from anirec.config.identity import identity_of
 from anirec.config.search_space import check_search, default_values, distribution, fixed_overrides, search_space
 from anirec.errors import UserError
 from anirec.metrics.names import lower_is_better, minimized, objectives
-from anirec.report.formatting import brief, differing, told
+from anirec.report.formatting import brief, differing_keys, short_key
 from anirec.sweeps.trials import DEFAULTS, ENDED, EXHAUSTED, Space, Workers, job_link
 from anirec.tracking.callbacks import storage_url
 from anirec.tracking.console import CONSOLE, relative_path
@@ -69,7 +69,7 @@ def trial_record(trial: FrozenTrial, folder: Path, names: list[str]) -> dict[str
 
 
 def format_settings(trial: FrozenTrial) -> str:
-    return " ".join(f"{told(key)}={brief(value)}" for key, value in trial.params.items())
+    return " ".join(f"{short_key(key)}={brief(value)}" for key, value in trial.params.items())
 
 
 def front_table(trials: list[FrozenTrial], names: list[str]) -> Table:
@@ -180,7 +180,7 @@ def check_same_search(study: optuna.Study, wanted: dict[str, Any]) -> None:
     """
     begun = study.user_attrs.get("identity")
     wanted = json.loads(json.dumps(wanted, default=str))
-    if begun is not None and (keys := differing([begun, wanted])):
+    if begun is not None and (keys := differing_keys([begun, wanted])):
         lines = [f"  {key}: {begun.get(key, 'absent')} then, {wanted.get(key, 'absent')} now" for key in keys]
         message = "\n".join([f"The study {study.study_name} belongs to a different search:", *lines])
         raise UserError(

@@ -25,7 +25,7 @@ from anirec.errors import UserError
 from anirec.report import formatting as cells
 from anirec.report.intervals import intervals
 from anirec.report.runs import Run, read_run, read_runs
-from anirec.report.selection import Choice, choice, show_choice
+from anirec.report.selection import Selection, select_configuration, show_ranking
 from anirec.sweeps.final_test import evaluate_on_test, refit_run
 
 
@@ -46,8 +46,8 @@ def select(
     """
     console = console or Console()
     runs = [run for run in read_runs([sweep]) if "refits" not in run.provenance]
-    chosen = choice(runs, metric)
-    show_choice(console, chosen)
+    chosen = select_configuration(runs, metric)
+    show_ranking(console, chosen)
     looks = read_looks(sweep)
     members = chosen.chosen.members
     known = [look for look in looks if look["refit"] == refit and look["runs"] == relative_folders(members, sweep)]
@@ -90,7 +90,7 @@ def is_tested(run: Run) -> bool:
     return any(name.startswith("test/") for name in run.metrics)
 
 
-def selection_figures(choice: Choice, tested: Sequence[Run]) -> dict[str, Any]:
+def selection_figures(choice: Selection, tested: Sequence[Run]) -> dict[str, Any]:
     """Return the numbers of candidates, and the validation and test metrics of the choice."""
     names = [name for name in tested[0].metrics if name.startswith("test/") and all(name in r.metrics for r in tested)]
     test = {name: describe_values([run.metrics[name] for run in tested]) for name in names}
@@ -126,7 +126,7 @@ def relative_folders(runs: Sequence[Run], sweep: Path) -> list[str]:
     return [os.path.relpath(run.folder, sweep.resolve()) for run in runs]
 
 
-def print_selection(console: Console, choice: Choice, tested: Sequence[Run], content: dict[str, Any]) -> None:
+def print_selection(console: Console, choice: Selection, tested: Sequence[Run], content: dict[str, Any]) -> None:
     pruned = f", {choice.n_pruned} of them pruned" if choice.n_pruned else ""
     n = choice.n_configurations
     of = f"{n} configuration{'s' * (n != 1)} ({choice.n_runs} run{'s' * (choice.n_runs != 1)}{pruned})"
@@ -143,7 +143,9 @@ def print_selection(console: Console, choice: Choice, tested: Sequence[Run], con
         console.print(f"{printed} {mean}{ends}{after}", highlight=False, soft_wrap=True)
 
 
-def print_cautions(console: Console, choice: Choice, runs: Sequence[Run], tested: Sequence[Run], n_looks: int) -> None:
+def print_cautions(
+    console: Console, choice: Selection, runs: Sequence[Run], tested: Sequence[Run], n_looks: int
+) -> None:
     """Print the limits of the validation and test metrics."""
 
     def caution(message: str, style: str) -> None:

@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from anirec.data.posts.datamodule import Posts
+from anirec.tracking.run_folder import PeakMemory
 from experiments.benchmarks.ratings import compose_config, create_model
 from experiments.benchmarks.training import train
 

@@ -108,8 +108,8 @@ def test_fold_in_ignores_order_duplicates_and_unknown_items(model: RatingModel, 
     torch.testing.assert_close(scores[1:2], unknown)
 
 
-def require_fold_in(model: RatingModel) -> FoldsIn:
-    if not isinstance(model, FoldsIn):
+def require_fold_in(model: RatingModel) -> SupportsFoldIn:
+    if not isinstance(model, SupportsFoldIn):
         pytest.skip(f"{type(model).__name__} has no fold-in")
     return model
 

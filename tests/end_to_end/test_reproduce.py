@@ -39,7 +39,7 @@ def test_a_run_is_reproduced_to_the_last_digit_from_any_folder(anirec: Anirec, r
 
 def test_differences_are_listed_and_set_the_exit_status(anirec: Anirec, run: Path) -> None:
     output = anirec("reproduce", str(run), "model.n_factors=3", "dataset.source.seed=1", expect=1).stdout
-    assert output.startswith("other data: fingerprint")
+    assert output.startswith("different data: fingerprint")
     assert "config: model.n_factors 80 then, 3 now" in output
     assert "test/rmse" in output
 

@@ -94,7 +94,11 @@ def test_a_run_writes_its_folder(finished: tuple[Path, str]) -> None:
     assert predictions.select((pl.col("low") < pl.col("prediction")).all()).item()
     findings = (run / "findings.txt").read_text().splitlines()
     assert len(findings) == 3
-    for words in ("Learning curves: ", "Predicted and true test scores ", "made to hold the true score of 90%"):
+    for words in (
+        "Learning curves: ",
+        "Predicted and true test scores ",
+        "calibrated to contain the true score of 90%",
+    ):
         assert any(words in sentence for sentence in findings), words
     assert "best reachable rmse on this data" in printed
 

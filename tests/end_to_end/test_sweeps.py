@@ -152,7 +152,7 @@ def test_a_search_with_several_objectives_in_several_processes(anirec: Anirec, t
     assert "--metric val/rmse" in anirec("select", str(folder), expect=2).stderr
     output = anirec("compare", str(folder), "--html", "page.html").stdout
     assert "Pareto front of val/rmse, val/coverage@10" in output
-    assert f"Pareto front: {len(front)} of 4 groups" in (tmp_path / "page.html").read_text()
+    assert f"Pareto front: {len(front)} of 4 configurations" in (tmp_path / "page.html").read_text()
     chosen = min(trial["values"]["val/rmse"] for trial in front)
     anirec("select", str(folder), "--metric", "val/rmse")
     assert content(folder, "selection.json")["val"]["mean"] == chosen

@@ -191,12 +191,15 @@ class Posts(Data):
 
     @property
     def figures(self) -> dict[str, "Figure"]:
-        from anirec.figures.posts import score_histogram, tag_pairs, ties
+        from anirec.figures.posts import draw_score_histogram, draw_tag_pairs, draw_tag_ties
 
-        figures = {"scores": score_histogram(self.tables["scores"]), "tag_pairs": tag_pairs(self.tables["tag_pairs"])}
+        figures = {
+            "scores": draw_score_histogram(self.tables["scores"]),
+            "tag_pairs": draw_tag_pairs(self.tables["tag_pairs"]),
+        }
         if "tag_ties" in self.tables:
             table = self.tables["tag_ties"]
-            figures["tag_ties"] = ties(table, table.columns[1:])
+            figures["tag_ties"] = draw_tag_ties(table, table.columns[1:])
         return figures
 
     @property

@@ -130,10 +130,10 @@ class SklearnModel(OnePass, PostModel):
 
     @property
     def figures(self) -> dict[str, "Figure"]:
-        from anirec.figures.posts import tag_effects
-        from anirec.figures.tree import tree
+        from anirec.figures.posts import draw_tag_effects
+        from anirec.figures.tree import draw_tree
 
-        draw = {"effects": ("tag_effects", tag_effects), "tree": ("tree", tree)}
+        draw = {"effects": ("tag_effects", draw_tag_effects), "tree": ("tree", draw_tree)}
         return {draw[name][0]: draw[name][1](table) for name, table in self.tables.items()}
 
 

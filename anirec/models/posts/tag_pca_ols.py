@@ -120,12 +120,12 @@ class TagPcaOls(OnePass, PostModel):
 
     @property
     def figures(self) -> dict[str, "Figure"]:
-        from anirec.figures.posts import explained_variance, tag_effects
+        from anirec.figures.posts import draw_explained_variance, draw_tag_effects
 
         tables = self.tables
         return {
-            "explained_variance": explained_variance(tables["components"]),
-            "tag_effects": tag_effects(tables["effects"]),
+            "explained_variance": draw_explained_variance(tables["components"]),
+            "tag_effects": draw_tag_effects(tables["effects"]),
         }
 
     @property

@@ -1,4 +1,4 @@
-"""`anirec compare --html`: one page with tables and plots, that needs no network."""
+"""`anirec compare --html`: writes one self-contained HTML page with tables and plots."""
 
 import json
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from anirec.atomic import write_text
 from anirec.metrics.names import has_direction, lower_is_better
 from anirec.report.groups import Family
 from anirec.report.leaderboard import Leaderboard
-from anirec.report.page.about import Account, Facts, accounts, facts
-from anirec.report.page.curves import learning_curves
-from anirec.report.page.effects import hyper_parameters
+from anirec.report.page.about import Fact, GroupDetails, all_details, provenance_facts
+from anirec.report.page.curves import learning_curve_plots
+from anirec.report.page.effects import hyper_parameter_plots
 from anirec.report.page.plots import SYMBOLS, THEMES, Look, Plot, looks
-from anirec.report.page.segments import segments
-from anirec.report.page.tables import Duels, Table, duels, summary, table
-from anirec.report.page.tradeoffs import Front, pareto_front, tradeoffs
-from anirec.report.page.truth import predicted_vs_true
+from anirec.report.page.segments import segment_plots
+from anirec.report.page.tables import PairTests, Table, pair_tests, summarise, table
+from anirec.report.page.tradeoffs import Front, pareto_front, tradeoff_plots
+from anirec.report.page.truth import predicted_vs_true_plots
 from anirec.report.runs import Run
 
 HERE = Path(__file__).parent
@@ -26,28 +26,28 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Section:
-    """All that is shown of one family; what has nothing to show is empty or None."""
+    """Everything shown for one family; parts with nothing to show are empty or None."""
 
     title: str
     summary: list[str]
     table: Table
     front: Front | None
     plots: list[Plot]
-    duels: Duels | None
-    accounts: list[Account]
-    facts: list[Facts]
+    pair_tests: PairTests | None
+    details: list[GroupDetails]
+    facts: list[Fact]
     looks: dict[str, Look]
 
 
 def write_page(path: Path, *, families: list[Family], boards: list[Leaderboard], rest: list[Run], metric: str) -> None:
-    """Write one HTML file: tables, plots, tests and provenance of all runs.
+    """Write one HTML file with tables, plots, tests and provenance of all runs.
 
     Args:
-        path: The file; replaced if it is there, its folder made if it is not.
-        families: What may be ranked together.
-        boards: Their tables, in the same order, with intervals of `metric`.
+        path: The file; overwritten if it exists.
+        families: Families of runs.
+        boards: Their leaderboards, in the same order, with intervals of `metric`.
         rest: Runs that are in no table.
-        metric: What the tables are sorted by.
+        metric: Metric that the tables are sorted by.
     """
     sections = [section(family, board) for family, board in zip(families, boards, strict=True)]
     environment = jinja2.Environment(
@@ -71,23 +71,24 @@ def write_page(path: Path, *, families: list[Family], boards: list[Leaderboard],
 
 
 def section(family: Family, board: Leaderboard) -> Section:
+    """Build the section of one family."""
     look_of = looks(board)
-    found = duels(family, board)
+    found = pair_tests(family, board)
     return Section(
         board.title,
-        summary(board, found),
+        summarise(board, found),
         table(board),
         pareto_front(board, look_of),
         [
-            *learning_curves(board, look_of),
-            *hyper_parameters(board),
-            *predicted_vs_true(board, look_of),
-            *tradeoffs(board, look_of),
-            *segments(board, look_of),
+            *learning_curve_plots(board, look_of),
+            *hyper_parameter_plots(board),
+            *predicted_vs_true_plots(board, look_of),
+            *tradeoff_plots(board, look_of),
+            *segment_plots(board, look_of),
         ],
         found,
-        accounts(board),
-        facts(family),
+        all_details(board),
+        provenance_facts(family),
         look_of,
     )
 

@@ -1,4 +1,4 @@
-"""Learning curves: validation metric and training loss of every epoch, all groups in one plot."""
+"""Learning curves: validation metric and training loss by epoch, all groups in one plot."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ import polars as pl
 from anirec.metrics.names import MetricName, lower_is_better, objectives
 from anirec.report import formatting as cells
 from anirec.report.leaderboard import Leaderboard, Row, metric_names
-from anirec.report.page.plots import FAR, HEADROOM, Look, Panel, Plot, figure, plain, spoken
+from anirec.report.page.plots import FAR, HEADROOM, Look, Panel, Plot, escape_html, figure, metric_phrase
 
 MOST = 10
 MAX_TRAIN_PANELS = 2
@@ -17,7 +17,7 @@ MAX_TRAIN_PANELS = 2
 
 @dataclass(frozen=True)
 class Curve:
-    """A group's values by epoch, counted from 1: mean, lowest and highest of its members."""
+    """A group's values by epoch, counted from 1: mean, lowest and highest over its runs."""
 
     label: str
     epochs: list[int]
@@ -27,8 +27,8 @@ class Curve:
     n_runs: int
 
 
-def learning_curves(board: Leaderboard, looks: dict[str, Look]) -> list[Plot]:
-    """Of the best groups that learn by epochs; nothing where none does."""
+def learning_curve_plots(board: Leaderboard, looks: dict[str, Look]) -> list[Plot]:
+    """Return the learning curves of the best groups with several epochs; empty if there are none."""
     histories = {row.group.label: history(row) for row in board.rows}
     names = metric_names(table.columns for table in histories.values())
     of_metric = f"val/{MetricName.parse(board.metric).short}"
@@ -38,37 +38,39 @@ def learning_curves(board: Leaderboard, looks: dict[str, Look]) -> list[Plot]:
     if name is None:
         return []
     shown = candidates[name]
-    panels = [Panel(drawn(shown, name, looks), spoken(name))]
+    panels = [Panel(draw_curves(shown, name, looks), metric_phrase(name))]
     trains = {one: curves(histories, one) for one in names if one.startswith("train/")}
     labels = {curve.label for curve in shown}
     for train, found in trains.items():
         if (kept := [curve for curve in found if curve.label in labels]) and len(panels) <= MAX_TRAIN_PANELS:
-            panels.append(Panel(drawn(kept, train, looks), spoken(train).replace("train", "training")))
+            panels.append(Panel(draw_curves(kept, train, looks), metric_phrase(train).replace("train", "training")))
     several = any(curve.n_runs > 1 for curve in shown)
-    note = "A line is a group" + (
-        ": the mean of its runs, in a band from the lowest to the highest." if several else "."
+    note = "Each line is a configuration" + (
+        ": the mean of its runs, with a band from the lowest to the highest." if several else "."
     )
     if len(shown) == MOST:
-        note += f" The best {MOST} are shown."
+        note += f" Only the best {MOST} are shown."
     elif len(shown) < len(board.rows):
-        note += " Models that are solved in one step have no curve."
-    return [Plot("curves", title(shown, name), panels, note, {curve.label: looks[curve.label] for curve in shown})]
+        note += " Models that train in a single step have no curve."
+    return [
+        Plot("curves", curves_title(shown, name), panels, note, {curve.label: looks[curve.label] for curve in shown})
+    ]
 
 
 def history(row: Row) -> pl.DataFrame:
-    """The rows of all members' `history.csv`; no columns where there is none."""
+    """Return the rows of all runs' `history.csv`; no columns if there are none."""
     tables = []
     for member in row.group.members:
         try:
             table = pl.read_csv(member.folder / "history.csv", infer_schema_length=None)
             tables.append(table.with_columns(pl.all().cast(pl.Float64, strict=False)))
         except (OSError, pl.exceptions.PolarsError):
-            continue  # a run without a history is as good as any
+            continue  # a history is optional
     return pl.concat(tables, how="diagonal") if tables else pl.DataFrame()
 
 
 def curves(histories: dict[str, pl.DataFrame], name: str) -> list[Curve]:
-    """Of the best groups that measured `name` in more than one epoch."""
+    """Return the curves of the best groups that measured `name` in more than one epoch."""
     found = []
     for label, table in histories.items():
         if name not in table.columns or "epoch" not in table.columns:
@@ -85,7 +87,7 @@ def curves(histories: dict[str, pl.DataFrame], name: str) -> list[Curve]:
     return found[:MOST]
 
 
-def drawn(shown: list[Curve], name: str, looks: dict[str, Look]) -> go.Figure:
+def draw_curves(shown: list[Curve], name: str, looks: dict[str, Look]) -> go.Figure:
     traces = []
     for curve in shown:
         look = looks[curve.label]
@@ -98,7 +100,7 @@ def drawn(shown: list[Curve], name: str, looks: dict[str, Look]) -> go.Figure:
         line.update(
             line={"color": look.colour, "dash": look.dash, "width": 2},
             marker={"symbol": look.symbol, "size": 6},
-            name=plain(curve.label),
+            name=escape_html(curve.label),
             hovertemplate="%{fullData.name}<br>epoch %{x}: %{y:.4f}<extra></extra>",
         )
         traces.append(line)
@@ -106,11 +108,11 @@ def drawn(shown: list[Curve], name: str, looks: dict[str, Look]) -> go.Figure:
     inside = [curve for curve in shown if min(curve.mean) <= high and max(curve.mean) >= low]
     last = max(curve.epochs[-1] for curve in inside)
     axis = {"title": {"text": "epoch"}, "dtick": max(1, round(last / 10)), "range": [0.5, last + 0.5], "tick0": 0}
-    return figure(traces, x=axis, y={"title": {"text": plain(cells.heading(name))}, "range": (low, high)})
+    return figure(traces, x=axis, y={"title": {"text": escape_html(cells.heading(name))}, "range": (low, high)})
 
 
 def heights(shown: list[Curve], name: str) -> tuple[float, float]:
-    """All there is, but no first epochs, and no groups far behind, that would flatten everything else."""
+    """Return axis limits that cover the curves without first epochs and groups far behind the rest."""
     sign = 1 if lower_is_better(name) else -1
     values = sign * np.concatenate([[*curve.mean, *curve.low, *curve.high] for curve in shown])
     best, worst = float(values.min()), float(values.max())
@@ -119,11 +121,12 @@ def heights(shown: list[Curve], name: str) -> tuple[float, float]:
     return low, high
 
 
-def title(shown: list[Curve], name: str) -> str:
-    """Where the best point lies."""
+def curves_title(shown: list[Curve], name: str) -> str:
+    """Return where the best value was reached."""
     pick = min if lower_is_better(name) else max
     best = pick(shown, key=lambda curve: pick(curve.mean))
     value = pick(best.mean)
     epoch, places = best.epochs[best.mean.index(value)], cells.decimals([value])
     word = "lowest" if lower_is_better(name) else "highest"
-    return f"{best.label} reaches the {word} {spoken(name)}, {value:.{places}f}, in epoch {epoch} of {best.epochs[-1]}"
+    reached = f"{value:.{places}f}, in epoch {epoch} of {best.epochs[-1]}"
+    return f"{best.label} reaches the {word} {metric_phrase(name)}, {reached}"

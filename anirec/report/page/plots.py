@@ -1,4 +1,4 @@
-"""What a plot of the page consists of: a sentence, panels side by side where there is room, and how to read them."""
+"""Building blocks of the page's plots: colours and symbols of groups, panels, titles, notes and labels."""
 
 import colorsys
 from collections.abc import Sequence
@@ -14,18 +14,18 @@ from anirec.metrics.names import MetricName
 from anirec.report import formatting as cells
 from anirec.report.leaderboard import Leaderboard
 
-# Okabe & Ito, blue a little lighter, without yellow and black, which vanish on white or black; then two more.
+# Okabe & Ito with a lighter blue, without yellow and black, which are invisible on white or black; and two more.
 COLOURS = ("#1F83C6", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7F7F7F", "#8C6D31")
 FILLED = ("circle", "square", "diamond", "triangle-up", "star", "hexagon")
 SYMBOLS = dict(zip([*FILLED, *(f"{name}-open" for name in FILLED)], "●■◆▲★⬢○□◇△☆⬡", strict=True))
-SHADES = 8  # of one hue; further groups share the last
+SHADES = 8  # shades of one hue; further groups share the last
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
 
 @dataclass(frozen=True)
 class Look:
-    """Colour as #rrggbb, Plotly's names of symbol and dash."""
+    """Colour as #rrggbb, and Plotly's names of symbol and dash."""
 
     colour: str
     symbol: str
@@ -36,7 +36,8 @@ class Look:
         return SYMBOLS[self.symbol]
 
     def faint(self, opacity: float) -> str:
-        """
+        """Return the colour with an opacity.
+
         >>> Look("#0072B2", "circle", "solid").faint(0.2)
         'rgba(0,114,178,0.2)'
         """
@@ -44,7 +45,7 @@ class Look:
 
 
 def looks(board: Leaderboard) -> dict[str, Look]:
-    """Label to look: a model has one hue in every plot; where there is one model alone, its groups have."""
+    """Map labels to looks: one hue per model in all plots; if there is only one model, one hue per group."""
     models = list(dict.fromkeys(row.group.model for row in board.rows))
     of_model: dict[str, list[str]] = {model: [] for model in models}
     for row in board.rows:
@@ -59,16 +60,16 @@ def looks(board: Leaderboard) -> dict[str, Look]:
 
 
 def look(hue: int, place: int, n: int) -> Look:
-    """The look of group `place` of `n` that share a hue: ever lighter ones, the first one filled and solid."""
+    """Return the look of group `place` of `n` with the same hue: increasingly lighter, the first filled and solid."""
     symbol = FILLED[hue % len(FILLED)] + ("-open" if place else "")
     colour = COLOURS[hue % len(COLOURS)]
-    return Look(shaded(colour, min(1.0, place / max(1, min(n, SHADES) - 1))), symbol, DASHES[place % len(DASHES)])
+    return Look(lighten(colour, min(1.0, place / max(1, min(n, SHADES) - 1))), symbol, DASHES[place % len(DASHES)])
 
 
-def shaded(colour: str, by: float) -> str:
-    """Lighter, paler, and of a neighbouring hue, by a share of the way that can be seen on white and on black.
+def lighten(colour: str, by: float) -> str:
+    """Make a colour lighter and paler and shift its hue by a share that stays visible on white and on black.
 
-    >>> shaded("#0072B2", 0.0), shaded("#0072B2", 1.0)
+    >>> lighten("#0072B2", 0.0), lighten("#0072B2", 1.0)
     ('#0072b2', '#8c7de8')
     """
     hue, lightness, saturation = colorsys.rgb_to_hls(*(part / 255 for part in rgb(colour)))
@@ -81,7 +82,7 @@ def rgb(colour: str) -> Sequence[int]:
 
 
 def theme(ink: str, muted: str, grid: str, paper: str) -> dict[str, Any]:
-    """A template of Plotly's: whatever a plot gives no colour of its own takes these."""
+    """Return a Plotly template, which supplies the colours that a plot does not set."""
     axis = {
         "gridcolor": grid,
         "linecolor": muted,
@@ -119,7 +120,7 @@ THEMES = {
 
 
 FAR = 4.0
-HEADROOM = 0.06  # of what is in the frame, left free at both ends
+HEADROOM = 0.06  # share of the range left free at both ends
 SPOKEN = {"val": "validation", "test": "test", "population": "population"}
 
 
@@ -128,9 +129,9 @@ class Panel:
     """One drawing.
 
     Attributes:
-        figure: Without a template: the page puts the one of its light or dark theme in.
-        heading: What tells it from its neighbours.
-        height: In pixels.
+        figure: Figure without a template: the page adds that of its light or dark theme.
+        heading: Heading that distinguishes the panel from its neighbours.
+        height: Height in pixels.
     """
 
     figure: go.Figure
@@ -139,14 +140,14 @@ class Panel:
 
     @property
     def json(self) -> str:
-        """Safe inside a script element."""
+        """JSON that is safe inside a script element."""
         text: str = self.figure.to_json()
         return text.replace("<", "\\u003c")
 
 
 @dataclass(frozen=True)
 class Plot:
-    """Panels under a title that says what is seen, above a note that says how to read it."""
+    """Panels under a title that states the main result, above a note that explains how to read them."""
 
     anchor: str
     title: str
@@ -156,14 +157,17 @@ class Plot:
 
 
 def figure(traces: list[Any], *, x: dict[str, Any], y: dict[str, Any], **layout: Any) -> go.Figure:
-    """Traces on axes, with no margins but what labels need."""
+    """Return a figure with margins only as large as its labels need."""
     layout = {"margin": {"l": 8, "r": 12, "t": 8, "b": 8}, "showlegend": False, "dragmode": False, **layout}
     return go.Figure(traces, {"template": {}, "xaxis": x, "yaxis": y, **layout})
 
 
-def frame(board: Leaderboard) -> tuple[float, float]:
-    """Ends that hold all intervals, but of groups that are more than four times as far behind as most: they would hide
-    what the others differ in."""
+def metric_range(board: Leaderboard) -> tuple[float, float]:
+    """Return axis limits that contain all intervals.
+
+    Groups more than four times as far from the best as the median are left outside; they would hide the differences
+    between the others.
+    """
     rows = [row for row in board.rows if isfinite(row.mean.get(board.metric, float("nan")))]
     means = [row.mean[board.metric] for row in rows] or [0.0]
     reach = FAR * abs(float(np.median(means)) - means[0]) or float("inf")
@@ -175,18 +179,19 @@ def frame(board: Leaderboard) -> tuple[float, float]:
     return min(ends, default=0.0) - room, max(ends, default=0.0) + room
 
 
-def plain(text: str) -> str:
-    """Plotly reads some HTML in its texts, links too: none of it comes from a run.
+def escape_html(text: str) -> str:
+    """Escape HTML in texts from a run, since Plotly interprets some tags, including links.
 
-    >>> plain('svd <a href="//x">')
+    >>> escape_html('svd <a href="//x">')
     'svd &lt;a href="//x"&gt;'
     """
     return escape(text, quote=False)
 
 
-def spoken(name: str) -> str:
-    """
-    >>> spoken("test/rmse"), spoken("val/ndcg@10/cold_users"), spoken("loss")
+def metric_phrase(name: str) -> str:
+    """Return a metric name in words.
+
+    >>> metric_phrase("test/rmse"), metric_phrase("val/ndcg@10/cold_users"), metric_phrase("loss")
     ('test rmse', 'validation ndcg@10 of cold users', 'loss')
     """
     parsed = MetricName.parse(name)
@@ -194,15 +199,16 @@ def spoken(name: str) -> str:
     return " ".join(filter(None, words)) + (f" of {parsed.segment.replace('_', ' ')}" if parsed.segment else "")
 
 
-def figures(*values: float) -> list[str]:
-    """Numbers that stand together, with as many digits as a table would give them."""
+def format_values(*values: float) -> list[str]:
+    """Format values that are shown together, with the digits of a table."""
     places = cells.decimals(values)
     return [cells.number(value, places) for value in values]
 
 
-def listed(names: Sequence[str], most: int = 4) -> str:
-    """
-    >>> listed(["a"]), listed(["a", "b", "c"]), listed(["a", "b", "c", "d", "e", "f"])
+def join_names(names: Sequence[str], most: int = 4) -> str:
+    """Join names to a phrase, shortened to `most` items.
+
+    >>> join_names(["a"]), join_names(["a", "b", "c"]), join_names(["a", "b", "c", "d", "e", "f"])
     ('a', 'a, b and c', 'a, b, c and 3 more')
     """
     if len(names) > most:

@@ -1,21 +1,21 @@
-"""The leaderboard as the page shows it: the cells of the terminal's table, keys to sort by, and intervals drawn."""
+"""Tables of the page: the leaderboard with sort keys and drawn intervals, paired tests, and the summary."""
 
 from dataclasses import dataclass
 from math import isfinite
 
-from anirec.metrics.names import has_direction
+from anirec.metrics.names import has_direction, lower_is_better
 from anirec.report import formatting as cells
 from anirec.report.groups import Family, unlike_splits
-from anirec.report.leaderboard import Leaderboard, Row, columns, places_of
-from anirec.report.page.plots import frame, listed, spoken
-from anirec.report.paired.table import cautions, drawn, verdict
-from anirec.report.paired.tests import pairwise, unpaired
+from anirec.report.leaderboard import Leaderboard, Row, places_of, table_columns
+from anirec.report.page.plots import join_names, metric_phrase, metric_range
+from anirec.report.paired.table import cautions, sample_size, verdict
+from anirec.report.paired.tests import pairwise, why_no_pairs
 
 MINUS = "−"  # noqa: RUF001
 
 
 @dataclass(frozen=True)
-class Duel:
+class PairTestCell:
     """One cell: the row's group against the column's. `outcome` is better, worse or open."""
 
     outcome: str
@@ -24,52 +24,54 @@ class Duel:
 
 
 @dataclass(frozen=True)
-class Duels:
-    """Tests of a family.
+class PairTests:
+    """Paired tests of a family.
 
     Attributes:
-        labels: Of the groups tested, best first.
-        matrix: A cell for each two of them; None on the diagonal and where there was no test.
+        labels: Labels of the tested groups, best first.
+        matrix: A cell for each pair; None on the diagonal and where there was no test.
         headings, rows: All tests in full.
-        verdict: Who cannot be told apart from the best.
-        note: How the tests were made and of whom there are none, or why there are none at all.
+        verdict: What the tests say about the best group.
+        note: How the tests were made and which groups were not tested, or why there are no tests.
     """
 
     labels: list[str]
-    matrix: list[list[Duel | None]]
+    matrix: list[list[PairTestCell | None]]
     headings: list[str]
     rows: list[list[str]]
     verdict: str
     note: str
 
 
-HEADINGS = ["better", "than", "difference", "95% interval", "p", "p (Holm)", "effect", "for", "against"]
+HEADINGS = [
+    *("first", "second", "difference", "95% interval", "p", "p (Holm)", "effect", "first better", "second better"),
+]
 
 
-def duels(family: Family, board: Leaderboard) -> Duels | None:
-    """None where there is one group; where groups cannot be tested, the note alone, which says why."""
+def pair_tests(family: Family, board: Leaderboard) -> PairTests | None:
+    """Return the tests of a family; None for one group, and only a note if groups cannot be tested."""
     if len(board.rows) < 2:
         return None
     pairs = pairwise(family, board.metric)
     if not pairs:
-        return Duels([], [], [], [], "", f"No tests, as {unpaired(family, board.metric)}.")
+        return PairTests([], [], [], [], "", f"No tests: {why_no_pairs(family, board.metric)}.")
     places = places_of(board, board.metric)
     tested = {group.label for pair in pairs for group in (pair.first, pair.second)}
     labels = [row.group.label for row in board.rows if row.group.label in tested]
-    cell_of: dict[tuple[str, str], Duel] = {}
+    cell_of: dict[tuple[str, str], PairTestCell] = {}
     for pair in pairs:
         first, second, is_open = pair.first.label, pair.second.label, not pair.differs
-        p = probability(pair.p_holm)
-        cell_of[first, second] = Duel("open" if is_open else "better", signed(pair.difference, places), p)
-        cell_of[second, first] = Duel("open" if is_open else "worse", signed(-pair.difference, places), p)
+        p = cells.probability(pair.p_holm)
+        cell_of[first, second] = PairTestCell("open" if is_open else "better", signed(pair.difference, places), p)
+        cell_of[second, first] = PairTestCell("open" if is_open else "worse", signed(-pair.difference, places), p)
     rows = [
         [
             pair.first.label,
             pair.second.label,
             signed(pair.difference, places),
             " to ".join(signed(end, places) for end in pair.interval),
-            probability(pair.p),
-            probability(pair.p_holm),
+            cells.probability(pair.p),
+            cells.probability(pair.p_holm),
             f"{pair.effect:+.2f}",
             f"{pair.n_better:,}",
             f"{pair.n_worse:,}",
@@ -78,17 +80,18 @@ def duels(family: Family, board: Leaderboard) -> Duels | None:
     ]
     one = pairs[0]
     note = (
-        f"{' and '.join(sorted({pair.test for pair in pairs}))} over {drawn(pairs)}, two-sided; p-values "
-        f"corrected after Holm for {len(pairs)} tests. Effect: {one.effect_name}. For and against: {one.unit} that the "
-        "better one serves better and worse."
+        f"{one.test.capitalize()} over {sample_size(pairs)}, two-sided; p (Holm): "
+        f"corrected for {len(pairs)} tests; intervals are not corrected. First: the better mean. Effect: "
+        f"{one.effect_name} of the gain per {one.unit.removesuffix('s')}. First better, second better: number of "
+        f"{one.unit} with the better value for that one. Seeds and splits are not resampled."
     )
     matrix = [[cell_of.get((row, column)) for column in labels] for row in labels]
-    notes = [note, *cautions(family, pairs, listed)]
-    return Duels(labels, matrix, HEADINGS, rows, verdict(family, pairs, listed), " ".join(notes))
+    notes = [note, *cautions(family, pairs, join_names)]
+    return PairTests(labels, matrix, HEADINGS, rows, verdict(family, pairs, join_names), " ".join(notes))
 
 
 def signed(value: float, places: int) -> str:
-    """With a true minus sign.
+    """Format a difference with its sign, using the typographic minus.
 
     >>> signed(-0.07124, 4) == f"{MINUS}0.0712", signed(0.5, 2)
     (True, '+0.50')
@@ -96,19 +99,11 @@ def signed(value: float, places: int) -> str:
     return (MINUS if value < 0 else "+") + cells.number(abs(value), places)
 
 
-def probability(p: float) -> str:
-    """
-    >>> probability(0.0002), probability(0.0213), probability(1.0)
-    ('< .001', '.021', '1.000')
-    """
-    return "< .001" if p < 0.001 else f"{p:.3f}".removeprefix("0")
-
-
 @dataclass(frozen=True)
 class Mark:
-    """A mean and its interval, in percent of the drawing's width; None where there is none.
+    """A mean and its interval in percent of the drawing's width; None where there is none.
 
-    `is_outside` is low or high where the mean lies beyond the drawing's end.
+    `is_outside` is low or high if the mean lies beyond that end of the drawing.
     """
 
     mean: float | None
@@ -118,7 +113,9 @@ class Mark:
 
 
 @dataclass(frozen=True)
-class Cell:
+class TableCell:
+    """Text of a cell, its sort key, and whether it is the best of its column."""
+
     text: str
     key: float | str | None
     best: bool
@@ -126,10 +123,10 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """Headings; one list of cells and one mark a group; the ends of the drawn range as text; the best reachable."""
+    """Headings; one list of cells and one mark per group; the ends of the drawn range; the best reachable value."""
 
     headings: list[str]
-    rows: list[list[Cell]]
+    rows: list[list[TableCell]]
     marks: list[Mark]
     ends: tuple[str, str]
     floor: list[str]
@@ -137,14 +134,17 @@ class Table:
 
 
 def table(board: Leaderboard) -> Table:
-    """Every metric of the board's split."""
-    shown = columns(board, board.others)
+    """Return a table of every metric of the leaderboard's split."""
+    shown = table_columns(board, board.others)
     keys = [sort_keys(board, row) for row in board.rows]
     rows = [
-        [Cell(column.cells[place], key, column.best[place]) for column, key in zip(shown, keys[place], strict=True)]
+        [
+            TableCell(column.cells[place], key, column.best[place])
+            for column, key in zip(shown, keys[place], strict=True)
+        ]
         for place in range(len(board.rows))
     ]
-    low, high = frame(board)
+    low, high = metric_range(board)
     low, high = (low, high) if board.floor is None else (min(low, board.floor), max(high, board.floor))
     places = places_of(board, board.metric)
 
@@ -168,15 +168,15 @@ def table(board: Leaderboard) -> Table:
 
 
 def sort_keys(board: Leaderboard, row: Row) -> list[float | str | None]:
-    """In the order of `columns`."""
+    """Return the sort keys of a row, in the order of `table_columns`."""
     low = row.interval.get(board.metric, (None, None))[0]
     means = [row.mean.get(name) for name in board.others]
     costs = [row.cost.get(name) for name in ("wall_seconds", "peak_memory_mb")]
     return [row.group.label, row.mean.get(board.metric), low, *means, row.n_runs, *costs]
 
 
-def summary(board: Leaderboard, found: Duels | None) -> list[str]:
-    """What a reader who reads nothing else should know."""
+def summarise(board: Leaderboard, found: PairTests | None) -> list[str]:
+    """Return the main results in sentences."""
     measured = [row for row in board.rows if board.metric in row.mean]
     if not measured:
         return [f"No run of this table has {board.metric}."]
@@ -185,15 +185,16 @@ def summary(board: Leaderboard, found: Duels | None) -> list[str]:
     value = cells.spread(best.mean[board.metric], best.std.get(board.metric), places)
     interval = best.interval.get(board.metric)
     sure = f", 95 % interval {cells.interval(interval, places)}" if interval else ""
-    figure = f"{spoken(board.metric)} {value}{sure}"
+    phrase, figure = metric_phrase(board.metric), f"{value}{sure}"
     if len(measured) == 1:
-        return [f"{best.group.label}: {figure}."]
+        return [f"{best.group.label}: {phrase} {figure}."]
     if not has_direction(board.metric):
-        return [f"{best.group.label} has the highest {figure}; neither direction is better."]
+        return [f"Highest {phrase}: {best.group.label}, {figure}. Neither direction is better."]
+    extreme = "lowest" if lower_is_better(board.metric) else "highest"
     equal = [row.group.label for row in measured if row.mean[board.metric] == best.mean[board.metric]]
     if len(equal) > 1:
-        told = [f"{listed(equal)} are equally good, and the best of {len(measured)}: {figure}."]
+        sentences = [f"{join_names(equal)} share the {extreme} {phrase} of {len(measured)} configurations: {figure}."]
     else:
-        told = [f"{best.group.label} is best of {len(measured)}: {figure}."]
-    told += [found.verdict] if found and found.verdict else []
-    return told + list(filter(None, [unlike_splits(row.group for row in board.rows).capitalize()]))
+        sentences = [f"{best.group.label} has the {extreme} {phrase} of {len(measured)} configurations: {figure}."]
+    sentences += [found.verdict] if found and found.verdict else []
+    return sentences + list(filter(None, [unlike_splits(row.group for row in board.rows).capitalize()]))

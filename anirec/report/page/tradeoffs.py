@@ -1,4 +1,4 @@
-"""What accuracy costs: against coverage and against time, with the groups that nobody beats in both."""
+"""Trade-offs: the metric against coverage and against training time, and the Pareto front of a search's objectives."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -8,17 +8,17 @@ import plotly.graph_objects as go
 from anirec.metrics.names import MetricName, has_direction
 from anirec.report import formatting as cells
 from anirec.report.leaderboard import Leaderboard, Row
-from anirec.report.page.plots import Look, Panel, Plot, figure, frame, listed, plain, spoken
-from anirec.report.pareto import front, loss, searched
+from anirec.report.page.plots import Look, Panel, Plot, escape_html, figure, join_names, metric_phrase, metric_range
+from anirec.report.pareto import front, loss, objectives_and_front
 
 COSTS = ("fit_seconds", "wall_seconds")
 TICKS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 60, 180, 600, 1800, 3600, 36_000, 360_000)
 BETWEEN = frozenset({0.003, 0.03, 0.3, 3, 30, 180, 1800})
-SPOKEN_COSTS = {"fit_seconds": "training time", "wall_seconds": "time of the whole run"}
+SPOKEN_COSTS = {"fit_seconds": "training time", "wall_seconds": "duration of the whole run"}
 
 
-def tradeoffs(board: Leaderboard, looks: dict[str, Look]) -> list[Plot]:
-    """Up to two plots; one needs at least two groups that have both figures."""
+def tradeoff_plots(board: Leaderboard, looks: dict[str, Look]) -> list[Plot]:
+    """Return up to two plots; each needs at least two groups that have both values."""
     if not has_direction(board.metric):
         return []
     plots = []
@@ -26,24 +26,24 @@ def tradeoffs(board: Leaderboard, looks: dict[str, Look]) -> list[Plot]:
         rows = [row for row in board.rows if board.metric in row.mean and coverage in row.mean]
         if len(rows) > 1:
             found = front(rows, lambda row: [loss(row, board.metric), -row.mean[coverage]])
-            drawing = against(board, rows, found, looks, lambda row: row.mean[coverage])
-            drawing.update_xaxes(title_text=plain(cells.heading(coverage)), tickformat=".0%")
-            plots.append(plot(board, rows, found, drawing, looks, what=spoken(coverage)))
+            drawing = draw_scatter(board, rows, found, looks, lambda row: row.mean[coverage])
+            drawing.update_xaxes(title_text=escape_html(cells.heading(coverage)), tickformat=".0%")
+            plots.append(tradeoff_plot(board, rows, found, drawing, looks, what=metric_phrase(coverage)))
     cost = next((name for name in COSTS if all(row.cost.get(name, 0) > 0 for row in board.rows)), None)
     rows = [row for row in board.rows if board.metric in row.mean]
     if cost and len(rows) > 1:
         found = front(rows, lambda row: [loss(row, board.metric), row.cost[cost]])
-        drawing = against(board, rows, found, looks, lambda row: row.cost[cost])
+        drawing = draw_scatter(board, rows, found, looks, lambda row: row.cost[cost])
         ticks = time_ticks(min(row.cost[cost] for row in rows), max(row.cost[cost] for row in rows))
         drawing.update_xaxes(
             type="log", title_text=SPOKEN_COSTS[cost], tickvals=list(ticks), ticktext=[*ticks.values()]
         )
-        plots.append(plot(board, rows, found, drawing, looks, what=SPOKEN_COSTS[cost]))
+        plots.append(tradeoff_plot(board, rows, found, drawing, looks, what=SPOKEN_COSTS[cost]))
     return plots
 
 
 def time_ticks(low: float, high: float) -> dict[float, str]:
-    """Seconds that have round names.
+    """Return ticks at round numbers of seconds, with labels.
 
     >>> time_ticks(0.4, 9), time_ticks(2, 4000)
     ({0.3: '0.3 s', 1: '1 s', 3: '3 s', 10: '10 s'}, {1: '1 s', 10: '10 s', 60: '1 min', 600: '10 min', 3600: '1 h'})
@@ -54,17 +54,17 @@ def time_ticks(low: float, high: float) -> dict[float, str]:
 
 
 def coverage_name(board: Leaderboard) -> str | None:
-    """Of the same split, and of lists as long as the metric's if there are."""
+    """Return the coverage metric of the same split, with the same list length as the metric if available."""
     wanted = MetricName.parse(board.metric)
     parsed = {name: MetricName.parse(name) for name in board.others}
     names = [name for name, one in parsed.items() if one.metric == "coverage"]
     return next((name for name in names if parsed[name].k == wanted.k), names[0] if names else None)
 
 
-def against(
+def draw_scatter(
     board: Leaderboard, rows: list[Row], found: list[Row], looks: dict[str, Look], x: Callable[[Row], float]
 ) -> go.Figure:
-    """Every group a point with its interval; the front joined, each model on it named once."""
+    """Draw every group as a point with its interval; join the front, and label each model on it once."""
     name = board.metric
     line = go.Scatter(x=[x(row) for row in found], y=[row.mean[name] for row in found], mode="lines", hoverinfo="skip")
     line.update(line={"width": 1.2, "dash": "dot"}, opacity=0.7)
@@ -76,27 +76,30 @@ def against(
         point.update(
             marker={"color": look.colour, "symbol": look.symbol, "size": 11},
             error_y={"array": [high - mean], "arrayminus": [mean - low], "color": look.faint(0.55), "width": 0},
-            text=plain(row.group.model) if named.get(row.group.model) is row else "",
+            text=escape_html(row.group.model) if named.get(row.group.model) is row else "",
             textposition="top center",
-            name=plain(row.group.label),
+            name=escape_html(row.group.label),
             hovertemplate="%{fullData.name}<br>%{x:.3g}, %{y:.4f}<extra></extra>",
         )
         traces.append(point)
-    return figure(traces, x={}, y={"title": {"text": plain(cells.heading(name))}, "range": frame(board)})
+    return figure(traces, x={}, y={"title": {"text": escape_html(cells.heading(name))}, "range": metric_range(board)})
 
 
-def plot(
+def tradeoff_plot(
     board: Leaderboard, rows: list[Row], found: list[Row], drawing: go.Figure, looks: dict[str, Look], *, what: str
 ) -> Plot:
     names = [row.group.label for row in found]
+    phrase = metric_phrase(board.metric)
+    compared = f"{phrase[0].upper()}{phrase[1:]} against {what}"
     if len(found) == 1:
-        title = f"Accuracy against {what}: {names[0]} is best in both"
+        title = f"{compared}: {names[0]} is best in both"
     else:
-        title = f"Accuracy against {what}: nobody beats {listed(names)} in both"
-    note = "Dotted: the front, groups that no other beats in one without losing in the other. Bars: 95 % intervals."
-    low, high = frame(board)
+        title = f"{compared}: {join_names(names)} are on the Pareto front"
+    dotted = "Dotted: the Pareto front, configurations with no other that is better in one and not worse in the other. "
+    note = (dotted if len(found) > 1 else "") + "Bars: 95 % intervals."
+    low, high = metric_range(board)
     if behind := [row.group.label for row in rows if not low <= row.mean[board.metric] <= high]:
-        note += f" Far behind, outside the frame: {listed(behind)}."
+        note += f" Far behind, outside the plotted range: {join_names(behind)}."
     legend: dict[str, Look] = {}
     for row in rows:
         legend.setdefault(row.group.model, looks[row.group.label])
@@ -105,7 +108,7 @@ def plot(
 
 @dataclass(frozen=True)
 class Front:
-    """Headings; for each group of the front its label and its figures as text; a plot of the first two objectives."""
+    """Headings; the label and values as text of each group on the front; a plot of the first two objectives."""
 
     title: str
     headings: list[str]
@@ -114,8 +117,8 @@ class Front:
 
 
 def pareto_front(board: Leaderboard, looks: dict[str, Look]) -> Front | None:
-    """Compare groups by the objectives of their runs; None where these are not several."""
-    names, found = searched(board)
+    """Return the Pareto front of the runs' objectives; None with fewer than two."""
+    names, found = objectives_and_front(board)
     if not names:
         return None
     places = [cells.decimals(row.mean[name] for row in found) for name in names]
@@ -130,10 +133,11 @@ def pareto_front(board: Leaderboard, looks: dict[str, Look]) -> Front | None:
     measured = [row for row in board.rows if all(name in row.mean for name in names)]
     first, second = names[:2]
     of_two = front(measured, lambda row: [loss(row, first), loss(row, second)])
-    drawing = against(replace(board, metric=first), measured, of_two, looks, lambda row: row.mean[second])
-    drawing.update_xaxes(title_text=plain(cells.heading(second)))
+    drawing = draw_scatter(replace(board, metric=first), measured, of_two, looks, lambda row: row.mean[second])
+    drawing.update_xaxes(title_text=escape_html(cells.heading(second)))
     legend = {row.group.model: looks[row.group.label] for row in reversed(measured)}
-    note = "Dotted: the front of these two objectives."
-    plot = Plot("pareto", f"{spoken(first)} against {spoken(second)}", [Panel(drawing)], note, legend)
-    title = f"Pareto front: {len(found)} of {len(measured)} groups, by {listed([spoken(name) for name in names])}"
+    note = "Dotted: the Pareto front of these two objectives. Bars: 95 % intervals."
+    plot = Plot("pareto", f"{metric_phrase(first)} against {metric_phrase(second)}", [Panel(drawing)], note, legend)
+    phrases = join_names([metric_phrase(name) for name in names])
+    title = f"Pareto front: {len(found)} of {len(measured)} configurations, by {phrases}"
     return Front(title, headings, rows, plot)

@@ -1,4 +1,4 @@
-"""Predicted against true values of the best groups: points where there are few rows, else shares by true value."""
+"""Predicted against true values of the best groups: points if there are few rows, else shares by true value."""
 
 from collections.abc import Collection, Iterable, Sequence
 
@@ -13,39 +13,44 @@ from anirec.report.page.plots import Look, Panel, Plot, figure
 
 MOST = 4
 FEW_ROWS = 1500
-MOST_VALUES = 20  # true values that get a column each
+MOST_VALUES = 20  # true values with a column each
 COLUMNS, LINES = 12, 30
 FEW_IN_COLUMN = 5
-TAIL = 0.005  # of the values at either end may lie outside the frame
-Column = NDArray[np.float64]
+TAIL = 0.005  # share of the values at either end that may lie outside the plot
+FloatArray = NDArray[np.float64]
 
 
-def predicted_vs_true(board: Leaderboard, looks: dict[str, Look]) -> list[Plot]:
-    """Nothing where no run left predictions."""
+def predicted_vs_true_plots(board: Leaderboard, looks: dict[str, Look]) -> list[Plot]:
+    """Return one panel per group; empty if no run saved predictions."""
     split = MetricName.parse(board.metric).split
-    found = {row.group.label: rows for row in board.rows[: 2 * MOST] if (rows := predictions(row, split)) is not None}
+    found = {
+        row.group.label: rows for row in board.rows[: 2 * MOST] if (rows := pooled_predictions(row, split)) is not None
+    }
     found = dict(list(found.items())[:MOST])
     if not found:
         return []
-    ends = frame(found.values())
+    ends = value_range(found.values())
     is_few = max(len(target) for target, _ in found.values()) <= FEW_ROWS and not has_few_values(found.values())
-    draw = points if is_few else shares
+    draw = draw_points if is_few else draw_shares
     panels = [
         Panel(draw(*columns, looks[label], ends), f"{looks[label].character} {label}", height=320)
         for label, columns in found.items()
     ]
     form = (
-        "A point is a row of the test set." if is_few else
-        "Each column adds up to 100 %: where the predictions for that true value lie. Solid: their median."
+        "Each point is a row of the test set." if is_few else
+        "Each column shows the distribution of the predictions for that true value, darker: more; empty: fewer than "
+        f"{FEW_IN_COLUMN} rows. Solid: their median."
     )  # fmt: skip
     sizes = sorted({len(target) for target, _ in found.values()})
     counted = " to ".join(f"{size:,}" for size in dict.fromkeys((sizes[0], sizes[-1])))
-    note = f"{form} Dotted: predicted = true. {counted} rows; what lies outside the frame is not drawn."
-    return [Plot("truth", title(*next(iter(found.items()))), panels, note.replace("test set", f"{split} set"))]
+    note = (
+        f"{form} Dotted: predicted = true. {counted} rows, all runs together; values outside the range are not drawn."
+    )
+    return [Plot("truth", truth_title(*next(iter(found.items()))), panels, note.replace("test set", f"{split} set"))]
 
 
-def predictions(row: Row, split: str) -> tuple[Column, Column] | None:
-    """True and predicted values of all members, finite ones alone."""
+def pooled_predictions(row: Row, split: str) -> tuple[FloatArray, FloatArray] | None:
+    """Return true and predicted values of all runs of a group, finite ones only."""
     tables = [member.table("predictions", split) for member in row.group.members]
     columns = [
         table.select(pl.col("target", "prediction").cast(pl.Float64))
@@ -58,13 +63,13 @@ def predictions(row: Row, split: str) -> tuple[Column, Column] | None:
     return (rows["target"].to_numpy(), rows["prediction"].to_numpy()) if len(rows) else None
 
 
-def has_few_values(found: Iterable[tuple[Column, Column]]) -> bool:
-    """As ratings have."""
+def has_few_values(found: Iterable[tuple[FloatArray, FloatArray]]) -> bool:
+    """Return whether there are few distinct true values, as with ratings."""
     return 1 < len(np.unique(np.concatenate([target for target, _ in found]))) <= MOST_VALUES
 
 
-def frame(found: Collection[tuple[Column, Column]]) -> tuple[float, float]:
-    """All true values where they are few, else all but the most extreme values."""
+def value_range(found: Collection[tuple[FloatArray, FloatArray]]) -> tuple[float, float]:
+    """Return the range of the true values if they are few, else of all but the most extreme values."""
     target = np.concatenate([target for target, _ in found])
     if has_few_values(found):
         return float(target.min()), float(target.max())
@@ -73,7 +78,7 @@ def frame(found: Collection[tuple[Column, Column]]) -> tuple[float, float]:
     return (low, high) if high > low else (low - 1, high + 1)
 
 
-def points(target: Column, prediction: Column, look: Look, ends: tuple[float, float]) -> go.Figure:
+def draw_points(target: FloatArray, prediction: FloatArray, look: Look, ends: tuple[float, float]) -> go.Figure:
     trace = go.Scatter(x=target.round(4), y=prediction.round(4), mode="markers")
     opacity = float(np.clip(200 / len(target), 0.25, 0.8))
     trace.update(
@@ -83,8 +88,8 @@ def points(target: Column, prediction: Column, look: Look, ends: tuple[float, fl
     return framed([diagonal(ends), trace], ends)
 
 
-def shares(target: Column, prediction: Column, look: Look, ends: tuple[float, float]) -> go.Figure:
-    """Columns of true values, lines of predictions; the deeper the colour, the more."""
+def draw_shares(target: FloatArray, prediction: FloatArray, look: Look, ends: tuple[float, float]) -> go.Figure:
+    """Draw the share of predictions by true value as a heat map; darker is more."""
     edges = column_edges(target, ends)
     lines = np.linspace(*ends, LINES + 1)
     counts = np.histogram2d(prediction, target, bins=[lines, edges])[0]
@@ -106,8 +111,8 @@ def shares(target: Column, prediction: Column, look: Look, ends: tuple[float, fl
     return framed([heat, diagonal(ends), median], (float(edges[0]), float(edges[-1])), ends)
 
 
-def column_edges(target: Column, ends: tuple[float, float]) -> Column:
-    """A column for each value where there are few, else of equal width."""
+def column_edges(target: FloatArray, ends: tuple[float, float]) -> FloatArray:
+    """Return edges with one column per value if there are few, else of equal width."""
     inside = np.unique(target[(target >= ends[0]) & (target <= ends[1])])
     if 1 < len(inside) <= MOST_VALUES:
         between = (inside[:-1] + inside[1:]) / 2
@@ -122,12 +127,12 @@ def diagonal(ends: tuple[float, float]) -> go.Scatter:
 def framed(
     traces: Sequence[go.Scatter], across: tuple[float, float], up: tuple[float, float] | None = None
 ) -> go.Figure:
-    x = {"title": {"text": "true"}, "range": across, "showgrid": False}
-    return figure(list(traces), x=x, y={"title": {"text": "predicted"}, "range": up or across})
+    x = {"title": {"text": "true value"}, "range": across, "showgrid": False}
+    return figure(list(traces), x=x, y={"title": {"text": "predicted value"}, "range": up or across})
 
 
-def title(label: str, columns: tuple[Column, Column]) -> str:
-    """How far the best group dares to go."""
+def truth_title(label: str, columns: tuple[FloatArray, FloatArray]) -> str:
+    """Return how far the predictions of the best group spread, compared with the true values."""
     (low, high), (first, last) = (np.quantile(column, [0.05, 0.95]) for column in columns)
-    inside = f"the middle 90 % of {label}'s predictions lie between {first:.3g} and {last:.3g}"
-    return f"{inside[0].upper()}{inside[1:]}, of the true values between {low:.3g} and {high:.3g}"
+    inside = f"The central 90 % of {label}'s predictions lie between {first:.3g} and {last:.3g}"
+    return f"{inside}, those of the true values between {low:.3g} and {high:.3g}"

@@ -1,4 +1,4 @@
-"""Pairs as a table on the terminal, and what they say in sentences."""
+"""Paired tests as a table on the terminal, and their verdict in sentences."""
 
 from collections.abc import Callable, Sequence
 
@@ -12,47 +12,47 @@ from anirec.metrics.names import MetricName, lower_is_better
 from anirec.report import formatting as cells
 from anirec.report.groups import Family, Group
 from anirec.report.intervals import TABLES
-from anirec.report.paired.tests import BEST, Pair, best_groups, misplaced, pairwise, unpaired
+from anirec.report.paired.tests import BEST, Pair, best_groups, pairwise, why_no_pairs, why_untestable
 
-CHEAP_BYTES = 16_000_000  # of Parquet: read and resampled in a second
-FEW_UNITS = 30  # below, a bootstrap is too sure of itself
-LEAST = 0.001
-HOW = "paired bootstrap, Holm's correction, 5%"
+CHEAP_BYTES = 16_000_000  # size of the Parquet files that are read and resampled in about a second
+MOST_NAMES = 3
+FEW_UNITS = 30  # with fewer, bootstrap intervals are too narrow
+HOW = "paired bootstrap, Holm's correction, 5% level"
 Naming = Callable[[list[str]], str]
 
 
 def print_pairs(console: Console, family: Family, metric: str) -> None:
-    """All pairs of a family, best first, and what they mean; nothing of a single group."""
+    """Print all pairs of a family, best first, and the verdict; nothing for a single group."""
     if len(family.groups) < 2:
         return
     pairs = pairwise(family, metric)
     console.print()
     if not pairs:
-        console.print(Text(f"{family.title}: no pairs, as {unpaired(family, metric)}.", style="yellow"))
+        console.print(Text(f"{family.title}: no paired tests: {why_no_pairs(family, metric)}.", style="yellow"))
         return
     console.print(pairs_table(f"{family.title}: pairs by {metric}", pairs))
     n_apart = sum(pair.differs for pair in pairs)
-    console.print(Text(f"\n{n_apart} of {len(pairs)} pairs can be told apart. {verdict(family, pairs)}"))
+    console.print(Text(f"\n{n_apart} of {len(pairs)} pairs differ significantly. {verdict(family, pairs)}"))
     console.print(Text(how_to_read(pairs), style="dim"))
-    for told in cautions(family, pairs):
-        console.print(Text(told, style="yellow"))
+    for caution in cautions(family, pairs):
+        console.print(Text(caution, style="yellow"))
 
 
 def pairs_table(title: str, pairs: Sequence[Pair]) -> Table:
-    """One row a pair, long names broken over lines; those that cannot be told apart are dim."""
+    """Return a table with one row per pair; pairs without a significant difference are dim."""
     places = cells.decimals(pair.difference for pair in pairs)
     table = Table(title=Text(title, style="bold"), title_justify="left", title_style="", box=box.SIMPLE_HEAD)
     table.show_edge = table.pad_edge = False
     table.padding = (0, 1, 0, 0)
     table.add_column("pair", overflow="fold")
-    for heading in ("by", "95% interval", "p", "effect", "ahead"):
+    for heading in ("diff", "95% interval", "p", "effect", "ahead"):
         table.add_column(heading, justify="right", no_wrap=True)
     for pair in pairs:
         table.add_row(
             Text(f"{pair.first.label} {sign(pair)} {pair.second.label}"),
             f"{pair.difference:+.{places}f}",
             cells.interval(pair.interval, places),
-            probability(pair.p_holm),
+            cells.probability(pair.p_holm),
             f"{pair.effect:+.2f}",
             ahead(pair),
             style="" if pair.differs else "dim",
@@ -61,49 +61,42 @@ def pairs_table(title: str, pairs: Sequence[Pair]) -> Table:
 
 
 def sign(pair: Pair) -> str:
-    """Which of the two has less of the metric, if they can be told apart."""
+    """Return which of the two has the lower metric, ≈ if the difference is not significant."""
     if not pair.differs:
         return "≈"
     return "<" if lower_is_better(pair.metric) else ">"
 
 
-def probability(p: float) -> str:
-    """
-    >>> probability(0.0004), probability(0.0312)
-    ('<0.001', '0.031')
-    """
-    return f"<{LEAST}" if p < LEAST else f"{p:.3f}"
-
-
 def ahead(pair: Pair) -> str:
-    """Share that does better with the first, of the units for which the two differ."""
+    """Return the share of units with a better value for the first group, among units where the two differ."""
     n = pair.n_better + pair.n_worse
     return f"{pair.n_better / n:.0%}" if n else cells.MISSING
 
 
 def verdict(family: Family, pairs: Sequence[Pair], named: Naming = ", ".join) -> str:
-    """What the tests say of the best group, in a sentence or two; empty if that is in no pair."""
+    """Return what the tests say about the best group, in one or two sentences; empty if it is in no pair."""
     if not pairs:
         return ""
     best = best_groups(family, pairs[0].metric)[0]
-    beside = [(pair, group) for pair in pairs if (group := other(pair, best))]
-    told = []
-    # The best mean may be that of easier splits.
-    if stronger := [group.label for pair, group in beside if pair.differs and pair.first is group]:
-        worse = f"On the splits that they share, {best.label} is worse than {named(stronger)} ({HOW})"
-        told.append(f"{worse}: the table's means do not weigh all splits alike.")
-    if rivals := [group.label for pair, group in beside if not pair.differs]:
-        told.append(f"Cannot be told apart from {best.label} ({HOW}): {named(rivals)}.")
-    if told:
-        return " ".join(told)
-    against = "the other one" if len(beside) == 1 else f"each of the {len(beside)} others it was paired with"
-    return f"The best, {best.label}, is better than {against} ({HOW})." if beside else ""
+    tested = [(pair, group) for pair in pairs if (group := other(pair, best))]
+    sentences = []
+    # The best mean may come from easier splits.
+    if stronger := [group.label for pair, group in tested if pair.differs and pair.first is group]:
+        worse = f"On shared splits, {best.label} is significantly worse than {named(stronger)} ({HOW})"
+        sentences.append(f"{worse}: the means in the table are over different splits.")
+    if rivals := [group.label for pair, group in tested if not pair.differs]:
+        sentences.append(f"Not significantly different from {best.label} ({HOW}): {named(rivals)}.")
+    if sentences:
+        return " ".join(sentences)
+    names = [group.label for _, group in tested]
+    against = named(names) if len(names) <= MOST_NAMES else f"each of the {len(names)} others tested"
+    return f"{best.label} is significantly better than {against} ({HOW})." if tested else ""
 
 
 def quick_verdict(family: Family, metric: str) -> str:
-    """`verdict`, if it takes less than about a second; else nothing."""
+    """Return `verdict` if it takes less than about a second; else an empty string."""
     declared = MetricName.parse(metric).declared
-    if misplaced(metric) or declared is None or isinstance(declared.function, OrderMetric):
+    if why_untestable(metric) or declared is None or isinstance(declared.function, OrderMetric):
         return ""
     runs = [run for group in best_groups(family, metric)[:BEST] for run in group.members]
     paths = [run.folder / f"{TABLES[declared.kind]}.parquet" for run in runs]
@@ -113,33 +106,36 @@ def quick_verdict(family: Family, metric: str) -> str:
 
 
 def other(pair: Pair, group: Group) -> Group | None:
-    """The group beside that one in a pair; None if it is in neither place."""
+    """Return the other group of a pair; None if the group is not in the pair."""
     return {id(pair.first): pair.second, id(pair.second): pair.first}.get(id(group))
 
 
 def cautions(family: Family, pairs: Sequence[Pair], named: Naming = ", ".join) -> list[str]:
-    """Which groups are in no pair, and whether the tests had too little to go by."""
-    told = []
+    """Return which groups are in no pair, and a warning if there are few units."""
+    sentences = []
     if left_out := [group.label for group in family.groups if not any(other(pair, group) for pair in pairs)]:
-        why = f"without the metric or the same rows, undefined in some resamples, or not among the {BEST} best"
-        told.append(f"Not paired ({why}): {named(left_out)}.")
+        why = f"metric or rows missing, undefined in some resamples, or not among the best {BEST}"
+        sentences.append(f"Not tested ({why}): {named(left_out)}.")
     if min(pair.n_units for pair in pairs) < FEW_UNITS:
-        told.append(f"Fewer than {FEW_UNITS} {pairs[0].unit}: these p-values and intervals are too small.")
-    return told
+        sentences.append(
+            f"Fewer than {FEW_UNITS} {pairs[0].unit}: p-values tend to be too small and intervals too narrow."
+        )
+    return sentences
 
 
-def drawn(pairs: Sequence[Pair]) -> str:
-    """What was drawn, and how many there are: `300 users`, or `120 to 300 users`."""
+def sample_size(pairs: Sequence[Pair]) -> str:
+    """Return the number of resampled units: `300 users`, or `120 to 300 users`."""
     sizes = sorted({pair.n_units for pair in pairs})
     return " to ".join(f"{size:,}" for size in dict.fromkeys([sizes[0], sizes[-1]])) + f" {pairs[0].unit}"
 
 
 def how_to_read(pairs: Sequence[Pair]) -> str:
-    """What the columns are."""
+    """Explain the columns of the table."""
     unit = pairs[0].unit
     return (
-        f"p: how likely equally good models differ so much on the same {drawn(pairs)}, by a {pairs[0].test}; with "
-        f"Holm's correction for {len(pairs)} pairs, unlike the intervals; ≈: 5% or more. "
-        f"effect: {pairs[0].effect_name} of what single {unit} gain, from -1 to 1. ahead: the share of {unit} that do "
-        f"better with the first, where the two differ. Drawn anew are {unit}, not seeds or splits."
+        f"p: two-sided p-value of a {pairs[0].test} over {sample_size(pairs)}, with Holm's correction for {len(pairs)} "
+        f"pairs; the intervals are not corrected. ≈: p is 5% or more. effect: {pairs[0].effect_name} of the gain per "
+        f"{unit.removesuffix('s')}, from -1 to 1. ahead: share of {unit} with a better value for the first, among "
+        f"those where the two differ. Only {unit} are resampled: the tests do not cover the variation between seeds or "
+        "splits."
     )

@@ -1,8 +1,8 @@
-"""Every two groups of a family against each other, on the users (titles, rows) that both were measured on.
+"""Paired tests between all groups of a family, on the users (titles, rows) that both were evaluated on.
 
-Runs are paired by their split: those of one split have the same test rows, whatever their seed. A group's runs are
-averaged in each split, and a pair's difference over the splits that both have. What is drawn are users, so that the
-tests speak of other users, not of other seeds or training rows. See `metrics/paired.py` for the test itself.
+Runs are paired by split: runs on one split have the same test rows, whatever their seed. A group's runs are averaged
+within each split, and a pair's difference over the splits that both have. Users are resampled, so the tests generalise
+to other users, but not to other seeds or training rows. The tests themselves are in `metrics/resampling.py`.
 """
 
 from dataclasses import dataclass, replace
@@ -23,23 +23,23 @@ EFFECT = "rank-biserial correlation"
 
 @dataclass(frozen=True)
 class Pair:
-    """Two groups, measured on the same units.
+    """Two groups, evaluated on the same units.
 
     Attributes:
-        first: The one with the better metric, on average over the splits that both have.
-        second: The other.
-        metric: As logged.
-        difference: first - second, in the metric's unit.
-        interval: Its 95 % percentile interval.
+        first: The group with the better metric, on average over the splits that both have.
+        second: The other group.
+        metric: Name as logged.
+        difference: Metric of first - second.
+        interval: 95 % percentile interval of the difference.
         p: Two-sided p-value.
-        p_holm: Corrected for all tested pairs of the family.
-        effect: From -1 to 1; above 0 where more units do better, or do so by more, with `first`.
-        effect_name: What `effect` is.
-        unit: What was drawn: "users", "clusters", "titles" or "rows".
-        n_units: How many of them both have.
-        n_better: Those that do better with `first`.
-        n_worse: Those that do worse; some do neither.
-        test: What the p-value is of.
+        p_holm: p-value corrected for all tested pairs of the family.
+        effect: From -1 to 1; above 0 if more units have a better value with `first`, or by a larger margin.
+        effect_name: Name of the effect size.
+        unit: Name of the resampled units: "users", "clusters", "titles" or "rows".
+        n_units: Number of units that both have.
+        n_better: Number of units with a better value for `first`.
+        n_worse: Number of units with a worse value; units with equal values are in neither.
+        test: Name of the test.
     """
 
     first: Group
@@ -59,12 +59,14 @@ class Pair:
 
     @property
     def differs(self) -> bool:
-        """Whether the two can be told apart."""
+        """Whether the difference is significant after correction."""
         return self.p_holm < LEVEL
 
 
 def pairwise(family: Family, metric: str, *, limit: int = BEST) -> list[Pair]:
-    """Every two of the `limit` best groups that share a split, best first; where there are none, `unpaired` says why.
+    """Test all pairs of the `limit` best groups that share a split, best first.
+
+    If there are no pairs, `why_no_pairs` gives the reason.
 
     Raises:
         UserError: If a table is damaged.
@@ -72,37 +74,37 @@ def pairwise(family: Family, metric: str, *, limit: int = BEST) -> list[Pair]:
     return pairs_or_reason(family, metric, limit)[0]
 
 
-def unpaired(family: Family, metric: str) -> str | None:
-    """Why `pairwise` finds no pairs; None if it finds some. Costs as much, so ask only where it found none."""
+def why_no_pairs(family: Family, metric: str) -> str | None:
+    """Return why `pairwise` finds no pairs; None if it finds some. It repeats the tests, so call it only then."""
     pairs, why = pairs_or_reason(family, metric, BEST)
     return None if pairs else why
 
 
 def pairs_or_reason(family: Family, metric: str, limit: int) -> tuple[list[Pair], str]:
-    """All pairs, and, where there are none, why."""
+    """Return all pairs and, if there are none, the reason."""
     groups = best_groups(family, metric)[:limit]
-    if why := misplaced(metric):
+    if why := why_untestable(metric):
         return [], why
     if len(groups) < 2:
         return [], f"fewer than two configurations have {metric}"
     runs, parsed = paired_runs(groups, metric), MetricName.parse(metric)
     if runs is None or all(group is runs.groups[0] for group in runs.groups):
         table = TABLES[parsed.declared.kind] if parsed.declared else ""
-        return [], f"fewer than two configurations left {table}.parquet with the same {parsed.split} rows"
+        return [], f"fewer than two configurations saved {table}.parquet with the same {parsed.split} rows"
     sharing = [(one, other) for one, other in combinations(groups, 2) if runs.shared_splits(one, other)]
     if not sharing:
-        return [], "no two configurations were measured on the same split"
+        return [], "no two configurations were evaluated on the same split"
     pairs = [pair for one, other in sharing if (pair := pair_of(runs, metric, one, other))]
     if pairs and not (enough := [pair for pair in pairs if pair.n_units >= FEWEST_UNITS]):
-        return [], f"fewer than {FEWEST_UNITS} {runs.unit} were measured: a test of so few can find nothing"
+        return [], f"fewer than {FEWEST_UNITS} {runs.unit}, too few for a significant result"
     pairs = enough if pairs else []
     corrected = holm(np.array([pair.p for pair in pairs]))
-    why = f"{parsed.short} is undefined in some resamples, or too slow to resample so many rows"
+    why = f"{parsed.short} is undefined in some resamples, or has too many rows to resample"
     return [replace(pair, p_holm=float(p)) for pair, p in zip(pairs, corrected, strict=True)], why
 
 
 def pair_of(runs: PairedRuns, metric: str, one: Group, other: Group) -> Pair | None:
-    """Two groups on the splits that they share; None if the metric is undefined in a resample."""
+    """Test two groups on the splits that they share; None if the metric is undefined in a resample."""
     shared = runs.shared_splits(one, other)
     (value, value_b, loss_u), (other_value, other_b, other_loss_u) = (runs.means(it, shared) for it in (one, other))
     difference, resampled_b = value - other_value, value_b - other_b
@@ -130,18 +132,18 @@ def pair_of(runs: PairedRuns, metric: str, one: Group, other: Group) -> Pair | N
     )
 
 
-def misplaced(metric: str) -> str:
-    """Why a metric cannot be tested, whatever the runs; empty if it can."""
+def why_untestable(metric: str) -> str:
+    """Return why a metric cannot be tested in any run; empty if it can."""
     parsed = MetricName.parse(metric)
     if parsed.segment:
-        return f"no table says which rows {metric} is of"
+        return f"the saved tables do not mark the rows of {metric}"
     if parsed.declared is None or parsed.declared.kind not in TABLES:
-        return f"{metric} is no function of single users, titles or rows"
+        return f"{metric} cannot be computed for single users, titles or rows"
     return "" if has_direction(metric) else f"{metric} has no better direction"
 
 
 def best_groups(family: Family, metric: str) -> list[Group]:
-    """The groups whose runs all have the metric, best mean first, as in the leaderboard."""
+    """Return the groups whose runs all have the metric, best mean first, as in the leaderboard."""
     having = [group for group in family.groups if all(metric in run.metrics for run in group.members)]
     sign = 1 if lower_is_better(metric) else -1
     means = {id(group): sign * float(np.mean([run.metrics[metric] for run in group.members])) for group in having}

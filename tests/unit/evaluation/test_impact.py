@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from anirec.evaluation.findings import may_be_chance, reading
+from anirec.evaluation.findings import impact_sentence, may_be_chance
 
 
 def test_noise_is_called_chance() -> None:
@@ -13,6 +13,6 @@ def test_noise_is_called_chance() -> None:
 
 
 def test_few_franchises_show_no_impact() -> None:
-    assert "may be chance, and shows no impact" in reading(0.35, 0.32, "good", n=12)
-    assert "without deciding it" in reading(0.35, 0.32, "good", n=300)
-    assert "backwards" in reading(-0.35, -0.32, "good", n=300)
+    assert "this may be chance, so it shows no impact" in impact_sentence(0.35, 0.32, "good", n=12)
+    assert "without deciding it" in impact_sentence(0.35, 0.32, "good", n=300)
+    assert "negative" in impact_sentence(-0.35, -0.32, "good", n=300)

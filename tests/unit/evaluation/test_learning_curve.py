@@ -1,7 +1,7 @@
 import polars as pl
 import pytest
 
-from anirec.evaluation.findings import Curves, reading, strength, verdict
+from anirec.evaluation.findings import Curves, impact_sentence, judge_fit, strength
 
 C = 0.012  # the error of the mean
 CURVES = {
@@ -24,14 +24,14 @@ CURVES = {
 
 @pytest.mark.parametrize(("train", "val", "expected"), CURVES.values(), ids=CURVES)
 def test_verdict_on_curves_whose_fit_anybody_sees(train: list, val: list, expected: str) -> None:
-    assert verdict(train, val, C) == expected
+    assert judge_fit(train, val, C) == expected
 
 
 @pytest.mark.parametrize("scale", [1e-3, 81.0])
 def test_verdict_does_not_depend_on_the_unit(scale: float) -> None:
     for train, val, expected in CURVES.values():
         scaled = [None if error is None else scale * error for error in train]
-        assert verdict(scaled, [scale * error for error in val], scale * C) == expected
+        assert judge_fit(scaled, [scale * error for error in val], scale * C) == expected
 
 
 def test_a_checkpoint_adds_epochs_and_overwrites_none() -> None:
@@ -43,7 +43,7 @@ def test_a_checkpoint_adds_epochs_and_overwrites_none() -> None:
 
 
 def test_without_validation_there_is_no_verdict() -> None:
-    assert Curves(train={0: 0.1}).verdict(C) is None
+    assert Curves(train={0: 0.1}).fit(C) is None
 
 
 def test_published_correlations_get_the_published_words() -> None:
@@ -57,21 +57,21 @@ def test_published_correlations_get_the_published_words() -> None:
             0.42,
             0.41,
             "good",
-            "moderately (Pearson 0.42, Spearman 0.41) and the fit is good: what the model saw matters",
+            "moderately (Pearson 0.42, Spearman 0.41) and the fit is good: the model's inputs predict a part",
         ),
         (0.31, 0.29, "good", "weakly"),
         (0.05, 0.2, "good", "very weakly"),
-        (0.7, 0.8, "good", "largely decides"),
-        (0.42, 0.41, "under-fit", "under-fit, so that the impact"),
-        (0.42, 0.41, "over-fit", "over-fit"),
-        (0.42, 0.41, None, "no telling"),
-        (-0.42, -0.41, "good", "backwards"),
+        (0.7, 0.8, "good", "predict a large part"),
+        (0.42, 0.41, "under-fit", "under-fits: the impact"),
+        (0.42, 0.41, "over-fit", "over-fits"),
+        (0.42, 0.41, None, "the fit is unknown"),
+        (-0.42, -0.41, "good", "negative"),
     ],
 )
-def test_reading_joins_correlation_and_fit_in_one_sentence(
+def test_impact_sentence_joins_correlation_and_fit_in_one_sentence(
     pearson: float, spearman: float, fit: str | None, words: str
 ) -> None:
-    sentence = reading(pearson, spearman, fit, n=1_000)  # type: ignore[arg-type]
+    sentence = impact_sentence(pearson, spearman, fit, n=1_000)  # type: ignore[arg-type]
     assert words in sentence
     assert sentence.count(". ") == 0
     assert sentence.endswith(".")

@@ -152,8 +152,8 @@ def test_findings_set_the_model_beside_the_better_constant(
     sample, every = callback.findings
     gain = 1 - values["test/rmse"] / values["test/rmse/by_mean"]
     assert sample.startswith(f"On {len(data.test):,} test posts: MAE {values['test/mae']:.3f}, ")
-    assert f"RMSE {values['test/rmse']:.3f}, {gain:.1%} less than that of always predicting the training mean" in sample
-    assert every.startswith(f"On all {len(data.population):,} posts of the test part, sampled or not: MAE ")
+    assert f"RMSE {values['test/rmse']:.3f}, {gain:.1%} lower than when always predicting the training mean" in sample
+    assert every.startswith(f"On all {len(data.population):,} test posts, sampled or not: MAE ")
     assert f"always predicting the training median ({values['test/mae/population_by_median']:.3f})" in every
 
 
@@ -170,14 +170,14 @@ def test_a_constant_is_said_to_be_no_better_than_itself() -> None:
     data = Votes()
     callback = measured(data, np.full(N, np.median(data.score[data.train])))
     error = f"{callback.metrics['test/mae']:.3f}"
-    assert f"MAE {error}, the same as that of always predicting the training median ({error});" in callback.findings[0]
+    assert f"MAE {error}, the same as when always predicting the training median ({error});" in callback.findings[0]
 
 
 @pytest.mark.filterwarnings("ignore:Undefined on this data")
 @pytest.mark.filterwarnings("error::RuntimeWarning")
 def test_scores_that_a_constant_knows_are_no_division_by_zero() -> None:
     callback = measured(Votes(sampled=1.0, score=np.zeros(N)), np.full(N, 0.5))
-    assert "MAE 0.500, more than that of always predicting the training mean (0.000)" in callback.findings[0]
+    assert "MAE 0.500, higher than when always predicting the training mean (0.000)" in callback.findings[0]
     assert set(callback.figures) == {"error_by_band", "residuals"}
 
 
@@ -211,12 +211,12 @@ def test_what_is_not_finite_is_a_clear_error() -> None:
     data = Votes()
     prediction = noisy(data)
     prediction[data.val[:2]] = np.nan, np.inf
-    with pytest.raises(UserError, match=f"Oracle gave NaN or infinity for 2 of {len(data.val)} val posts"):
+    with pytest.raises(UserError, match=f"Oracle predicted NaN or infinity for 2 of {len(data.val)} val posts"):
         measured(data, prediction)
 
 
 def test_wrong_settings_are_refused_before_anything_runs() -> None:
-    with pytest.raises(UserError, match=r"bands=\[1, 0\]: expected rising"):
+    with pytest.raises(UserError, match=r"bands=\[1, 0\]: expected increasing"):
         PostEvaluation(names=["rmse"], bands=[1, 0])
-    with pytest.raises(UserError, match="ndcg@10: cannot be measured here"):
+    with pytest.raises(UserError, match="ndcg@10: not available in this evaluation"):
         PostEvaluation(names=["ndcg@10"], bands=[])

@@ -14,7 +14,7 @@ from anirec.errors import UserError
 from anirec.evaluation.ratings import RatingEvaluation
 from anirec.metrics.definition import DECLARED
 from anirec.metrics.rating import rmse
-from anirec.report.intervals import Asked, shared_units
+from anirec.report.intervals import RequestedMetric, shared_units
 
 N_USERS, N_ITEMS = 40, 60
 NAMES = [
@@ -230,7 +230,7 @@ def test_tables_have_raw_ids_and_suffice_for_every_ranking_metric() -> None:
     (units,) = shared_units([recommendations])
     for name in ("ndcg@10", "hit_rate@5", "precision@10", "recall@10", "map@10", "mrr@10"):
         metric, _, k = name.partition("@")
-        asked = Asked(DECLARED[metric], int(k))
+        asked = RequestedMetric(DECLARED[metric], int(k))
         assert callback.metrics[f"test/{name}"] == pytest.approx(asked.value(*asked.statistics(units).sum(axis=0)))
     first = recommendations.filter(pl.col("rank") == 1).row(0, named=True)
     assert first["title"] == f"Anime {first['item_id'] // 10}"
@@ -273,7 +273,7 @@ def test_what_is_undefined_is_left_out_with_a_warning(caplog: pytest.LogCaptureF
     data = Data()
     data.items = data.items.with_columns(genres=pl.lit([], dtype=pl.List(pl.String)))
     metrics = evaluated(data).metrics
-    assert "Undefined on this data and therefore left out: val/diversity@10" in caplog.messages
+    assert "Undefined on this data and left out: val/diversity@10" in caplog.messages
     assert "test/diversity@10" not in metrics
     assert "test/ndcg@10" not in evaluated(relevant_from=11).metrics
     assert "val/ndcg@10" in caplog.text

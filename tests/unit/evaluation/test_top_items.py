@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from anirec.evaluation.top_items import hits, top_items
+from anirec.evaluation.top_items import find_hits, top_items
 
 
 @dataclass
@@ -44,7 +44,7 @@ def test_never_writes_into_the_models_own_scores() -> None:
 
 def test_only_what_is_asked_for_is_ranked() -> None:
     scores, seen = torch.tensor([2.0, 9.0, 9.0, 1.0, 3.0]), [Seen.of([[0], []])]
-    ranked = {"n_items": 5, "k": 2, "block": 1, "among": np.array([4, 0, 3])}
+    ranked = {"n_items": 5, "k": 2, "block": 1, "candidates": np.array([4, 0, 3])}
     top = top_items(lambda users: scores.expand(len(users), -1), np.arange(2), seen, **ranked)
     assert top.items_uk.tolist() == [[4, 3], [4, 0]]
     assert top.scores_uk.tolist() == [[3, 1], [3, 2]]
@@ -60,6 +60,6 @@ def test_hits_find_each_users_own_items_only() -> None:
     top = top_items(
         lambda users: -torch.arange(5.0).expand(len(users), -1), np.array([1, 2]), [], n_items=5, k=3, block=8
     )
-    found, n_relevant = hits(top, np.array([1, 1, 2, 0]), np.array([0, 4, 2, 1]), n_items=5)
+    found, n_relevant = find_hits(top, np.array([1, 1, 2, 0]), np.array([0, 4, 2, 1]), n_items=5)
     assert found.tolist() == [[True, False, False], [False, False, True]]
     assert n_relevant.tolist() == [2, 1]

@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from anirec.figures.posts import error_by_band, score_histogram
+from anirec.figures.posts import draw_error_by_band, draw_score_histogram
 
 pytestmark = pytest.mark.slow
 
@@ -33,7 +33,7 @@ def bars(axes) -> dict[str, dict[float, float]]:
 
 
 def test_every_score_has_its_count_and_the_ends_gather_those_beyond():
-    axes = score_histogram(COUNTS).axes[0]
+    axes = draw_score_histogram(COUNTS).axes[0]
     population = bars(axes)["population"]
     assert axes.get_yscale() == "log"
     assert population[-8] == 7
@@ -44,14 +44,14 @@ def test_every_score_has_its_count_and_the_ends_gather_those_beyond():
     assert 16 in axes.get_xticks()
 
 
-def test_groups_are_told_apart():
-    axes = score_histogram(COUNTS).axes[0]
+def test_groups_look_different():
+    axes = draw_score_histogram(COUNTS).axes[0]
     assert [patch.get_fill() for patch in axes.patches] == [True, False]
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["population", "sample"]
 
 
 def test_each_predictor_is_a_line_over_the_bands():
-    figure = error_by_band(ERRORS)
+    figure = draw_error_by_band(ERRORS)
     axes = figure.axes[0]
     model, median = axes.get_lines()
     assert list(model.get_ydata()) == [0.35, 0.9, 6.1]
@@ -64,10 +64,10 @@ def test_each_predictor_is_a_line_over_the_bands():
 
 @pytest.mark.parametrize("n", [0, 1, 2])
 def test_tiny_tables_are_drawn(n, saved):
-    histogram, errors = score_histogram(COUNTS.head(n)), error_by_band(ERRORS.head(n))
+    histogram, errors = draw_score_histogram(COUNTS.head(n)), draw_error_by_band(ERRORS.head(n))
     saved(histogram)
-    saved(score_histogram(COUNTS.head(n).select("score")))
+    saved(draw_score_histogram(COUNTS.head(n).select("score")))
     saved(errors)
-    saved(error_by_band(ERRORS.head(n).select("band", "n", "median")))
+    saved(draw_error_by_band(ERRORS.head(n).select("band", "n", "median")))
     assert sum(bars(histogram.axes[0])["population"].values()) == COUNTS.head(n)["population"].sum()
     assert list(errors.axes[0].get_lines()[0].get_ydata()) == ERRORS.head(n)["model"].to_list()

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.transforms import Bbox
 
-from anirec.figures.tree import tree
+from anirec.figures.tree import draw_tree
 
 pytestmark = pytest.mark.slow
 
@@ -55,7 +55,7 @@ def height(axes, words: str) -> float:
 
 @pytest.mark.parametrize("depth", [1, 4, 6])
 def test_nothing_overlaps_and_all_is_on_the_page(depth):
-    figure = tree(full(depth))
+    figure = draw_tree(full(depth))
     renderer = FigureCanvasAgg(figure).get_renderer()
     (axes,) = figure.axes
     extents = [text.get_window_extent(renderer) for text in axes.texts]
@@ -65,7 +65,7 @@ def test_nothing_overlaps_and_all_is_on_the_page(depth):
 
 
 def test_names_stay_out_of_the_boxes():
-    figure = tree(full(4))
+    figure = draw_tree(full(4))
     renderer = FigureCanvasAgg(figure).get_renderer()
     (axes,) = figure.axes
     boxes = [patch.get_window_extent(renderer) for patch in axes.patches]
@@ -74,11 +74,11 @@ def test_names_stay_out_of_the_boxes():
 
 
 def test_depth_four_fits_a_page():
-    assert tree(full(4)).get_figwidth() == pytest.approx(7)
+    assert draw_tree(full(4)).get_figwidth() == pytest.approx(7)
 
 
 def test_boxes_have_means_and_numbers_and_edges_have_tags():
-    (axes,) = tree(UNEVEN).axes
+    (axes,) = draw_tree(UNEVEN).axes
     words = [text.get_text() for text in axes.texts]
     assert {"0.88", "40", "0.25", "60"} <= set(words)
     assert {"original", "not original", "comic", "not comic"} <= set(words)
@@ -88,13 +88,13 @@ def test_boxes_have_means_and_numbers_and_edges_have_tags():
 
 
 def test_leaves_are_evenly_spread():
-    (axes,) = tree(UNEVEN).axes
+    (axes,) = draw_tree(UNEVEN).axes
     heights = [height(axes, n) for n in ("10", "30", "60")]
     assert heights[0] - heights[1] == pytest.approx(heights[1] - heights[2])
 
 
 def test_the_higher_the_mean_the_darker_the_box():
-    (axes,) = tree(UNEVEN).axes
+    (axes,) = draw_tree(UNEVEN).axes
     means = [text for text in axes.texts if "." in text.get_text()]
     lightness = {float(mean.get_text()): sum(box_of(axes, mean).get_facecolor()[:3]) for mean in means}
     assert sorted(lightness, key=lightness.get) == sorted(lightness, reverse=True) == [1.0, 0.88, 0.5, 0.25]
@@ -107,6 +107,6 @@ def box_of(axes, text):
 
 @pytest.mark.parametrize("n_nodes", [0, 1])
 def test_tiny_trees_are_drawn(n_nodes, saved):
-    figure = tree(full(0).head(n_nodes))
+    figure = draw_tree(full(0).head(n_nodes))
     saved(figure)
     assert [len(axes.patches) for axes in figure.axes] == [n_nodes]

@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 
 from anirec.inference.lists import rerank
-from anirec.metrics.beyond_accuracy import Catalogue, diversity
+from anirec.metrics.beyond_accuracy import ItemStatistics, diversity
 from anirec.metrics.beyond_accuracy import novelty as mean_novelty
 
 RANDOM = np.random.default_rng(0)
 N = 60
 SCORES, COUNTS = RANDOM.normal(size=N), RANDOM.integers(1, 2000, N)
 GENRES = RANDOM.random((N, 8)) < 0.3
-CATALOGUE = Catalogue(COUNTS, n_users=4000, genres_ig=GENRES)
+CATALOGUE = ItemStatistics(COUNTS, n_users=4000, genres_ig=GENRES)
 
 
 def test_without_novelty_the_best_scores_come_in_order() -> None:

@@ -6,16 +6,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from anirec.metrics.beyond_accuracy import Catalogue, coverage, diversity, gini, novelty, popularity
+from anirec.metrics.beyond_accuracy import ItemStatistics, coverage, diversity, gini, novelty, popularity
 
 N_ITEMS = 12
 lists = st.lists(st.permutations(range(N_ITEMS)).map(lambda order: order[:5]), min_size=1, max_size=8).map(np.array)
 genres = arrays(bool, (N_ITEMS, 4))
 
 
-def catalogue(genres_ig: np.ndarray | None = None) -> Catalogue:
+def catalogue(genres_ig: np.ndarray | None = None) -> ItemStatistics:
     counts = np.arange(N_ITEMS) ** 2
-    return Catalogue(counts, n_users=200, genres_ig=np.eye(N_ITEMS, dtype=bool) if genres_ig is None else genres_ig)
+    return ItemStatistics(
+        counts, n_users=200, genres_ig=np.eye(N_ITEMS, dtype=bool) if genres_ig is None else genres_ig
+    )
 
 
 def naive_diversity(items: list[int], genres_ig: np.ndarray) -> float:

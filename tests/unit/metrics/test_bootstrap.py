@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from anirec.metrics.rating import rmse
-from anirec.metrics.resampling import bagged, bags, percentile_interval, resampled_sums
+from anirec.metrics.resampling import assign_to_bags, percentile_interval, resampled_sums, sum_by_bag
 
 
 def test_agrees_with_resampling_the_rows_of_every_drawn_user() -> None:
@@ -40,7 +40,7 @@ def test_same_seed_same_interval_and_same_draws_for_every_model() -> None:
 def test_bags_of_many_users_give_the_same_width() -> None:
     values = np.random.default_rng(3).exponential(size=(40_000, 1))
     sums = resampled_sums(values, max_units=4_000)
-    assert bagged(values, bags(len(values), 100, seed=0)).sum() == pytest.approx(values.sum())
+    assert sum_by_bag(values, assign_to_bags(len(values), 100, seed=0)).sum() == pytest.approx(values.sum())
     assert sums.std() == pytest.approx(values.std() * np.sqrt(40_000), rel=0.08)
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anirec.metrics.conformal import fewest, half_width, interval
+from anirec.metrics.conformal import half_width, min_calibration_size, prediction_interval
 
 
 @settings(deadline=None, max_examples=20)
@@ -22,7 +22,7 @@ def test_mean_coverage_of_exchangeable_errors_is_the_promised_one(n: int, level:
 @given(errors=st.lists(st.floats(-9, 9), min_size=1, max_size=60), level=st.sampled_from([0.1, 0.5, 0.9, 0.95]))
 def test_agrees_with_the_quantile_it_is_defined_by(errors: list[float], level: float) -> None:
     n = len(errors)
-    if n < fewest(level):
+    if n < min_calibration_size(level):
         assert half_width(errors, level) == inf
     else:
         share = min(1.0, ceil(round((n + 1) * level, 9)) / n)
@@ -31,12 +31,12 @@ def test_agrees_with_the_quantile_it_is_defined_by(errors: list[float], level: f
 
 @pytest.mark.parametrize("level", [0.5, 0.8, 0.9, 0.95, 0.99])
 def test_fewest_is_the_first_that_can_promise(level: float) -> None:
-    n = fewest(level)
+    n = min_calibration_size(level)
     assert half_width(np.ones(n), level) == 1
     assert half_width(np.ones(n - 1), level) == inf
 
 
 def test_intervals_stay_on_the_scale() -> None:
-    low, high = interval(np.array([0.2, 5.5, 11.0]), 2.0)
+    low, high = prediction_interval(np.array([0.2, 5.5, 11.0]), 2.0)
     assert low.tolist() == [1.0, 3.5, 9.0]
     assert high.tolist() == [2.2, 7.5, 10.0]

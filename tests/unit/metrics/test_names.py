@@ -2,12 +2,12 @@ import pytest
 
 from anirec.errors import UserError
 from anirec.metrics.definition import DECLARED
-from anirec.metrics.names import MetricName, checked, has_direction, is_metric, lower_is_better, minimized
+from anirec.metrics.names import MetricName, has_direction, is_metric, lower_is_better, minimized, parse_metrics
 
 
 def test_every_declared_metric_can_be_asked_for_by_name() -> None:
     names = [f"{metric.name}@10" if metric.needs_k else metric.name for metric in DECLARED.values()]
-    assert [name.short for name in checked(names)] == names
+    assert [name.short for name in parse_metrics(names)] == names
 
 
 def test_directions() -> None:
@@ -46,7 +46,9 @@ def test_directions() -> None:
 def test_counts_and_facts_are_no_metrics(name: str) -> None:
     assert not is_metric(name)
     assert not has_direction(name)
-    with pytest.raises(UserError, match=f"objective={name}: no metric with a better direction; use one of .*val/rmse"):
+    with pytest.raises(
+        UserError, match=f"objective={name}: not a metric with a better direction; use one of .*val/rmse"
+    ):
         minimized(name)
 
 
@@ -62,13 +64,13 @@ def test_every_declared_metric_has_a_direction() -> None:
 
 def test_all_wrong_names_are_reported_at_once() -> None:
     with pytest.raises(UserError) as error:
-        checked(["rmse", "ndgc@10", "recall", "mae@5", "test/rmse", "qqqq"])
+        parse_metrics(["rmse", "ndgc@10", "recall", "mae@5", "test/rmse", "qqqq"])
     message = str(error.value)
-    assert "ndgc@10: no such metric; did you mean ndcg?" in message
+    assert "ndgc@10: unknown metric; did you mean ndcg?" in message
     assert "recall@10" in message
-    assert "mae@5: takes no @k" in message
-    assert "test/rmse: give the metric alone, rmse" in message
-    assert "qqqq: no such metric; there are coverage" in message
+    assert "mae@5: does not take @k" in message
+    assert "test/rmse: write rmse alone" in message
+    assert "qqqq: unknown metric; known: coverage" in message
     assert "\n  rmse" not in message
 
 

@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anirec.inference.lists import min_max_scale
-from anirec.metrics.beyond_accuracy import Catalogue, gini
+from anirec.metrics.beyond_accuracy import ItemStatistics, gini
 from anirec.metrics.rank_correlation import kendall, spearman
 from anirec.metrics.ranking import average_precision, ndcg, recall
 from anirec.metrics.rating import pearson, r2, unit_mae, unit_mse
 from anirec.metrics.resampling import resampled_order
-from anirec.metrics.variation import is_constant, settled, standard_deviation
+from anirec.metrics.variation import is_constant, standard_deviation, to_float64
 
 CORRELATIONS = [pearson, spearman, kendall]
 # In float32, whole numbers at 10,000 are more than rounding apart; in float64, at 1e9 too.
@@ -107,7 +107,7 @@ def test_users_without_a_relevant_item_have_no_share_of_them(metric: Any) -> Non
 
 
 def test_nothing_recommended_is_neither_equal_nor_unequal() -> None:
-    catalogue = Catalogue(np.array([3, 1]), n_users=3, genres_ig=np.zeros((2, 0), bool))
+    catalogue = ItemStatistics(np.array([3, 1]), n_users=3, genres_ig=np.zeros((2, 0), bool))
     assert np.isnan(gini(np.full((2, 3), -1), catalogue))
 
 
@@ -116,10 +116,10 @@ def test_scores_equal_up_to_rounding_are_not_stretched() -> None:
     assert min_max_scale(scores).tolist() == [0.0, 0.0, 0.0]
 
 
-def test_constants_are_told_in_the_precision_of_their_type() -> None:
+def test_constants_are_recognised_in_the_precision_of_their_type() -> None:
     near = np.array([1e6, 1e6 + 0.25])
     assert is_constant(near.astype(np.float32))
     assert not is_constant(near)
-    assert settled(near).tolist() == near.tolist()
+    assert to_float64(near).tolist() == near.tolist()
     assert not is_constant(np.array([2**53, 2**53 - 1]))
     assert standard_deviation(np.array([[1.0, 2.0], [3.0, 2.0]])).tolist() == [1.0, 1.0]

@@ -23,7 +23,7 @@ def test_seeds_and_folds_are_one_group(write_run: WriteRun, tmp_path: Path) -> N
     assert family.title == "mal_2016, k_fold split"
 
 
-def test_groups_of_one_model_are_told_apart_by_their_settings(write_run: WriteRun, tmp_path: Path) -> None:
+def test_groups_of_one_model_are_labelled_by_their_settings(write_run: WriteRun, tmp_path: Path) -> None:
     write_run("svdpp")
     write_run("svdpp", config={"model.n_factors": 20})
     write_run("svdpp", config={"trainer.max_epochs": 3})
@@ -55,7 +55,7 @@ def test_the_choice_of_metrics_tells_groups_apart_only_where_nothing_else_does(
     assert 'svd n_factors=80 metrics.names=["rmse"]' in labels(tmp_path)["mal_2016, random split"]
 
 
-def test_families_of_one_name_are_told_apart(write_run: WriteRun, tmp_path: Path) -> None:
+def test_families_of_one_name_have_distinct_titles(write_run: WriteRun, tmp_path: Path) -> None:
     write_run("svd", family="aaa")
     write_run("svd", family="bbb", config={"split.test": 0.2})
     write_run("svd", family="ccc", dataset="mal_2018")

@@ -33,7 +33,7 @@ def test_says_what_is_wrong_with_unfinished_and_damaged_runs(write_run: WriteRun
     reasons = {(run.state, run.error.partition(":")[0]) for run in read_runs([tmp_path])}
     assert reasons == {
         ("failed", "ValueError"),
-        ("running", "has not finished; still at work, or killed"),
+        ("running", "has not finished; still running, or killed"),
         ("unreadable", "metrics.json is damaged"),
         ("unreadable", "config.yaml is damaged"),
         ("unreadable", "metrics.json is missing"),
@@ -48,7 +48,7 @@ def test_says_what_is_wrong_with_unfinished_and_damaged_runs(write_run: WriteRun
 def test_wrong_paths_are_all_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"No such folder: .*no1, .*no2"):
         read_runs([tmp_path / "no1", tmp_path, tmp_path / "no2"])
-    with pytest.raises(UserError, match=r"No run in .* expected folders that hold a status\.json"):
+    with pytest.raises(UserError, match=r"No runs in .* expected folders with a status\.json"):
         read_runs([tmp_path])
 
 
@@ -113,18 +113,18 @@ def test_a_folder_in_the_place_of_a_file_is_no_file(write_run: WriteRun) -> None
     folder = write_run("svd")
     (folder / "metrics.json").unlink()
     (folder / "metrics.json").mkdir()
-    assert read_run(folder).error == "metrics.json is no file"
+    assert read_run(folder).error == "metrics.json is not a file"
 
 
-@pytest.mark.parametrize(("error", "told"), [("  \n ", "no reason given"), (5, "5"), (None, "no reason given")])
+@pytest.mark.parametrize(("error", "reason"), [("  \n ", "no reason recorded"), (5, "5"), (None, "no reason recorded")])
 @pytest.mark.parametrize("state", ["failed", "pruned"])
 def test_any_reason_of_a_run_that_did_not_finish_is_one_line(
-    write_run: WriteRun, state: str, error: Any, told: str
+    write_run: WriteRun, state: str, error: Any, reason: str
 ) -> None:
     folder = write_run("svd")
     (folder / "status.json").write_text(json.dumps({"state": state, "error": error}))
     run = read_run(folder)
-    assert (run.state, run.error) == (state, told)
+    assert (run.state, run.error) == (state, reason)
 
 
 @pytest.mark.parametrize(

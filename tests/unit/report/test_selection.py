@@ -8,7 +8,7 @@ from rich.console import Console
 
 from anirec.errors import UserError
 from anirec.report.runs import read_runs
-from anirec.report.selection import Choice, choice, show_choice
+from anirec.report.selection import Selection, select_configuration, show_ranking
 from anirec.sweeps.final_test import check_links
 from anirec.sweeps.select import print_cautions
 
@@ -16,13 +16,13 @@ WriteRun = Callable[..., Path]
 
 
 @pytest.fixture
-def chosen(tmp_path: Path) -> Callable[..., Choice]:
-    return lambda metric=None: choice(read_runs([tmp_path]), metric)
+def chosen(tmp_path: Path) -> Callable[..., Selection]:
+    return lambda metric=None: select_configuration(read_runs([tmp_path]), metric)
 
 
-def shown(choice: Choice) -> str:
+def shown(choice: Selection) -> str:
     text = io.StringIO()
-    show_choice(Console(file=text, width=80), choice)
+    show_ranking(Console(file=text, width=80), choice)
     return text.getvalue()
 
 
@@ -31,7 +31,7 @@ def judged(val: float, test: float = 1.0) -> dict[str, float]:
 
 
 def test_the_best_mean_over_seeds_is_chosen_whatever_the_test_set_says(
-    write_run: WriteRun, chosen: Callable[..., Choice]
+    write_run: WriteRun, chosen: Callable[..., Selection]
 ) -> None:
     for factors, vals in ((20, (1.00, 1.30)), (80, (1.10, 1.11))):
         for seed, val in enumerate(vals):
@@ -44,8 +44,8 @@ def test_the_best_mean_over_seeds_is_chosen_whatever_the_test_set_says(
     assert chosen("val/ndcg@10").chosen.label == "svdpp n_factors=20"
 
 
-def test_a_configuration_with_fewer_seeds_is_told_and_not_chosen(
-    write_run: WriteRun, chosen: Callable[..., Choice]
+def test_a_configuration_with_fewer_seeds_is_listed_and_not_chosen(
+    write_run: WriteRun, chosen: Callable[..., Selection]
 ) -> None:
     for seed in (1, 2):
         write_run("svd", seed=seed, metrics=judged(1.2))
@@ -56,7 +56,7 @@ def test_a_configuration_with_fewer_seeds_is_told_and_not_chosen(
     assert "als: 0.9000, 1 runs" in shown(found)
 
 
-def test_pruned_trials_count_among_what_was_tried(write_run: WriteRun, chosen: Callable[..., Choice]) -> None:
+def test_pruned_trials_count_among_what_was_tried(write_run: WriteRun, chosen: Callable[..., Selection]) -> None:
     write_run(metrics=judged(1.2))
     for factors in (20, 40):
         write_run(state="pruned", error="worse", config={"model.n_factors": factors})
@@ -65,15 +65,17 @@ def test_pruned_trials_count_among_what_was_tried(write_run: WriteRun, chosen: C
     assert len(found.rows) == 1
 
 
-def test_what_cannot_be_ranked_together_is_refused(write_run: WriteRun, chosen: Callable[..., Choice]) -> None:
+def test_what_cannot_be_ranked_together_is_refused(write_run: WriteRun, chosen: Callable[..., Selection]) -> None:
     write_run(metrics={**judged(1.2), "val/unknown_users": 3.0})
-    with pytest.raises(UserError, match=r"val/unknown_users: .* there are val/rmse, val/ndcg@10\."):
+    with pytest.raises(UserError, match=r"val/unknown_users: .* available: val/rmse, val/ndcg@10\."):
         chosen("val/unknown_users")
-    with pytest.raises(UserError, match=r"test/rmse: choosing by the test set would spoil it"):
+    with pytest.raises(UserError, match=r"test/rmse: choosing by a test metric would bias the test result"):
         chosen("test/rmse")
-    with pytest.raises(UserError, match=r"val/mae: no run can be chosen by it; there are val/rmse, val/ndcg@10\."):
+    with pytest.raises(
+        UserError, match=r"val/mae: not a validation metric to choose by; available: val/rmse, val/ndcg@10\."
+    ):
         chosen("val/mae")
-    with pytest.raises(UserError, match="no run can be chosen"):
+    with pytest.raises(UserError, match="not a validation metric to choose by"):
         chosen("val/bias")
     write_run(family="other", split="per_user", metrics=judged(1.1))
     with pytest.raises(
@@ -82,7 +84,7 @@ def test_what_cannot_be_ranked_together_is_refused(write_run: WriteRun, chosen: 
         chosen()
 
 
-def test_runs_of_different_objectives_need_a_metric(write_run: WriteRun, chosen: Callable[..., Choice]) -> None:
+def test_runs_of_different_objectives_need_a_metric(write_run: WriteRun, chosen: Callable[..., Selection]) -> None:
     folder = write_run("svd", metrics=judged(1.2))
     write_run("als", metrics=judged(1.1))
     config = folder / "config.yaml"
@@ -92,7 +94,7 @@ def test_runs_of_different_objectives_need_a_metric(write_run: WriteRun, chosen:
     assert chosen("val/rmse").chosen.model == "als"
 
 
-def test_runs_of_several_objectives_need_a_metric(write_run: WriteRun, chosen: Callable[..., Choice]) -> None:
+def test_runs_of_several_objectives_need_a_metric(write_run: WriteRun, chosen: Callable[..., Selection]) -> None:
     several = {"objective": ["val/rmse", "val/ndcg@10"]}
     write_run("svd", config=several, metrics={**judged(1.2), "val/ndcg@10": 0.3})
     write_run("als", config=several, metrics={**judged(1.1), "val/ndcg@10": 0.2})
@@ -101,7 +103,7 @@ def test_runs_of_several_objectives_need_a_metric(write_run: WriteRun, chosen: C
     assert chosen("val/ndcg@10").chosen.model == "svd"
 
 
-def test_nothing_finished_is_said(write_run: WriteRun, chosen: Callable[..., Choice]) -> None:
+def test_nothing_finished_is_said(write_run: WriteRun, chosen: Callable[..., Selection]) -> None:
     write_run(state="failed", error="out of memory")
     with pytest.raises(UserError, match="None of 1 runs has finished"):
         chosen()
@@ -109,7 +111,7 @@ def test_nothing_finished_is_said(write_run: WriteRun, chosen: Callable[..., Cho
 
 @pytest.mark.parametrize("n_splits", [1, 2])
 def test_several_splits_make_the_test_figure_optimistic_too(
-    write_run: WriteRun, chosen: Callable[..., Choice], n_splits: int
+    write_run: WriteRun, chosen: Callable[..., Selection], n_splits: int
 ) -> None:
     write_run("als", seed=0, metrics=judged(1.2))
     for seed in (0, 1):
@@ -135,7 +137,7 @@ def test_a_run_that_links_elsewhere_is_not_written_into(write_run: WriteRun, tmp
         (folder / name).unlink()
 
 
-def test_equal_means_are_named(write_run: WriteRun, chosen: Callable[..., Choice]) -> None:
+def test_equal_means_are_named(write_run: WriteRun, chosen: Callable[..., Selection]) -> None:
     for model in ("svd", "als"):
         write_run(model, metrics=judged(1.2))
-    assert "2 rows are equally good: the first of them by name was chosen." in shown(chosen())
+    assert "2 configurations are tied for the best; the first by name was chosen." in shown(chosen())

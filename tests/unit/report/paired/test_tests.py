@@ -12,7 +12,7 @@ from anirec.metrics.resampling import draw_counts, holm
 from anirec.report.groups import Family, families
 from anirec.report.intervals import intervals
 from anirec.report.paired.runs import ORDER_RESAMPLES
-from anirec.report.paired.tests import Pair, pairwise, unpaired
+from anirec.report.paired.tests import Pair, pairwise, why_no_pairs
 from anirec.report.runs import read_runs
 
 WriteRun = Callable[..., Path]
@@ -73,7 +73,7 @@ def test_effect_and_counts_are_of_the_users_own_errors(write_run: WriteRun, tmp_
     assert pair.effect_name == "rank-biserial correlation"
 
 
-def test_identical_predictions_cannot_be_told_apart(write_run: WriteRun, tmp_path: Path) -> None:
+def test_identical_predictions_do_not_differ(write_run: WriteRun, tmp_path: Path) -> None:
     for fold in (0, 1, 2):
         write_run("svd", fold=fold)
         write_run("surprise_svd", fold=fold)
@@ -152,18 +152,18 @@ def test_titles_of_a_franchise_stay_together_and_orders_are_resampled(
 
 def test_says_why_there_are_no_pairs(write_run: WriteRun, tmp_path: Path) -> None:
     write_run("svd", fold=1)
-    assert unpaired(family_of(tmp_path), "test/rmse") == "fewer than two configurations have test/rmse"
+    assert why_no_pairs(family_of(tmp_path), "test/rmse") == "fewer than two configurations have test/rmse"
     write_run("bias", fold=2)
-    assert unpaired(family_of(tmp_path), "test/rmse") == "no two configurations were measured on the same split"
+    assert why_no_pairs(family_of(tmp_path), "test/rmse") == "no two configurations were evaluated on the same split"
     write_run("bias", fold=1)
-    assert unpaired(family_of(tmp_path), "test/rmse") is None
+    assert why_no_pairs(family_of(tmp_path), "test/rmse") is None
     for metric, why in {
-        "test/coverage@10": "no function of single users",
-        "test/rmse/cold_users": "no table says which rows",
-        "test/bias": "no function",
-        "val/rmse": "left predictions.parquet with the same val rows",
+        "test/coverage@10": "cannot be computed for single users",
+        "test/rmse/cold_users": "do not mark the rows",
+        "test/bias": "cannot be computed",
+        "val/rmse": "saved predictions.parquet with the same val rows",
     }.items():
-        assert why in (unpaired(family_of(tmp_path), metric) or "")
+        assert why in (why_no_pairs(family_of(tmp_path), metric) or "")
         assert pairs_of(tmp_path, metric) == []
 
 
@@ -171,7 +171,7 @@ def test_runs_without_tables_are_not_paired(write_run: WriteRun, tmp_path: Path)
     write_run("svd")
     write_run("bias", tables=False)
     assert pairs_of(tmp_path, "test/rmse") == []
-    assert "left predictions.parquet" in (unpaired(family_of(tmp_path), "test/rmse") or "")
+    assert "saved predictions.parquet" in (why_no_pairs(family_of(tmp_path), "test/rmse") or "")
 
 
 def test_the_rows_that_most_groups_have_are_compared(write_run: WriteRun, tmp_path: Path) -> None:
@@ -194,5 +194,5 @@ def test_so_few_clusters_are_neither_tested_nor_given_intervals(
         rows.with_columns(cluster=pl.int_range(pl.len()) % n_clusters).write_parquet(path)
     (family,) = families(read_runs([tmp_path]))
     assert pairwise(family, "test/rmse") == []
-    assert "fewer than 6 clusters" in (unpaired(family, "test/rmse") or "")
+    assert "fewer than 6 clusters" in (why_no_pairs(family, "test/rmse") or "")
     assert intervals(family.groups[0].members, ["test/rmse"]) == {}
