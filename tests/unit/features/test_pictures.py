@@ -162,7 +162,7 @@ def test_only_the_last_layers_learn(make_pictures, seen, resnet: Path) -> None:
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"frozen": True}, "tiny starts from nothing"),
+        ({"frozen": True}, "tiny has no pretrained weights"),
         ({**LITE0, "trained_layers": 1}, "trained_layers=1 has no effect"),
         ({**LITE0, "encoder": "efficientnet_lite"}, "Did you mean efficientnet_lite0"),
         ({"encoder": "microsoft/resnet-50"}, "hf download microsoft/resnet-50"),

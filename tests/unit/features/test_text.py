@@ -123,7 +123,7 @@ def test_mixed_precision_ends_in_float32(make_text, seen) -> None:
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"frozen": True}, "tiny starts from nothing"),
+        ({"frozen": True}, "tiny has no pretrained weights"),
         ({**MINILM, "pooling": "attention"}, "use mean"),
         ({**MINILM, "lora_rank": 4}, "lora_rank=4 has no effect"),
         ({**MINILM, "compile": True}, "both false"),
