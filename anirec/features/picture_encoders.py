@@ -1,4 +1,4 @@
-"""Picture encoders: any of timm or transformers with its own preprocessing, and a small one made from scratch."""
+"""Picture encoders: those of timm and transformers with their preprocessing, and a small one trained from scratch."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -16,7 +16,7 @@ KNOWN = ("tiny", "efficientnet_lite0")
 TINY = {"input_size": [3, 64, 64], "crop_pct": 1.0, "crop_mode": "squash", "mean": [0.5] * 3, "std": [0.5] * 3}
 LITE0 = {"input_size": [3, 224, 224], "crop_pct": 0.875, "crop_mode": "center", "mean": [0.498] * 3, "std": [0.502] * 3}
 
-# Arguments of timm.create_model that read files or ask the hub; the others belong to the architecture.
+# Arguments of timm.create_model that read files or access the hub; all others belong to the architecture.
 OUTWARD = ("pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path", "cache_dir")
 
 Output = Literal["pooled", "first_channel", "all"]
@@ -24,12 +24,12 @@ Output = Literal["pooled", "first_channel", "all"]
 
 @dataclass(frozen=True)
 class PictureRecipe:
-    """All that it takes to build a picture encoder again, but for its weights.
+    """Everything but the weights that is needed to build a picture encoder.
 
     Args:
         library: "timm" or "transformers".
-        config: Of the architecture: timm's `architecture` and `args`, or transformers' config.
-        preprocessing: timm's data config, or transformers' image processor.
+        config: `architecture` and `args` of timm, or the config of transformers.
+        preprocessing: The data config of timm, or the settings of an image processor of transformers.
     """
 
     library: str
@@ -41,10 +41,10 @@ class PictureRecipe:
 
 
 def recipe_of(name: str) -> PictureRecipe:
-    """The recipe of an encoder by name, a folder, or a model of the hub.
+    """Return the recipe of an encoder, given by a built-in name, a folder, or the name of a downloaded model.
 
     Raises:
-        UserError: It is not on this machine, or not understood.
+        UserError: The encoder is not on this machine, or cannot be read.
     """
     if name == "tiny":
         return PictureRecipe("timm", {"architecture": "test_resnet", "args": {}}, {**TINY, "interpolation": "bilinear"})
@@ -57,12 +57,12 @@ def recipe_of(name: str) -> PictureRecipe:
 
 
 def encoder_folder(name: str) -> Path:
-    """The folder of an encoder that has one."""
+    """Return the folder of an encoder."""
     return find_encoder(full_name(name), KNOWN)
 
 
 def full_name(name: str) -> str:
-    """`timm/resnet18` is short for the weights that timm prefers, timm/resnet18.a1_in1k."""
+    """Complete a name such as `timm/resnet18` with the default weights of timm: timm/resnet18.a1_in1k."""
     architecture = name.removeprefix("timm/")
     if architecture == name or "." in architecture or "/" in architecture or Path(name).is_dir():
         return name
@@ -104,16 +104,16 @@ def plain_processor(processor: Any) -> dict[str, Any]:
 
 
 def build_picture_encoder(recipe: PictureRecipe) -> nn.Module:
-    """The architecture with new weights, without a classifier; reads no file.
+    """Build the architecture with new weights and without a classifier, without reading files.
 
     Raises:
-        UserError: There is no such architecture, or it wants more than numbers.
+        UserError: The architecture does not exist, or it cannot be built from the recipe alone.
     """
     try:
         with offline():
             return built(recipe)
     except (OSError, ValueError, KeyError, ImportError, AttributeError) as error:
-        raise UserError(f"{recipe.library} cannot build the picture encoder that is described: {error}") from None
+        raise UserError(f"{recipe.library} cannot build the picture encoder from its recipe: {error}") from None
 
 
 def built(recipe: PictureRecipe) -> nn.Module:
@@ -121,7 +121,9 @@ def built(recipe: PictureRecipe) -> nn.Module:
         import timm
 
         if outward := sorted(set(recipe.config["args"]) & set(OUTWARD)):
-            raise UserError(f"model_args of a picture encoder: {', '.join(outward)} is none of its architecture's")
+            raise UserError(
+                f"model_args of a picture encoder: {', '.join(outward)} would read files or access the hub; remove it"
+            )
         if not timm.is_model(recipe.config["architecture"]):  # "hf-hub:…" and "local-dir:…" would read files
             raise UserError(f"timm has no architecture {recipe.config['architecture']}")
         size = {"input_size": tuple(recipe.preprocessing["input_size"])}
@@ -135,10 +137,10 @@ def built(recipe: PictureRecipe) -> nn.Module:
 
 
 def load_picture_encoder(name: str, recipe: PictureRecipe) -> nn.Module:
-    """The pretrained weights of an encoder by name, in float32.
+    """Load a pretrained encoder by name, in float32.
 
     Raises:
-        UserError: They are not those of its architecture.
+        UserError: The weights do not match the architecture, or cannot be loaded.
     """
     try:
         with offline():
@@ -163,7 +165,7 @@ def loaded(name: str, recipe: PictureRecipe) -> nn.Module:
 
 
 def load_lite0(recipe: PictureRecipe, *, classifier: bool = False) -> nn.Module:
-    """EfficientNet-Lite0 (ImageNet). The package names the layers otherwise, in the same order."""
+    """Load EfficientNet-Lite0 (ImageNet). The package has other names for the layers, in the same order."""
     import timm
 
     (path,) = weight_files(encoder_folder("efficientnet_lite0"))
@@ -177,10 +179,10 @@ def load_lite0(recipe: PictureRecipe, *, classifier: bool = False) -> nn.Module:
 
 
 def vectors(encoder: nn.Module, library: str, pixels: Tensor, output: Output) -> Tensor:
-    """(k, width) float32 of normalised pixels (k, 3, H, W).
+    """Return the vectors (k, width) float32 of normalised pixels (k, 3, H, W).
 
     Raises:
-        UserError: The encoder's last map has no channels.
+        UserError: `output` is "first_channel", but the encoder has no feature map with channels.
     """
     model: Any = encoder
     features = model.forward_features(pixels) if library == "timm" else model(pixel_values=pixels).last_hidden_state
@@ -191,17 +193,19 @@ def vectors(encoder: nn.Module, library: str, pixels: Tensor, output: Output) ->
         features = features.permute(0, 3, 1, 2)
     if output == "first_channel":
         if features.ndim != 4:
-            raise UserError("output=first_channel: this encoder gives no map of channels (a ResNet does); use pooled")
+            raise UserError(
+                "output=first_channel: this encoder has no map of channels, unlike a ResNet; use output=pooled"
+            )
         features = features[:, 0]
     return features.flatten(1).float()
 
 
 def mean_of(features: Tensor) -> Tensor:
-    """(k, C, H, W) or (k, N, C) -> (k, C)."""
+    """Average features (k, C, H, W) or (k, N, C) over positions, (k, C)."""
     return features.mean((2, 3)) if features.ndim == 4 else features.mean(1)
 
 
 def output_width(recipe: PictureRecipe, output: Output, size: tuple[int, int]) -> int:
-    """Length of an encoder's vectors, of pictures of some height and width; needs neither weights nor arithmetic."""
+    """Return the length of an encoder's vectors for pictures of a height and width, without weights or computation."""
     with torch.device("meta"):
         return vectors(build_picture_encoder(recipe).eval(), recipe.library, torch.zeros(1, 3, *size), output).shape[1]

@@ -1,6 +1,6 @@
-"""A picture encoder's own preprocessing in two steps: bytes, resized and cropped, are kept; numbers are made of them.
+"""Preprocessing of pictures for an encoder in two steps: resizing and cropping to bytes, then normalisation.
 
-Normalised float32 pixels are four times as large as bytes, so only bytes are kept and moved.
+Only the bytes are cached and moved to the device, since normalised float32 pixels are four times as large.
 """
 
 from collections.abc import Mapping
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 class Preprocessing:
-    """What timm's data config, or transformers' image processor, does to a picture.
+    """The preprocessing defined by a data config of timm or an image processor of transformers.
 
     Args:
         library: "timm" or "transformers".
-        settings: As `PictureRecipe.preprocessing` has them.
+        settings: The settings in `PictureRecipe.preprocessing`.
     """
 
     def __init__(self, library: str, settings: Mapping[str, Any]) -> None:
@@ -31,7 +31,7 @@ class Preprocessing:
 
     @cached_property
     def resized(self) -> Any:
-        """Picture -> uint8 tensor (3, H, W)."""
+        """Function from a picture to a resized uint8 tensor (3, H, W)."""
         if self.library == "timm":
             from timm.data import create_transform
 
@@ -47,7 +47,7 @@ class Preprocessing:
 
     @cached_property
     def processor(self) -> Any:
-        """transformers' image processor, out of its settings alone."""
+        """Image processor of transformers, created from its settings only."""
         import transformers
         from transformers.image_processing_utils import BaseImageProcessor
 
@@ -58,19 +58,22 @@ class Preprocessing:
         return kind.from_dict({key: value for key, value in self.settings.items() if key != "class"})
 
     def bytes_of(self, image: "Image") -> NDArray[np.uint8]:
-        """(3, H, W).
+        """Return the resized and cropped pixels of a picture, (3, H, W).
 
         Raises:
-            UserError: The encoder's preprocessing does more than resize, crop and normalise.
+            UserError: The preprocessing does more than resize, crop and normalise.
         """
         pixels = self.resized(image)
         if pixels.dtype != torch.uint8:
-            raise UserError(f"This encoder's preprocessing gives {pixels.dtype} before normalising, not bytes")
+            raise UserError(
+                f"This encoder's preprocessing returns {pixels.dtype} before normalisation; expected bytes. "
+                "Use another encoder."
+            )
         return pixels.numpy()
 
     @cached_property
     def size(self) -> tuple[int, int]:
-        """Height and width of what the encoder reads."""
+        """Height and width of the encoder's input."""
         from PIL import Image
 
         _, height, width = self.bytes_of(Image.new("RGB", (300, 400))).shape
@@ -78,18 +81,18 @@ class Preprocessing:
 
     @cached_property
     def enough(self) -> tuple[int, int]:
-        """Width and height beyond which a picture's detail is lost anyway: resizing still halves it."""
+        """Width and height beyond which the detail of a picture is lost in resizing."""
         return (4 * max(self.size),) * 2
 
     def normalised(self, pixels: Tensor) -> Tensor:
-        """uint8 (k, 3, H, W) -> float32 of the same shape, on the same device."""
+        """Convert uint8 pixels (k, 3, H, W) to normalised float32 of the same shape, on the same device."""
         scale, *shift = self.scaling
         mean, std = (torch.tensor(values, device=pixels.device).view(3, 1, 1) for values in shift)
         return (pixels.float() * scale - mean) / std
 
     @cached_property
     def scaling(self) -> tuple[float, list[float], list[float]]:
-        """Factor on a byte; then what is subtracted and divided by, a channel."""
+        """Factor for bytes, then the mean to subtract and the deviation to divide by, per channel."""
         if self.library == "timm":
             return 1 / 255, list(self.settings["mean"]), list(self.settings["std"])
         settings = self.settings

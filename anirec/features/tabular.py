@@ -1,4 +1,4 @@
-"""Tabular: a title's facts as numbers, such as genres, type and studios. They exist only once money is spent."""
+"""The branches of tabular data: categories, numbers and dates of a title, and counts of words and characters."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,16 +16,17 @@ from anirec.features.branch import Branch, Members
 from anirec.features.tokens import texts_of
 from anirec.metrics.variation import is_constant, standard_deviation
 
-FEWEST = 2  # training titles that must share a name for it to be a column
+FEWEST = 2  # minimum number of training titles with a category for it to be a column
 
 
 class Tabular(Branch):
-    """Names as flags (one or many a title), numbers standardised on training titles, dates as years.
+    """Categories as binary columns, numbers standardised on training titles, and dates as years.
 
-    A number that is unknown counts as the mean, and has a flag of its own; a name that training did not know has none.
+    An unknown number is replaced by the mean, with a column that says so. A category that is not in the training
+    titles is ignored. These facts are known only once a title is in production.
 
     Args:
-        columns: Of the items table.
+        columns: Columns of the items table.
     """
 
     later = True
@@ -61,7 +62,7 @@ class Tabular(Branch):
         self.learned, self.width = dict(description["learned"]), description["width"]
 
     def names(self) -> list[str]:
-        """(width,): what each number is."""
+        """Return the names of the columns of the vectors, (width,)."""
         return [f"{column}={name}" for column, known in self.learned.items() for name in known.get("names", NUMBER)]
 
 
@@ -69,7 +70,7 @@ NUMBER = ("value", "unknown")
 
 
 def fit_column(values: pl.Series) -> dict[str, Any]:
-    """What is to be known of a column: the `names` of its flags, or the `mean` and `std` of its numbers."""
+    """Fit a column: return the `names` of its categories, or the `mean` and `std` of its numbers."""
     values = to_values(values)
     if values.dtype in (pl.List, pl.String):
         names = (values.explode() if values.dtype == pl.List else values).drop_nulls().value_counts(name="n")
@@ -80,7 +81,7 @@ def fit_column(values: pl.Series) -> dict[str, Any]:
 
 
 def to_values(values: pl.Series) -> pl.Series:
-    """Dates as years, other numbers as they are."""
+    """Convert dates to years and numbers to floats; text and lists are unchanged."""
     if values.dtype.is_temporal():
         values = values.dt.year()
     return values if values.dtype in (pl.List, pl.String) else values.cast(pl.Float64)
@@ -93,7 +94,7 @@ def column_width(of_column: Mapping[str, Any]) -> int:
 def encode_column(
     titles: pl.DataFrame, column: str, of_column: Mapping[str, Any]
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """(n, width) float32, and (n,) bool: which titles have anything known in the column."""
+    """Return the encoded column, (n, width) float32, and which titles have a known value in it, (n,) bool."""
     n = len(titles)
     if column not in titles.columns:
         empty = np.zeros((n, column_width(of_column)), np.float32)
@@ -114,7 +115,7 @@ def encode_column(
 
 
 Countable = Literal["synopsis_words", "descriptions_words", "n_main_characters"]
-# What can be counted, and the column of the dataset that it is counted in.
+# The counts, and the column of the dataset that each is computed from.
 COUNTED: dict[Countable, str] = {
     "synopsis_words": "synopsis",
     "descriptions_words": "description",
@@ -123,10 +124,10 @@ COUNTED: dict[Countable, str] = {
 
 
 class Counts(Branch):
-    """log(1 + count) of each column, standardised on training titles.
+    """log(1 + count) of words or characters, standardised on training titles.
 
     Args:
-        columns: Of synopsis_words, descriptions_words and n_main_characters.
+        columns: Any of synopsis_words, descriptions_words and n_main_characters.
     """
 
     def __init__(self, *, columns: Annotated[list[Countable], Len(1)]) -> None:
@@ -140,12 +141,12 @@ class Counts(Branch):
         self.mean, self.std = np.nanmean(counts, axis=0), standard_deviation(counts)
 
     def look(self, titles: pl.DataFrame, *, cache: Path, device: torch.device) -> None:
-        # What is not known counts as the mean of the training titles.
+        # Unknown counts are replaced by the mean of the training titles.
         self.values = np.nan_to_num((self.log_counts(titles) - self.mean) / self.std, nan=0.0).astype(np.float32)
         self.coverage = {"titles": len(titles)}
 
     def log_counts(self, titles: pl.DataFrame) -> NDArray[np.float64]:
-        """(n, width): logarithms of 1 + count."""
+        """Return the logarithms of 1 + count, (n, width)."""
         return np.log1p(np.stack([count_titles(titles, column) for column in self.columns], axis=1))
 
     def forward(self, index: Tensor) -> Members:
@@ -163,7 +164,7 @@ class Counts(Branch):
 
 
 def count_titles(titles: pl.DataFrame, column: str) -> NDArray[np.float64]:
-    """(n,): words between white space, 0 without a text; or main characters, NaN where unknown."""
+    """Return the number of words of each title, 0 without a text; or of main characters, NaN where unknown; (n,)."""
     if column == "n_main_characters":
         known = titles[column] if column in titles.columns else pl.Series([0] * len(titles))
         return known.cast(pl.Float64).to_numpy()

@@ -1,4 +1,4 @@
-"""Text: what a title's texts say, read by a transformer."""
+"""The branch of texts: synopses or descriptions as vectors of a transformer."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,21 +27,21 @@ class Text(Encoded):
     """The vectors of a title's synopsis or of its characters' descriptions.
 
     Args:
-        column: "synopsis", or "descriptions", of which a title may have many.
-        encoder: `tiny` or `tiny_causal` (small, made from scratch, with a tokenizer trained on the training texts),
-            `minilm`, a local folder, or a model of the hub that was downloaded.
-        layers: How many of the encoder's layers the text goes through, from the first; null for all. Those in the
-            middle say more of a text than the last, which were trained for another end.
-        max_tokens: A text's tokens beyond are cut off; >= 4: two special ones, and something to read.
-        pooling: A text's vector: the hidden state at position 0, of the last token, the mean over all, or a learned
-            weighted mean.
-        padding: Where short texts are filled. Position 0 of a text that is padded on the left is padding.
-        join: Read all of a title's texts as one, joined with spaces; else each is a member by itself.
-        frozen: Do not train the encoder; its vectors are computed once and kept on disk.
-        trained_layers: Train only so many of the last layers; null trains all.
-        lora_rank: Train low-rank updates of this rank instead of the weights; null for none.
-        gradient_checkpointing: Save memory by computing activations twice.
-        compile: Let torch.compile speed the encoder up.
+        column: "synopsis" or "descriptions"; a title may have many of the latter.
+        encoder: `tiny` or `tiny_causal` (small, trained from scratch, with a tokenizer fitted on the training texts),
+            `minilm`, a local folder, or a downloaded model of the Hugging Face hub.
+        layers: Number of layers of the encoder to use, from the first; null for all. Layers in the middle often
+            represent a text better than the last ones, which are specialised in the pretraining task.
+        max_tokens: Longer texts are truncated to this number of tokens, including special ones; >= 4.
+        pooling: The vector of a text: the hidden state at position 0, that of the last token, the mean over all tokens,
+            or a learned weighted mean.
+        padding: The side on which short texts are padded. With "left", position 0 of a short text is padding.
+        join: Whether to join all texts of a title with spaces into one; otherwise, each text is a member.
+        frozen: Do not train the encoder; its vectors are computed once and cached on disk.
+        trained_layers: Number of last layers to train; null trains all.
+        lora_rank: Rank of low-rank updates to train instead of the weights; null for none.
+        gradient_checkpointing: Whether to save memory by recomputing activations in the backward pass.
+        compile: Whether to use torch.compile.
 
     Raises:
         UserError: The settings contradict each other.
@@ -72,16 +72,18 @@ class Text(Encoded):
         self.check_settings()
 
     def check_settings(self) -> None:
-        """Refuse settings that contradict each other."""
+        """Raise a UserError if settings contradict each other."""
         adaptation.check_settings(self.frozen, self.trained_layers, self.lora_rank)
         if self.frozen and self.pooling == "attention":
-            raise UserError("frozen=true keeps ready vectors, so pooling=attention has nothing to learn on: use mean")
+            raise UserError("frozen=true: pooling=attention cannot be trained on cached vectors; use mean")
         if self.frozen and self.encoder_name in text_encoders.SCRATCH:
-            raise UserError(f"frozen=true: {self.encoder_name} starts from nothing, so it must learn; use minilm")
+            raise UserError(
+                f"frozen=true: {self.encoder_name} has no pretrained weights and must be trained; use minilm"
+            )
         if self.layers is not None and self.encoder_name in text_encoders.SCRATCH:
-            raise UserError(f"layers={self.layers}: {self.encoder_name} is made with two; use null")
+            raise UserError(f"layers={self.layers}: {self.encoder_name} always has two layers; use null")
         if self.frozen and (self.gradient_checkpointing or self.compiled):
-            raise UserError("frozen=true: gradient_checkpointing and compile are for training; make both false")
+            raise UserError("frozen=true: gradient_checkpointing and compile are only for training; set both to false")
 
     def fit(self, titles: pl.DataFrame) -> None:
         if self.frozen:
@@ -108,11 +110,11 @@ class Text(Encoded):
         return make(texts, self.max_tokens)
 
     def create(self, recipe: Recipe, encoder: nn.Module | None = None) -> None:
-        """Make the submodules; without `encoder`, its architecture with new weights."""
+        """Create the submodules; without `encoder`, a new encoder of the same architecture."""
         self.recipe, self.width = recipe, recipe.width
         self.encoder = (
             encoder or text_encoders.build_text_encoder(recipe)
-        ).train()  # what is loaded comes without dropout
+        ).train()  # pretrained models are loaded in evaluation mode
         if self.pooling == "attention":
             self.attention = AttentionPool(self.width)
         adaptation.adapt(
@@ -137,7 +139,7 @@ class Text(Encoded):
             self.places = self.places.without(self.cost == 0)
 
     def frozen_vectors(self, texts: Sequence[str], cache: Path, device: torch.device) -> Selection:
-        """The vectors of all texts."""
+        """Return the vectors of all texts, for a frozen encoder."""
 
         def vectors(encoder: nn.Module, inputs: NDArray[np.int64]) -> tuple[Tensor, list[str]]:
             tokens = Tokens.of([texts[i] for i in inputs], self.recipe.tokenizer, self.max_tokens)
@@ -153,8 +155,10 @@ class Text(Encoded):
         return self.reading(self.recipe).vectors(self.encoder, self.tokens, inputs)
 
     def reading(self, recipe: Recipe) -> Reading:
-        """As published, position 0 of a text padded on the left depends on the longest text of its batch; a frozen
-        vector must not, so there every text is padded to `max_tokens`.
+        """Return how texts are read.
+
+        As published, position 0 of a text padded on the left depends on the longest text of its batch. A frozen vector
+        must not depend on it, so that all texts are padded to `max_tokens`.
         """
         if self.max_tokens > recipe.longest:
             raise UserError(

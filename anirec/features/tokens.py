@@ -1,4 +1,4 @@
-"""Texts as ragged rows of token numbers, tokenised once, padded only when a batch is made."""
+"""Tokenised texts as ragged rows of token numbers, and their encoding in padded batches."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,9 +17,12 @@ Side = Literal["left", "right"]
 
 
 class Tokens:
-    """Token numbers of n texts, one after the other.
+    """Token numbers of n texts; text i has `number[start[i]:start[i + 1]]`.
 
-    `n_cut` texts were longer than allowed and lost their end.
+    Args:
+        start: int64 (n + 1,).
+        number: int32 (start[-1],).
+        n_cut: Number of texts that were truncated.
     """
 
     def __init__(self, start: NDArray[np.int64], number: NDArray[np.int32], n_cut: int) -> None:
@@ -27,10 +30,15 @@ class Tokens:
 
     @classmethod
     def of(cls, texts: Sequence[str], tokenizer: str, max_tokens: int) -> "Tokens":
-        """Tokenise, special tokens included, with a tokenizer given as JSON.
+        """Tokenise texts, with special tokens.
+
+        Args:
+            texts: The texts, (n,).
+            tokenizer: JSON of the tokenizers library.
+            max_tokens: Longer texts are truncated.
 
         Raises:
-            UserError: It is none.
+            UserError: The tokenizer is malformed.
         """
         from tokenizers import Tokenizer
 
@@ -47,11 +55,11 @@ class Tokens:
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        """(n,) tokens."""
+        """Number of tokens in each text, (n,)."""
         return np.diff(self.start)
 
     def padded(self, rows: NDArray[np.int64], *, pad: int, side: Side, width: int) -> tuple[Tensor, Tensor]:
-        """The token numbers (k, width) int64 of some texts, and (k, width) int64, 1 where a token is no padding."""
+        """Return the padded token numbers of k texts, (k, width) int64, and the attention mask, 1 for tokens."""
         lengths = self.lengths[rows]
         column = np.arange(width)
         offset = np.where(side == "left", width - lengths, 0)[:, None]
@@ -61,7 +69,7 @@ class Tokens:
         return torch.from_numpy(numbers), torch.from_numpy(real.astype(np.int64))
 
 
-# Tokens, padding included, that an encoder reads at a time: a CPU likes what fits its cache, a GPU what fills it.
+# Tokens with padding that an encoder reads at a time: a CPU is fastest if they fit its cache, a GPU if they fill it.
 CHUNK = {"cpu": 1 << 12, "cuda": 1 << 16}
 
 Pool = Callable[[Tensor, Tensor], Tensor]
@@ -69,16 +77,16 @@ Pool = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Reading:
-    """How texts are read.
+    """How an encoder reads texts: padding, batches and pooling.
 
     Args:
-        pool: Of hidden states (k, T, width) and (k, T) bool, one vector each.
-        pad: Token that fills short rows.
-        side: Where it fills them.
-        pad_batch: Pad all texts of a batch to the longest of them; else they are read in chunks of like lengths, which
-            gives the same vectors (where padding on the left moves no position) for less work.
-        width: Pad to so many tokens at least.
-        longest: Never pad to more.
+        pool: Maps hidden states (k, T, width) and (k, T) bool to a vector each, (k, width).
+        pad: Token for padding.
+        side: Side of the padding.
+        pad_batch: Whether to pad all texts of a batch to the longest of them. Otherwise, they are read in chunks of
+            similar length, which gives the same vectors with less work, unless padding on the left shifts positions.
+        width: Minimum number of tokens to pad to.
+        longest: Maximum number of tokens to pad to.
     """
 
     pool: Pool
@@ -89,14 +97,14 @@ class Reading:
     longest: int
 
     def vectors(self, encoder: nn.Module, tokens: Tokens, texts: NDArray[np.int64]) -> Tensor:
-        """(k, width) float32: the vectors of some texts, by number; k >= 1."""
+        """Return the vectors of k >= 1 texts, given by number, (k, width) float32."""
         device = next(encoder.parameters()).device
         chunks = list(self.chunks(tokens.lengths[texts], CHUNK.get(device.type, CHUNK["cpu"])))
         read = torch.cat([self.chunk(encoder, tokens, texts[chunk], device) for chunk in chunks])
         return read[torch.from_numpy(np.argsort(np.concatenate(chunks))).to(device)]
 
     def chunks(self, lengths: NDArray[np.int64], most: int) -> Iterator[NDArray[np.int64]]:
-        """Positions of texts that are read together: short ones with short ones."""
+        """Yield the positions of texts that are read together, with similar lengths and at most `most` tokens."""
         order = np.argsort(lengths, kind="stable")
         if self.pad_batch:
             yield order
@@ -110,18 +118,19 @@ class Reading:
     def chunk(self, encoder: nn.Module, tokens: Tokens, texts: NDArray[np.int64], device: torch.device) -> Tensor:
         width = max(self.width, int(tokens.lengths[texts].max()))
         if device.type == "cuda" and not self.pad_batch and self.width == 1:
-            width = min(-(-width // 8) * 8, self.longest)  # tensor cores like multiples of 8
+            width = min(-(-width // 8) * 8, self.longest)  # tensor cores are faster with multiples of 8
         ids, mask = (part.to(device) for part in tokens.padded(texts, pad=self.pad, side=self.side, width=width))
         output: Any = encoder(input_ids=ids, attention_mask=mask)
         return self.pool(output.last_hidden_state.float(), mask.bool())
 
 
 def texts_of(titles: pl.DataFrame, column: str, *, join: bool) -> list[list[str | None]]:
-    """Every title's texts, None for one that is unknown or blank; titles of a table without the column have none.
+    """Return the texts of each title, None for unknown or blank ones, and for all titles if the column is missing.
 
     Args:
-        column: Of strings, one text a title; or of lists, any number.
-        join: Whether a title's texts become one, with spaces between.
+        titles: The titles.
+        column: A column of strings, for one text per title, or of lists of strings.
+        join: Whether to join the texts of a title with spaces.
 
     >>> titles = pl.DataFrame({"descriptions": [["A thief.", None, " "], []]})
     >>> texts_of(titles, "descriptions", join=False)
@@ -130,7 +139,7 @@ def texts_of(titles: pl.DataFrame, column: str, *, join: bool) -> list[list[str 
     [['A thief.'], [None]]
     """
     if column not in titles.columns:
-        warn(f"The {len(titles)} titles have no column {column}: it counts as unknown for all")
+        warn(f"The {len(titles)} titles have no column {column}: their texts are treated as unknown")
         return [[None]] * len(titles)
     values = titles[column].to_list()
     if titles.schema[column] == pl.List:

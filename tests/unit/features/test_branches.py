@@ -104,5 +104,5 @@ def test_every_parameter_that_learns_gets_a_gradient_even_where_nothing_is_known
 
 @pytest.mark.parametrize("make", [text, tfidf], ids=["tiny", "TF-IDF"])
 def test_nothing_to_learn_from_is_an_error(make) -> None:
-    with pytest.raises(UserError, match=r"none of 2 training titles|no term in synopsis"):
+    with pytest.raises(UserError, match=r"none of 2 training titles|no term in the column synopsis"):
         make().fit(pl.DataFrame({"title": ["a", "b"], "synopsis": [None, ""]}))

@@ -59,7 +59,7 @@ def filled(tmp_path: Path) -> Path:
 
 
 def check_mended(path: Path) -> list[int]:
-    """All arrays are right; which of them were computed again."""
+    """Check all arrays, and return which of them were recomputed."""
     again = Squares(NUMBERS)
     np.testing.assert_array_equal(again.of(path.parent, batch=100).take(np.arange(600))[:, 1], np.arange(600) ** 2)
     return sorted(again.computed)
@@ -90,7 +90,7 @@ def test_a_file_of_something_else_is_made_again(filled: Path) -> None:
 
 FILL = """
 import sys
-from test_frozen import Path, Squares
+from test_cache import Path, Squares
 Squares(list(range(int(sys.argv[2]), int(sys.argv[2]) + 300))).of(Path(sys.argv[1]), batch=20)
 """
 

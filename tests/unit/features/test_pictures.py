@@ -162,7 +162,7 @@ def test_only_the_last_layers_learn(make_pictures, seen, resnet: Path) -> None:
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"frozen": True}, "tiny starts from nothing"),
+        ({"frozen": True}, "tiny has no pretrained weights"),
         ({**LITE0, "trained_layers": 1}, "trained_layers=1 has no effect"),
         ({**LITE0, "encoder": "efficientnet_lite"}, "Did you mean efficientnet_lite0"),
         ({"encoder": "microsoft/resnet-50"}, "hf download microsoft/resnet-50"),
@@ -170,7 +170,7 @@ def test_only_the_last_layers_learn(make_pictures, seen, resnet: Path) -> None:
         ({"encoder": "timm/no_such_net"}, "hf download timm/no_such_net"),
     ],
 )
-def test_what_cannot_be_is_refused(make_pictures, seen, changed: dict[str, Any], words: str) -> None:
+def test_impossible_settings_are_refused(make_pictures, seen, changed: dict[str, Any], words: str) -> None:
     with pytest.raises(UserError, match=words):
         seen(make_pictures(**changed))
 

@@ -66,11 +66,11 @@ def test_counts_are_standardised_logarithms(seen, titles: pl.DataFrame) -> None:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: Counts(columns=["members"]), "expected some of synopsis_words"),
-        (lambda: Tabular(columns=[]), "at least one column"),
+        (lambda: Counts(columns=["members"]), "expected one of synopsis_words"),
+        (lambda: Tabular(columns=[]), "expected a list of length >= 1"),
     ],
 )
-def test_what_cannot_be_is_refused(make, words: str) -> None:
+def test_impossible_settings_are_refused(make, words: str) -> None:
     with pytest.raises(UserError, match=words):
         make()
 

@@ -123,19 +123,19 @@ def test_mixed_precision_ends_in_float32(make_text, seen) -> None:
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
-        ({"frozen": True}, "tiny starts from nothing"),
+        ({"frozen": True}, "tiny has no pretrained weights"),
         ({**MINILM, "pooling": "attention"}, "use mean"),
         ({**MINILM, "lora_rank": 4}, "lora_rank=4 has no effect"),
-        ({**MINILM, "compile": True}, "both false"),
-        ({"trained_layers": 1, "lora_rank": 4}, "choose one"),
-        ({"trained_layers": 0}, "at least 1"),
+        ({**MINILM, "compile": True}, "set both to false"),
+        ({"trained_layers": 1, "lora_rank": 4}, "only one of the two"),
+        ({"trained_layers": 0}, "trained_layers=0: expected a number >= 1"),
         ({**MINILM, "max_tokens": 513}, "max_tokens=513: minilm reads at most 512"),
         ({**MINILM, "frozen": False, "max_tokens": 513}, "max_tokens=513: minilm reads at most 512"),
         ({"encoder": "miniln"}, "Did you mean minilm"),
         ({"encoder": "someone/model", "frozen": True}, "hf download someone/model"),
     ],
 )
-def test_what_cannot_be_is_refused(make_text, seen, changed: dict[str, Any], words: str) -> None:
+def test_impossible_settings_are_refused(make_text, seen, changed: dict[str, Any], words: str) -> None:
     with pytest.raises(UserError, match=words):
         seen(make_text(**changed))
 
