@@ -207,14 +207,14 @@ def recommend(
 
     Titles are found by any of their names in the data, ignoring case and punctuation; #1535 names a title by its id.
     """
-    from anirec.inference.lists import Wanted, listed, years
+    from anirec.inference.lists import TitleFilter, parse_years, split_commas
     from anirec.inference.recommend import recommend as show
 
-    wanted = Wanted(
-        types=listed(types or []),
-        genres=listed(genre or []),
-        not_genres=listed(not_genre or []),
-        years=years(year),
+    title_filter = TitleFilter(
+        types=split_commas(types or []),
+        genres=split_commas(genre or []),
+        not_genres=split_commas(not_genre or []),
+        years=parse_years(year),
         min_ratings=min_ratings,
         adult=adult,
     )
@@ -223,7 +223,7 @@ def recommend(
         user=user,
         likes=likes or [],
         k=k,
-        wanted=wanted,
+        title_filter=title_filter,
         personal=personal,
         novelty=novelty,
         seen=seen,

@@ -1,4 +1,4 @@
-"""Fixtures that every test may use."""
+"""Settings and fixtures of all tests."""
 
 import os
 from pathlib import Path
@@ -8,7 +8,7 @@ from hypothesis import settings
 
 from anirec import notices
 
-# One place for the suite's caches, and no network: nothing here may reach for W&B or a model hub.
+# No network: no test may contact W&B or a model hub.
 os.environ["WANDB_MODE"] = "offline"
 os.environ["HF_HUB_OFFLINE"] = "1"
 # One thread for each worker of pytest-xdist, so that workers do not compete for cores; libraries read this at import.
@@ -29,14 +29,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of prepared tables that the whole session shares."""
+    """Return a cache folder that all tests of the session share."""
     return tmp_path_factory.mktemp("cache")
 
 
 @pytest.fixture(autouse=True)
-def no_warning_shown() -> None:
-    """Each test may see every warning."""
-    notices.printed.clear()
+def forget_warnings() -> None:
+    """Forget which warnings were shown, so that each test sees all of its own."""
+    notices.shown.clear()
 
 
 @pytest.fixture(autouse=True)

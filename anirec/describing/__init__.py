@@ -1,1 +1,1 @@
-"""What is in the data."""
+"""Descriptions of datasets for `anirec data`: inventory, origin, contents, figures."""

@@ -1,4 +1,4 @@
-"""The `data` verbs: which datasets there are, where they come from, where they are once prepared."""
+"""`anirec data list`, `get` and `prepare`, and what `data describe` needs of them: configs, tables, figure files."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,8 +25,12 @@ if TYPE_CHECKING:
 CONSOLE = Console(highlight=False)
 
 
-def source_of(name: str) -> tuple[Source, str]:
-    """The reader of a dataset, and the cache folder."""
+def create_source(name: str) -> tuple[Source, str]:
+    """Return the source of a dataset and the cache folder.
+
+    Raises:
+        UserError: There is no such dataset.
+    """
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         check_name(name)
         config = compose("config", [f"dataset={name}"])
@@ -36,76 +40,85 @@ def source_of(name: str) -> tuple[Source, str]:
 def check_name(name: str) -> None:
     """Raise a UserError if there is no such dataset."""
     if name not in (names := options("dataset")):
-        raise UserError(f"{name}: no such dataset{did_you_mean(name, names)} There are: {', '.join(names)}")
+        raise UserError(f"{name}: no such dataset{did_you_mean(name, names)} Available: {', '.join(names)}")
 
 
 def show_list() -> None:
+    """Print every dataset, its purpose, and whether its files are present."""
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         names = options("dataset")
-    table = Table("dataset", "what", "files", box=None, pad_edge=False)
+    table = Table("dataset", "description", "files", box=None, pad_edge=False)
     for name in names:
-        table.add_row(name, purpose(name), presence(source_of(name)[0]))
+        table.add_row(name, first_comment(name), file_state(create_source(name)[0]))
     CONSOLE.print(table)
 
 
-def purpose(name: str) -> str:
-    """The first line of the YAML."""
+def first_comment(name: str) -> str:
+    """Return the first line of the dataset's YAML up to a colon."""
     with (conf_folder() / "dataset" / f"{name}.yaml").open(encoding="utf-8") as file:
         return file.readline().lstrip("# ").strip().partition(":")[0]
 
 
-def presence(source: Source) -> str:
+def file_state(source: Source) -> str:
+    """Return "generated", the number of files, or the command that says where to get them."""
     try:
         files = source.files()
     except UserError:
-        return "missing: anirec data get " + source.name
-    return f"{len(files)} here" if files else "generated"
+        return "missing; see anirec data get " + source.name
+    return f"{len(files)} present" if files else "generated"
 
 
 def show_prepared(name: str) -> None:
-    source, cache = source_of(name)
+    """Prepare a dataset if necessary, and print the folder of its tables."""
+    source, cache = create_source(name)
     prepared = prepare(source, cache)
-    CONSOLE.print(f"{name} is in {prepared.folder}", soft_wrap=True)
+    CONSOLE.print(f"Prepared tables of {name}: {prepared.folder}", soft_wrap=True)
 
 
 def show_origin(name: str) -> None:
-    """Dumps are behind their hosts' accounts and licences: a person fetches them."""
-    source, _ = source_of(name)
+    """Print where to download a dump and where to put its files.
+
+    Hosts require an account and consent to a licence, so anirec does not download dumps itself.
+    """
+    source, _ = create_source(name)
     if not isinstance(source, Dump):
-        CONSOLE.print(f"{name} is generated; there is nothing to get.")
+        CONSOLE.print(f"{name} is generated; there is nothing to download.")
         return
-    CONSOLE.print(f"From: {source.origin}", soft_wrap=True)
-    CONSOLE.print(f"Into: {source.folder.absolute()}", soft_wrap=True)
+    CONSOLE.print(f"Download from: {source.origin}", soft_wrap=True)
+    CONSOLE.print(f"Put into: {source.folder.absolute()}", soft_wrap=True)
     for need in source.needs:
         CONSOLE.print(f"  {need}", soft_wrap=True)
-    CONSOLE.print(f"State: {presence(source)}")
+    CONSOLE.print(f"Files: {file_state(source)}")
 
 
-OF_ANY = ("dataset.source", "paths")  # the keys that any description depends on
-ANY_MODEL = {"user_id": "popularity", "tags": "tag_mean"}  # one that learns from such a column
+SOURCE_KEYS = ("dataset.source", "paths")  # the keys that every description depends on
+EXAMPLE_MODELS = {"user_id": "popularity", "tags": "tag_mean"}  # for each column, a model that requires it
 FORMATS = (".png", ".pdf", ".svg")
 
 
-def composed(name: str, overrides: Sequence[str], *, datamodule: str, keys: tuple[str, ...]) -> DictConfig:
-    """The config of the dataset as that datamodule has it.
+def compose_dataset(name: str, overrides: Sequence[str], *, datamodule: str, keys: tuple[str, ...]) -> DictConfig:
+    """Compose the config of a dataset with a datamodule.
 
     Args:
-        keys: What the description depends on.
+        name: Dataset.
+        overrides: Overrides as typed.
+        datamodule: Choice of the config group `datamodule`.
+        keys: The keys that the description depends on.
 
     Raises:
-        UserError: Some override is wrong, as `anirec validate` would say it, or is not of `keys`.
+        UserError: An override is invalid (with the message of `anirec validate`), or sets none of `keys`.
     """
-    whole = [f"dataset={name}", f"datamodule@dataset={datamodule}", *overrides]
+    arguments = [f"dataset={name}", f"datamodule@dataset={datamodule}", *overrides]
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         check_name(name)
         try:
-            config = compose("config", whole)
+            config = compose("config", arguments)
         except COMPOSITION_ERRORS as error:
-            found: Exception | None = error
+            failure: Exception | None = error
         else:
-            found = None
-    if found:
-        raise wrong(name, whole) from found
+            failure = None
+    if failure:
+        raise composition_error(name, arguments) from failure
     refuse_unread(name, overrides, keys)
     parts = {key: part for key, part in to_dict(config.dataset).items() if f"dataset.{key}" in keys}
     if problems := list(check_targets({"dataset": parts})):
@@ -113,50 +126,51 @@ def composed(name: str, overrides: Sequence[str], *, datamodule: str, keys: tupl
     return config
 
 
-def wrong(name: str, overrides: Sequence[str]) -> UserError:
-    """What `anirec validate` says of overrides that do not compose."""
-    source, _ = source_of(name)
-    model = next((name for column, name in ANY_MODEL.items() if column in source.columns), "mean")
-    makes_do = ["split=random", f"model={model}"]
+def composition_error(name: str, overrides: Sequence[str]) -> UserError:
+    """Return the error that `anirec validate` reports for overrides that do not compose."""
+    source, _ = create_source(name)
+    model = next((name for column, name in EXAMPLE_MODELS.items() if column in source.columns), "mean")
     try:
-        validate([*makes_do, *overrides])
+        validate(["split=random", f"model={model}", *overrides])
     except UserError as error:
         return error
-    return UserError("Several values for a key: one description is made at a time.")
+    return UserError("A key has several values; data describe takes one value per key.")
 
 
 def refuse_unread(name: str, overrides: Sequence[str], keys: tuple[str, ...], why: str = "") -> None:
-    """Raise a UserError if some override is of none of these keys."""
+    """Raise a UserError if an override sets none of these keys; `why` is appended to the message."""
     unread = [
         override.input_line or ""
         for override in parse_overrides(overrides)
         if not any(f"{override.key_or_group}.".startswith(f"{key}.") for key in keys)
     ]
     if unread:
-        told = f"{', '.join(unread)}: this changes nothing of what is said of {name}; what does: {', '.join(keys)}."
-        raise UserError(f"{told} {why}".strip())
+        problem = f"{', '.join(unread)}: no effect on the description of {name}, which depends on {', '.join(keys)}."
+        raise UserError(f"{problem} {why}".strip())
 
 
-def made(node: DictConfig | None) -> Any:
-    """What the node's `_target_` makes of it; an error in there comes out as itself."""
+def create_object(node: DictConfig | None) -> Any:
+    """Instantiate a config node; an error of the constructor is raised without Hydra's wrapper."""
     try:
         return instantiate(node, _convert_="all")
     except InstantiationException as error:
         raise error.__cause__ or error from None
 
 
-def show(table: Table) -> None:
+def print_table(table: Table) -> None:
+    """Print a table and an empty line."""
     CONSOLE.print(table)
     CONSOLE.print()
 
 
-def write(figure: "Figure", path: Path) -> None:
-    """
+def save_figure(figure: "Figure", path: Path) -> None:
+    """Save a figure in the format of the file's suffix.
+
     Raises:
-        UserError: It cannot be written there.
+        UserError: The file cannot be written.
     """
     try:
-        with replacing(path) as beside:
-            figure.savefig(beside, format=path.suffix[1:].lower())
+        with replacing(path) as unfinished:
+            figure.savefig(unfinished, format=path.suffix[1:].lower())
     except OSError as error:
-        raise UserError(f"--figure {path}: it cannot be written there: {error.strerror}") from None
+        raise UserError(f"--figure {path}: cannot be written: {error.strerror}") from None

@@ -1,4 +1,4 @@
-"""What a dataset is, and what its reader made of it, in words and numbers."""
+"""Statistics of datasets: facts about ratings, posts and titles, steps of cleaning, and correlates of the score."""
 
 from collections.abc import Mapping
 from copy import copy
@@ -14,8 +14,8 @@ from anirec.data.sources.base import Source
 from anirec.data.titles.cleaning import Cleaning, Removed, correlations, n_words
 
 
-def facts(source: Source, prepared: Prepared) -> list[tuple[str, str]]:
-    """(what, how much) lines about the prepared tables."""
+def dataset_facts(source: Source, prepared: Prepared) -> list[tuple[str, str]]:
+    """Return (name, value) lines about the prepared tables of a source."""
     lines = [] if prepared.interactions is None else rating_lines(prepared.interactions)
     lines += [] if prepared.posts is None else post_lines(prepared.posts)
     lines += report_lines(prepared.report)
@@ -38,8 +38,8 @@ def rating_lines(interactions: Path) -> list[tuple[str, str]]:
     )
     lines = [(name, f"{numbers[name]:,}") for name in ("interactions", "rated", "users", "titles")]
     lines.append(("rating", f"{numbers['mean']:.3f} ± {numbers['deviation']:.3f}"))
-    for status, of in status_counts(rows).items():
-        lines.append((status.replace("_", " "), f"{of['rows']:,} entries, {of['rated']:,} of them rated"))
+    for status, counts in status_counts(rows).items():
+        lines.append((status.replace("_", " "), f"{counts['rows']:,} entries, {counts['rated']:,} of them rated"))
     density = numbers["rated"] / (numbers["users"] * numbers["titles"])
     lines.append(("density", f"{density:.3%} of all user-title pairs are rated"))
     return lines
@@ -63,7 +63,7 @@ def report_lines(report: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def histogram(prepared: Prepared, width: int = 40) -> list[tuple[str, str]]:
-    """(rating, bar) lines: the share of each whole rating; none without interactions."""
+    """Return (rating, bar) lines with the share of each rating, rounded to integers; none without interactions."""
     if prepared.interactions is None:
         return []
     rating = pl.col("rating").round().cast(pl.Int32)
@@ -76,20 +76,21 @@ def histogram(prepared: Prepared, width: int = 40) -> list[tuple[str, str]]:
 
 
 def cleaning_steps(cleaning: Cleaning, removed: Removed, n_characters: int) -> list[tuple[str, str, str]]:
-    """(rule, removed, left) lines, in the order in which rules apply, those of characters before those of titles.
+    """Return (rule, removed, left) lines in the order of the rules; rules on characters precede those on titles.
 
     Args:
-        removed: As `Catalogue.clean` counts.
-        n_characters: Main characters before cleaning.
+        cleaning: The rules.
+        removed: Counts as returned by `Catalogue.clean`.
+        n_characters: Number of main characters before cleaning.
     """
     counts = dict(removed)
     n_titles, n_kept = counts.pop("titles_read"), counts.pop("titles_kept")
     of_characters = {rule: counts.pop(rule) for rule in list(counts) if rule.startswith("character_")}
-    lines = steps("characters", n_characters, of_characters, cleaning) if of_characters else []
-    return [*lines, *steps("titles", n_titles, counts, cleaning), ("titles kept", "", f"{n_kept:,}")]
+    lines = rule_lines("characters", n_characters, of_characters, cleaning) if of_characters else []
+    return [*lines, *rule_lines("titles", n_titles, counts, cleaning), ("titles kept", "", f"{n_kept:,}")]
 
 
-def steps(what: str, n_read: int, removed: Removed, cleaning: Cleaning) -> list[tuple[str, str, str]]:
+def rule_lines(what: str, n_read: int, removed: Removed, cleaning: Cleaning) -> list[tuple[str, str, str]]:
     left, lines = n_read, [(f"{what} read", "", f"{n_read:,}")]
     for rule, count in removed.items():
         left -= count
@@ -98,42 +99,45 @@ def steps(what: str, n_read: int, removed: Removed, cleaning: Cleaning) -> list[
 
 
 def corpus_lines(titles: pl.DataFrame) -> list[tuple[str, str]]:
-    """(what, how much) lines about the titles of a corpus, their characters and pictures."""
+    """Return (name, value) lines about the main characters, descriptions and pictures of titles."""
     cast = titles.select("characters", "descriptions").explode("characters", "descriptions").drop_nulls("characters")
     texts = cast.unique("characters").select(words=n_words("descriptions")).filter(pl.col("words") > 0)
     in_franchise = titles["cluster"].value_counts(name="n")["n"].to_list()
-    n_described, n_shown, n_posters = titles.select(holds("descriptions"), holds("portraits"), by_poster()).sum().row(0)
+    n_described, n_shown, n_posters = (
+        titles.select(has_any("descriptions"), has_any("portraits"), has_only_poster()).sum().row(0)
+    )
     if not len(cast):
-        lines = [("main characters", "none is known: each title is a franchise of its own")]
+        lines = [("main characters", "none known; each title is a franchise of its own")]
     else:
         lines = [
-            ("main characters", f"{cast['characters'].n_unique():,}; {len(cast) / len(titles):.2f} a title"),
-            ("franchises", f"{len(in_franchise):,}; the largest holds {share(max(in_franchise), titles)}"),
-            ("descriptions", f"of {len(texts):,} main characters, in {share(n_described, titles)}"),
+            ("main characters", f"{cast['characters'].n_unique():,}; {len(cast) / len(titles):.2f} per title"),
+            ("franchises", f"{len(in_franchise):,}; the largest has {count_share(max(in_franchise), titles)}"),
+            ("descriptions", f"of {len(texts):,} main characters, in {count_share(n_described, titles)}"),
         ]
     if len(texts):
-        measures = texts.select(pl.min("words"), max=pl.max("words"), mean=pl.mean("words")).row(0)
-        lines.append(("words of one", "{:,} to {:,}, mean {:.1f}".format(*measures)))
+        statistics = texts.select(pl.min("words"), max=pl.max("words"), mean=pl.mean("words")).row(0)
+        lines.append(("description length", "{:,} to {:,} words, mean {:.1f}".format(*statistics)))
     return [
         *lines,
-        ("portraits", f"in {share(n_shown - n_posters, titles)}"),
-        ("only a poster", f"in {share(n_posters, titles)}"),
+        ("portraits", f"in {count_share(n_shown - n_posters, titles)}"),
+        ("only a poster", f"in {count_share(n_posters, titles)}"),
     ]
 
 
-def holds(column: str) -> pl.Expr:
-    """Whether anything in a list is known."""
+def has_any(column: str) -> pl.Expr:
+    """Whether a list has an element that is not null."""
     return pl.col(column).list.drop_nulls().list.len() > 0
 
 
-def by_poster() -> pl.Expr:
-    """Whether a title has no portraits, and a poster in their place."""
+def has_only_poster() -> pl.Expr:
+    """Whether a title has its poster in place of portraits."""
     return (pl.col("portraits").list.last() == pl.col("poster")).alias("by_poster")
 
 
-def share(count: int, titles: pl.DataFrame) -> str:
-    """
-    >>> share(3, pl.DataFrame({"item_id": [1, 2, 3, 4]}))
+def count_share(count: int, titles: pl.DataFrame) -> str:
+    """Return a number of titles, and its share of all titles, as text.
+
+    >>> count_share(3, pl.DataFrame({"item_id": [1, 2, 3, 4]}))
     '75.0% of titles (3)'
     """
     return f"{count / len(titles):.1%} of titles ({count:,})"
@@ -143,29 +147,29 @@ VARIABLES: Mapping[str, pl.Expr] = {
     "synopsis words": n_words("synopsis"),
     "main characters": pl.col("n_main_characters"),
 }
-BEST = 10  # of scores; such a title is counted with those from 9
+BEST = 10  # highest score; such a title is counted in the band from 9
 
 
-def by_band(titles: pl.DataFrame) -> pl.DataFrame:
-    """One row for each whole score that there is, lowest first.
+def statistics_by_band(titles: pl.DataFrame) -> pl.DataFrame:
+    """Return one row of statistics for each band of one score point that has titles, lowest first.
 
-    `from` (Int32), `titles`, `words_mean`, `words_min`, `words_low` and `words_high` (quartiles), `words_max`, and
-    `characters_mean`, of main characters.
+    The columns are `from` (Int32), `titles`, `words_mean`, `words_min`, `words_low` and `words_high` (quartiles) and
+    `words_max` of the synopsis, and `characters_mean`, the mean number of main characters.
 
     >>> titles = pl.DataFrame({"score": [7.9, 7.0, 10.0], "synopsis": ["a b", "a", ""], "n_main_characters": [1, 4, 2]})
-    >>> by_band(titles).select("from", "titles", "words_mean", "characters_mean").rows()
+    >>> statistics_by_band(titles).select("from", "titles", "words_mean", "characters_mean").rows()
     [(7, 2, 1.5, 2.5), (9, 1, 0.0, 2.0)]
     """
     band = pl.col("score").floor().clip(upper_bound=BEST - 1).cast(pl.Int32).alias("from")
-    return titles.group_by(band).agg(**measured()).sort("from")
+    return titles.group_by(band).agg(**band_statistics()).sort("from")
 
 
-def of_all(titles: pl.DataFrame) -> pl.DataFrame:
-    """The columns of `by_band` but `from`, of all titles in one row."""
-    return titles.select(**measured())
+def statistics_of_all(titles: pl.DataFrame) -> pl.DataFrame:
+    """Return the statistics of `statistics_by_band` over all titles, in one row without `from`."""
+    return titles.select(**band_statistics())
 
 
-def measured() -> dict[str, pl.Expr]:
+def band_statistics() -> dict[str, pl.Expr]:
     words = VARIABLES["synopsis words"]
     return {
         "titles": pl.len(),
@@ -178,11 +182,11 @@ def measured() -> dict[str, pl.Expr]:
     }
 
 
-def with_score(titles: pl.DataFrame) -> dict[str, tuple[float, float] | None]:
-    """Pearson's and Spearman's correlation of each variable with the score; None where one of the two does not vary.
+def score_correlations(titles: pl.DataFrame) -> dict[str, tuple[float, float] | None]:
+    """Return Pearson and Spearman correlations of each variable with the score; None where either is constant.
 
     >>> titles = pl.DataFrame({"score": [6.0, 7.0], "synopsis": ["a", "a b"], "n_main_characters": [1, 1]})
-    >>> {name: found and round(found[0]) for name, found in with_score(titles).items()}
+    >>> {name: found and round(found[0]) for name, found in score_correlations(titles).items()}
     {'synopsis words': 1, 'main characters': None}
     """
     columns = titles.select("score", **VARIABLES)
@@ -194,7 +198,7 @@ def with_score(titles: pl.DataFrame) -> dict[str, tuple[float, float] | None]:
 
 
 def before_ablation(cleaning: Cleaning) -> Cleaning:
-    """The same rules, less the one that makes the length of the synopsis tell little of the score."""
-    others = copy(cleaning)
-    others.ablate_below = None
-    return others
+    """Return the same rules without the ablation, which lowers the correlation of synopsis length and score."""
+    unablated = copy(cleaning)
+    unablated.ablate_below = None
+    return unablated

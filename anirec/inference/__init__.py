@@ -1,1 +1,1 @@
-"""What finished runs are good for: predictions, lists, fans; and to be run again."""
+"""Use of finished runs: predictions, recommendations, fan bases of new titles, and reproduction."""

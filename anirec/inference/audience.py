@@ -1,4 +1,4 @@
-"""The users of a run as the audience of titles that do not exist yet, and how far its model may be trusted there."""
+"""Predicted reception of new titles: ratings and fan probabilities by user, groups of similar taste, nearest titles."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,98 +13,107 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
 from anirec.errors import UserError
-from anirec.inference.histories import histories, scan
+from anirec.inference.histories import read_histories, scan_parquet
 from anirec.inference.predict import load
-from anirec.inference.recommend import titles
+from anirec.inference.recommend import read_titles
 from anirec.inference.tables import LEVEL
 from anirec.metrics.conformal import half_width, min_calibration_size, prediction_interval
 from anirec.models.ratings.hybrid import Hybrid
 
-Floats = NDArray[np.floating]
+FloatArray = NDArray[np.floating]
 
 
-def chances(prediction: Floats, errors: Floats, weights: Floats, threshold: float) -> NDArray[np.float64]:
-    """(n,): the weight of those errors that lift each prediction to the threshold, as a share of all.
+def probability_above(
+    prediction: FloatArray, errors: FloatArray, weights: FloatArray, threshold: float
+) -> NDArray[np.float64]:
+    """Return the probability, 0 to 1, that each true rating reaches the threshold, shape (n,).
+
+    It is the weighted share of held-out errors that would lift the prediction to the threshold.
 
     Args:
-        prediction: (n,).
-        errors: Ratings less predictions of rows that the model did not learn from, (m,); m >= 1.
-        weights: What each of them counts, (m,); > 0.
-        threshold: What must be reached; see `half_step`.
+        prediction: Predicted ratings, (n,).
+        errors: rating - prediction of rows that the model was not trained on, (m,); m >= 1.
+        weights: Weight of each error, (m,); > 0.
+        threshold: Rating to reach; subtract `half_rating_step` where ratings are discrete.
 
-    >>> chances(np.array([6.0, 7.0, 9.0]), np.array([-1.0, 0.0, 1.0, 2.0]), np.ones(4), 8.0).tolist()
+    >>> probability_above(np.array([6.0, 7.0, 9.0]), np.array([-1.0, 0.0, 1.0, 2.0]), np.ones(4), 8.0).tolist()
     [0.25, 0.5, 1.0]
     """
     order = np.argsort(errors)
     below = np.concatenate([[0.0], np.cumsum(weights[order], dtype=np.float64)])
-    place = np.searchsorted(errors[order].astype(np.float64), threshold - prediction.astype(np.float64))
-    return 1 - below[place] / below[-1]
+    n_below = np.searchsorted(errors[order].astype(np.float64), threshold - prediction.astype(np.float64))
+    return 1 - below[n_below] / below[-1]
 
 
-def half_step(ratings: Floats) -> float:
-    """Half of what lies between a rating and the next: where ratings are whole, 7.5 is as good as an 8.
+def half_rating_step(ratings: FloatArray) -> float:
+    """Return half of the smallest step between two ratings: with whole ratings 0.5, since 7.5 rounds to an 8.
 
-    >>> half_step(np.array([7.0, 10.0, 8.0])), half_step(np.array([7.0, 7.5, 9.0])), half_step(np.array([7.0, 7.0]))
+    >>> steps = [half_rating_step(np.array(ratings)) for ratings in ([7.0, 10.0, 8.0], [7.0, 7.5, 9.0], [7.0, 7.0])]
+    >>> tuple(steps)
     (0.5, 0.25, 0.0)
     """
-    distinct = np.unique(ratings)
-    return float(np.diff(distinct).min()) / 2 if len(distinct) > 1 else 0.0
+    deduplicate = np.unique(ratings)
+    return float(np.diff(deduplicate).min()) / 2 if len(deduplicate) > 1 else 0.0
 
 
-STARTS = 4  # of k-means, of which the best counts
+N_INITS = 4  # runs of k-means; the one with the lowest inertia is kept
 
 
-def tastes_of(vectors: NDArray[np.float32], n: int, *, seed: int) -> NDArray[np.int64]:
-    """(n_users,): which of n tastes, 0 to n - 1, each user has: k-means on the directions of their vectors.
+def cluster_users(vectors: NDArray[np.float32], n: int, *, seed: int) -> NDArray[np.int64]:
+    """Return the taste cluster, 0 to n - 1, of each user, (n_users,): k-means on the directions of their vectors.
+
+    Only the direction is used: the length of a vector grows with the number of ratings, not with what a user likes.
 
     Args:
-        vectors: Of the users, (n_users, width). Their length says how much is known of somebody, not what they like.
-        n: At most the number of users.
-        seed: Of the clusters' first centres.
+        vectors: User vectors, (n_users, width).
+        n: Number of clusters; at most the number of users.
+        seed: Seed of the initial centres.
+
+    Raises:
+        UserError: There are fewer users than clusters.
     """
     if n > len(vectors):
-        raise UserError(f"--tastes {n}: the run knows {len(vectors)} users; ask for fewer")
-    own = vectors - vectors.mean(axis=0)
-    own = own / np.maximum(np.linalg.norm(own, axis=1, keepdims=True), np.finfo(np.float32).tiny)
-    return KMeans(n, n_init=STARTS, random_state=seed).fit_predict(own).astype(np.int64)
+        raise UserError(f"--tastes {n}: the run has {len(vectors)} users; set --tastes to at most that")
+    centred = vectors - vectors.mean(axis=0)
+    directions = centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    return KMeans(n, n_init=N_INITS, random_state=seed).fit_predict(directions).astype(np.int64)
 
 
-def loved(liked: pl.DataFrame, n: int, *, titles: int) -> list[list[int]]:
-    """For each of n tastes, the items that it loves more than others do, most of all first.
+def distinctive_items(liked: pl.DataFrame, n: int, *, n_items: int) -> list[list[int]]:
+    """Return, for each of n tastes, the items that it likes more than other tastes do, most distinctive first.
 
-    An item counts by how many more of the taste's users like it than if all tastes were alike, in standard deviations
-    of chance; so that neither what all love nor what one user loves comes first.
+    Items are ranked by the likes in excess of what independence of taste and item predicts, divided by the square root
+    of that expectation (the Pearson residual). So neither universal favourites nor items with a single like rank high.
 
     Args:
-        liked: One row a rating that is a liking: taste and item, both whole numbers.
+        liked: taste and item (integers), one row per rating that counts as a like.
         n: Number of tastes.
-        titles: How many are told at most.
+        n_items: Maximum number of items per taste.
     """
     of_taste = liked.group_by("taste").agg(of_taste=pl.len())
     of_item = liked.group_by("item").agg(of_item=pl.len())
     counts = liked.group_by("taste", "item").agg(n=pl.len()).join(of_taste, on="taste").join(of_item, on="item")
-    by_chance = pl.col("of_taste") * pl.col("of_item") / len(liked)
-    counts = counts.with_columns(more=(pl.col("n") - by_chance) / by_chance.sqrt()).filter(pl.col("more") > 0)
-    counts = counts.sort(["more", "item"], descending=[True, False])
-    return [counts.filter(taste=taste).head(titles)["item"].to_list() for taste in range(n)]
+    expected = pl.col("of_taste") * pl.col("of_item") / len(liked)
+    counts = counts.with_columns(residual=(pl.col("n") - expected) / expected.sqrt()).filter(pl.col("residual") > 0)
+    counts = counts.sort(["residual", "item"], descending=[True, False])
+    return [counts.filter(taste=taste).head(n_items)["item"].to_list() for taste in range(n)]
 
 
-ENOUGH = 10  # ratings of a held-out title, from which their mean says how good it is
-LOVED = 3  # titles that describe a taste
-TITLES = pl.List(pl.String)
+MIN_RATINGS = 10  # of a held-out title, so that their mean estimates its score
+TITLES_PER_TASTE = 3  # titles that describe a taste
 
 
 @dataclass(frozen=True)
 class Audience:
-    """The users of a run, and how far its model may be trusted with what they will think of new titles.
+    """The users of a run, its model, and the errors of that model on held-out titles.
 
     Args:
-        model: Of the run.
-        items: Its titles, in index order.
-        rated: user and item (indices) and rating of all that is rated.
-        validation: item, target and prediction of validation rows that are like those of a new title.
-        threshold: Rating of a fan.
-        notes: What a reader must know of it.
+        model: The run's model.
+        items: The run's titles, in index order.
+        rated: user and item (indices) and rating, one row per rating.
+        validation: item, target and prediction of the validation rows that estimate the error on a new title.
+        threshold: Rating from which a user counts as a fan.
+        notes: Caveats, as sentences.
     """
 
     model: Hybrid
@@ -115,110 +124,136 @@ class Audience:
     notes: Sequence[str]
 
     @classmethod
-    def of(cls, run: Path, threshold: float) -> "Audience":
-        """Raises: UserError: The run's model judges no such titles, or it has validated on nothing."""
+    def from_run(cls, run: Path, threshold: float) -> "Audience":
+        """Load the model, titles, ratings and validation errors of a run.
+
+        Raises:
+            UserError: The model does not predict ratings from content, or the run has no validation rows.
+        """
         model = load(run)
         if not isinstance(model, Hybrid) or model.objective != "mse":
             raise UserError(
-                f"{run}: this {type(model).__name__} predicts no rating of a title by its content; use a run of "
-                "model=hybrid model.objective=mse split=whole_items"
+                f"{run}: {type(model).__name__} does not predict ratings of new titles from their content; "
+                "train a run with model=hybrid model.objective=mse split=whole_items"
             )
-        rated = histories(run, model).filter(pl.col("rating").is_not_null()).sort("user_id", "item_id").collect()
+        rated = read_histories(run, model).filter(pl.col("rating").is_not_null()).sort("user_id", "item_id").collect()
         encode = {name: model.vocabularies[f"{name}_id"].encode for name in ("user", "item")}
         rated = rated.select("rating", **{name: pl.Series(encode[name](rated[f"{name}_id"])) for name in encode})
-        rows = scan(run / "predictions.parquet").filter(split="val").collect()
+        rows = scan_parquet(run / "predictions.parquet").filter(split="val").collect()
         rows = rows.with_columns(item=pl.Series(encode["item"](rows["item_id"])))
         rows = rows.select("item", "target", "prediction", n=pl.len().over("item"))
         known = model.known[:, 0].numpy() > 0
-        held_out = rows.filter(pl.Series(~known[rows["item"].to_numpy()]), pl.col("n") >= ENOUGH)
+        held_out = rows.filter(pl.Series(~known[rows["item"].to_numpy()]), pl.col("n") >= MIN_RATINGS)
         notes = []
         if held_out["item"].n_unique() < min_calibration_size(LEVEL):
             held_out = rows
             notes.append(
-                f"No interval: the run held out too few whole titles with {ENOUGH} ratings; train with "
-                "split=whole_items. Chances are those of titles that have ratings: too sure of a new one."
+                f"No interval: too few titles with at least {MIN_RATINGS} ratings were held out whole; train with "
+                "split=whole_items. The shares are estimated from titles that have ratings, and so are overconfident."
             )
         if not len(held_out):
-            raise UserError(f"{run}: it was validated on nothing, so nobody knows how wrong it is; set split.val=0.05")
-        return cls(model, titles(run, model.n_items), rated, held_out, threshold, notes)
+            raise UserError(
+                f"{run}: no validation rows, so the prediction error is unknown; train again with split.val=0.05"
+            )
+        return cls(model, read_titles(run, model.n_items), rated, held_out, threshold, notes)
 
     @cached_property
     def weight_u(self) -> NDArray[np.float64]:
-        """Users count as often as they have rated: a score is a mean of ratings, and most are by few."""
+        """Weight of each user, (n_users,): their number of ratings, as in a title's score, the mean of its ratings."""
         return np.bincount(self.rated["user"].to_numpy(), minlength=self.model.n_users).astype(np.float64)
 
-    def mean(self, value_u: NDArray[np.floating]) -> float:
+    def weighted_mean(self, value_u: FloatArray) -> float:
         return float(np.average(value_u, weights=self.weight_u))
 
-    def chances(self, rating_u: NDArray[np.floating]) -> NDArray[np.float64]:
-        """(n_users,): how likely each user is a fan. All held-out titles count alike, whatever their popularity."""
+    def fan_probability(self, rating_u: FloatArray) -> NDArray[np.float64]:
+        """Return the probability that each user is a fan, (n_users,), given their predicted ratings, (n_users,).
+
+        Every held-out title has the same weight, whatever its number of ratings.
+        """
         rows = self.validation
         error, weight = (rows["target"] - rows["prediction"]).to_numpy(), (1 / rows["n"]).to_numpy()
-        return chances(rating_u, error, weight, self.threshold - self.half_step)
+        return probability_above(rating_u, error, weight, self.threshold - self.half_step)
 
     @cached_property
     def half_step(self) -> float:
-        return half_step(self.rated["rating"].to_numpy())
+        return half_rating_step(self.rated["rating"].to_numpy())
 
     @cached_property
     def half_width(self) -> float | None:
-        """Of the interval around a title's score: by the same prediction for the held-out titles, and their means."""
+        """Half-width of the interval around a predicted score, in points; None where too few titles were held out.
+
+        It is calibrated on the held-out titles: their mean rating - their predicted score.
+        """
         if self.notes:
             return None
         of_title = self.validation.group_by("item").agg(pl.col("target").mean()).sort("item")
         predicted = [
-            self.mean(self.model.predict_unrated_title(self.model.content[i]).numpy()) for i in of_title["item"]
+            self.weighted_mean(self.model.predict_unrated_title(self.model.content[i]).numpy())
+            for i in of_title["item"]
         ]
         return half_width(of_title["target"].to_numpy() - np.array(predicted), LEVEL)
 
-    def ends(self, rating_u: NDArray[np.floating]) -> tuple[float, float] | None:
+    def score_interval(self, rating_u: FloatArray) -> tuple[float, float] | None:
         if self.half_width is None:
             return None
-        low, high = prediction_interval(np.array([self.mean(rating_u)]), self.half_width)
+        low, high = prediction_interval(np.array([self.weighted_mean(rating_u)]), self.half_width)
         return float(low[0]), float(high[0])
 
-    def loves(self, taste_u: NDArray[np.int64], n: int) -> list[list[str]]:
-        """For each of n tastes, titles that it loves more than others do."""
+    def distinctive_titles(self, taste_u: NDArray[np.int64], n: int) -> list[list[str]]:
+        """Return, for each of n tastes, the names of titles that it likes more than other tastes do."""
         liked = self.rated.filter(pl.col("rating") >= self.threshold)
         liked = liked.select("item", taste=pl.Series(taste_u[liked["user"].to_numpy()]))
-        return [various(self.items["title"].gather(indices)) for indices in loved(liked, n, titles=5 * LOVED)]
+        found = distinctive_items(liked, n, n_items=5 * TITLES_PER_TASTE)
+        return [without_sequels(self.items["title"].gather(indices)) for indices in found]
 
-    def by_taste(
+    def taste_table(
         self,
         taste_u: NDArray[np.int64],
         loves: Sequence[Sequence[str]],
-        rating_u: NDArray[np.floating],
-        chance_u: NDArray[np.float64],
+        rating_u: FloatArray,
+        fan_u: NDArray[np.float64],
     ) -> pl.DataFrame:
-        """One row a taste, that with most fans first.
+        """Return one row per taste, that with the most fans first.
 
-        `audience` and `fans` are its shares of all, `rating` is what it would give the title, and `lift` how much more
-        that is than others would give, were all equally generous.
+        `audience` and `fans` are the taste's shares of all ratings and of all fans; `share` is the share of fans within
+        the taste; `rating` is its mean predicted rating; `lift` is that rating minus the users' own rating bias,
+        relative to the mean over all users.
+
+        Args:
+            taste_u: Taste of each user, (n_users,); see `cluster_users`.
+            loves: Titles that describe each taste.
+            rating_u: Predicted rating of the title by each user, (n_users,).
+            fan_u: Probability that each user is a fan, (n_users,).
         """
         lift_u = rating_u - self.model.baseline.user[:-1].numpy()
         users = pl.DataFrame(
             {
                 "taste": taste_u,
                 "weight": self.weight_u,
-                "lift": lift_u - self.mean(lift_u),
+                "lift": lift_u - self.weighted_mean(lift_u),
                 "rating": rating_u,
-                "chance": chance_u,
+                "is_fan": fan_u,
             }
         )
-        weight, rating, chance = pl.col("weight"), pl.col("rating"), pl.col("chance")
+        weight, rating, is_fan = pl.col("weight"), pl.col("rating"), pl.col("is_fan")
         rows = users.group_by("taste").agg(
             users=pl.len(),
             audience=weight.sum() / self.weight_u.sum(),
             rating=(rating * weight).sum() / weight.sum(),
             lift=(pl.col("lift") * weight).sum() / weight.sum(),
-            share=(chance * weight).sum() / weight.sum(),
-            fans=(chance * weight).sum() / (chance_u * self.weight_u).sum(),
+            share=(is_fan * weight).sum() / weight.sum(),
+            fans=(is_fan * weight).sum() / (fan_u * self.weight_u).sum(),
         )
-        told = pl.DataFrame({"taste": range(len(loves)), "loves": list(loves)}, schema_overrides={"loves": TITLES})
-        return rows.join(told, on="taste").sort(["fans", "taste"], descending=[True, False]).drop("taste")
+        names = pl.DataFrame(
+            {"taste": range(len(loves)), "loves": list(loves)}, schema_overrides={"loves": pl.List(pl.String)}
+        )
+        return rows.join(names, on="taste").sort(["fans", "taste"], descending=[True, False]).drop("taste")
 
-    def nearest(self, content: Tensor, n: int) -> pl.DataFrame:
-        """The n existing titles that users meet most alike, the better known first; with their mean ratings."""
+    def nearest_titles(self, content: Tensor, n: int) -> pl.DataFrame:
+        """Return the n existing titles with the most similar content vectors, with their rating counts and means.
+
+        `likeness` is the cosine similarity, -1 to 1; ties are broken by the number of ratings.
+        """
         likeness = cosine_similarity(
             self.model.match_vectors(content), self.model.match_vectors(self.model.content[:-1])
         )
@@ -230,14 +265,16 @@ class Audience:
         return table.sort(order, descending=[True, True, False], nulls_last=True).head(n).drop("item")
 
 
-def various(names: Iterable[str]) -> list[str]:
-    """The first few that are not sequels of each other, as far as names tell.
+def without_sequels(names: Iterable[str]) -> list[str]:
+    """Return the first `TITLES_PER_TASTE` names of which none is the beginning of another.
 
-    >>> various(["Bleach 2", "Bleach", "Naruto", "Naruto: The Last", "Monster", "Mushishi"])
+    >>> without_sequels(["Bleach 2", "Bleach", "Naruto", "Naruto: The Last", "Monster", "Mushishi"])
     ['Bleach 2', 'Naruto', 'Monster']
     """
     chosen: list[str] = []
     for name in names:
-        if len(chosen) < LOVED and not any(name.startswith(other) or other.startswith(name) for other in chosen):
+        if len(chosen) < TITLES_PER_TASTE and not any(
+            name.startswith(other) or other.startswith(name) for other in chosen
+        ):
             chosen.append(name)
     return chosen

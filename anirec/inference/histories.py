@@ -1,8 +1,8 @@
-"""Histories: what the users of a run have on their lists.
+"""Histories: the list entries (ratings, plans) of the users of a run.
 
-A run folder holds no copy of them, but refers to the prepared tables that it was made from: by the name and the
-fingerprint of their source, in provenance.json. They are read from the cache; where it lacks them, they are prepared
-again from the dump, if that has the same fingerprint. `anirec export` writes a copy into the run folder.
+A run folder does not contain them. Its provenance.json identifies the prepared tables by the name and the fingerprint
+of their source. They are read from the cache; if they are not there, they are prepared again from the dump, provided
+that it has the same fingerprint. `anirec export` writes a copy into the run folder.
 """
 
 from pathlib import Path
@@ -19,45 +19,45 @@ from anirec.data.prepare.cache import Prepared, locate_prepared, prepare
 from anirec.data.prepare.fingerprint import fingerprint
 from anirec.errors import UserError
 from anirec.inference.predict import load
-from anirec.inference.reproduce import strings
+from anirec.inference.reproduce import all_strings
 from anirec.models.base import RatingModel
 from anirec.report.run_files import DamagedError, nested, read_mapping, read_run_config
 
 EXPORTED = "interactions.parquet"
-COPIES = (EXPORTED, "seen.parquet")  # the latter in runs of before there was `anirec export`
+COPIES = (EXPORTED, "seen.parquet")  # the latter in runs that are older than `anirec export`
 COLUMNS = ("user_id", "item_id", "rating", "status")
 SOURCE = "anirec.data.sources.base.Source"
 
 
-def histories(run: Path, model: RatingModel) -> pl.LazyFrame:
-    """user_id, item_id, rating and, where the dump has it, status of every list entry of the run's users and titles.
+def read_histories(run: Path, model: RatingModel) -> pl.LazyFrame:
+    """Return user_id, item_id, rating and status (if known) of every list entry of the run's users and titles.
 
     Args:
-        run: Its folder.
-        model: Its model.
+        run: Run folder.
+        model: Model of the run; its vocabularies name the users and titles.
 
     Raises:
-        UserError: The folder has no copy, and neither the cache nor the dump is here; or a file is damaged.
+        UserError: Neither run folder, cache nor dump holds the entries, or a file is damaged.
     """
-    path = next((run / name for name in COPIES if (run / name).exists()), None) or interactions(run)
-    rows = scan(path)
+    path = next((run / name for name in COPIES if (run / name).exists()), None) or prepared_interactions(run)
+    rows = scan_parquet(path)
     schema = rows.collect_schema()
     ids = {name: vocabulary.ids for name, vocabulary in model.vocabularies.items()}
     expected = {name: of_run.dtype for name, of_run in ids.items()} | {"rating": pl.Float32()}
     if wrong := [name for name, dtype in expected.items() if schema.get(name) != dtype]:
-        raise UserError(f"{path}: damaged, or not the lists of this run's users: wrong or no {', '.join(wrong)}")
+        raise UserError(f"{path}: damaged, or of another run: missing columns or wrong types: {', '.join(wrong)}")
     rows = rows.select(column for column in COLUMNS if column in schema)
     return rows.filter(*(pl.col(name).is_in(of_run.implode()) for name, of_run in ids.items()))
 
 
-def scan(path: Path) -> pl.LazyFrame:
-    """A parquet file.
+def scan_parquet(path: Path) -> pl.LazyFrame:
+    """Scan a Parquet file of a run folder.
 
     Raises:
-        UserError: It is missing or damaged.
+        UserError: The file is missing or damaged.
     """
     if not path.exists():
-        raise UserError(f"{path}: missing; was the run made by an older anirec? Make it again.")
+        raise UserError(f"{path}: missing; if an older version of anirec made this run, train it again.")
     try:
         table = pl.scan_parquet(path)
         table.collect_schema()
@@ -66,11 +66,11 @@ def scan(path: Path) -> pl.LazyFrame:
     return table
 
 
-def interactions(run: Path) -> Path:
-    """The prepared interactions that the run was made from, in the cache.
+def prepared_interactions(run: Path) -> Path:
+    """Return the path, in the cache, of the prepared interactions that the run was made from; prepare them if missing.
 
     Raises:
-        UserError: They are neither there nor can they be prepared again.
+        UserError: They are not in the cache and cannot be prepared again.
     """
     try:
         provenance = read_mapping(run / "provenance.json")
@@ -87,68 +87,73 @@ def interactions(run: Path) -> Path:
         prepare_again(run, config, prepared, paths)
     path = prepared.interactions
     if path is None:
-        raise UserError(f"{prepared.folder}: interactions.parquet is missing; remove this folder, and it is made again")
+        raise UserError(
+            f"{prepared.folder}: interactions.parquet is missing; delete this folder, and it is prepared again"
+        )
     return path
 
 
 def prepare_again(run: Path, config: dict[str, Any], prepared: Prepared, paths: dict[str, Path]) -> None:
-    """Fill the cache from the dump, if that has the fingerprint.
+    """Prepare the interactions from the dump again, if the dump has the fingerprint of the run's data.
 
-    The run folder may come from a stranger: only anirec's own sources are made of its config, and they read only below
-    this user's own folder of data.
+    The run folder may be untrusted: only anirec's own sources are created from its config, and they read files only
+    below the data folder of the current user.
 
     Raises:
-        UserError: The dump is not here, or is another one.
+        UserError: The dump is missing, or its content differs.
     """
     try:
-        source = source_of(config, paths["data"])
+        source = trusted_source(config, paths["data"])
         found = fingerprint(source, paths["cache"])
         if found != prepared.fingerprint:
-            raise UserError(f"what is in {paths['data'].absolute()} is other data (fingerprint {found[:16]})")
+            raise UserError(f"{paths['data'].absolute()} holds other data (fingerprint {found[:16]})")
         prepare(source, paths["cache"])
     except UserError as error:
         raise UserError(
-            f"{run}: the lists of its users are missing. They are not in the cache ({prepared.folder}), and cannot be "
-            f"prepared again: {error}\nPut the run's dump there (ANIREC_DATA), or set ANIREC_CACHE to the cache that "
-            f"has them; `anirec export {run}`, where they are, makes the folder independent of both."
+            f"{run}: the lists of its users are missing. They are not in the cache ({prepared.folder}) and cannot be "
+            f"prepared again: {error}\nSet ANIREC_DATA to the folder with the run's dump, or ANIREC_CACHE to the cache "
+            f"that has the lists. Where they are available, `anirec export {run}` copies them into the run folder."
         ) from None
 
 
-def source_of(config: dict[str, Any], data: Path) -> Any:
-    """The source of a run's interactions, with its folder below `data` in the place of the run's own paths.data.
+def trusted_source(config: dict[str, Any], data: Path) -> Any:
+    """Create the source of a run's interactions, with `data` in place of the run's own paths.data.
 
     Raises:
-        UserError: It is no source of anirec, or reads elsewhere.
+        UserError: The config does not name a source of anirec, or the source would read outside `data`.
     """
-    node, place = nested(config, "dataset.source"), nested(config, "paths.data")
+    node, run_data = nested(config, "dataset.source"), nested(config, "paths.data")
     target = str(nested(node, "_target_"))
-    parts = strings(node)
+    parts = all_strings(node)
     if not target.startswith("anirec.") or not inherits(target, SOURCE) or parts.count("_target_") != 1:
-        raise UserError(f"config.yaml: dataset.source names {target}, which is no source of anirec")
-    if strange := [text for text in parts if "${" in text]:
-        raise UserError(f"config.yaml: {strange[0]} is not resolved")
+        raise UserError(f"config.yaml: dataset.source names {target}, which is not a source of anirec")
+    if unresolved := [text for text in parts if "${" in text]:
+        raise UserError(f"config.yaml: {unresolved[0]} is not resolved")
     try:
-        source = instantiate(replace_folder(node, str(place), str(data.absolute())), _convert_="all")
+        source = instantiate(replace_folder(node, str(run_data), str(data.absolute())), _convert_="all")
         files = source.files()
     except UserError:
         raise
     except Exception as error:
-        raise UserError(f"config.yaml: dataset.source makes no source: {error}") from None
+        raise UserError(f"config.yaml: dataset.source cannot be created: {error}") from None
     if outside := [path for path in files if ".." in path.parts or not path.is_relative_to(data.absolute())]:
-        raise UserError(f"{outside[0]} lies outside of {data.absolute()}")
+        raise UserError(f"{outside[0]} is outside {data.absolute()}")
     return source
 
 
 def export(run: Path) -> tuple[Path, int]:
-    """Copy the lists of the run's users into its folder, so that it needs neither cache nor dump. Where, and how many.
+    """Copy the list entries of the run's users into the run folder, so that it needs neither cache nor dump.
+
+    Returns:
+        The path of the copy and its number of rows.
 
     Raises:
-        UserError: It is no finished run of a rating model, or the lists are not here.
+        UserError: The run is not a finished run of a rating model, or the entries cannot be found.
     """
     model = load(run)
     if not isinstance(model, RatingModel):
-        raise UserError(f"{run}: {type(model).__name__} knows no users: there are no lists to export")
-    rows, path = histories(run, model), run / EXPORTED
+        raise UserError(f"{run}: {type(model).__name__} has no users, so there are no lists to export")
+    rows, path = read_histories(run, model), run / EXPORTED
     try:
         with replacing(path) as unfinished:
             rows.sink_parquet(unfinished)

@@ -1,4 +1,4 @@
-"""Which titles somebody wants to be told of: by type, genre and year, and adult ones only on request."""
+"""Recommendation lists: filters by type, genre, year and rating count, and re-ranking for novelty and diversity."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -15,16 +15,16 @@ ADULT_RATING = "Rx"  # how the age rating "Rx - Hentai" begins
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What is wanted of a title; nothing given, nothing excluded but adult titles.
+class TitleFilter:
+    """Conditions on recommended titles; by default only adult titles are excluded.
 
     Args:
-        types: Any of these types, such as TV; capitals do not matter.
-        genres: At least one of these genres.
-        not_genres: None of these.
-        years: First and last year of the first day on air; None for open ends.
-        min_ratings: Training ratings that a title must have.
-        adult: Whether adult titles may be among them.
+        types: Allowed types, such as TV; case-insensitive; empty for any.
+        genres: A title must have at least one of these genres; case-insensitive; empty for any.
+        not_genres: Excluded genres; case-insensitive.
+        years: First and last year in which a title may have started airing; None for an open end.
+        min_ratings: Minimum number of training ratings.
+        adult: Whether to include adult titles.
     """
 
     types: Sequence[str] = ()
@@ -34,30 +34,30 @@ class Wanted:
     min_ratings: int = 0
     adult: bool = False
 
-    def among(self, items: pl.DataFrame) -> NDArray[np.bool_]:
-        """(I,): which items are wanted. What is not known of an item does not fit.
+    def matches(self, items: pl.DataFrame) -> NDArray[np.bool_]:
+        """Return which items match, (n_items,). An item whose value is unknown does not match a condition on it.
 
         Raises:
-            UserError: Nothing is known of types, genres or years; no title has a type or genre that was asked for.
+            UserError: The items lack a column that is needed, or no item has a requested type or genre.
         """
         tests = [pl.col("n_ratings") >= self.min_ratings]
         if self.types:
-            tests.append(pl.col("type").is_in(known(self.types, column_of(items, "type"), "type")))
-        for asked, wish in ((self.genres, True), (self.not_genres, False)):
-            if asked:
-                those = known(asked, column_of(items, "genres").explode(), "genre")
-                tests.append(pl.col("genres").list.eval(pl.element().is_in(those)).list.any() == wish)
+            tests.append(pl.col("type").is_in(match_values(self.types, require_column(items, "type"), "type")))
+        for requested, is_included in ((self.genres, True), (self.not_genres, False)):
+            if requested:
+                matched = match_values(requested, require_column(items, "genres").explode(), "genre")
+                tests.append(pl.col("genres").list.eval(pl.element().is_in(matched)).list.any() == is_included)
         if self.years != (None, None):
-            column_of(items, "year")
+            require_column(items, "year")
             first, last = self.years
             tests.append(pl.col("year").is_between(first or 0, last or 9999))
         if not self.adult:
             tests.append(~is_adult(items))
-        return items.select(wanted=pl.all_horizontal(tests).fill_null(value=False)).to_series().to_numpy()
+        return items.select(matches=pl.all_horizontal(tests).fill_null(value=False)).to_series().to_numpy()
 
 
 def is_adult(items: pl.DataFrame) -> pl.Expr:
-    """False where genre and age rating are unknown."""
+    """Whether genres or age rating mark a title as adult; false if both are unknown."""
     by_genre = pl.col("genres").list.set_intersection(list(ADULT_GENRES)).list.len() > 0
     by_age = pl.col("age_rating").str.starts_with(ADULT_RATING)
     tests = {"genres": by_genre, "age_rating": by_age}
@@ -67,35 +67,42 @@ def is_adult(items: pl.DataFrame) -> pl.Expr:
     )
 
 
-def column_of(items: pl.DataFrame, column: str) -> pl.Series:
+def require_column(items: pl.DataFrame, column: str) -> pl.Series:
     if column not in items.columns or not items[column].drop_nulls().len():
-        raise UserError(f"the data of this run say nothing of a title's {column}: it cannot be asked for")
+        raise UserError(f"The data of this run have no {column} of titles, so it cannot be used as a filter.")
     return items[column]
 
 
-def known(asked: Sequence[str], values: pl.Series, what: str) -> Collection[str]:
-    """The values as the data spell them.
+def match_values(requested: Sequence[str], values: pl.Series, what: str) -> Collection[str]:
+    """Return the requested values in the spelling of the data.
+
+    Args:
+        requested: Values in any case.
+        values: All values in the data.
+        what: Name of the property, for the message.
 
     Raises:
-        UserError: Some are not among them.
+        UserError: Some requested values do not occur in the data.
     """
-    spelt = {value.casefold(): value for value in sorted(values.drop_nulls().unique())}
-    if unknown := [value for value in asked if value.casefold() not in spelt]:
-        raise UserError(f"no title has the {what} {', '.join(unknown)}; there are {', '.join(spelt.values())}")
-    return [spelt[value.casefold()] for value in asked]
+    spelling = {value.casefold(): value for value in sorted(values.drop_nulls().unique())}
+    if unknown := [value for value in requested if value.casefold() not in spelling]:
+        raise UserError(f"No title has the {what} {', '.join(unknown)}; available: {', '.join(spelling.values())}")
+    return [spelling[value.casefold()] for value in requested]
 
 
-def listed(options: Sequence[str]) -> list[str]:
-    """
-    >>> listed(["TV,Movie", " OVA "])
+def split_commas(options: Sequence[str]) -> list[str]:
+    """Return the comma-separated values of a repeatable option.
+
+    >>> split_commas(["TV,Movie", " OVA "])
     ['TV', 'Movie', 'OVA']
     """
     return [part.strip() for option in options for part in option.split(",") if part.strip()]
 
 
-def years(span: str | None) -> tuple[int | None, int | None]:
-    """
-    >>> years("2005-2015"), years("1998"), years("2010-"), years(None)
+def parse_years(span: str | None) -> tuple[int | None, int | None]:
+    """Return the first and the last year of a span; None for an open end.
+
+    >>> parse_years("2005-2015"), parse_years("1998"), parse_years("2010-"), parse_years(None)
     ((2005, 2015), (1998, 1998), (2010, None), (None, None))
     """
     if span is None:
@@ -103,14 +110,14 @@ def years(span: str | None) -> tuple[int | None, int | None]:
     first, dash, last = (part.strip() for part in span.partition("-"))
     ends = [first, last if dash else first]
     if not any(ends) or not all(end == "" or (end.isdecimal() and len(end) == 4) for end in ends):
-        raise UserError(f"--year {span}: expected a year or a span of them, such as 1998, 2005-2015 or 2010-")
+        raise UserError(f"--year {span}: expected a year or a range of years, such as 1998, 2005-2015 or 2010-")
     low, high = (int(end) if end else None for end in ends)
     if low and high and low > high:
-        raise UserError(f"--year {span}: it ends before it begins")
+        raise UserError(f"--year {span}: the first year is after the last")
     return low, high
 
 
-def reranked(
+def rerank(
     score_c: NDArray[np.floating],
     count_c: NDArray[np.integer],
     genres_cg: NDArray[np.bool_],
@@ -118,28 +125,28 @@ def reranked(
     k: int,
     novelty: float,
 ) -> NDArray[np.int64]:
-    """Places of the k chosen candidates, (min(k, C),), best first.
+    """Return the indices of the k chosen candidates, (min(k, C),), best first.
 
-    Candidates are taken one by one, each time the one with the most (1 - novelty) relevance + novelty (surprise +
+    Candidates are chosen greedily, each time the one with the largest (1 - novelty) relevance + novelty (surprise +
     difference) / 2: maximal marginal relevance (Carbonell & Goldstein, SIGIR 1998) with the novelty and the diversity
     of Vargas & Castells (Rank and Relevance in Novelty and Diversity Metrics for Recommender Systems, RecSys 2011).
 
-    All three lie in 0..1. Relevance is the score and surprise the self-information of how many have rated the title,
-    both from the least to the most of all candidates. Difference is 1 - the greatest Jaccard similarity of genres to a
-    title chosen before; 0 without a genre, of which nothing can be said.
+    All three terms are in 0..1. Relevance is the score and surprise the self-information of the number of ratings, each
+    min-max scaled over all candidates. Difference is 1 - the largest Jaccard similarity of genres to a title that is
+    already chosen; it is 0 for a title without genres.
 
     Args:
-        score_c: The model's scores of C candidates.
-        count_c: Training ratings of each; none counts as one.
-        genres_cg: Which candidate has which genre.
+        score_c: The model's scores of C candidates, (C,).
+        count_c: Number of training ratings of each candidate, (C,); 0 is treated as 1.
+        genres_cg: Which candidate has which genre, (C, G).
         k: Length of the list; >= 1.
-        novelty: From 0, the best scores, to 1, whatever is least known and least alike.
+        novelty: Trade-off from 0 (the highest scores) to 1 (the least known and most diverse titles).
 
     >>> scores, counts, genres = np.array([9, 8, 7]), np.array([100, 100, 10]), np.array([[1, 0], [1, 0], [0, 1]]) > 0
-    >>> reranked(scores, counts, genres, k=2, novelty=0.0), reranked(scores, counts, genres, k=2, novelty=0.6)
+    >>> rerank(scores, counts, genres, k=2, novelty=0.0), rerank(scores, counts, genres, k=2, novelty=0.6)
     (array([0, 1]), array([0, 2]))
     """
-    relevance_c, surprise_c = unit(score_c), unit(-np.log2(np.maximum(count_c, 1)))
+    relevance_c, surprise_c = min_max_scale(score_c), min_max_scale(-np.log2(np.maximum(count_c, 1)))
     difference_c = (genres_cg.any(axis=1)).astype(np.float64)
     chosen: list[int] = []
     for _ in range(min(k, len(score_c))):
@@ -150,16 +157,16 @@ def reranked(
     return np.array(chosen, dtype=np.int64)
 
 
-def unit(values: NDArray[np.floating]) -> NDArray[np.float64]:
-    """From 0, the least of the values, to 1, the greatest; 0 where all are equal, up to rounding.
+def min_max_scale(values: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the values scaled from 0, the smallest, to 1, the largest; 0 if all are equal up to rounding.
 
-    >>> unit(np.array([2.0, 4.0, 3.0])), unit(np.array([5.0, 5.0]))
+    >>> min_max_scale(np.array([2.0, 4.0, 3.0])), min_max_scale(np.array([5.0, 5.0]))
     (array([0. , 1. , 0.5]), array([0., 0.]))
     """
     return np.zeros(len(values)) if is_constant(values) else (values - values.min()) / np.ptp(values)
 
 
 def jaccard(genres_g: NDArray[np.bool_], genres_cg: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """(C,): shared genres over the genres of either; 0 where neither has one."""
+    """Return the Jaccard similarity of a genre set, (G,), to C others, (C, G), as (C,); 0 if both are empty."""
     shared_c, either_c = (genres_cg & genres_g).sum(axis=1), (genres_cg | genres_g).sum(axis=1)
     return shared_c / np.maximum(either_c, 1)

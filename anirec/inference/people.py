@@ -1,4 +1,4 @@
-"""Whom to recommend to: a user of the run's data, or somebody who is in no dump."""
+"""People to recommend to, known users of a run or new ones, and the explanation of their recommendations."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -13,86 +13,95 @@ from anirec.errors import UserError
 from anirec.inference.title_search import Liked
 from anirec.models.base import RatingModel, SupportsFoldIn
 
-NEGLIGIBLE = 0.1  # of the spread of the scores: a fall that would hardly change a place
-BESIDE = 0.5  # share of the greatest fall from which a second reason is named
-MOST = 2
+MIN_FALL = 0.1  # standard deviations of the scores; a smaller fall would hardly change the ranking
+SECOND_REASON = 0.5  # share of the largest fall from which a second reason is given
+MAX_REASONS = 2
 
 
-def reasons(model: SupportsFoldIn, item: Tensor, rating: Tensor, recommended: Tensor) -> list[list[int]]:
-    """For each recommended item (n,) the one or two places of the history that matter most; none where nothing does.
+def explain(model: SupportsFoldIn, item: Tensor, rating: Tensor, recommended: Tensor) -> list[list[int]]:
+    """Return, for each recommended item, the positions of the one or two history entries that explain it; maybe none.
 
-    What lifts or lowers all items alike, such as a person's generosity, is no reason for any of them: scores are
-    compared with their mean.
+    Each history entry is left out in turn (leave-one-out); the fall of an item's score measures how much the entry
+    supports it. Scores are centred first, so that what raises all items alike, such as a generous rater's bias, does
+    not count as a reason.
 
     Args:
-        item: What the person has seen, int64 (H,).
-        rating: Its ratings, float32 (H,); NaN where there is none.
-        recommended: Item indices.
+        model: Model that scores a history by fold-in.
+        item: Item indices of the history, int64 (H,).
+        rating: Ratings of the history, float32 (H,); NaN if unrated.
+        recommended: Item indices to explain, int64 (n,).
     """
     n = len(item)
-    # Person 0 has the whole history, person h + 1 all of it but place h.
-    person = torch.arange(n + 1).repeat_interleave(n)
-    place = torch.arange(n).repeat(n + 1)
-    kept = place != person - 1
-    person, place = person[kept], place[kept]
-    scores = model.fold_in(RatingBatch(person, item[place], rating[place]), n + 1)
-    above_mean = scores - scores.mean(dim=1, keepdim=True)
-    falls_hr = (above_mean[0] - above_mean[1:])[:, recommended]
-    least = NEGLIGIBLE * float(scores[0].std())
-    return [most_important(falls_h, least) for falls_h in falls_hr.T]
+    # Row 0 is the full history; row h + 1 leaves out entry h.
+    row = torch.arange(n + 1).repeat_interleave(n)
+    entry = torch.arange(n).repeat(n + 1)
+    kept = entry != row - 1
+    row, entry = row[kept], entry[kept]
+    scores = model.fold_in(RatingBatch(row, item[entry], rating[entry]), n + 1)
+    centred = scores - scores.mean(dim=1, keepdim=True)
+    falls_hr = (centred[0] - centred[1:])[:, recommended]
+    min_fall = MIN_FALL * float(scores[0].std())
+    return [largest_falls(falls_h, min_fall) for falls_h in falls_hr.T]
 
 
-def most_important(falls_h: Tensor, least: float) -> list[int]:
-    """
-    >>> most_important(torch.tensor([0.1, 0.9, 0.6, 0.7]), 0.05), most_important(torch.tensor([0.0, -0.2]), 0.05)
+def largest_falls(falls_h: Tensor, min_fall: float) -> list[int]:
+    """Return the positions of at most `MAX_REASONS` falls above `min_fall`, largest first.
+
+    >>> largest_falls(torch.tensor([0.1, 0.9, 0.6, 0.7]), 0.05), largest_falls(torch.tensor([0.0, -0.2]), 0.05)
     ([1, 3], [])
     """
-    fall, place = falls_h.sort(descending=True)
-    matters = (fall > least) & (fall >= BESIDE * fall[:1])
-    return place[matters][:MOST].tolist()
+    fall, position = falls_h.sort(descending=True)
+    is_reason = (fall > min_fall) & (fall >= SECOND_REASON * fall[:1])
+    return position[is_reason][:MAX_REASONS].tolist()
 
 
-EXPLAINED_BY = 50  # titles of a long history that may be a reason: those rated highest
+MAX_HISTORY = 50  # entries of a long history, those rated highest, that may be a reason
 
 
 class Person(NamedTuple):
-    """What somebody has seen: items int64 (H,), ratings float32 (H,) or NaN; the scores of all items (n_items,); and
-    the items that they plan to watch, int64 (P,)."""
+    """A person to recommend to.
+
+    Attributes:
+        item: Items of the history, int64 (H,).
+        rating: Their ratings, float32 (H,); NaN if unrated.
+        score_i: The model's scores of all items, (n_items,).
+        planned: Items on the plan-to-watch list, int64 (P,).
+    """
 
     item: Tensor
     rating: Tensor
     score_i: Tensor
     planned: Tensor
 
-    def beyond(self, model: RatingModel, share: float) -> "Person":
-        """With a share, 0 to 1, of what the model would tell somebody unknown taken off every score."""
+    def personalized(self, model: RatingModel, share: float) -> "Person":
+        """Return the person with a share, 0 to 1, of the scores of an unknown user subtracted from their scores."""
         if not share:
             return self
-        (of_anybody_i,) = model.score_items(torch.tensor([-1]))
-        return self._replace(score_i=self.score_i - share * of_anybody_i)
+        (unknown_user_i,) = model.score_items(torch.tensor([-1]))
+        return self._replace(score_i=self.score_i - share * unknown_user_i)
 
-    def reasons(self, model: RatingModel, recommended: Tensor) -> list[list[int]]:
-        """For each recommended item (n,) the places in the history that speak for it.
+    def explain(self, model: RatingModel, recommended: Tensor) -> list[list[int]]:
+        """Return, for each recommended item (n,), the positions of the history entries that explain it.
 
-        Nothing does, as far as can be told, with a model that cannot rank for another history.
+        There are none if the model cannot score another history (no fold-in).
         """
         if not isinstance(model, SupportsFoldIn):
             return [[] for _ in recommended]
-        order = self.rating.nan_to_num(nan=0.0).argsort(descending=True, stable=True)[:EXPLAINED_BY]
-        found = reasons(model, self.item[order], self.rating[order], recommended)
-        return [order[places].tolist() for places in found]
+        order = self.rating.nan_to_num(nan=0.0).argsort(descending=True, stable=True)[:MAX_HISTORY]
+        found = explain(model, self.item[order], self.rating[order], recommended)
+        return [order[positions].tolist() for positions in found]
 
 
-def newcomer(model: RatingModel, likes: Sequence[Liked]) -> Person:
-    """Somebody who is in no dump, ranked for by what they like.
+def fold_in_likes(model: RatingModel, likes: Sequence[Liked]) -> Person:
+    """Return a person who is not in the run's data, scored by fold-in of the titles that they like.
 
     Raises:
-        UserError: The model cannot do that.
+        UserError: The model has no fold-in.
     """
     if not isinstance(model, SupportsFoldIn):
         raise UserError(
-            f"{type(model).__name__} ranks for users of its data only: give one by --user, or use a run of another "
-            "model, such as ease, item_knn or svdpp"
+            f"{type(model).__name__} ranks titles only for the users it was trained on: set --user, or use a run of "
+            "another model, such as ease, item_knn or svdpp"
         )
     item = torch.tensor([liked.item for liked in likes])
     rating = torch.tensor([liked.rating for liked in likes])
@@ -100,23 +109,24 @@ def newcomer(model: RatingModel, likes: Sequence[Liked]) -> Person:
     return Person(item, rating, score_i, item[:0])
 
 
-def user_of(model: RatingModel, histories: pl.LazyFrame, user: str) -> Person:
-    """A user of the run's data.
+def known_user(model: RatingModel, histories: pl.LazyFrame, user: str) -> Person:
+    """Return a user of the run's data.
 
     Args:
-        model: With the vocabularies of its data.
-        histories: user_id, item_id, rating and perhaps status of every list entry, also those of validation and test.
-        user: Their id, as typed.
+        model: Model of the run.
+        histories: user_id, item_id, rating and, if available, status of every list entry, those of the validation and
+            test sets included.
+        user: Id of the user, as typed.
 
     Raises:
-        UserError: There is no such user.
+        UserError: The run has no such user.
     """
     users, items = (model.vocabularies[name] for name in ("user_id", "item_id"))
-    asked = pl.Series([user]).cast(users.ids.dtype, strict=False)
-    index = torch.tensor(users.encode(asked), dtype=torch.int64)
+    user_id = pl.Series([user]).cast(users.ids.dtype, strict=False)
+    index = torch.tensor(users.encode(user_id), dtype=torch.int64)
     if index[0] < 0:
-        raise UserError(f"--user {user}: not among the {len(users):,} users of this run; for anybody else, use --likes")
-    own = histories.with_columns(planned=is_planned(histories)).filter(pl.col("user_id") == asked[0])
+        raise UserError(f"--user {user}: not among the {len(users):,} users of this run; for a new user, set --likes")
+    own = histories.with_columns(planned=is_planned(histories)).filter(pl.col("user_id") == user_id[0])
     rows = own.sort("item_id").collect()
     item = torch.tensor(items.encode(rows["item_id"]), dtype=torch.int64)
     rating = torch.tensor(rows["rating"].fill_null(float("nan")).to_numpy())

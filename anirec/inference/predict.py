@@ -1,4 +1,4 @@
-"""A finished run's model on rows that it has never seen."""
+"""`anirec predict`: load the model of a finished run, safely, and predict new rows."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ from anirec.models.base import Model
 
 READERS = {".csv": pl.read_csv, ".jsonl": pl.read_ndjson, ".parquet": pl.read_parquet}
 WRITERS = {".csv": pl.DataFrame.write_csv, ".jsonl": pl.DataFrame.write_ndjson, ".parquet": pl.DataFrame.write_parquet}
-# A run folder may come from a stranger. Its config may name a model, and in it these classes, which only compute.
+# A run folder may be untrusted. Its config may name a model and, within it, these classes, which only compute.
 MODEL_CLASS = "anirec.models.base.Model"
 KNN = ("KNNBasic", "KNNWithMeans", "KNNWithZScore", "KNNBaseline")
 ALGORITHMS = ("SVD", "SVDpp", "NMF", "SlopeOne", "CoClustering", "BaselineOnly", "NormalPredictor", *KNN)
@@ -31,44 +31,51 @@ OURS = (
 )
 PARTS = frozenset([*(f"surprise.{name}" for name in ALGORITHMS), *OURS])
 BRANCH = "anirec.features.branch.Branch"
-# Estimators of scikit-learn compute only, too, but for one argument: a folder from which some of them unpickle.
+# Estimators of scikit-learn only compute, too, except for one argument: a folder from which some of them unpickle.
 ESTIMATOR, UNPICKLES = "sklearn.base.BaseEstimator", "memory"
 
 
 def predict(run: Path, *, input: Path, output: Path) -> dict[str, int]:  # noqa: A002 (the option's name)
-    """Write rows again with a column `prediction` in the data's unit; `low` and `high` too where the run has intervals.
+    """Predict the rows of a file, and write them with a column `prediction` in the unit of the target.
+
+    If the run has calibrated intervals, the columns `low` and `high` are added, too.
+
+    Args:
+        run: Folder of a finished run.
+        input: Rows to predict: .csv, .jsonl or .parquet.
+        output: File to write, in any of these formats.
 
     Returns:
-        The number of rows, and how many of them lack what.
+        The number of `rows`, and how many of them lack which input, such as "titles without a synopsis".
 
     Raises:
-        UserError: The run is not finished, a file has another form, or a column is missing.
+        UserError: The run is not finished, a file has an unknown format, or a column is missing.
     """
-    read, write = form(input, READERS), form(output, WRITERS)
+    read, write = select_format(input, READERS), select_format(output, WRITERS)
     try:
         rows: pl.DataFrame = read(input)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise UserError(f"{input}: cannot be read: {error}") from None
     if not len(rows):
-        raise UserError(f"{input}: there is no row in it")
+        raise UserError(f"{input}: the file has no rows")
     nested = [name for name, dtype in rows.schema.items() if dtype.is_nested()]
     if nested and output.suffix == ".csv":
-        raise UserError(f"{output}: CSV holds no lists, such as {', '.join(nested)}; write to .jsonl or .parquet")
+        raise UserError(f"{output}: CSV cannot hold lists ({', '.join(nested)}); write to .jsonl or .parquet")
     model = load(run)
     cache = default_paths()["cache"]
     try:
         with torch.inference_mode():
-            predictions, lacking = model.predict_rows(beside(rows, input.parent), cache=cache)
+            predictions, lacking = model.predict_rows(with_absolute_paths(rows, input.parent), cache=cache)
     except UserError as error:
         raise UserError(f"{input}: {error}") from None
-    columns = {"prediction": predictions, **bounds(run, predictions)}
+    columns = {"prediction": predictions, **interval_bounds(run, predictions)}
     with replacing(output) as unfinished:
         write(rows.with_columns(**columns), unfinished)
     return {"rows": len(rows), **lacking}
 
 
-def beside(rows: pl.DataFrame, folder: Path) -> pl.DataFrame:
-    """Paths of pictures are relative to the file that names them."""
+def with_absolute_paths(rows: pl.DataFrame, folder: Path) -> pl.DataFrame:
+    """Return the rows with absolute paths of portraits; relative ones are relative to the folder."""
     if rows.schema.get("portraits") != pl.List(pl.String):
         return rows
     path = pl.element()
@@ -76,18 +83,18 @@ def beside(rows: pl.DataFrame, folder: Path) -> pl.DataFrame:
     return rows.with_columns(pl.col("portraits").list.eval(absolute))
 
 
-def form(path: Path, forms: dict[str, Any]) -> Any:
-    if path.suffix not in forms:
-        raise UserError(f"{path}: the name must end in {', '.join(forms)}")
-    return forms[path.suffix]
+def select_format(path: Path, formats: dict[str, Any]) -> Any:
+    if path.suffix not in formats:
+        raise UserError(f"{path}: unknown format; the name must end in {', '.join(formats)}")
+    return formats[path.suffix]
 
 
-def bounds(run: Path, predictions: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-    """`low` and `high` of each prediction, as calibrated on the run's validation set; nothing without one."""
+def interval_bounds(run: Path, predictions: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+    """Return `low` and `high` of each prediction, calibrated on the run's validation set; empty if not calibrated."""
     try:
         half_width = json.loads((run / "metrics.json").read_text(encoding="utf-8")).get("val/interval_half_width")
     except (OSError, ValueError, AttributeError):
-        raise UserError(f"{run / 'metrics.json'}: missing or damaged; has the run finished?") from None
+        raise UserError(f"{run / 'metrics.json'}: missing or damaged; only a finished run can predict") from None
     if not isinstance(half_width, int | float):
         return {}
     low, high = prediction_interval(predictions, float(half_width))
@@ -95,28 +102,28 @@ def bounds(run: Path, predictions: NDArray[np.float32]) -> dict[str, NDArray[np.
 
 
 def load(run: Path) -> Model:
-    """The best model of a run.
+    """Load the best checkpoint of a run, or the last one if there is no best, as a model in evaluation mode.
 
     Raises:
-        UserError: It is no finished run, its files are damaged, or they name what is no model.
+        UserError: The folder is not a finished run, a file is damaged, or the config does not name a trusted model.
     """
     paths = [run / "checkpoints" / f"{name}.ckpt" for name in ("best", "last")]
     path = next((path for path in paths if path.exists()), None)
     if path is None or not (run / "config.yaml").exists():
-        raise UserError(f"{run}: no run folder with config.yaml and checkpoints/best.ckpt")
+        raise UserError(f"{run}: not a run folder; expected config.yaml and checkpoints/best.ckpt in it")
     try:
-        # What is checked is what is made: resolved, so that no interpolation can bring in anything later.
+        # Resolved before the check, so that no interpolation can add anything afterwards.
         config = cast(dict[str, Any], OmegaConf.to_container(OmegaConf.load(run / "config.yaml"), resolve=True))[
             "model"
         ]
         check_trusted(config)
         model: Model = instantiate(config, _convert_="all")
         if not isinstance(model, Model):
-            raise TypeError("model makes no anirec model")
+            raise TypeError("its model is not an anirec model")
     except UserError:
         raise
     except Exception as error:
-        raise UserError(f"{run / 'config.yaml'}: not the config of a run: {error}") from None
+        raise UserError(f"{run / 'config.yaml'}: not a config of a run: {error}") from None
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
         model.on_load_checkpoint(checkpoint)
@@ -124,25 +131,25 @@ def load(run: Path) -> Model:
     except UserError:
         raise
     except Exception:
-        raise UserError(f"{path}: damaged, or not a checkpoint of this run's model; it was not loaded") from None
+        raise UserError(f"{path}: damaged, or a checkpoint of another model; not loaded") from None
     return model.eval()
 
 
 def check_trusted(node: Any, *, is_model: bool = True) -> None:
-    """Refuse a config that could call anything but a model and its parts."""
+    """Raise a UserError if a model config names anything but an anirec model and trusted parts."""
     if isinstance(node, str) and "${" in node:
-        # Resolved once, it was escaped; making the model would resolve it again, into anything.
-        raise UserError(f"config.yaml: {node} is resolved only when the model is made; it is not run")
+        # It was escaped, so that the first resolution left it; instantiating would resolve it to anything.
+        raise UserError(f"config.yaml: {node} would be resolved only when the model is created; not loaded")
     if isinstance(node, dict):
-        # Also as a parameter of a part, in what a search tries: pipeline__memory.
+        # Also as a nested parameter in the grid of a search: pipeline__memory.
         if any(str(key).split("__")[-1] == UNPICKLES and value is not None for key, value in node.items()):
-            raise UserError(f"config.yaml: {UNPICKLES} would load files that run code; it is not run")
+            raise UserError(f"config.yaml: {UNPICKLES} could unpickle files, which runs code; not loaded")
         target = node.get("_target_")
         if is_model or target is not None:
-            known = inherits(str(target), MODEL_CLASS) if is_model else is_part(str(target))
-            if not known:
-                told = f"config.yaml: model names {target}, which is no anirec model; it is not run"
-                raise UserError(f"{told}. A class of your own is found with PYTHONPATH=FOLDER")
+            is_trusted = inherits(str(target), MODEL_CLASS) if is_model else is_model_part(str(target))
+            if not is_trusted:
+                problem = f"config.yaml: model names {target}, which is not an anirec model or a known part; not loaded"
+                raise UserError(f"{problem}. For a model class of your own, set PYTHONPATH to its folder")
         for value in [*node, *node.values()]:
             check_trusted(value, is_model=False)
     elif isinstance(node, list):
@@ -150,7 +157,7 @@ def check_trusted(node: Any, *, is_model: bool = True) -> None:
             check_trusted(value, is_model=False)
 
 
-def is_part(target: str) -> bool:
+def is_model_part(target: str) -> bool:
     if target.startswith("sklearn."):
         return inherits(target, ESTIMATOR)
     return target in PARTS or any(inherits(target, kind) for kind in (BRANCH, MODEL_CLASS))

@@ -1,4 +1,4 @@
-"""`anirec reproduce`: a finished run once more, from its config alone; which metrics are equal, and what differs."""
+"""`anirec reproduce`: re-run a finished run from its config alone, and report which metrics match."""
 
 import sys
 from collections.abc import Sequence
@@ -24,27 +24,27 @@ from anirec.tracking.console import print_failure, silence_libraries
 from anirec.tracking.run_folder import RunFolder
 
 HISTORY = {"_target_": "anirec.tracking.loggers.HistoryLogger", "folder": "${run.folder}"}
-KEPT = ("dataset", "model", "trainer", "seed", "choices", "overrides")  # of provenance, as known before a run
+KEPT = ("dataset", "model", "trainer", "seed", "choices", "overrides")  # provenance that is known before a run
 
 
 def config_of(run: Run, *, trust: bool) -> DictConfig:
-    """The run's config, with its own folder, today's cache and outputs, and history.csv as the only logger.
+    """Return the config of a run, prepared for a new run folder.
 
-    The data are looked for where they were, and if that folder is gone, where anirec looks by default. What a search
-    has added is left out.
+    Cache and outputs are the current defaults, and history.csv is the only logger. The data folder is that of the run
+    if it still exists, else the default. The pruning callback of a search is removed.
 
     Args:
-        run: Finished.
-        trust: Let it name code that is no part of anirec.
+        run: A finished run.
+        trust: Allow the config to load code from outside anirec.
 
     Raises:
-        UserError: It is no config of a run, or names what must not be called.
+        UserError: The file is not a config of a run, or names code that is not trusted.
     """
     try:
         config = to_dict(OmegaConf.load(run.folder / "config.yaml"), resolve=False)
-        if strange := [text for text in strings(config) if "${" in text]:
-            # What a run stores is resolved: this would be resolved later, into anything.
-            raise UserError(f"{run.folder / 'config.yaml'}: {strange[0]} is not resolved; it is not run")
+        if unresolved := [text for text in all_strings(config) if "${" in text]:
+            # Runs store resolved configs; an interpolation would be resolved later, to anything.
+            raise UserError(f"{run.folder / 'config.yaml'}: {unresolved[0]} is not resolved; the run was not started")
         config["callbacks"] = {name: node for name, node in config["callbacks"].items() if name != "prune"}
         if not trust:
             check_run(config)
@@ -54,30 +54,30 @@ def config_of(run: Run, *, trust: bool) -> DictConfig:
         for node in config["callbacks"].values():
             if node["_target_"] == CHECKPOINTS:
                 node["folder"] = "${run.folder}/checkpoints"
-        here = to_dict(OmegaConf.load(conf_folder() / "config.yaml"), resolve=False)["paths"]
-        config["paths"] = {**here, "data": data} if Path(data).is_dir() else here
+        defaults = to_dict(OmegaConf.load(conf_folder() / "config.yaml"), resolve=False)["paths"]
+        config["paths"] = {**defaults, "data": data} if Path(data).is_dir() else defaults
     except UserError:
         raise
     except Exception as error:
-        raise UserError(f"{run.folder / 'config.yaml'}: not the config of a run: {error!r}") from None
-    always = {"logger": {"history": HISTORY}, "run": {"folder": "???", "name": "???", "sweep": None}}
-    return OmegaConf.create({**config, **always, "resume": False, "select": None, "search": None})
+        raise UserError(f"{run.folder / 'config.yaml'}: not a config of a run: {error!r}") from None
+    fixed = {"logger": {"history": HISTORY}, "run": {"folder": "???", "name": "???", "sweep": None}}
+    return OmegaConf.create({**config, **fixed, "resume": False, "select": None, "search": None})
 
 
-def strings(node: Any) -> list[str]:
-    """All text in it, keys included."""
+def all_strings(node: Any) -> list[str]:
+    """Return all strings in a nested config, keys included."""
     if isinstance(node, dict):
-        return [text for part in (*node, *node.values()) for text in strings(part)]
+        return [text for part in (*node, *node.values()) for text in all_strings(part)]
     if isinstance(node, list):
-        return [text for part in node for text in strings(part)]
+        return [text for part in node for text in all_strings(part)]
     return [node] if isinstance(node, str) else []
 
 
 def epochs_of(checkpoint: Path) -> int:
-    """How many epochs its model has learned.
+    """Return the number of epochs after which the checkpoint was saved.
 
     Raises:
-        UserError: It is not there, or damaged.
+        UserError: The checkpoint is missing or damaged.
     """
     try:
         content = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
@@ -86,11 +86,21 @@ def epochs_of(checkpoint: Path) -> int:
         raise UserError(f"{checkpoint}: missing or damaged: {error}") from None
 
 
-def perform_again(config: DictConfig, path: Path, run: Run, *, identity: Identity, told: str, **said: Any) -> RunFolder:
-    """Run it in that folder. `said` goes into provenance, with what it says of `run`.
+def perform_again(
+    config: DictConfig, path: Path, run: Run, *, identity: Identity, title: str, **provenance: Any
+) -> RunFolder:
+    """Run the experiment of a config in a new folder.
+
+    Args:
+        config: Composed config.
+        path: The new run folder.
+        run: The original run; its provenance is copied as far as it applies.
+        identity: Identity of the new run.
+        title: Name of the new run on the terminal.
+        **provenance: Further entries of provenance.json.
 
     Raises:
-        UserError: It failed.
+        UserError: The run failed.
     """
     silence_libraries()
     about = {
@@ -99,61 +109,63 @@ def perform_again(config: DictConfig, path: Path, run: Run, *, identity: Identit
         "tags": list(config.get("tags") or []),
         "objective": to_dict(config, resolve=False)["objective"],
         "identity": identity.record(),
-        **said,
+        **provenance,
     }
     try:
-        return run_experiment(config, path, about=about, label=told)
+        return run_experiment(config, path, about=about, label=title)
     except UserError:
         raise
     except Exception as error:
         print_failure(path, error)
-        raise UserError(f"{run.folder.name} could not be run again") from None
+        raise UserError(f"Running {run.folder.name} again failed; see the error above.") from None
 
 
 class Untrained(Callback):
-    """Let nothing be trained: a checkpoint can say that less was learned than it counts epochs."""
+    """Stop if Lightning starts to train: the checkpoint to test holds fewer epochs than it claims."""
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        raise UserError("checkpoints/last.ckpt is not the end of its training; it is not trained on, and not tested.")
+        raise UserError(
+            "checkpoints/last.ckpt is not from the end of the training; it was neither trained further nor tested."
+        )
 
 
 def reproduce(run: Path, *, overrides: Sequence[str], trust: bool, console: Console | None = None) -> None:
-    """Run a finished run's config again, in a new folder; ends the process with status 1 unless all metrics are equal.
+    """Re-run the config of a finished run in a new folder; exit with status 1 unless all metrics match.
 
     Args:
-        run: Its folder.
-        overrides: key=value of keys that its config has.
-        trust: Let the config name code that is no part of anirec.
-        console: Where to print.
+        run: Folder of the finished run.
+        overrides: key=value for keys of its config.
+        trust: Allow the config to load code from outside anirec.
+        console: Where to print; default: the terminal.
 
     Raises:
-        UserError: It cannot be run again: it has not finished, its data are not here, an override fits nothing.
+        UserError: The run is not finished, its data are missing, or an override is invalid.
     """
-    then = read_run(run.resolve())
-    if then.state != "finished":
-        raise UserError(f"{run}: {then.state}: {then.error}. Only a finished run can be reproduced.")
-    config = config_of(then, trust=trust)
+    original = read_run(run.resolve())
+    if original.state != "finished":
+        raise UserError(f"{run}: {original.state}: {original.error}. Only a finished run can be reproduced.")
+    config = config_of(original, trust=trust)
     override(config, overrides)
-    if not any(name.startswith("test/") for name in then.metrics):
-        config.select = then.config.get("select")  # its sweep has not chosen it: the test set stays unread
-    config = checked(config)
+    if not any(name.startswith("test/") for name in original.metrics):
+        config.select = original.config.get("select")  # not selected by its sweep: the test set stays unread
+    config = require_valid(config)
     identity = identity_of(config)
-    path = choose_folder(config, placed(config, then), identity.run)
-    typed = [*(then.provenance.get("overrides") or []), *overrides]
-    told = f"reproduces {then.folder.name}:"
-    perform_again(config, path, then, identity=identity, told=told, overrides=typed, reproduces=str(run))
+    path = choose_folder(config, output_folder(config, original), identity.run)
+    typed = [*(original.provenance.get("overrides") or []), *overrides]
+    title = f"reproduces {original.folder.name}:"
+    perform_again(config, path, original, identity=identity, title=title, overrides=typed, reproduces=str(run))
     if is_helper_process():
         return
     console = console or Console()
-    if not show_repetition(console, then, read_run(path)).is_equal:
+    if not show_repetition(console, original, read_run(path)).is_equal:
         sys.exit(1)
 
 
 def override(config: DictConfig, overrides: Sequence[str]) -> None:
-    """Set keys that are there.
+    """Set existing keys of a config.
 
     Raises:
-        UserError: One is not, or is no key=value.
+        UserError: An override is not of the form key=value, or the config has no such key.
     """
     known = [key for key, _ in flatten(to_dict(config, resolve=False))]
     for text in overrides:
@@ -173,23 +185,31 @@ def override(config: DictConfig, overrides: Sequence[str]) -> None:
             raise UserError(f"{text}: {first_line(error)}") from None
 
 
-def checked(config: DictConfig) -> DictConfig:
-    """The config; a run of an older anirec, or an override, may have made it unfit.
+def require_valid(config: DictConfig) -> DictConfig:
+    """Return the config if it is valid; one of an older version of anirec, or an overridden one, may not be.
 
     Raises:
-        UserError: With all problems.
+        UserError: The config is invalid; lists all problems.
     """
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         problems = check_config(config)
     if problems:
-        raise UserError("\n".join(["The run's config does not fit this anirec:", *(f"- {told}" for told in problems)]))
+        raise UserError(
+            "\n".join(
+                ["The run's config is not valid in this version of anirec:", *(f"- {problem}" for problem in problems)]
+            )
+        )
     return config
 
 
-def placed(config: DictConfig, run: Run) -> Path:
-    """Where runs of its dataset and model lie, below paths.outputs."""
+def output_folder(config: DictConfig, run: Run) -> Path:
+    """Return the folder of runs of this dataset and model below paths.outputs.
+
+    Raises:
+        UserError: The names in provenance.json lead outside paths.outputs.
+    """
     outputs = Path(config.paths.outputs).resolve()
-    place = (outputs / run.dataset / run.model).resolve()
-    if not place.is_relative_to(outputs):
-        raise UserError(f"{run.folder / 'provenance.json'}: {run.dataset}/{run.model} lies outside of {outputs}")
-    return place
+    folder = (outputs / run.dataset / run.model).resolve()
+    if not folder.is_relative_to(outputs):
+        raise UserError(f"{run.folder / 'provenance.json'}: {run.dataset}/{run.model} is outside {outputs}")
+    return folder

@@ -1,4 +1,4 @@
-"""What to expect of a title that does not exist yet: as tables on the terminal, or JSON."""
+"""Output of `anirec fanbase` and `anirec recommend`: tables for the terminal, CSV and JSON."""
 
 import json
 from collections.abc import Sequence
@@ -17,25 +17,25 @@ from rich.text import Text
 from anirec.atomic import replacing, write_text
 from anirec.report import formatting as cells
 
-LEVEL = 0.9  # of the interval
-PLACES = 2  # of a rating
+LEVEL = 0.9  # coverage of the interval around a score
+PLACES = 2  # decimals of a rating
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fanbase:
-    """Of one title.
+    """Predicted reception of one new title.
 
     Args:
-        title: Its name.
-        seen: What the model was told of it.
-        notes: What a reader must know.
-        threshold: Rating from which somebody is a fan.
-        score: Expected mean of its ratings; users count as often as they rate.
-        ends: Of the interval around it; None where nothing can be promised.
-        share: Expected share of fans, users counting likewise.
-        per_user: Score and share with every user counting once.
-        tastes: users, audience, rating, lift, share, fans, loves; see `Audience.by_taste`.
-        nearest: title, likeness, rating, n_ratings and more; see `Audience.nearest`.
+        title: Name of the title.
+        seen: Properties of the title that the model read.
+        notes: Caveats, as sentences.
+        threshold: Rating from which a user counts as a fan.
+        score: Predicted mean rating; users are weighted by their number of ratings.
+        interval: Lower and upper end of the interval around the score; None where it cannot be calibrated.
+        share: Predicted share of fans, 0 to 1, with the same weights.
+        per_user: Score and share with equal weights.
+        tastes: users, audience, rating, lift, share, fans, loves; see `Audience.taste_table`.
+        nearest: title, likeness, rating, n_ratings and more; see `Audience.nearest_titles`.
     """
 
     title: str
@@ -43,21 +43,22 @@ class Fanbase:
     notes: Sequence[str]
     threshold: float
     score: float
-    ends: tuple[float, float] | None
+    interval: tuple[float, float] | None
     share: float
     per_user: tuple[float, float]
     tastes: pl.DataFrame
     nearest: pl.DataFrame
 
-    def plain(self) -> dict[str, Any]:
-        """As JSON holds it."""
+    def to_json(self) -> dict[str, Any]:
         score, share = self.per_user
         return {
             "title": self.title,
             "seen": self.seen,
             "notes": list(self.notes),
             "score": self.score,
-            "interval": None if self.ends is None else {"level": LEVEL, "low": self.ends[0], "high": self.ends[1]},
+            "interval": None
+            if self.interval is None
+            else dict(zip(("level", "low", "high"), (LEVEL, *self.interval), strict=True)),
             "threshold": self.threshold,
             "share": self.share,
             "each_user_once": {"score": score, "share": share},
@@ -67,66 +68,65 @@ class Fanbase:
 
     def summary(self) -> str:
         score, share = self.per_user
-        ends = "" if self.ends is None else f", {LEVEL:.0%} interval {cells.interval(self.ends, PLACES)}"
+        interval = "" if self.interval is None else f" ({LEVEL:.0%} interval {cells.interval(self.interval, PLACES)})"
         return (
             f"{self.title}\n"
-            f"Predicted score {self.score:.{PLACES}f}{ends}.\n"
-            f"Rated {self.threshold:g} or better by {self.share:.0%} of those who rate.\n"
-            f"With every user counted once: {score:.{PLACES}f}, and {share:.0%}."
+            f"Predicted score: {self.score:.{PLACES}f}{interval}\n"
+            f"Predicted share of ratings of {self.threshold:g} or higher: {self.share:.0%}\n"
+            f"With equal weight for every user: score {score:.{PLACES}f}, share {share:.0%}"
         )
 
 
-def show(told: Sequence[Fanbase], console: Console) -> None:
-    """Print all of them, with an empty line between."""
-    for place, fanbase in enumerate(told):
+def print_fanbases(fanbases: Sequence[Fanbase], console: Console) -> None:
+    for number, fanbase in enumerate(fanbases):
         parts = [fanbase.summary(), *fanbase.notes, "", tastes_table(fanbase), *nearest_table(fanbase.nearest)]
-        for part in ["", *parts] if place else parts:
+        for part in ["", *parts] if number else parts:
             console.print(part, markup=False)
 
 
 def tastes_table(fanbase: Fanbase) -> Table:
     share = f"≥ {fanbase.threshold:g}"
-    shown = plain_table({"tastes, by the titles they love": "left"}, "audience", "score", "lift", share, "fans")
+    table = number_table("taste, by the titles it loves", "audience", "score", "lift", share, "fans")
     for row in fanbase.tastes.iter_rows(named=True):
         ratings = (f"{row['rating']:.{PLACES}f}", f"{round(row['lift'], PLACES) + 0.0:+.{PLACES}f}")
         numbers = (f"{row['audience']:.0%}", *ratings, f"{row['share']:.0%}", f"{row['fans']:.0%}")
-        shown.add_row(Text(" · ".join(row["loves"]) or cells.MISSING), *numbers)
-    return shown
+        table.add_row(Text(" · ".join(row["loves"]) or cells.MISSING), *numbers)
+    return table
 
 
 def nearest_table(nearest: pl.DataFrame) -> list[str | Table]:
-    """After an empty line; nothing where no title was asked for."""
+    """Return an empty line and the table; an empty list without titles."""
     if not len(nearest):
         return []
-    shown = plain_table({"nearest existing titles": "left"}, "likeness", "score", "ratings")
+    table = number_table("nearest existing titles", "similarity", "score", "ratings")
     for row in nearest.iter_rows(named=True):
         n_ratings = cells.MISSING if row["n_ratings"] is None else f"{row['n_ratings']:,}"
         numbers = (f"{row['likeness']:.2f}", cells.number(row["rating"], PLACES), n_ratings)
-        shown.add_row(Text(row["title"]), *numbers)
-    return ["", shown]
+        table.add_row(Text(row["title"]), *numbers)
+    return ["", table]
 
 
-def plain_table(first: dict[str, Any], *numbers: str) -> Table:
-    """A column of text, and columns of numbers that never break over lines."""
-    shown = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for name, side in first.items():
-        shown.add_column(name, justify=side)
+def number_table(first: str, *numbers: str) -> Table:
+    """Return an empty table with a column of text and columns of numbers that never wrap."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table.add_column(first)
     for name in numbers:
-        shown.add_column(name, justify="right", no_wrap=True)
-    return shown
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
 
 
-def write_fanbase(told: Sequence[Fanbase], path: Path) -> None:
-    """A list with an object a title."""
-    text = json.dumps([fanbase.plain() for fanbase in told], ensure_ascii=False, indent=2, default=str)
+def write_fanbases(fanbases: Sequence[Fanbase], path: Path) -> None:
+    """Write a JSON list with one object per title."""
+    text = json.dumps([fanbase.to_json() for fanbase in fanbases], ensure_ascii=False, indent=2, default=str)
     write_text(path, f"{text}\n")
 
 
 COLUMNS = ("item_id", "title", "type", "year", "genres", "episodes", "n_ratings", "score", "because")
 SHOWN = ("rank", "title", "type", "year", "genres", "score", "because")
-GENRES = 2  # named on the terminal
+MAX_GENRES = 2  # shown on the terminal
 NUMBERS = ("rank", "year", "score")
-ON_LIST = "on your list; "
+HEADINGS = {"rank": "", "because": "reason"}
+PLANNED = "On your watchlist. "
 
 
 def recommendations(
@@ -135,54 +135,58 @@ def recommendations(
     reasons: Sequence[Sequence[tuple[str, float]]],
     is_planned: Sequence[bool] | NDArray[np.bool_],
 ) -> pl.DataFrame:
-    """The list as a table.
+    """Return the recommendation list as a table with the columns `rank` and `COLUMNS`.
 
     Args:
         items: The recommended titles, best first.
-        scores: The model's, of each.
-        reasons: Titles and ratings (NaN without) that speak for each.
-        is_planned: Whether each is on the person's list to watch.
+        scores: The model's score of each title.
+        reasons: For each title, the titles and ratings (NaN if unrated) from the history that explain it.
+        is_planned: Whether each title is on the person's plan-to-watch list.
     """
     n_ratings = items["n_ratings"].to_list()
-    told = [because(of_item) or f"for anybody; rated by {n:,}" for of_item, n in zip(reasons, n_ratings, strict=True)]
-    told = [ON_LIST + why if planned else why for why, planned in zip(told, is_planned, strict=True)]
-    table = items.drop("score", strict=False).with_columns(score=scores, because=pl.Series(told, dtype=pl.String))
+    texts = [
+        reason_text(titles) or f"Popular with everyone ({n:,} ratings)"
+        for titles, n in zip(reasons, n_ratings, strict=True)
+    ]
+    texts = [PLANNED + text if planned else text for text, planned in zip(texts, is_planned, strict=True)]
+    table = items.drop("score", strict=False).with_columns(score=scores, because=pl.Series(texts, dtype=pl.String))
     table = table.select([column for column in COLUMNS if column in table.columns])
     return table.with_row_index("rank", offset=1)
 
 
-def because(titles: Sequence[tuple[str, float]]) -> str:
-    """
-    >>> because([("Monster", 10.0), ("Mushishi", 9.5)]), because([("Monster", float("nan"))]), because([])
-    ('you rated Monster 10 and Mushishi 9.5', 'you know Monster', '')
+def reason_text(titles: Sequence[tuple[str, float]]) -> str:
+    """Return a sentence that names the titles of a history that explain a recommendation.
+
+    >>> reason_text([("Monster", 10.0), ("Mushishi", 9.5)]), reason_text([("Monster", float("nan"))]), reason_text([])
+    ('You rated Monster 10 and Mushishi 9.5', 'You know Monster', '')
     """
     if not titles:
         return ""
     rated = [title if rating != rating else f"{title} {rating:g}" for title, rating in titles]  # noqa: PLR0124 (NaN)
     verb = "know" if rated == [title for title, _ in titles] else "rated"
-    return f"you {verb} {' and '.join(rated)}"
+    return f"You {verb} {' and '.join(rated)}"
 
 
-def terminal_table(table: pl.DataFrame) -> Table:
-    """For eighty columns: titles, genres and reasons break over lines."""
-    shown = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    names = [column for column in SHOWN if column in table.columns]
+def terminal_list(recommended: pl.DataFrame) -> Table:
+    """Return the list of `recommendations` for a terminal of 80 columns; titles, genres and reasons wrap."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    names = [column for column in SHOWN if column in recommended.columns]
     for name in names:
-        heading = "" if name == "rank" else name
-        shown.add_column(heading, justify="right" if name in NUMBERS else "left", no_wrap=name in (*NUMBERS, "type"))
-    places = cells.decimals(table["score"])
-    for row in table.select(names).iter_rows(named=True):
-        shown.add_row(*(Text(cell(name, value, places)) for name, value in row.items()))
-    return shown
+        heading = HEADINGS.get(name, name)
+        table.add_column(heading, justify="right" if name in NUMBERS else "left", no_wrap=name in (*NUMBERS, "type"))
+    places = cells.decimals(recommended["score"])
+    for row in recommended.select(names).iter_rows(named=True):
+        table.add_row(*(Text(format_cell(name, value, places)) for name, value in row.items()))
+    return table
 
 
-def cell(name: str, value: object, places: int) -> str:
+def format_cell(name: str, value: object, places: int) -> str:
     if value is None:
         return cells.MISSING
     if name == "score":
         return f"{value:.{places}f}"
     if isinstance(value, list):
-        return ", ".join(value[:GENRES]) + (" …" if len(value) > GENRES else "")
+        return ", ".join(value[:MAX_GENRES]) + (" …" if len(value) > MAX_GENRES else "")
     return str(value)
 
 
@@ -192,6 +196,6 @@ def write_csv(table: pl.DataFrame, path: Path) -> None:
 
 
 def write_json(table: pl.DataFrame, path: Path) -> None:
-    """A list with an object a title."""
+    """Write a JSON list with one object per title."""
     with replacing(path) as unfinished:
         table.write_json(unfinished)

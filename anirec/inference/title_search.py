@@ -1,6 +1,6 @@
-"""Which title does somebody mean? Case, punctuation, accents, language and small slips do not matter.
+"""Search for titles by name, and parsing of `--likes`; case, punctuation, accents, language and typos do not matter.
 
-One line of `names`: item 43, "Cowboy Bebop", as written "cowboy bebop", letters "cowboybebop", 10,234 ratings.
+A row of `TitleSearch.names`: index 43, n_ratings 10234, is_main true, written "cowboy bebop", letters "cowboybebop".
 """
 
 import re
@@ -13,148 +13,156 @@ import polars as pl
 
 from anirec.errors import UserError
 
-FAR_AHEAD = 5  # times as many ratings as any other title of the same name: then it is meant
-ALIKE = 0.85  # share of letters in common from which a name may be a slip of another
-CLEARLY = 0.06  # how much more alike the meant name is than the next
-PART = 0.65  # share of what was asked that a longer name holds, to be named as a candidate
-COMPARED = 60  # names compared letter by letter
-SHOWN = 8
+MIN_LEAD = 5  # of several titles with one name, one with this many times the ratings of the next is meant
+MIN_SIMILARITY = 0.85  # letter similarity, 0 to 1, from which the input may be a typo of a name
+MIN_MARGIN = 0.06  # similarity by which the meant name must exceed the next
+MIN_COVERAGE = 0.65  # share of the input's trigrams in a longer name, from which it is a candidate
+MAX_COMPARED = 60  # names compared letter by letter
+MAX_LISTED = 8  # candidates in a message
 NAMES = ("title", "title_english", "title_japanese", "synonyms")
 
 
 class TitleSearch:
-    """Finds items by what people call them.
+    """Index of the names of items.
 
     Args:
-        items: One row an item, in index order: item_id, title and n_ratings; of title_english, title_japanese and
-            synonyms what there is; year and type help to tell candidates apart.
+        items: item_id, title and n_ratings, one row per item in index order; title_english, title_japanese, synonyms,
+            type and year are optional.
     """
 
     def __init__(self, items: pl.DataFrame) -> None:
         self.items = items
-        self.names = pl.concat([names_of(items, column) for column in NAMES if column in items.columns])
+        self.names = pl.concat([name_table(items, column) for column in NAMES if column in items.columns])
 
     def find(self, wanted: str) -> int:
-        """The index of the item that is meant: `#id`, or any of its names.
+        """Return the index of the item with this id (`#1535`) or name.
 
-        Names as written count before names whose letters are the same, and those before names that are nearly the same.
+        An exact name (except for case) precedes a name with the same letters, and this precedes a similar name.
 
         Raises:
-            UserError: No title has such a name, or several; they are listed.
+            UserError: No title has such a name, or several do; the message lists them.
         """
         if wanted.startswith("#"):
-            return self.by_id(wanted)
-        asked = spelt(pl.Series("name", [wanted])).row(0, named=True)
-        if not asked["letters"]:
-            raise UserError(f"{wanted!r}: no title; expected a name, or # and an id")
-        as_written, same_letters = pl.col("written") == asked["written"], pl.col("letters") == asked["letters"]
+            return self.find_id(wanted)
+        name = normalize_names(pl.Series("name", [wanted])).row(0, named=True)
+        if not name["letters"]:
+            raise UserError(f"{wanted!r} is no title; expected a name, or # and an id")
+        as_written, same_letters = pl.col("written") == name["written"], pl.col("letters") == name["letters"]
         for matches in (as_written & pl.col("is_main"), as_written, same_letters):
-            found = self.items_of(self.names.filter(matches))
+            found = self.unique_items(self.names.filter(matches))
             if len(found):
-                return self.chosen(wanted, found)
-        near = self.near(asked["letters"])
-        slips = near.filter((pl.col("alike") >= ALIKE) & (pl.col("alike") > pl.col("alike").max() - CLEARLY))
-        for meant in (slips, near.filter("holds")):
-            if len(meant) == 1:
-                return int(meant["index"][0])
-        raise UserError(self.several(wanted, near) if len(near) else f"{wanted!r}: no title is called anything like it")
+                return self.most_rated(wanted, found)
+        similar = self.similar_names(name["letters"])
+        similarity = pl.col("similarity")
+        typos = similar.filter((similarity >= MIN_SIMILARITY) & (similarity > similarity.max() - MIN_MARGIN))
+        for found in (typos, similar.filter("contains_all")):
+            if len(found) == 1:
+                return int(found["index"][0])
+        if not len(similar):
+            raise UserError(f"{wanted!r}: no title of this run has a similar name")
+        raise UserError(self.ambiguity(wanted, similar))
 
-    def by_id(self, wanted: str) -> int:
-        is_it = self.items["item_id"].cast(pl.String) == wanted.removeprefix("#").strip()
-        if not is_it.any():
+    def find_id(self, wanted: str) -> int:
+        has_id = self.items["item_id"].cast(pl.String) == wanted.removeprefix("#").strip()
+        if not has_id.any():
             raise UserError(f"{wanted}: no title of this run has the id {wanted.removeprefix('#')}")
-        return int(is_it.arg_max() or 0)
+        return int(has_id.arg_max() or 0)
 
-    def chosen(self, wanted: str, found: pl.DataFrame) -> int:
-        """The only item, or the one that far more people know than any other."""
-        if len(found) > 1 and found["n_ratings"][0] < FAR_AHEAD * max(1, found["n_ratings"][1]):
-            raise UserError(self.several(wanted, found))
+    def most_rated(self, wanted: str, found: pl.DataFrame) -> int:
+        """Return the only item, or the one with far more ratings than the others.
+
+        Raises:
+            UserError: No item has far more ratings than the others.
+        """
+        if len(found) > 1 and found["n_ratings"][0] < MIN_LEAD * max(1, found["n_ratings"][1]):
+            raise UserError(self.ambiguity(wanted, found))
         return int(found["index"][0])
 
-    def items_of(self, names: pl.DataFrame) -> pl.DataFrame:
-        """Each item once, the most rated first."""
+    def unique_items(self, names: pl.DataFrame) -> pl.DataFrame:
+        """Return the first row of each item, sorted by descending number of ratings."""
         return names.unique("index", keep="first", maintain_order=True).sort("n_ratings", descending=True)
 
-    def near(self, letters: str) -> pl.DataFrame:
-        """Items with a name like these letters, most rated first: how much `alike`, 0 to 1, and if it `holds` them.
+    def similar_names(self, letters: str) -> pl.DataFrame:
+        """Return items with a name similar to these letters, most rated first.
 
-        Runs of three letters find them: a slip of the pen shares many with the name, a shortened name has most of its
-        own in it.
+        `similarity` is the share of common letters, 0 to 1; `contains_all` is whether the name contains the input.
+        Candidates are found by their trigrams: a typo shares many with the name, and a part of a name most of its own.
         """
-        runs = sorted({letters[start : start + 3] for start in range(max(1, len(letters) - 2))})
+        trigrams = sorted({letters[start : start + 3] for start in range(max(1, len(letters) - 2))})
         name = pl.col("letters")
-        shared = pl.sum_horizontal(name.str.contains(run, literal=True).cast(pl.Int32) for run in runs)
-        both = len(runs) + (name.str.len_chars().cast(pl.Int32) - 2).clip(lower_bound=1)
+        shared = pl.sum_horizontal(name.str.contains(trigram, literal=True).cast(pl.Int32) for trigram in trigrams)
+        both = len(trigrams) + (name.str.len_chars().cast(pl.Int32) - 2).clip(lower_bound=1)
         table = self.names.with_columns(
-            holds=name.str.contains(letters, literal=True), part=shared / len(runs), likeness=2 * shared / both
+            contains_all=name.str.contains(letters, literal=True),
+            coverage=shared / len(trigrams),
+            overlap=2 * shared / both,
         )
-        table = pl.concat([table.top_k(COMPARED, by=[by, "n_ratings"]) for by in ("part", "likeness")])
+        table = pl.concat([table.top_k(MAX_COMPARED, by=[by, "n_ratings"]) for by in ("coverage", "overlap")])
         matcher = SequenceMatcher(b=letters, autojunk=False)
         table = table.with_columns(
-            alike=pl.Series([ratio(matcher, name) for name in table["letters"]], dtype=pl.Float64)
+            similarity=pl.Series([letter_similarity(matcher, name) for name in table["letters"]], dtype=pl.Float64)
         )
-        table = table.filter((pl.col("part") >= PART) | (pl.col("alike") >= ALIKE))
-        table = table.sort("holds", "alike", descending=True)
-        return self.items_of(table)
+        table = table.filter((pl.col("coverage") >= MIN_COVERAGE) | (pl.col("similarity") >= MIN_SIMILARITY))
+        table = table.sort("contains_all", "similarity", descending=True)
+        return self.unique_items(table)
 
-    def several(self, wanted: str, found: pl.DataFrame) -> str:
-        """The candidates, and how to name one of them."""
+    def ambiguity(self, wanted: str, found: pl.DataFrame) -> str:
+        """Return a message that lists the candidates and says how to choose one of them."""
         ids = [f"#{self.items['item_id'][index]}" for index in found["index"]]
-        lines = [f"  {code}  {self.described(index)}" for code, index in zip(ids, found["index"], strict=True)][:SHOWN]
-        if len(found) > SHOWN:
-            lines.append(f"  and {len(found) - SHOWN} more")
-        what = f"{wanted!r}: which one is meant? Give its exact title, or its id, as in {ids[0]}=9:"
-        return "\n".join([what, *lines])
+        lines = [f"  {item_id}  {self.describe(index)}" for item_id, index in zip(ids, found["index"], strict=True)]
+        lines = lines[:MAX_LISTED]
+        if len(found) > MAX_LISTED:
+            lines.append(f"  and {len(found) - MAX_LISTED} more")
+        problem = f"{wanted!r} may be one of several titles; give the exact title or the id, such as {ids[0]}=9:"
+        return "\n".join([problem, *lines])
 
-    def described(self, index: int) -> str:
-        """Title, and type, year and number of ratings as far as they are known."""
+    def describe(self, index: int) -> str:
+        """Return the title with its type and year, if known, and its number of ratings."""
         item = self.items.row(index, named=True)
         known = [str(item[column]) for column in ("type", "year") if item.get(column) is not None]
         return f"{item['title']} ({', '.join([*known, format(item['n_ratings'], ',') + ' ratings'])})"
 
 
-def names_of(items: pl.DataFrame, column: str) -> pl.DataFrame:
-    """index, n_ratings, is_main, and the name as written and as letters; a line a name."""
+def name_table(items: pl.DataFrame, column: str) -> pl.DataFrame:
+    """Return index, n_ratings, is_main, and the normalized names (written, letters) of a column, one row per name."""
     table = items.select(
         "n_ratings", index=pl.int_range(pl.len()), name=pl.col(column), is_main=pl.lit(column == "title")
     )
     if table.schema["name"] == pl.List(pl.String):
         table = table.explode("name")
     table = table.drop_nulls("name")
-    return table.hstack(spelt(table["name"]).get_columns()).filter(pl.col("letters") != "")
+    return table.hstack(normalize_names(table["name"]).get_columns()).filter(pl.col("letters") != "")
 
 
-def spelt(names: pl.Series) -> pl.DataFrame:
-    """The names in small letters; and nothing of them but letters and digits, without accents.
+def normalize_names(names: pl.Series) -> pl.DataFrame:
+    """Return the names in lower case (`written`), and only their letters and digits, without accents (`letters`).
 
-    >>> spelt(pl.Series(["K-ON!!", "Pokémon: The Movie", "ガンダム & Co."])).rows()
+    >>> normalize_names(pl.Series(["K-ON!!", "Pokémon: The Movie", "ガンダム & Co."])).rows()
     [('k-on!!', 'kon'), ('pokémon: the movie', 'pokemonthemovie'), ('ガンダム & co.', 'ガンダムandco')]
     """
     written = pl.col("name").str.normalize("NFKC").str.to_lowercase().str.strip_chars()
     signs = written.str.replace_all("&", "and", literal=True).str.replace_all("\u00d7", "x", literal=True)
-    plain = (
-        signs.str.normalize("NFKD").str.replace_all("[\u0300-\u036f]", "").str.normalize("NFKC")
-    )  # Japanese marks stay
-    return (
-        names.alias("name").to_frame().select(written=written, letters=plain.str.replace_all(r"[^\p{L}\p{M}\p{N}]", ""))
-    )
+    # Japanese voicing marks are kept: they distinguish letters.
+    unaccented = signs.str.normalize("NFKD").str.replace_all("[\u0300-\u036f]", "").str.normalize("NFKC")
+    letters = unaccented.str.replace_all(r"[^\p{L}\p{M}\p{N}]", "")
+    return names.alias("name").to_frame().select(written=written, letters=letters)
 
 
-def ratio(matcher: "SequenceMatcher[str]", name: str) -> float:
-    """Share of the letters that two names have in common, in order."""
+def letter_similarity(matcher: "SequenceMatcher[str]", name: str) -> float:
+    """Return the share of letters, 0 to 1, that two names have in common in the same order."""
     matcher.set_seq1(name)
     return matcher.ratio()
 
 
 LOWEST, HIGHEST = 1, 10
-# A semicolon parts titles before a space, after a rating and at the end. That of Steins;Gate does not.
-BETWEEN = re.compile(r";\s+|;$")
+# A semicolon separates titles before a space, after a rating and at the end; that of Steins;Gate does not.
+SEPARATOR = re.compile(r";\s+|;$")
 AFTER_RATING = re.compile(r"(=\s*\d+(?:\.\d+)?)\s*;")
 RATED = re.compile(r"(?P<name>.*\S)\s*=\s*(?P<rating>\d+(\.\d+)?)")
 
 
 class Liked(NamedTuple):
-    """A title that somebody named, as they wrote it: item index, and rating, NaN where there is none."""
+    """A title as the user typed it, its item index, and its rating (NaN if none was given)."""
 
     written: str
     item: int
@@ -162,17 +170,19 @@ class Liked(NamedTuple):
 
 
 def read_likes(texts: Sequence[str], search: TitleSearch) -> list[Liked]:
-    """Titles with or without ratings; of a title named twice, the last counts.
+    """Parse titles with or without ratings, such as "Cowboy Bebop=9; Monster"; of duplicates the last is kept.
 
     Raises:
-        UserError: A title is unknown or may be one of several, or a rating is out of range; all of them at once.
+        UserError: A title is unknown or ambiguous, or a rating is out of range; lists all problems.
     """
     found: dict[int, Liked] = {}
     problems = []
-    for written in (part.strip() for text in texts for part in BETWEEN.split(AFTER_RATING.sub(r"\1; ", text.strip()))):
+    for written in (
+        part.strip() for text in texts for part in SEPARATOR.split(AFTER_RATING.sub(r"\1; ", text.strip()))
+    ):
         if not written:
             continue
-        name, rating = parted(written)
+        name, rating = split_rating(written)
         if not (rating != rating or LOWEST <= rating <= HIGHEST):  # noqa: PLR0124 (NaN: no rating)
             problems.append(f"{written}: expected a rating from {LOWEST} to {HIGHEST}")
             continue
@@ -185,13 +195,14 @@ def read_likes(texts: Sequence[str], search: TitleSearch) -> list[Liked]:
     if problems:
         raise UserError("\n".join(problems))
     if not found:
-        raise UserError('no title in it; expected such as "Cowboy Bebop=9; Monster=10"')
+        raise UserError('No title given; expected, for example, "Cowboy Bebop=9; Monster=10"')
     return list(found.values())
 
 
-def parted(written: str) -> tuple[str, float]:
-    """
-    >>> parted("Cowboy Bebop = 9"), parted("Steins;Gate=8.5"), parted("Mushishi")
+def split_rating(written: str) -> tuple[str, float]:
+    """Return name and rating; NaN if there is no rating.
+
+    >>> split_rating("Cowboy Bebop = 9"), split_rating("Steins;Gate=8.5"), split_rating("Mushishi")
     (('Cowboy Bebop', 9.0), ('Steins;Gate', 8.5), ('Mushishi', nan))
     """
     match = RATED.fullmatch(written)

@@ -43,7 +43,7 @@ def evaluate_on_test(run: Run, *, trust: bool, console: Console) -> Run:
     (scratch / "checkpoints").mkdir(parents=True)
     for checkpoint in (run.folder / "checkpoints").glob("*.ckpt"):
         LastAndBest.link_or_copy(checkpoint, scratch / "checkpoints" / checkpoint.name)
-    done = perform_again(config, scratch, run, identity=identity_of(config), told="test")
+    done = perform_again(config, scratch, run, identity=identity_of(config), title="test")
     if done.provenance["split"]["fingerprint"] != run.split["fingerprint"]:
         raise UserError(f"{run.folder}: not tested: its data or split differ from those of the training.")
     for name in objectives(run.config["objective"]):
@@ -100,5 +100,5 @@ def refit_run(run: Run, *, trust: bool) -> Run:
         config.callbacks.until = {"_target_": "anirec.tracking.callbacks.Until", "epochs": epochs}
     identity = identity_of(config)
     path = new_folder(run.folder.parent, identity.run)
-    perform_again(config, path, run, identity=identity, told="refit", refits=str(run.folder))
+    perform_again(config, path, run, identity=identity, title="refit", refits=str(run.folder))
     return read_run(path)

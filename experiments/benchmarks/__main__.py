@@ -1,4 +1,4 @@
-"""`make bench`: speed beside Surprise and growth, in one run; tables on the terminal and in outputs/benchmarks."""
+"""`make bench`: speed compared with Surprise, and growth of time and memory; also written to outputs/benchmarks."""
 
 import csv
 import json
@@ -26,26 +26,28 @@ def main() -> None:
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     console, started = Console(), time.time()
     FOLDER.mkdir(parents=True, exist_ok=True)
-    console.print("Compilation is warmed up and left out. Ours and Surprise's run one after the other.", style="dim")
-    compared = list(told(console, beside_surprise.measurements()))
+    console.print(
+        "Compilation time is excluded by a warm-up. anirec and Surprise run alternately in one process.", style="dim"
+    )
+    compared = list(print_progress(console, beside_surprise.measurements()))
     write("beside_surprise", [{**row._asdict(), "ratio": row.ratio} for row in compared])
-    console.print(comparison(compared))
-    grown = list(told(console, growth.measurements()))
+    console.print(comparison_table(compared))
+    grown = list(print_progress(console, growth.measurements()))
     write("growth", [row._asdict() for row in grown])
-    console.print(growing(grown))
-    (FOLDER / "machine.json").write_text(json.dumps(machine(time.time() - started), indent=1))
-    console.print(f"Also in {FOLDER}", style="dim")
+    console.print(growth_table(grown))
+    (FOLDER / "machine.json").write_text(json.dumps(describe_machine(time.time() - started), indent=1))
+    console.print(f"Tables written to {FOLDER}", style="dim")
 
 
-def told(console: Console, measured: Iterable[Any]) -> Iterable[Any]:
-    """Say what is done as it gets done: some of Surprise's take a minute."""
-    for row in measured:
+def print_progress(console: Console, rows: Iterable[Any]) -> Iterable[Any]:
+    """Yield measurements, and print each as it is finished, since some of Surprise's take a minute."""
+    for row in rows:
         console.print(f"  {row[0]}, {row[1]:,}: {row[2]:.3f} s", style="dim")
         yield row
 
 
-def comparison(rows: list[beside_surprise.Measured]) -> Table:
-    table = Table("", "rows", "anirec", "Surprise", "ratio", title="Beside Surprise, per row")
+def comparison_table(rows: list[beside_surprise.Comparison]) -> Table:
+    table = Table("work", "rows", "anirec", "Surprise", "ratio", title="anirec and Surprise; ratio per row")
     for row in rows:
         theirs = (
             ""
@@ -56,8 +58,16 @@ def comparison(rows: list[beside_surprise.Measured]) -> Table:
     return table
 
 
-def growing(rows: list[growth.Grown]) -> Table:
-    table = Table("", "ratings", "seconds", "µs per rating", "MB", "bytes per rating", title="Growth")
+def growth_table(rows: list[growth.Growth]) -> Table:
+    table = Table(
+        "model",
+        "ratings",
+        "seconds",
+        "µs per rating",
+        "MB",
+        "bytes per rating",
+        title="Growth of time and memory with the number of ratings",
+    )
     for row in sorted(rows):
         values = (f"{row.seconds:.2f}", f"{row.seconds / row.n * 1e6:.3f}")
         table.add_row(row.model, f"{row.n:,}", *values, f"{row.megabytes:.0f}", f"{row.megabytes / row.n * 1e6:.0f}")
@@ -71,8 +81,8 @@ def write(name: str, rows: list[dict[str, Any]]) -> None:
         writer.writerows(rows)
 
 
-def machine(seconds: float) -> dict[str, Any]:
-    """Where and with what this was measured, and how busy it was."""
+def describe_machine(seconds: float) -> dict[str, Any]:
+    """Return the hardware, its load, and the versions of packages."""
     packages = ("numba", "numpy", "pytorch-lightning", "scikit-surprise", "torch")
     return {
         "cores": psutil.cpu_count(),

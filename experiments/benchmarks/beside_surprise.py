@@ -1,4 +1,4 @@
-"""The same work on the same ratings by anirec and by Surprise, one after the other in this process."""
+"""Time of the same work on the same ratings in anirec and in Surprise, alternating in one process."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -11,7 +11,14 @@ import torch
 from pytorch_lightning import Trainer
 
 from anirec.data.ratings.interactions import Interactions
-from experiments.benchmarks.ratings import Generated, evaluation, generated, model, rating_data, some_users
+from experiments.benchmarks.ratings import (
+    Generated,
+    create_evaluation,
+    create_model,
+    generate_ratings,
+    rating_data,
+    sample_users,
+)
 from experiments.benchmarks.training import epochs_of, seconds, side_by_side, train
 
 FACTORS = 80
@@ -24,8 +31,8 @@ KNN = {
 SAME_KNN = ("neighbours=40", "shrinkage=100", "damping_user=15", "damping_item=10")
 
 
-class Measured(NamedTuple):
-    """One line of the table; seconds for `n` ratings (users, where ranking is measured)."""
+class Comparison(NamedTuple):
+    """A row of the table: seconds of anirec for `n` and of Surprise for `n_theirs` ratings (users for ranking)."""
 
     what: str
     n: int
@@ -35,54 +42,57 @@ class Measured(NamedTuple):
 
     @property
     def ratio(self) -> float | None:
-        """How many times faster ours is, per rating."""
+        """Time of Surprise / time of anirec, each per rating."""
         return None if self.theirs is None else (self.theirs / self.n_theirs) / (self.ours / self.n)
 
 
-def measurements() -> Iterator[Measured]:
-    """Everything, ours after a warm-up: compiling, once per machine, is left out."""
+def measurements() -> Iterator[Comparison]:
+    """Yield all measurements; a warm-up excludes the compilation, which happens once per machine."""
     name, data = rating_data()
     warm_up(data)
     rows, n = surprise_rows(data.train), len(data.train)
     test = list(zip(data.test.user.tolist(), data.test.item.tolist(), data.test.rating.tolist(), strict=True))
 
-    svdpp, reference = model("svdpp", *PUBLISHED), surprise.SVDpp(n_factors=FACTORS, n_epochs=1, cache_ratings=True)
+    svdpp, reference = (
+        create_model("svdpp", *PUBLISHED),
+        surprise.SVDpp(n_factors=FACTORS, n_epochs=1, cache_ratings=True),
+    )
     ours, theirs = side_by_side(lambda: epochs_of(svdpp, data, epochs=12), lambda: seconds(lambda: reference.fit(rows)))
-    yield Measured(f"SVD++ epoch, {FACTORS} factors: {name}", n, ours, n, theirs)
-    yield predicting("SVD++", svdpp, reference, data, test[:4000])
+    yield Comparison(f"SVD++ epoch, {FACTORS} factors: {name}", n, ours, n, theirs)
+    yield compare_predictions("SVD++", svdpp, reference, data, test[:4000])
 
-    many = generated(2_000_000)
-    few = some_users(many, 60_000)
-    large, few_rows = model("svdpp", *PUBLISHED), surprise_rows(few)
+    many = generate_ratings(2_000_000)
+    few = sample_users(many, 60_000)
+    large, few_rows = create_model("svdpp", *PUBLISHED), surprise_rows(few)
     ours, theirs = side_by_side(
         lambda: epochs_of(large, Generated(many), epochs=4), lambda: seconds(lambda: reference.fit(few_rows), repeat=3)
     )
-    yield Measured(
-        "SVD++ epoch: 2 million generated (Surprise: whole users of them)", len(many), ours, len(few), theirs
+    yield Comparison(
+        "SVD++ epoch: 2 million generated (Surprise: a sample of users)", len(many), ours, len(few), theirs
     )
 
-    svd, reference = model("svd", *PUBLISHED), surprise.SVD(n_factors=FACTORS, n_epochs=1)
+    svd, reference = create_model("svd", *PUBLISHED), surprise.SVD(n_factors=FACTORS, n_epochs=1)
     ours, theirs = side_by_side(
         lambda: epochs_of(svd, data, epochs=12), lambda: seconds(lambda: reference.fit(rows), repeat=5)
     )
-    yield Measured(f"SVD epoch: {name}", n, ours, n, theirs)
+    yield Comparison(f"SVD epoch: {name}", n, ours, n, theirs)
 
-    knn, reference = model("item_knn", *SAME_KNN), surprise.KNNBaseline(k=40, **KNN)
+    knn, reference = create_model("item_knn", *SAME_KNN), surprise.KNNBaseline(k=40, **KNN)
     ours, theirs = side_by_side(
         lambda: seconds(lambda: train(knn, data), repeat=3), lambda: seconds(lambda: reference.fit(rows))
     )
-    yield Measured(f"item-item fit, similarities included: {name}", n, ours, n, theirs)
-    yield predicting("item-item", knn, reference, data, test)
+    yield Comparison(f"item-item fit, similarities included: {name}", n, ours, n, theirs)
+    yield compare_predictions("item-item", knn, reference, data, test)
 
-    ease = model("ease")
+    ease = create_model("ease")
     ours = median(seconds(lambda: train(ease, data)))
-    yield Measured(f"EASE fit, {data.n_items:,} items: {name}", n, ours, n, None)
+    yield Comparison(f"EASE fit, {data.n_items:,} items: {name}", n, ours, n, None)
     for kind, trained in (("SVD++", svdpp), ("item-item", knn), ("EASE", ease)):
-        yield ranking(kind, trained, data)
+        yield measure_ranking(kind, trained, data)
 
 
 def surprise_rows(rows: Interactions) -> surprise.Trainset:
-    """The ratings as Surprise's own dictionaries."""
+    """Return the ratings in Surprise's own format."""
     users, items = ({index: new for new, index in enumerate(dict.fromkeys(c.tolist()))} for c in (rows.user, rows.item))
     of_user, of_item = defaultdict(list), defaultdict(list)
     for user, item, rating in zip(rows.user.tolist(), rows.item.tolist(), rows.rating.tolist(), strict=True):
@@ -91,27 +101,27 @@ def surprise_rows(rows: Interactions) -> surprise.Trainset:
     return surprise.Trainset(of_user, of_item, len(users), len(items), len(rows), (1, 10), users, items)
 
 
-def predicting(kind: str, ours: Any, theirs: Any, data: Any, test: list[tuple[int, int, float]]) -> Measured:
-    """Ratings of test rows: ours of all, theirs of those given."""
+def compare_predictions(kind: str, ours: Any, theirs: Any, data: Any, test: list[tuple[int, int, float]]) -> Comparison:
+    """Measure the prediction of test ratings: anirec predicts all rows, Surprise those of `test`."""
     rows = data.test.rows(0, len(data.test))
     with torch.no_grad():
         took = side_by_side(lambda: seconds(lambda: ours(rows), repeat=5), lambda: seconds(lambda: theirs.test(test)))
-    return Measured(f"{kind} prediction of test ratings", len(data.test), took[0], len(test), took[1])
+    return Comparison(f"{kind} prediction of test ratings", len(data.test), took[0], len(test), took[1])
 
 
-def ranking(kind: str, trained: Any, data: Any) -> Measured:
-    """Every user's top 10 of the whole catalogue, and all metrics of the test set, as `anirec run` has them."""
-    trainer = Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, callbacks=[evaluation()])
+def measure_ranking(kind: str, trained: Any, data: Any) -> Comparison:
+    """Measure the evaluation of `anirec run` on the test set: all metrics, with each user's top 10 of the catalogue."""
+    trainer = Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, callbacks=[create_evaluation()])
     took = median(seconds(lambda: trainer.test(trained, datamodule=data, verbose=False), repeat=3))
     n_users = len(np.unique(data.test.user))
-    return Measured(f"{kind} full-ranking evaluation of all users", n_users, took, n_users, None)
+    return Comparison(f"{kind} full-ranking evaluation, all users", n_users, took, n_users, None)
 
 
 def warm_up(data: Any) -> None:
-    """Everything once, for the compiler and the caches."""
+    """Run everything once, to compile kernels and fill caches."""
     for name in ("svd", "svdpp", "item_knn"):
-        warm = model(name, *(("epochs=1",) if "svd" in name else ()))
+        warm = create_model(name, *(("epochs=1",) if "svd" in name else ()))
         train(warm, data)
         with torch.no_grad():
             warm(data.test.rows(0, len(data.test)))
-        ranking(name, warm, data)
+        measure_ranking(name, warm, data)

@@ -1,4 +1,4 @@
-"""An epoch of NCF: shuffled slices of arrays beside a Dataset that gives one rating at a time. Both on one thread.
+"""Time of an NCF epoch on one thread: shuffled slices of arrays compared with a Dataset of single ratings.
 
 python -m experiments.benchmarks.ncf
 """
@@ -16,14 +16,14 @@ from rich.table import Table
 from torch.utils.data import DataLoader, Dataset
 
 from anirec.data.ratings.interactions import Interactions, RatingBatch
-from experiments.benchmarks.ratings import Generated, generated, model
+from experiments.benchmarks.ratings import Generated, create_model, generate_ratings
 from experiments.benchmarks.training import epochs_of, seconds
 
 N_RATINGS = 1_000_000
 
 
 class Rated(Generated):
-    """Generated ratings; nothing else is known of the users."""
+    """Generated ratings, with the attributes that NCF reads."""
 
     def __init__(self, train: Interactions) -> None:
         super().__init__(train)
@@ -31,7 +31,7 @@ class Rated(Generated):
 
 
 class Rows(Dataset[Any]):
-    """As tutorials have it; columns are tensors, or lists of numbers."""
+    """A Dataset as in PyTorch tutorials; columns are tensors or lists of numbers."""
 
     def __init__(self, user: Sequence[Any], item: Sequence[Any], rating: Sequence[Any]) -> None:
         self.user, self.item, self.rating = user, item, rating
@@ -51,7 +51,7 @@ class ByRows(Rated):
         self.loader = DataLoader(rows, batch_size=batch_size, shuffle=True, num_workers=num_workers)
 
     def train_dataloader(self) -> Any:
-        super().train_dataloader()  # tells the model its seed
+        super().train_dataloader()  # sets the seed of the model
         return self.loader
 
     def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> RatingBatch:
@@ -59,40 +59,46 @@ class ByRows(Rated):
         return RatingBatch(user, item, rating.float())
 
 
-def epoch(data: LightningDataModule) -> float:
-    return median(epochs_of(model("ncf"), data, epochs=1))
+def epoch_seconds(data: LightningDataModule) -> float:
+    return median(epochs_of(create_model("ncf"), data, epochs=1))
 
 
 def main() -> None:
     warnings.filterwarnings("ignore")
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     torch.set_num_threads(1)
-    data = Rated(generated(N_RATINGS))
+    data = Rated(generate_ratings(N_RATINGS))
     columns = data.train.rows(0, len(data.train))
     kinds = {"tensors": Rows(*columns), "numbers": Rows(*(column.tolist() for column in columns))}
-    network = model("ncf")
+    network = create_model("ncf")
     size = network.training_settings.batch_size
-    before, fed = epoch(data), seconds(lambda: list(network.batches(data, 0, 1)))[0]
+    before, fed = epoch_seconds(data), seconds(lambda: list(network.batches(data, 0, 1)))[0]
     others = []
     for kind, rows in kinds.items():
         for num_workers in (0, 2):
             by_rows = ByRows(data.train, rows, batch_size=size, num_workers=num_workers)
-            others.append((f"rows of {kind}, {num_workers} workers", epoch(by_rows), feeding(by_rows.loader)))
-    ours = (before + epoch(data)) / 2  # on both sides of theirs, so that a machine whose load drifts favours nobody
-    table = Table("fed by", "epoch", "ratio", "feeding alone", title=f"NCF, {len(data.train):,} ratings, {size} a step")
-    for told, whole, alone in [("anirec", ours, fed), *others]:
-        table.add_row(told, f"{whole:.2f} s", f"{whole / ours:.1f} x", f"{alone:.2f} s")
+            others.append(
+                (f"rows of {kind}, {num_workers} workers", epoch_seconds(by_rows), feeding_seconds(by_rows.loader))
+            )
+    ours = (
+        before + epoch_seconds(data)
+    ) / 2  # before and after the others, so that a drift of the machine's load cancels
+    table = Table(
+        "batches", "epoch", "ratio", "loading alone", title=f"NCF, {len(data.train):,} ratings, batch size {size}"
+    )
+    for name, epoch, loading in [("anirec", ours, fed), *others]:
+        table.add_row(name, f"{epoch:.2f} s", f"{epoch / ours:.1f} x", f"{loading:.2f} s")
     Console().print(table)
 
 
-def feeding(loader: DataLoader[Any]) -> float:
-    """Seconds of an epoch without a network."""
+def feeding_seconds(loader: DataLoader[Any]) -> float:
+    """Return the seconds of an epoch of loading without training."""
 
-    def pass_by() -> None:
+    def iterate() -> None:
         for _ in loader:
             pass
 
-    return seconds(pass_by)[0]
+    return seconds(iterate)[0]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What is measured on: real ratings where there are any, and generated ones of any size."""
+"""Data of the benchmarks: real ratings if $ANIREC_DATA is set, and generated ratings of any size."""
 
 import os
 from typing import Any
@@ -13,37 +13,37 @@ from anirec.data.ratings.datamodule import RatingData
 from anirec.data.ratings.interactions import Interactions
 
 N_ITEMS = 10_000
-SAME_SIZE = ("n_users=5000", "n_items=7400", "ratings_per_user=84")  # as mal_2016 has them
+SAME_SIZE = ("n_users=5000", "n_items=7400", "ratings_per_user=84")  # as in mal_2016
 
 
-def composed(*overrides: str) -> Any:
+def compose_config(*overrides: str) -> Any:
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         return compose("config", list(overrides))
 
 
-def model(name: str, *overrides: str) -> Any:
-    """A model of conf/model, with other settings where `overrides` say so."""
-    node = composed(f"model={name}", *(f"model.{override}" for override in overrides)).model
+def create_model(name: str, *overrides: str) -> Any:
+    """Create a model of conf/model, with overrides such as "epochs=12"."""
+    node = compose_config(f"model={name}", *(f"model.{override}" for override in overrides)).model
     return instantiate(node, _convert_="all")
 
 
-def evaluation() -> Any:
-    """The default metrics: rating errors, and ranking over the whole catalogue."""
-    return instantiate(composed("metrics=ratings").metrics, _convert_="all")
+def create_evaluation() -> Any:
+    """Create the default metrics: rating errors, and ranking over the whole catalogue."""
+    return instantiate(compose_config("metrics=ratings").metrics, _convert_="all")
 
 
 def rating_data() -> tuple[str, RatingData]:
-    """mal_2016 split as the README's table is (10 % to test at random), or generated ratings of its size."""
+    """Return a name and mal_2016, with 10 % of its ratings for testing as in the README, or generated ratings."""
     real = "ANIREC_DATA" in os.environ
     chosen = ["mal_2016"] if real else ["demo_ratings", *(f"dataset.source.{size}" for size in SAME_SIZE)]
-    config = composed(f"dataset={chosen[0]}", *chosen[1:], "split=random", "split.test=0.1", "split.val=0")
+    config = compose_config(f"dataset={chosen[0]}", *chosen[1:], "split=random", "split.test=0.1", "split.val=0")
     data = instantiate(config.dataset, split=config.split, cache=config.paths.cache, _convert_="all")
     data.setup("fit")
-    return ("mal_2016" if real else "generated, the size of mal_2016"), data
+    return ("mal_2016" if real else "generated, of the size of mal_2016"), data
 
 
 class Generated(LightningDataModule):
-    """Training ratings alone, with a long tail on both sides: enough to measure speed, not accuracy."""
+    """Training ratings with long-tailed users and items, for measuring speed, not accuracy."""
 
     n_items = N_ITEMS
 
@@ -56,15 +56,15 @@ class Generated(LightningDataModule):
         return self.trainer.lightning_module.batches(self, 0, 1)  # type: ignore[union-attr]
 
 
-def generated(n_ratings: int, seed: int = 0) -> Interactions:
-    """About `n_ratings` ratings, a hundred a user, of items whose popularity falls as a power law.
+def generate_ratings(n_ratings: int, seed: int = 0) -> Interactions:
+    """Generate about `n_ratings` ratings, on average a hundred per user, of items with power-law popularity.
 
-    Lists are as uneven as those of mal_2016: the mean rating is in a list three and a half times the mean length.
+    The skew of list lengths is that of mal_2016: the average rating is in a list of 3.5 times the mean length.
     """
     random = np.random.default_rng(seed)
     n_users = n_ratings // 100
     spread = random.lognormal(0, 1.4, n_users)
-    # Items drawn twice count once: a hundred are left of these.
+    # Duplicate items are dropped afterwards, which leaves about a hundred per user.
     wanted = np.clip(spread / spread.mean() * 140, 3, N_ITEMS // 3).astype(np.int64)
     share = np.arange(1, N_ITEMS + 1) ** -0.9
     item = np.searchsorted(np.cumsum(share / share.sum()), random.random(wanted.sum(), dtype=np.float32))
@@ -75,8 +75,8 @@ def generated(n_ratings: int, seed: int = 0) -> Interactions:
     return Interactions(user.astype(np.int32), item.astype(np.int32), rating.astype(np.float32), n_users)
 
 
-def some_users(rows: Interactions, n_ratings: int, seed: int = 0) -> Interactions:
-    """All rows of randomly chosen users, about `n_ratings` in all."""
+def sample_users(rows: Interactions, n_ratings: int, seed: int = 0) -> Interactions:
+    """Return all rows of randomly sampled users, about `n_ratings` rows in total."""
     counts = np.diff(rows.indptr)
     order = np.random.default_rng(seed).permutation(rows.n_users)
     chosen = np.zeros(rows.n_users, bool)

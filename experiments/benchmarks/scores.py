@@ -1,7 +1,7 @@
-"""Score models: fine-tuning beside the loop that most people write, frozen encoders, ridge beside scikit-learn's.
+"""Speed of score models: fine-tuning against a plain training loop, frozen encoders, ridge against scikit-learn.
 
 python -m experiments.benchmarks.scores                                   on the CPU
-python -m experiments.benchmarks.scores --device cuda --batch-size 64     on a GPU: samples/s, share of its limit
+python -m experiments.benchmarks.scores --device cuda --batch-size 64     on a GPU
 """
 
 import argparse
@@ -22,7 +22,7 @@ from sklearn.linear_model import Ridge
 
 from anirec.data.titles.datamodule import Corpus
 from anirec.data.titles.loaders import TitleBatch
-from experiments.benchmarks.ratings import composed
+from experiments.benchmarks.ratings import compose_config
 from experiments.benchmarks.training import EpochSeconds, seconds, side_by_side
 
 MAX_TOKENS = 256
@@ -32,36 +32,36 @@ def main() -> None:
     warnings.filterwarnings("ignore")
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
-    parser.add_argument("--precision", default=None, help="bf16-mixed on cuda, 32-true on cpu, unless given")
+    parser.add_argument("--precision", default=None, help="default: bf16-mixed on cuda, 32-true on cpu")
     parser.add_argument("--encoder", default="minilm")
     parser.add_argument("--batch-size", type=int, default=8)
-    parser.add_argument("--titles", type=int, default=400, help="of which 70 %% train")
+    parser.add_argument("--titles", type=int, default=400, help="number of titles, of which 70 %% are for training")
     arguments = parser.parse_args()
     precision = arguments.precision or ("bf16-mixed" if arguments.device == "cuda" else "32-true")
     console = Console()
     with tempfile.TemporaryDirectory() as cache:
-        data = corpus(arguments.titles, cache)
-        console.print(fine_tuning(data, arguments.device, precision, arguments.encoder, arguments.batch_size))
-        console.print(frozen(data, arguments.encoder))
-        console.print(ridge(data))
+        data = generate_corpus(arguments.titles, cache)
+        console.print(measure_fine_tuning(data, arguments.device, precision, arguments.encoder, arguments.batch_size))
+        console.print(measure_frozen(data, arguments.encoder))
+        console.print(measure_ridge(data))
 
 
-def corpus(n_titles: int, cache: str) -> Corpus:
-    """Generated titles: synopses of 30 to 200 words."""
-    config = composed("dataset=demo_corpus", "task@_global_=scores", f"dataset.source.n_titles={n_titles}")
+def generate_corpus(n_titles: int, cache: str) -> Corpus:
+    """Generate titles with synopses of 30 to 200 words."""
+    config = compose_config("dataset=demo_corpus", "task@_global_=scores", f"dataset.source.n_titles={n_titles}")
     data: Corpus = instantiate(config.dataset, split=config.split, cache=cache, _convert_="all")
     data.prepare_data()
     data.setup("fit")
     return data
 
 
-def made(name: str, *overrides: str) -> Any:
-    return instantiate(composed(f"model={name}", "encoders=own", *overrides).model, _convert_="all")
+def create_model(name: str, *overrides: str) -> Any:
+    return instantiate(compose_config(f"model={name}", "encoders=own", *overrides).model, _convert_="all")
 
 
-def fine_tuning(data: Corpus, device: str, precision: str, encoder: str, batch_size: int) -> Table:
-    """Samples a second of our epoch and of a plain loop over rows padded to `MAX_TOKENS`; share of the limit."""
-    model = made(
+def measure_fine_tuning(data: Corpus, device: str, precision: str, encoder: str, batch_size: int) -> Table:
+    """Measure samples/s and share of peak FLOP/s of our epoch, and of a plain loop over rows padded to `MAX_TOKENS`."""
+    model = create_model(
         "bert",
         f"model.branches.synopsis.encoder={encoder}",
         "model.branches.synopsis.pooling=mean",
@@ -87,22 +87,22 @@ def fine_tuning(data: Corpus, device: str, precision: str, encoder: str, batch_s
     tokens = int(model.branch("synopsis").lengths()[data.train].sum())
     theirs = plain_loop(model, data, device, precision, batch_size)
     flops = 6 * n_weights(model) * tokens
-    limit = matrix_flops(device, precision)
-    table = Table("", "samples/s", "share of the device's limit", title=f"Fine-tuning {encoder}, {n} titles, {device}")
-    table.add_row("anirec: buckets of like length", f"{n / ours:.1f}", f"{flops / ours / limit:.0%}")
-    table.add_row(f"rows padded to {MAX_TOKENS}", f"{n / theirs:.1f}", f"{flops / theirs / limit:.0%}")
-    table.add_row("ratio", f"{theirs / ours:.1f} x", f"limit: {limit / 1e12:.2f} TFLOP/s in matrix products")
+    peak = matrix_flops(device, precision)
+    table = Table("", "samples/s", "share of peak", title=f"Fine-tuning {encoder}, {n} titles, {device}")
+    table.add_row("anirec, batches of similar length", f"{n / ours:.1f}", f"{flops / ours / peak:.0%}")
+    table.add_row(f"rows padded to {MAX_TOKENS}", f"{n / theirs:.1f}", f"{flops / theirs / peak:.0%}")
+    table.add_row("ratio", f"{theirs / ours:.1f} x", f"peak: {peak / 1e12:.2f} TFLOP/s in matrix products")
     return table
 
 
 def n_weights(model: Any) -> int:
-    """Weights that every token is multiplied with: all but embeddings."""
-    named = model.named_parameters()
-    return sum(weight.numel() for name, weight in named if weight.ndim > 1 and "embedding" not in name)
+    """Return the number of weights that every token is multiplied with: all except embeddings."""
+    parameters = model.named_parameters()
+    return sum(weight.numel() for name, weight in parameters if weight.ndim > 1 and "embedding" not in name)
 
 
 def plain_loop(model: Any, data: Corpus, device: str, precision: str, batch_size: int) -> float:
-    """Seconds of an epoch as tutorials have it: shuffled rows, padded to `MAX_TOKENS`, one after the other."""
+    """Return the seconds of an epoch as in tutorials: shuffled rows, all padded to `MAX_TOKENS`."""
     from anirec.features.tokens import Reading
 
     branch = model.branch("synopsis").to(device)
@@ -127,7 +127,7 @@ def plain_loop(model: Any, data: Corpus, device: str, precision: str, batch_size
 
 
 def matrix_flops(device: str, precision: str, size: int = 2048) -> float:
-    """What the device reaches in plain matrix products of that precision, FLOP/s."""
+    """Return the FLOP/s of the device in matrix products of this precision."""
     dtype = torch.bfloat16 if precision.startswith("bf16") else torch.float32
     a = torch.randn(size, size, device=device, dtype=dtype)
 
@@ -139,26 +139,26 @@ def matrix_flops(device: str, precision: str, size: int = 2048) -> float:
     return 2 * size**3 / median(seconds(product, repeat=7)[2:])
 
 
-def frozen(data: Corpus, encoder: str) -> Table:
-    """Seconds that a frozen encoder takes to see all titles for the first time, and the second."""
+def measure_frozen(data: Corpus, encoder: str) -> Table:
+    """Measure how long a frozen encoder takes for all titles, first without and then with the cache."""
     took = []
     for _ in range(2):
-        branch = made("fusion_synopsis", f"model.branches.synopsis.encoder={encoder}").branch("synopsis")
+        branch = create_model("fusion_synopsis", f"model.branches.synopsis.encoder={encoder}").branch("synopsis")
         branch.fit(data.titles[data.train])
         took += seconds(lambda b=branch: b.look(data.titles, cache=data.cache, device=torch.device("cpu")))
     table = Table("", "seconds", title=f"Frozen {encoder}, first four layers, {len(data.titles)} titles")
     table.add_row("first run", f"{took[0]:.2f}")
-    table.add_row("any later run", f"{took[1]:.4f}")
+    table.add_row("later runs (cached)", f"{took[1]:.4f}")
     table.add_row("ratio", f"{took[0] / took[1]:,.0f} x")
     return table
 
 
-def ridge(data: Corpus) -> Table:
-    """Fit of TF-IDF and ridge, ours and scikit-learn's default solver, on the same terms."""
+def measure_ridge(data: Corpus) -> Table:
+    """Measure the fit of TF-IDF and ridge in anirec, and in scikit-learn with its default solver."""
     train = data.titles[data.train]
     score = torch.from_numpy(train["score"].to_numpy(writable=True))
 
-    models = [made("tfidf_ridge") for _ in range(6)]
+    models = [create_model("tfidf_ridge") for _ in range(6)]
 
     def ours() -> None:
         model = models.pop()

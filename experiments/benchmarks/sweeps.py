@@ -1,6 +1,6 @@
-"""Forty jobs over five models: one process beside two, and a sweep killed twice beside one that nobody disturbed.
+"""A sweep of 40 jobs over five models: one process against two, and killed twice against uninterrupted.
 
-python -m experiments.benchmarks.sweeps     `mal_2016` where $ANIREC_DATA is set, else generated ratings
+python -m experiments.benchmarks.sweeps [SEED]     on mal_2016 if $ANIREC_DATA is set, else on generated ratings
 """
 
 import os
@@ -19,39 +19,41 @@ from rich.console import Console
 JOBS = ["model=popularity,bias,item_knn,svd,svdpp", "split.seed=1,2,3,4", "seed=1,2", "trainer=cpu"]
 N_JOBS = 40
 TWO = ["hydra/launcher=local", "hydra.launcher.n_jobs=2"]
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}  # as the processes of a sweep have on two cores
-GO_ON = ["sweep.skip_done=true", "resume=true"]
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}  # as each process of a sweep on two cores
+RESUME = ["sweep.skip_done=true", "resume=true"]
 COSTS = ("wall_seconds", "fit_seconds", "peak_memory_mb")
 
 
 def main() -> None:
     console = Console(highlight=False)
     seed = int(sys.argv[1]) if len(sys.argv) > 1 else int(time.time())
-    chance = random.Random(seed)
+    generator = random.Random(seed)
     dataset = "mal_2016" if os.environ.get("ANIREC_DATA") else "demo_ratings"
     with tempfile.TemporaryDirectory() as name:
         parts = ("one process", "one thread", "two processes", "killed twice")
-        whole, one_core, two, killed = (Path(name) / part for part in parts)
+        one_process, one_core, two, killed = (Path(name) / part for part in parts)
         command = ["run", "-m", f"dataset={dataset}", *JOBS]
-        alone, alone_on_one_core = finish(whole, command), finish(one_core, command, **ONE_THREAD)
+        alone, alone_on_one_core = finish(one_process, command), finish(one_core, command, **ONE_THREAD)
         together = finish(two, [*command, *TWO])
-        console.print(f"{N_JOBS} jobs on {dataset}: two processes {together:.0f} s")
-        console.print(f"one process with as many threads as it likes {alone:.0f} s: {alone / together:.2f} x")
-        console.print(f"one process with one thread {alone_on_one_core:.0f} s: {alone_on_one_core / together:.2f} x")
-        tables = [table(folder) for folder in (whole, two)]
-        console.print(f"The same table, but for times and memory: {tables[0].equals(tables[1])}")
+        console.print(f"{N_JOBS} jobs on {dataset}: two processes take {together:.0f} s")
+        console.print(f"one process with the default number of threads takes {alone:.0f} s: {alone / together:.2f} x")
+        console.print(
+            f"one process with one thread takes {alone_on_one_core:.0f} s: {alone_on_one_core / together:.2f} x"
+        )
+        tables = [table(folder) for folder in (one_process, two)]
+        console.print(f"Both give the same table, except for times and memory: {tables[0].equals(tables[1])}")
         for stop in (1, 2):
-            moment = chance.uniform(0.15, 0.45) * together
-            kill(killed, [*command, *TWO, *GO_ON], after=moment)
+            moment = generator.uniform(0.15, 0.45) * together
+            kill(killed, [*command, *TWO, *RESUME], after=moment)
             done = states(killed)
-            console.print(f"killed (SIGKILL) after {moment:.0f} s, time {stop}: runs so far {dict(done)}")
+            console.print(f"Killed (SIGKILL) after {moment:.0f} s, number {stop}: states of runs {dict(done)}")
         before = finished(killed)
-        took = finish(killed, [*command, *TWO, *GO_ON])
+        took = finish(killed, [*command, *TWO, *RESUME])
         after = finished(killed)
-        console.print(f"started again, {took:.0f} s more: runs {dict(states(killed))}")
+        console.print(f"Resumed, finished after another {took:.0f} s: states of runs {dict(states(killed))}")
         kept = all(after.get(run) == when for run, when in before.items())
-        console.print(f"finished jobs: {len(after)} of {N_JOBS}; those before untouched: {kept}")
-        console.print(f"The undisturbed sweep's table: {table(killed).equals(tables[1])} (chance seed {seed})")
+        console.print(f"Finished jobs: {len(after)} of {N_JOBS}; earlier ones unchanged: {kept}")
+        console.print(f"Same table as the uninterrupted sweep: {table(killed).equals(tables[1])} (seed {seed})")
 
 
 def start(folder: Path, command: list[str], **variables: str) -> subprocess.Popen[bytes]:
@@ -62,7 +64,7 @@ def start(folder: Path, command: list[str], **variables: str) -> subprocess.Pope
 
 
 def finish(folder: Path, command: list[str], **variables: str) -> float:
-    """Seconds that the whole command took."""
+    """Run a command and return its seconds."""
     began = time.perf_counter()
     if start(folder, command, **variables).wait():
         sys.exit((folder / "log.txt").read_text())
@@ -70,7 +72,7 @@ def finish(folder: Path, command: list[str], **variables: str) -> float:
 
 
 def kill(folder: Path, command: list[str], *, after: float) -> None:
-    """Kill the sweep's own process alone; its workers must end by themselves."""
+    """Start a sweep and kill only its main process; its workers must end by themselves."""
     process = start(folder, command)
     time.sleep(after)
     process.send_signal(signal.SIGKILL)
@@ -85,13 +87,13 @@ def states(folder: Path) -> Counter[str]:
 
 
 def runs(folder: Path) -> list[Path]:
-    """Run folders; not the links to them in those of sweeps."""
+    """Return the run folders, without the links in the folders of sweeps."""
     found = [path.parent for path in folder.glob("outputs/*/*/*/config.yaml")]
     return [path for path in found if path.parts[-3] != "sweeps"]
 
 
 def finished(folder: Path) -> dict[str, float]:
-    """Every finished run, and when it was measured."""
+    """Return the time at which each finished run wrote its metrics."""
     from anirec.tracking.folders import status_of
 
     done = [run for run in runs(folder) if status_of(run)["state"] == "finished"]
@@ -99,7 +101,7 @@ def finished(folder: Path) -> dict[str, float]:
 
 
 def table(folder: Path) -> pl.DataFrame:
-    """The comparison of the folder's last sweep, in full precision, without what it cost."""
+    """Return the comparison of the folder's last sweep, in full precision, without time and memory."""
     sweep = max((folder / "outputs" / "sweeps").iterdir())
     command = [sys.executable, "-m", "anirec", "compare", str(sweep), "--csv", "table.csv"]
     subprocess.run(command, cwd=folder, check=True, capture_output=True)

@@ -1,6 +1,6 @@
-"""Posts and their tags: our one pass beside scikit-learn's PCA and least squares on the dense matrix, and growth.
+"""Regression of scores on tags: our one pass against scikit-learn's PCA and OLS on the dense matrix, and growth.
 
-python -m experiments.benchmarks.tags        generates two million posts first; each measurement in a process of its own
+python -m experiments.benchmarks.tags     generates two million posts first; each measurement runs in a new process
 """
 
 import json
@@ -18,8 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from anirec.data.posts.datamodule import Posts
-from anirec.tracking.run_folder import PeakMemory
-from experiments.benchmarks.ratings import composed, model
+from experiments.benchmarks.ratings import compose_config, create_model
 from experiments.benchmarks.training import train
 
 SIZES = (500_000, 1_000_000, 2_000_000)
@@ -31,40 +30,42 @@ def main() -> None:
     console = Console()
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
-        data = posts(SIZES[-1], folder, sampled=True)
+        data = generate_posts(SIZES[-1], folder, sampled=True)
         n, uses = len(data.train), data.tags["n_posts"].sum()
         took = time.perf_counter() - started
         console.print(f"  {SIZES[-1]:,} posts generated and prepared: {took:.0f} s", style="dim")
-        measured = {who: in_process(who, SIZES[-1], folder) for who in ("ours", "theirs")}
+        measured = {who: measure_in_process(who, SIZES[-1], folder) for who in ("ours", "theirs")}
         table = Table("", "fit, seconds", "peak MB", title=f"PCA and OLS, {n:,} posts x {len(data.tags):,} tags")
         for who, name in (("ours", "anirec"), ("theirs", "scikit-learn, dense")):
             table.add_row(name, f"{measured[who]['seconds']:.2f}", f"{measured[who]['megabytes']:,.0f}")
         ratios = {key: measured["theirs"][key] / measured["ours"][key] for key in ("seconds", "megabytes")}
         table.add_row("ratio", f"{ratios['seconds']:.0f} x", f"{ratios['megabytes']:.0f} x")
         console.print(table)
-        apart = np.abs(np.subtract(*(np.load(f"{folder}/{who}.npy") for who in ("ours", "theirs")))).max()
-        console.print(f"Predictions of {COMPARED:,} posts differ by at most {apart:.1e} points.")
-        growth = Table("posts", "seconds", "µs a post", "peak MB", title=f"Growth, {uses / SIZES[-1]:.1f} tags a post")
+        difference = np.abs(np.subtract(*(np.load(f"{folder}/{who}.npy") for who in ("ours", "theirs")))).max()
+        console.print(f"The predictions for {COMPARED:,} posts differ by at most {difference:.1e} points.")
+        growth = Table(
+            "posts", "seconds", "µs per post", "peak MB", title=f"Growth, {uses / SIZES[-1]:.1f} tags per post"
+        )
         for n_posts in SIZES:
-            posts(n_posts, folder, sampled=False)
-            found = in_process("growth", n_posts, folder)
+            generate_posts(n_posts, folder, sampled=False)
+            found = measure_in_process("growth", n_posts, folder)
             each = f"{found['seconds']:.2f}", f"{found['seconds'] / n_posts * 1e6:.2f}"
             growth.add_row(f"{n_posts:,}", *each, f"{found['megabytes']:,.0f}")
         console.print(growth)
 
 
-def posts(n_posts: int, cache: str, *, sampled: bool) -> Posts:
-    """Generated posts; sampled as the published count has it, or all of them."""
+def generate_posts(n_posts: int, cache: str, *, sampled: bool) -> Posts:
+    """Generate posts; the training posts are sampled as in the publication, or all of them."""
     zeros = "20000" if sampled else "null"
     chosen = ("model=tag_pca_ols", f"dataset.source.n_posts={n_posts}", "dataset.sampling.ones=null")
-    config = composed(*chosen, f"dataset.sampling.zeros={zeros}")
+    config = compose_config(*chosen, f"dataset.sampling.zeros={zeros}")
     data: Posts = instantiate(config.dataset, split=config.split, cache=cache, _convert_="all")
     data.setup("fit")
     data.train = np.flatnonzero(data.sampled())
     return data
 
 
-def in_process(what: str, n_posts: int, folder: str) -> dict[str, float]:
+def measure_in_process(what: str, n_posts: int, folder: str) -> dict[str, float]:
     command = [sys.executable, "-m", "experiments.benchmarks.tags", what, str(n_posts), folder]
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     found: dict[str, float] = json.loads(output.splitlines()[-1])
@@ -72,17 +73,17 @@ def in_process(what: str, n_posts: int, folder: str) -> dict[str, float]:
 
 
 def measure(what: str, n_posts: int, folder: str) -> dict[str, float]:
-    """Seconds of the fit and the peak beyond interpreter, libraries and what is compiled; keeps predictions."""
-    data = posts(n_posts, folder, sampled=what != "growth")
+    """Measure the seconds and the peak memory of the fit after a warm-up, and save predictions to compare."""
+    data = generate_posts(n_posts, folder, sampled=what != "growth")
     every, data.train = data.train, data.train[:20_000]
-    train(made(), data)  # warms up
+    train(create_regression(), data)  # warm-up
     data.train = every
     few = next(iter(data.blocks(every[:COMPARED], rows=COMPARED)))
     before, memory = PeakMemory().peak_mb(), PeakMemory()
     if what == "theirs":
-        took, predicted = dense(data, every)
+        took, predicted = fit_dense(data, every)
     else:
-        regression = made()
+        regression = create_regression()
         started = time.perf_counter()
         train(regression, data)
         took = time.perf_counter() - started
@@ -92,12 +93,12 @@ def measure(what: str, n_posts: int, folder: str) -> dict[str, float]:
     return {"seconds": took, "megabytes": memory.peak_mb() - before}
 
 
-def made() -> Any:
-    return model("tag_pca_ols", f"components={COMPONENTS}")
+def create_regression() -> Any:
+    return create_model("tag_pca_ols", f"components={COMPONENTS}")
 
 
-def dense(data: Posts, index: Any) -> tuple[float, Any]:
-    """As the publication's tools would: the matrix is made beforehand, and its making is not counted."""
+def fit_dense(data: Posts, index: Any) -> tuple[float, Any]:
+    """Return seconds and predictions of scikit-learn on the dense matrix, whose construction is not measured."""
     from sklearn.decomposition import PCA
     from sklearn.linear_model import LinearRegression
     from sklearn.pipeline import make_pipeline

@@ -1,4 +1,4 @@
-"""How long things take: whole trainings as `anirec run` makes them, and single calls."""
+"""Timing of trainings, of their epochs, and of function calls."""
 
 import time
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from pytorch_lightning import Callback, Trainer, seed_everything
 
 
 class EpochSeconds(Callback):
-    """The wall time of each training epoch."""
+    """Measure the wall time of each training epoch, in seconds."""
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
@@ -22,7 +22,7 @@ class EpochSeconds(Callback):
 
 
 def train(model: Any, data: Any, *, epochs: int = 1, callbacks: tuple[Callback, ...] = ()) -> Trainer:
-    """Fit on the CPU, without validation, logs and checkpoints."""
+    """Fit on the CPU without validation, logging and checkpoints."""
     seed_everything(1, verbose=False)
     trainer = Trainer(
         accelerator="cpu",
@@ -41,14 +41,14 @@ def train(model: Any, data: Any, *, epochs: int = 1, callbacks: tuple[Callback, 
 
 
 def epochs_of(model: Any, data: Any, *, epochs: int) -> list[float]:
-    """The seconds of each epoch."""
+    """Train, and return the seconds of each epoch."""
     timer = EpochSeconds()
     train(model, data, epochs=epochs, callbacks=(timer,))
     return timer.seconds
 
 
 def seconds(call: Callable[[], object], *, repeat: int = 1) -> list[float]:
-    """The wall time of each call."""
+    """Call a function `repeat` times, and return the seconds of each call."""
     took = []
     for _ in range(repeat):
         started = time.perf_counter()
@@ -58,6 +58,6 @@ def seconds(call: Callable[[], object], *, repeat: int = 1) -> list[float]:
 
 
 def side_by_side(ours: Callable[[], list[float]], theirs: Callable[[], list[float]]) -> tuple[float, float]:
-    """Medians. Ours runs before and after theirs, so that a machine whose load drifts favours nobody."""
+    """Return median seconds. Ours runs before and after theirs, so that a drift of the machine's load cancels."""
     before, reference, after = ours(), theirs(), ours()
     return median(before + after), median(reference)

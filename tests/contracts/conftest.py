@@ -1,4 +1,4 @@
-"""What the promises of all models have in common: composing, training, and which YAML to try."""
+"""Fixtures of the contract tests: for every model YAML of a task, its config, data, and trained and loaded model."""
 
 import re
 from collections.abc import Callable
@@ -14,30 +14,30 @@ from pytorch_lightning import LightningDataModule, Trainer, seed_everything
 from anirec.config.compose import conf_folder
 from anirec.tracking.callbacks import LastAndBest
 
-from .reads import recorded
+from .reads import record_reads
 
 Composed = Callable[..., Any]
 Trained = Callable[..., Any]
 TASK = re.compile(r"override /task@_global_: (\w+)")
-USUAL = "ratings"  # the task of a YAML that overrides none
+DEFAULT_TASK = "ratings"  # of a YAML that does not override it
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Every model of the task that the test module is about."""
+    """Parametrize tests by every model YAML of the task of their module."""
     if "name" in metafunc.fixturenames:
         paths = sorted((conf_folder() / "model").glob("*.yaml"))
-        wanted = [path.stem for path in paths if task(path.read_text()) == metafunc.module.TASK]
+        wanted = [path.stem for path in paths if task_of(path.read_text()) == metafunc.module.TASK]
         metafunc.parametrize("name", wanted, scope="module")
 
 
-def task(text: str) -> str:
+def task_of(text: str) -> str:
     overridden = TASK.search(text)
-    return overridden[1] if overridden else USUAL
+    return overridden[1] if overridden else DEFAULT_TASK
 
 
 @pytest.fixture(scope="module")
 def composed(request: pytest.FixtureRequest) -> Composed:
-    """The config of a model on the module's small dataset; its `SHRUNK` values stand wherever there is such a key."""
+    """Return a function that composes a model with the module's `SMALL` dataset and, where the keys exist, `SHRUNK`."""
 
     def compose_model(name: str) -> Any:
         with initialize_config_dir(str(conf_folder()), version_base="1.3"):
@@ -59,7 +59,7 @@ def trained(composed: Composed) -> Trained:
         seed_everything(seed, verbose=False)
         model = instantiate(config.model, _convert_="all")
         if lacking := columns_lacking(model, data):
-            pytest.skip(f"{name} reads {', '.join(lacking)}, which generated titles do not have")
+            pytest.skip(f"{name} requires {', '.join(lacking)}, which generated titles lack")
         trainer = Trainer(
             accelerator="cpu",
             max_epochs=OmegaConf.select(config, "trainer.max_epochs"),
@@ -70,7 +70,7 @@ def trained(composed: Composed) -> Trained:
             num_sanity_val_steps=0,
         )
         model.reads = {}
-        with recorded(model.reads):
+        with record_reads(model.reads):
             trainer.fit(model, datamodule=data)
         return model.eval()
 
@@ -78,7 +78,7 @@ def trained(composed: Composed) -> Trained:
 
 
 def columns_lacking(model: Any, data: Any) -> list[str]:
-    """What the branches of a rating model read of titles, and these titles do not have."""
+    """Return the columns of titles that the branches of a rating model require and the data lack."""
     items = getattr(data, "items", None)
     branches = getattr(model, "branches", {}).values()
     return [] if items is None else sorted({c for branch in branches for c in branch.requires} - set(items.columns))
@@ -105,7 +105,7 @@ def model(name: str, data: Any, folder: Path, trained: Trained) -> Any:
 
 @pytest.fixture
 def loaded(name: str, folder: Path, model: Any, composed: Composed) -> Any:
-    """The model again, out of nothing but its config and its checkpoint."""
+    """Return the model, restored from its config and checkpoint alone."""
     import torch
 
     checkpoint = torch.load(folder / "last.ckpt", weights_only=True)

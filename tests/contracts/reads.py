@@ -1,4 +1,4 @@
-"""Which settings of an object are read after its construction: one that is not has no effect."""
+"""Record which settings of an object are read after its construction; an unread setting has no effect."""
 
 import ast
 import inspect
@@ -14,13 +14,13 @@ from anirec.models.base import Model
 from anirec.models.training import HeadTraining
 from anirec.settings import Configurable
 
-PARTS = (Model, Branch, HeadTraining)  # what a model's YAML makes
+PARTS = (Model, Branch, HeadTraining)  # the classes that a model's YAML creates
 Reads = dict[int, tuple[Any, set[str]]]  # by identity: an object, and the names of its attributes that were read
 
 
 @contextmanager
-def recorded(reads: Reads) -> Iterator[None]:
-    """Note every attribute of every configurable object that is read meanwhile."""
+def record_reads(reads: Reads) -> Iterator[None]:
+    """Record every attribute of configurable objects that is read in the block."""
 
     def get(self: Any, name: str) -> Any:
         reads.setdefault(id(self), (self, set()))[1].add(name)
@@ -33,25 +33,26 @@ def recorded(reads: Reads) -> Iterator[None]:
         del Configurable.__getattribute__
 
 
-def unread(reads: Reads, kinds: tuple[type, ...] = PARTS) -> set[str]:
-    """Settings that an object of these kinds keeps, and that neither code nor the trainer's YAML has read."""
+def unread_settings(reads: Reads, kinds: tuple[type, ...] = PARTS) -> set[str]:
+    """Return the settings of objects of these classes that neither code nor the trainer's YAML has read."""
     return {
         f"{type(found).__name__}.{setting}"
         for found, names in reads.values()
         if isinstance(found, kinds)
-        for setting, attributes in kept(type(found)).items()
-        if not attributes & names and setting not in {*read_by_trainer(), "requires"}  # `validate` reads this one
+        for setting, attributes in attributes_of_settings(type(found)).items()
+        if not attributes & names
+        and setting not in {*settings_read_by_trainer(), "requires"}  # `validate` reads this one
         if any(getattr(found, attribute, None) is not None for attribute in attributes)  # null: switched off
     }
 
 
-def read_by_trainer() -> set[str]:
+def settings_read_by_trainer() -> set[str]:
     texts = [path.read_text() for path in (conf_folder() / "trainer").glob("*.yaml")]
     return {name for text in texts for name in re.findall(r"model\.(?:training\.)?(\w+)", text)}
 
 
-def kept(kind: type) -> dict[str, set[str]]:
-    """Arguments of a class's constructors, each with the attributes that keep it."""
+def attributes_of_settings(kind: type) -> dict[str, set[str]]:
+    """Return, for each constructor argument of a class, the attributes that store it."""
     found: dict[str, set[str]] = {}
     for base in kind.__mro__:
         if "__init__" in vars(base) and issubclass(base, Configurable):
@@ -59,15 +60,15 @@ def kept(kind: type) -> dict[str, set[str]]:
             settings = set(inspect.signature(base.__init__).parameters)
             for node in ast.walk(tree):
                 if isinstance(node, ast.Assign):
-                    for setting, attribute in of_assignment(node.targets[0], node.value, settings):
+                    for setting, attribute in assigned_settings(node.targets[0], node.value, settings):
                         found.setdefault(setting, set()).add(attribute)
     return found
 
 
-def of_assignment(target: ast.expr, value: ast.expr, settings: set[str]) -> Iterator[tuple[str, str]]:
+def assigned_settings(target: ast.expr, value: ast.expr, settings: set[str]) -> Iterator[tuple[str, str]]:
     if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
         for one, of_one in zip(target.elts, value.elts, strict=True):
-            yield from of_assignment(one, of_one, settings)
+            yield from assigned_settings(one, of_one, settings)
     elif isinstance(target, ast.Attribute) and ast.unparse(target.value) == "self":
         for node in ast.walk(value):
             if isinstance(node, ast.Name) and node.id in settings - {"self"}:

@@ -1,4 +1,4 @@
-"""Contract of every rating model in conf/model: a new model is tested as soon as its YAML exists."""
+"""Contract of every rating model in conf/model; a new YAML is tested without further code."""
 
 from collections.abc import Callable
 from functools import cache as cache_of_calls
@@ -20,7 +20,7 @@ from anirec.data.synthetic.demo_ratings import DemoRatings
 from anirec.models.base import ManualOptimization, RatingModel, SupportsFoldIn
 from anirec.models.ratings.blend import Blend
 
-from .reads import recorded, unread
+from .reads import record_reads, unread_settings
 
 TASK = "ratings"
 ANY = "popularity"
@@ -35,7 +35,7 @@ test_rows.__test__ = False  # type: ignore[attr-defined]
 
 
 def test_predicts_finite_ratings_better_than_the_mean(model: RatingModel, data: RatingData) -> None:
-    """On generated ratings with a signal, every model must be better than the overall mean."""
+    """The generated ratings have a signal; every model must at least learn the means of the items."""
     rows = test_rows(data)
     with torch.no_grad():
         predicted = model(rows).numpy()
@@ -59,10 +59,10 @@ def test_ranks_the_whole_catalogue(model: RatingModel, data: RatingData) -> None
 
 
 def test_every_setting_of_the_yaml_is_read(model: RatingModel, data: RatingData) -> None:
-    with torch.no_grad(), recorded(model.reads):
+    with torch.no_grad(), record_reads(model.reads):
         model(test_rows(data))
         model.score_items(torch.tensor([0]))
-    assert unread(model.reads) == set()
+    assert unread_settings(model.reads) == set()
 
 
 def test_unknown_ids_get_a_sensible_rating(model: RatingModel, data: RatingData) -> None:
@@ -75,42 +75,46 @@ def test_unknown_ids_get_a_sensible_rating(model: RatingModel, data: RatingData)
     assert ((predicted > 1) & (predicted < 11)).all()
     assert torch.isfinite(scores).all()
     assert scores.shape == (1, data.n_items)
-    assert len(scores.unique()) > data.n_items / 4, "unknown users get an arbitrary list"
+    assert len(scores.unique()) > data.n_items / 4, "the ranking for unknown users has too many ties"
 
 
-def test_new_users_get_the_scores_of_users_with_the_same_history(model: RatingModel, data: RatingData) -> None:
-    able = foldable(model)
+def test_fold_in_agrees_with_the_scores_of_training_users(model: RatingModel, data: RatingData) -> None:
+    folding = require_fold_in(model)
     known = torch.arange(8)
     rows = model.training_rows(data).rows(0, int(model.training_rows(data).indptr[8]))
     with torch.no_grad():
-        folded, trained = able.fold_in(rows, 8).numpy(), model.score_items(known).numpy()
+        folded, trained = folding.fold_in(rows, 8).numpy(), model.score_items(known).numpy()
     assert folded.shape == (8, data.n_items)
     assert np.isfinite(folded).all()
     assert min(np.corrcoef(*pair)[0, 1] for pair in zip(folded, trained, strict=True)) > 0.9
 
 
-def test_new_users_may_have_duplicate_and_unknown_items(model: RatingModel, data: RatingData) -> None:
-    able = foldable(model)
+def test_fold_in_ignores_order_duplicates_and_unknown_items(model: RatingModel, data: RatingData) -> None:
+    folding = require_fold_in(model)
     plain = RatingBatch(torch.tensor([0, 0, 2]), torch.tensor([5, 9, 30]), torch.tensor([9.0, 7.0, float("nan")]))
     again = RatingBatch(
         torch.tensor([2, 0, 0, 1, 0]), torch.tensor([30, 9, 9, -1, 5]), torch.tensor([float("nan"), 2.0, 7.0, 8.0, 9.0])
     )
     alone = RatingBatch(*(column[:2] for column in plain))
     with torch.no_grad():
-        scores, scores_again, scores_alone = able.fold_in(plain, 3), able.fold_in(again, 3), able.fold_in(alone, 1)
-        nobody = model.score_items(torch.tensor([-1]))
+        scores, scores_again, scores_alone = (
+            folding.fold_in(plain, 3),
+            folding.fold_in(again, 3),
+            folding.fold_in(alone, 1),
+        )
+        unknown = model.score_items(torch.tensor([-1]))
     torch.testing.assert_close(scores, scores_again)
     torch.testing.assert_close(scores[:1], scores_alone)
-    torch.testing.assert_close(scores[1:2], nobody)
+    torch.testing.assert_close(scores[1:2], unknown)
 
 
-def foldable(model: RatingModel) -> SupportsFoldIn:
-    if not isinstance(model, SupportsFoldIn):
-        pytest.skip(f"{type(model).__name__} ranks only for users in its training data")
+def require_fold_in(model: RatingModel) -> FoldsIn:
+    if not isinstance(model, FoldsIn):
+        pytest.skip(f"{type(model).__name__} has no fold-in")
     return model
 
 
-def test_a_checkpoint_restores_the_model_and_runs_no_code(
+def test_a_checkpoint_restores_the_model_without_running_code(
     loaded: RatingModel, model: RatingModel, data: RatingData
 ) -> None:
     rows, users = test_rows(data), torch.tensor([0, 5, 7])
@@ -128,7 +132,7 @@ def test_the_same_seed_gives_the_same_model(
         torch.testing.assert_close(again(rows), model(rows), rtol=0, atol=0)
 
 
-# One YAML of each class of models that can be blended: those without a PyTorch optimiser.
+# One YAML of each class of models that can be blended, which are those that train without gradients.
 BLENDABLE = [
     *("als", "bias", "blend", "ease", "genre_popularity", "item_knn", "popularity", "surprise_svd", "svd", "svdpp"),
     "transitions",
@@ -136,7 +140,7 @@ BLENDABLE = [
 
 
 class PartlyRated(DemoRatings):
-    """Demo ratings of which a third is missing."""
+    """Demo ratings of which every third is null."""
 
     version = DemoRatings.version + 1000
 
@@ -163,7 +167,7 @@ def partly_rated(cache: Path) -> RatingData:
 
 @pytest.fixture(scope="module")
 def fresh(composed: Callable[..., Any]) -> Callable[[str], tuple[Any, int]]:
-    """Return a function from a name to an untrained model and its number of epochs, at most 3."""
+    """Return `fresh(name)`, which creates an untrained model and returns it with its number of epochs, at most 3."""
     configs = {}
 
     def make(name: str) -> tuple[Any, int]:
@@ -176,7 +180,7 @@ def fresh(composed: Callable[..., Any]) -> Callable[[str], tuple[Any, int]]:
     return make
 
 
-def learned(model: Any, data: RatingData, epochs: int) -> Any:
+def train_on_cpu(model: Any, data: RatingData, epochs: int) -> Any:
     quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
     seed_everything(1, verbose=False)
     trainer = Trainer(accelerator="cpu", max_epochs=epochs, enable_model_summary=False, **quiet)  # type: ignore[arg-type]
@@ -186,33 +190,33 @@ def learned(model: Any, data: RatingData, epochs: int) -> Any:
 
 @pytest.fixture(scope="module")
 def alone(fresh: Callable[..., Any], partly_rated: RatingData) -> Callable[[str], Any]:
-    """Return a function from a name to the model trained alone; each is trained once."""
+    """Return `alone(name)`, which trains a model by itself; cached."""
 
     @cache_of_calls
     def train(name: str) -> Any:
         model, epochs = fresh(name)
-        return learned(model, partly_rated, epochs)
+        return train_on_cpu(model, partly_rated, epochs)
 
     return train
 
 
-# Blends of all models together, and of pairs that use different rows or numbers of epochs.
+# All together, and pairs that train on different rows or for different numbers of epochs.
 PAIRS = ["popularity bias", "svd ease", "transitions als", "blend item_knn", "svdpp transitions"]
 
 
 @pytest.mark.parametrize("names", [BLENDABLE, *map(str.split, PAIRS)], ids=" ".join)
-def test_a_model_learns_the_same_in_a_blend_as_alone(
+def test_a_model_in_a_blend_equals_the_model_trained_alone(
     names: list[str],
     fresh: Callable[..., Any],
     alone: Callable[..., Any],
     partly_rated: RatingData,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(RatingModel, "block_rows", 200)  # several batches, and more of them with unrated rows
+    monkeypatch.setattr(RatingModel, "block_rows", 200)  # several batches; more if unrated rows are used, too
     made = {name: fresh(name) for name in names}
     weights = dict.fromkeys(names, 0.0) | {names[0]: 1.0}
     models, epochs = {name: model for name, (model, _) in made.items()}, max(n for _, n in made.values())
-    blend = learned(Blend(models=models, weights=weights, epochs=epochs), partly_rated, epochs)
+    blend = train_on_cpu(Blend(models=models, weights=weights, epochs=epochs), partly_rated, epochs)
     rows, users = test_rows(partly_rated), torch.arange(-1, 5)
     with torch.no_grad():
         for name, part in blend.models.items():
@@ -222,7 +226,7 @@ def test_a_model_learns_the_same_in_a_blend_as_alone(
     assert isinstance(blend, SupportsFoldIn) == all(isinstance(alone(name), SupportsFoldIn) for name in names)
 
 
-def test_every_model_without_an_optimiser_is_in_blendable(
+def test_every_model_trained_without_gradients_is_in_blendable(
     name: str, model: RatingModel, fresh: Callable[..., Any]
 ) -> None:
     tried = {type(fresh(blendable)[0]) for blendable in BLENDABLE}

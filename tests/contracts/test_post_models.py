@@ -1,4 +1,4 @@
-"""Contract of every post model in conf/model: a new model is tested as soon as its YAML exists."""
+"""Contract of every model of posts in conf/model; a new YAML is tested without further code."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +11,7 @@ import torch
 from anirec.data.posts.datamodule import PostBatch, Posts
 from anirec.models.posts.base import PostModel
 
-from .reads import recorded, unread
+from .reads import record_reads, unread_settings
 
 TASK = "posts"
 ANY = "tag_mean"
@@ -19,7 +19,7 @@ SMALL = [
     *("dataset.source.n_posts=4000", "dataset.source.n_tags=80", "dataset.source.n_groups=3"),
     *("dataset.sampling.zeros=1000", "dataset.tags.min_posts=40"),
 ]
-# Applied to models that have the key.
+# Overrides for the models that have these keys.
 SHRUNK = {
     "model.components": 20,
     "model.regressor.max_iter": 20,
@@ -42,9 +42,9 @@ def predicted(model: PostModel, batch: PostBatch) -> torch.Tensor:
 
 
 def test_every_setting_of_the_yaml_is_read(model: PostModel, data: Posts) -> None:
-    with recorded(model.reads):
+    with record_reads(model.reads):
         predicted(model, test_posts(data))
-    assert unread(model.reads) == set()
+    assert unread_settings(model.reads) == set()
 
 
 def test_predicts_finite_scores_for_all_posts(model: PostModel, data: Posts) -> None:
@@ -56,7 +56,7 @@ def test_predicts_finite_scores_for_all_posts(model: PostModel, data: Posts) -> 
     assert ((scores > low - 1) & (scores < high + 1)).all()
 
 
-def test_a_checkpoint_restores_the_model_and_runs_no_code(loaded: PostModel, model: PostModel, data: Posts) -> None:
+def test_a_checkpoint_restores_the_model_without_running_code(loaded: PostModel, model: PostModel, data: Posts) -> None:
     batch = test_posts(data)
     torch.testing.assert_close(predicted(loaded, batch), predicted(model, batch), rtol=0, atol=0)
 
@@ -70,7 +70,7 @@ def test_the_same_seed_gives_the_same_model(
 
 
 @pytest.mark.parametrize("as_text", [True, False])
-def test_tags_as_text_or_lists_give_the_posts_prediction(
+def test_new_rows_with_the_tags_of_a_post_get_its_prediction(
     loaded: PostModel, data: Posts, cache: Path, as_text: bool
 ) -> None:
     batch = test_posts(data)
@@ -86,8 +86,8 @@ def test_tags_as_text_or_lists_give_the_posts_prediction(
     assert lacking == {"posts without a known tag": named.count([])}
 
 
-def test_predicts_posts_outside_the_dataset(loaded: PostModel, cache: Path) -> None:
-    """Known tags in any order and repeated, unknown tags, and no tags."""
+def test_predicts_new_posts(loaded: PostModel, cache: Path) -> None:
+    """Tags may be in any order, repeated, unknown or missing."""
     rows = pl.DataFrame({"tags": ["solo 1girl", "1girl  unheard_of solo solo", "unheard_of", "", None]})
     with torch.inference_mode():
         scores, lacking = loaded.predict_rows(rows, cache=cache)

@@ -17,13 +17,13 @@ TEXTS = [
 ]  # studies: test_experiments
 YAML = [path.read_text() for path in sorted(conf_folder().rglob("*.yaml"))]
 COMMAND = re.compile(r"anirec (?:run|validate) ((?:[^`#\n(]|(?<=\w)\()+)")
-REPEATS = re.compile(r"\b(seed|fold)=(\d+)(,\d+)+")  # one of them composes like the others
+REPEATS = re.compile(r"\b(seed|fold)=(\d+)(,\d+)+")  # one value is enough to check that a command composes
 COMMANDS = sorted({REPEATS.sub(r"\1=\2", found.strip()) for text in (*TEXTS, *YAML) for found in COMMAND.findall(text)})
-# end_to_end/test_newcomer.py runs the commands with files of the reader's own; --help needs no config.
-OWN = ("--config-dir mine", "--help")
+# end_to_end/test_newcomer.py runs the commands with files of the user's own; --help needs no config.
+SKIPPED = ("--config-dir mine", "--help")
 
 
-@pytest.mark.parametrize("command", [command for command in COMMANDS if not any(word in command for word in OWN)])
+@pytest.mark.parametrize("command", [command for command in COMMANDS if not any(word in command for word in SKIPPED)])
 def test_commands_compose(command: str) -> None:
     overrides, config_dir, _ = split_arguments(shlex.split(command))
     assert validate(overrides, config_dir=config_dir) > 0

@@ -1,4 +1,4 @@
-"""Contract of every score model in conf/model: a new model is tested as soon as its YAML exists."""
+"""Contract of every score model in conf/model; a new YAML is tested without further code."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +11,7 @@ from anirec.data.titles.datamodule import Corpus
 from anirec.data.titles.loaders import TitleBatch
 from anirec.models.titles.base import ScoreModel
 
-from .reads import recorded, unread
+from .reads import record_reads, unread_settings
 
 TASK = "scores"
 ANY = "mean"
@@ -39,12 +39,12 @@ def test_predicts_finite_scores_for_all_titles(model: ScoreModel, data: Corpus) 
 
 
 def test_every_setting_of_the_yaml_is_read(model: ScoreModel, data: Corpus) -> None:
-    with recorded(model.reads):
+    with record_reads(model.reads):
         predicted(model, test_titles(data))
-    assert unread(model.reads) == set()
+    assert unread_settings(model.reads) == set()
 
 
-def test_a_checkpoint_restores_the_model_and_runs_no_code(
+def test_a_checkpoint_restores_the_model_without_running_code(
     loaded: ScoreModel, model: ScoreModel, data: Corpus, cache: Path
 ) -> None:
     loaded.look(data.titles, cache=cache, device=torch.device("cpu"))
@@ -60,8 +60,8 @@ def test_the_same_seed_gives_the_same_model(
     torch.testing.assert_close(predicted(again, batch), predicted(model, batch), rtol=0, atol=0)
 
 
-def test_predicts_titles_outside_the_dataset(loaded: ScoreModel, cache: Path) -> None:
-    """With and without a synopsis; descriptions and portraits are missing."""
+def test_predicts_new_titles(loaded: ScoreModel, cache: Path) -> None:
+    """The synopsis may be missing, and the columns of descriptions and portraits, too."""
     rows = pl.DataFrame({"synopsis": ["A retired detective opens a noodle shop on the moon.", None, "Robots!"]})
     with torch.inference_mode():
         scores, lacking = loaded.predict_rows(rows, cache=cache)

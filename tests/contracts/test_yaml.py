@@ -1,4 +1,4 @@
-"""Every model's YAML tells a reader what it is and how to run it."""
+"""The comments of every model YAML state its purpose and the command that runs it."""
 
 from pathlib import Path
 

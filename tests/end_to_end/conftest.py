@@ -1,4 +1,4 @@
-"""Whole commands, on little generated data, in a folder of their own."""
+"""Fixtures that run whole commands on small generated data, each in a folder of its own."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from .processes import forked, started
+from .processes import run_forked, run_new
 
 SMALL = ["dataset.source.n_users=200", "dataset.source.n_items=80", "dataset.source.ratings_per_user=20", "trainer=cpu"]
 Anirec = Callable[..., subprocess.CompletedProcess[str]]
@@ -17,36 +17,36 @@ Anirec = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture(scope="session")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Hugging Face cache of all commands, in which no encoder was ever downloaded."""
+    """Return an empty Hugging Face cache, which all commands use."""
     os.environ["HF_HUB_CACHE"] = str(tmp_path_factory.mktemp("hub"))
     return Path(os.environ["HF_HUB_CACHE"])
 
 
 @pytest.fixture(scope="session")
 def anirec_in(hub: Path) -> Callable[..., Anirec]:
-    """`anirec_in(folder, **variables)` gives `anirec(verb, *arguments)`, called there as a user would.
+    """Return `anirec_in(folder, **variables)`, which returns `anirec(verb, *arguments)`, run in that folder.
 
     Commands are forked from a process that has imported the heavy libraries; see processes.py. `cold=True` starts a new
-    Python, for tests of what is imported, of variables that libraries read at import, or of processes that it starts.
+    Python, for tests of imports, of environment variables that libraries read at import, or of child processes.
     """
 
-    def there(folder: Path, *, cold: bool = False, **always: str) -> Anirec:
+    def in_folder(folder: Path, *, cold: bool = False, **always: str) -> Anirec:
         def call(
             *arguments: str, expect: int = 0, cold: bool = cold, **variables: str
         ) -> subprocess.CompletedProcess[str]:
-            start = started if cold else forked
+            start = run_new if cold else run_forked
             done = start([*arguments], folder, {**os.environ, **always, **variables})
             assert done.returncode == expect, done.stderr + done.stdout
             return done
 
         return call
 
-    return there
+    return in_folder
 
 
 @pytest.fixture
 def anirec(anirec_in: Callable[..., Anirec], tmp_path: Path) -> Anirec:
-    """In an empty folder."""
+    """Return `anirec(verb, *arguments)`, run in an empty folder."""
     return anirec_in(tmp_path)
 
 

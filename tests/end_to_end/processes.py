@@ -1,4 +1,4 @@
-"""The command line in a process of its own: forked from one that has imported the heavy libraries, or a new Python."""
+"""Run the command line in a process of its own: a new Python, or a fork of one that has imported heavy libraries."""
 
 import os
 import runpy
@@ -17,16 +17,16 @@ FORKS.set_forkserver_preload(HEAVY)
 SECONDS = 300
 
 
-def started(arguments: list[str], folder: Path, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run `python -m anirec` in a folder, with these environment variables and no others."""
+def run_new(arguments: list[str], folder: Path, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run `python -m anirec` in a folder, with only these environment variables."""
     line = [sys.executable, "-m", "anirec", *arguments]
     return subprocess.run(line, cwd=folder, env=variables, capture_output=True, text=True, timeout=SECONDS, check=False)
 
 
-def forked(arguments: list[str], folder: Path, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Do the same in a fork, in seconds less. Variables that the heavy libraries read at import have no effect."""
-    with tempfile.TemporaryDirectory() as place:
-        files = [Path(place) / name for name in ("stdout", "stderr")]
+def run_forked(arguments: list[str], folder: Path, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Do the same in a fork, which saves seconds; variables that the heavy libraries read at import have no effect."""
+    with tempfile.TemporaryDirectory() as folder_of_output:
+        files = [Path(folder_of_output) / name for name in ("stdout", "stderr")]
         process = FORKS.Process(target=command, args=(arguments, folder, variables, files))
         process.start()
         process.join(SECONDS)
@@ -37,7 +37,7 @@ def forked(arguments: list[str], folder: Path, variables: dict[str, str]) -> sub
 
 
 def command(arguments: list[str], folder: Path, variables: dict[str, str], files: list[Path]) -> None:
-    """What the fork does; it leads a process group of its own."""
+    """Run in the fork, as the leader of a new process group."""
     os.setsid()
     for descriptor, path in enumerate(files, start=1):
         with path.open("wb") as file:

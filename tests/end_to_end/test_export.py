@@ -1,4 +1,4 @@
-"""A run refers to the lists of its users by fingerprint; `anirec export` copies them into its folder."""
+"""The lists of a run's users: referenced by fingerprint, or copied into the run folder by `anirec export`."""
 
 import json
 import shutil
@@ -21,7 +21,7 @@ CODES = {"completed": 2, "dropped": 4, "plan_to_watch": 6}
 
 
 def entries() -> pl.DataFrame:
-    """Every user has 8 rated titles, 3 dropped without a rating and 5 planned ones; the last of these is rated."""
+    """Return lists: for each user 8 rated titles, 3 dropped and unrated, and 5 planned, of which the last is rated."""
     random = np.random.default_rng(0)
     rows = []
     for user in range(N_USERS):
@@ -46,7 +46,7 @@ def write_dump(folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def made(anirec_in: Callable[..., Anirec], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a dump, a cache, and a run of EASE."""
+    """Return a folder with a dump, a cache and a run of EASE."""
     folder = tmp_path_factory.mktemp("export")
     write_dump(folder / "data" / "mal-2020")
     anirec = anirec_in(folder, ANIREC_DATA=str(folder / "data"), ANIREC_CACHE=str(folder / "cache"))
@@ -56,7 +56,7 @@ def made(anirec_in: Callable[..., Anirec], tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture
 def place(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of it, where a test may break things."""
+    """Return a copy of the folder, which a test may change."""
     shutil.copytree(made, tmp_path / "place")
     monkeypatch.setenv("ANIREC_DATA", str(tmp_path / "place" / "data"))
     monkeypatch.setenv("ANIREC_CACHE", str(tmp_path / "place" / "cache"))
@@ -69,7 +69,7 @@ def run_of(place: Path) -> Path:
 
 
 def recommended(run: Path) -> pl.DataFrame:
-    """The list for user 3, as long as there are titles."""
+    """Return the recommendations for user 3, as many as there are titles."""
     command = ["recommend", str(run), "--user", "3", "-k", "100", "--csv", str(run / "list.csv")]
     CliRunner().invoke(app, command, catch_exceptions=False)
     return pl.read_csv(run / "list.csv")
@@ -78,14 +78,14 @@ def recommended(run: Path) -> pl.DataFrame:
 def test_planned_titles_are_recommended_with_a_note_and_seen_ones_are_not(place: Path) -> None:
     own = entries().filter(user_id=3)
     planned = set(own.filter(status="plan_to_watch", rating=0)["anime_id"])
-    assert len(planned) == 4, "a planned title with a rating was seen"
+    assert len(planned) == 4, "a planned title with a rating counts as seen"
     table = recommended(run_of(place))
     assert set(table["item_id"]) == set(range(1, N_ITEMS + 1)) - set(own["anime_id"]) | planned
-    noted = table.filter(pl.col("because").str.starts_with("on your list; "))
+    noted = table.filter(pl.col("because").str.starts_with("On your watchlist. "))
     assert set(noted["item_id"]) == planned
 
 
-def test_a_run_counts_entries_by_status_and_says_what_becomes_of_plans(place: Path) -> None:
+def test_a_run_counts_entries_by_status_and_reports_plans(place: Path) -> None:
     run = run_of(place)
     assert json.loads((run / "provenance.json").read_text())["data"]["statuses"] == {
         "completed": {"rows": 240, "rated": 240},
@@ -95,7 +95,7 @@ def test_a_run_counts_entries_by_status_and_says_what_becomes_of_plans(place: Pa
     assert "120 list entries are plans to watch" in (run / "findings.txt").read_text()
 
 
-def test_a_run_holds_no_copy_of_the_lists_and_finds_them_in_the_cache_or_the_dump(place: Path) -> None:
+def test_a_run_finds_the_lists_in_the_cache_or_the_dump(place: Path) -> None:
     run = run_of(place)
     assert {path.name for path in run.glob("*.parquet")} == {
         *("items.parquet", "predictions.parquet", "recommendations.parquet")
@@ -106,11 +106,13 @@ def test_a_run_holds_no_copy_of_the_lists_and_finds_them_in_the_cache_or_the_dum
     assert list((place / "cache" / "tables").glob("mal_2020-*"))
 
 
-def test_without_cache_and_dump_it_is_said_what_to_do(place: Path) -> None:
+def test_without_cache_and_dump_the_error_says_what_to_do(place: Path) -> None:
     run, lists = run_of(place), place / "data" / "mal-2020" / "animelist.csv"
     shutil.rmtree(place / "cache")
     lists.write_text(lists.read_text() + "3,1,9,2,1\n")
-    with pytest.raises(UserError, match=r"(?s)lists of its users are missing.*other data \(fingerprint.*anirec export"):
+    with pytest.raises(
+        UserError, match=r"(?s)lists of its users are missing.*holds other data \(fingerprint.*anirec export"
+    ):
         recommended(run)
     shutil.rmtree(place / "data")
     with pytest.raises(UserError, match=r"(?s)not in the cache.*files are missing.*ANIREC_DATA"):
@@ -120,9 +122,9 @@ def test_without_cache_and_dump_it_is_said_what_to_do(place: Path) -> None:
 def test_an_exported_run_needs_neither_cache_nor_dump(place: Path) -> None:
     run = run_of(place)
     expected = recommended(run)
-    said = CliRunner().invoke(app, ["export", str(run)], catch_exceptions=False).stdout
-    assert "interactions.parquet: 480 list entries" in said
-    assert not list(run.glob(".*")), "written under another name, then renamed"
+    printed = CliRunner().invoke(app, ["export", str(run)], catch_exceptions=False).stdout
+    assert "interactions.parquet: 480 list entries" in printed
+    assert not list(run.glob(".interactions*")), "no temporary file is left"
     for folder in ("cache", "data"):
         shutil.rmtree(place / folder)
     assert recommended(run).equals(expected)
@@ -137,7 +139,7 @@ def test_an_exported_run_needs_neither_cache_nor_dump(place: Path) -> None:
         {},
     ],
 )
-def test_a_reference_that_is_none_is_refused(place: Path, data: dict[str, Any]) -> None:
+def test_an_invalid_reference_to_the_data_is_an_error(place: Path, data: dict[str, Any]) -> None:
     path = run_of(place) / "provenance.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "data": data}))
     with pytest.raises(UserError, match=r"provenance.json: .*expected the name of a dataset and 64 hex digits"):
@@ -147,13 +149,13 @@ def test_a_reference_that_is_none_is_refused(place: Path, data: dict[str, Any]) 
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("anirec.data.sources.mal_2020.Mal2020", "os.system", "no source of anirec"),
-        ("anirec.data.sources.mal_2020.Mal2020", "anirec.data.ratings.datamodule.RatingData", "no source of anirec"),
-        ("/mal-2020", "/../outside/mal-2020", "lies outside of"),
+        ("anirec.data.sources.mal_2020.Mal2020", "os.system", "not a source of anirec"),
+        ("anirec.data.sources.mal_2020.Mal2020", "anirec.data.ratings.datamodule.RatingData", "not a source of anirec"),
+        ("/mal-2020", "/../outside/mal-2020", "is outside"),
         ("/mal-2020", "/${oc.env:HOME}", "is not resolved"),
     ],
 )
-def test_a_strangers_config_makes_nothing_but_a_source_below_the_folder_of_data(
+def test_an_untrusted_config_creates_only_a_source_below_the_data_folder(
     place: Path, old: str, new: str, message: str
 ) -> None:
     run = run_of(place)
@@ -166,10 +168,10 @@ def test_a_strangers_config_makes_nothing_but_a_source_below_the_folder_of_data(
         recommended(run)
 
 
-def test_a_copy_of_something_else_is_refused(place: Path) -> None:
+def test_an_invalid_copy_of_the_lists_is_an_error(place: Path) -> None:
     path = run_of(place) / "interactions.parquet"
     pl.DataFrame({"user_id": ["3"], "rating": [1.0]}).write_parquet(path)
-    with pytest.raises(UserError, match=r"interactions.parquet: damaged.*wrong or no user_id, item_id, rating"):
+    with pytest.raises(UserError, match=r"interactions.parquet: damaged.*wrong types: user_id, item_id, rating"):
         recommended(run_of(place))
     path.write_text("no parquet")
     with pytest.raises(UserError, match=r"interactions.parquet: cannot be read"):

@@ -1,4 +1,4 @@
-"""Titles that do not exist yet, judged from a run folder."""
+"""`anirec fanbase` on runs of generated data."""
 
 import json
 import shutil
@@ -28,7 +28,7 @@ WORLD = ["dataset.source.n_items=160", "dataset.source.rank=2", "split.val=0.15"
 
 @pytest.fixture(scope="module")
 def made(anirec_in: Callable[..., Anirec], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with runs of two models on whole titles and on rows, whose prepared tables are gone; and with titles."""
+    """Return a folder with a file of titles and runs of two models on two splits; the cache was deleted."""
     folder = tmp_path_factory.mktemp("fanbase")
     anirec = anirec_in(folder, ANIREC_CACHE=str(folder / "cache"))
     choices = ["model=hybrid,bias", "split=whole_items,random", "metrics=ratings_only"]
@@ -43,20 +43,22 @@ def run_of(made: Path, split: str, model: str = "hybrid") -> Path:
     return run
 
 
-def told(run: Path, titles: Path, *arguments: str) -> tuple[str, list[dict[str, Any]]]:
-    """What the command prints, and what it writes."""
-    command = ["fanbase", str(run), "--input", str(titles), "--json", str(run / "told.json"), *arguments]
+def fanbase(run: Path, titles: Path, *arguments: str) -> tuple[str, list[dict[str, Any]]]:
+    """Return what the command prints and what it writes."""
+    command = ["fanbase", str(run), "--input", str(titles), "--json", str(run / "fanbase.json"), *arguments]
     printed = CliRunner().invoke(app, command, catch_exceptions=False).stdout
-    return printed, json.loads((run / "told.json").read_text())
+    return printed, json.loads((run / "fanbase.json").read_text())
 
 
-def test_titles_that_do_not_exist_are_judged(made: Path) -> None:
-    printed, (first, second) = told(run_of(made, "WholeItems"), made / "titles.json", "--tastes", "4", "--nearest", "3")
+def test_new_titles_get_a_score_tastes_and_nearest_titles(made: Path) -> None:
+    printed, (first, second) = fanbase(
+        run_of(made, "WholeItems"), made / "titles.json", "--tastes", "4", "--nearest", "3"
+    )
     assert max(map(len, printed.splitlines())) <= 80
-    for part in ("Paper Kingdom", "90% interval", "Not read by this run: synopsis", "did you mean Sci-Fi?"):
+    for part in ("Paper Kingdom", "90% interval", "this run does not use it: synopsis", 'did you mean "Sci-Fi"?'):
         assert part in " ".join(printed.split())
     assert first["interval"]["low"] < first["score"] < first["interval"]["high"]
-    assert second["notes"][0] == "Unknown, and so left open: type."
+    assert second["notes"][0] == "Not given, treated as unknown: type."
     for title in (first, second):
         tastes = title["tastes"]
         assert sum(taste["users"] for taste in tastes) == 200
@@ -69,7 +71,7 @@ def test_titles_that_do_not_exist_are_judged(made: Path) -> None:
     assert set(first["nearest"][0]["genres"]) & {"Comedy", "Romance"}
 
 
-def test_a_title_is_judged_as_a_held_out_one_of_the_same_facts_was(made: Path) -> None:
+def test_a_title_gets_the_predictions_of_a_held_out_title_with_the_same_content(made: Path) -> None:
     run = run_of(made, "WholeItems")
     rows = pl.read_parquet(run / "predictions.parquet").filter(split="test")
     title = pl.read_parquet(run / "items.parquet").filter(item_id=rows["item_id"][0]).select("type", "genres")
@@ -84,29 +86,29 @@ def test_a_title_is_judged_as_a_held_out_one_of_the_same_facts_was(made: Path) -
     assert rating_u.std() > 0.1
 
 
-def test_the_same_again(made: Path) -> None:
+def test_the_output_is_deterministic(made: Path) -> None:
     run, titles = run_of(made, "WholeItems"), made / "titles.json"
-    assert told(run, titles) == told(run, titles)
+    assert fanbase(run, titles) == fanbase(run, titles)
 
 
-def test_fewer_are_fans_from_a_higher_rating_on(made: Path) -> None:
+def test_a_higher_threshold_means_fewer_fans(made: Path) -> None:
     run, titles = run_of(made, "WholeItems"), made / "titles.json"
-    shares = [told(run, titles, "--threshold", threshold)[1][0]["share"] for threshold in ("1", "8", "10")]
+    shares = [fanbase(run, titles, "--threshold", threshold)[1][0]["share"] for threshold in ("1", "8", "10")]
     assert shares[0] == 1 > shares[1] > shares[2]
 
 
-def test_without_whole_titles_held_out_there_is_no_interval(made: Path) -> None:
-    printed, (first, _) = told(run_of(made, "Random"), made / "titles.json", "--nearest", "0")
+def test_there_is_no_interval_unless_whole_titles_were_held_out(made: Path) -> None:
+    printed, (first, _) = fanbase(run_of(made, "Random"), made / "titles.json", "--nearest", "0")
     assert first["interval"] is None
     assert first["nearest"] == []
     assert "split=whole_items" in " ".join(printed.split())
 
 
-def test_mistakes_are_told_in_words(made: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="this Bias predicts no rating of a title by its content"):
-        told(run_of(made, "Random", "bias"), made / "titles.json")
+def test_mistakes_are_explained(made: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="Bias does not predict ratings of new titles"):
+        fanbase(run_of(made, "Random", "bias"), made / "titles.json")
     (tmp_path / "wrong.json").write_text('{"genre": ["Comedy"]}')
     with pytest.raises(UserError, match="did you mean genres"):
-        told(run_of(made, "WholeItems"), tmp_path / "wrong.json")
-    with pytest.raises(UserError, match="--tastes 999: the run knows 200 users"):
-        told(run_of(made, "WholeItems"), made / "titles.json", "--tastes", "999")
+        fanbase(run_of(made, "WholeItems"), tmp_path / "wrong.json")
+    with pytest.raises(UserError, match="--tastes 999: the run has 200 users"):
+        fanbase(run_of(made, "WholeItems"), made / "titles.json", "--tastes", "999")

@@ -1,4 +1,4 @@
-"""Votes from tags, whole commands: what a run leaves, what it predicts, and what bad input comes to."""
+"""Commands that predict the score of posts from tags: run folders, predictions, and errors for invalid input."""
 
 import json
 import shutil
@@ -21,7 +21,7 @@ SMALL = [
     *("dataset.source.n_posts=4000", "dataset.source.n_tags=80", "dataset.source.n_groups=3", "trainer=cpu"),
     *("dataset.sampling.zeros=1000", "dataset.tags.min_posts=40"),
 ]
-HUBER = """# Least squares that outliers sway less.
+HUBER = """# Linear regression with the Huber loss, which is robust to outliers.
 defaults:
   - override /task@_global_: posts
 _target_: anirec.models.posts.sklearn.SklearnModel
@@ -43,21 +43,21 @@ def anirec(anirec_in: Callable[..., Anirec], place: Path) -> Anirec:
 
 
 @pytest.fixture(scope="module")
-def whole(anirec: Anirec, place: Path) -> tuple[Path, str]:
-    """A run, and what it told."""
-    told = anirec("run", "dataset=demo_tags", "model=tag_pca_ols", "model.components=30", *SMALL).stderr
+def finished(anirec: Anirec, place: Path) -> tuple[Path, str]:
+    """Return a run folder and what the run printed."""
+    printed = anirec("run", "dataset=demo_tags", "model=tag_pca_ols", "model.components=30", *SMALL).stderr
     (run,) = runs(place, "tag_pca_ols")
-    return run, told
+    return run, printed
 
 
 @pytest.fixture
-def run(whole: tuple[Path, str]) -> Path:
-    return whole[0]
+def run(finished: tuple[Path, str]) -> Path:
+    return finished[0]
 
 
 @pytest.fixture
 def stranger(run: Path, tmp_path: Path) -> Path:
-    """The run's folder, to be changed."""
+    """Return a copy of the run folder, which a test may change."""
     (tmp_path / "stranger" / "checkpoints").mkdir(parents=True)
     for name in ("config.yaml", "metrics.json", "checkpoints/best.ckpt"):
         shutil.copyfile(run / name, tmp_path / "stranger" / name)
@@ -73,8 +73,8 @@ def write_rows(path: Path, *tags: Any) -> Path:
     return path
 
 
-def test_a_run_leaves_its_folder(whole: tuple[Path, str]) -> None:
-    run, told = whole
+def test_a_run_writes_its_folder(finished: tuple[Path, str]) -> None:
+    run, printed = finished
     names = {path.name for path in run.iterdir()}
     assert names >= {"config.yaml", "provenance.json", "status.json", "metrics.json", "history.csv", "findings.txt"}
     tables = {"scores", "tag_pairs", "tag_ties", "effects", "components", "predictions"}
@@ -94,12 +94,12 @@ def test_a_run_leaves_its_folder(whole: tuple[Path, str]) -> None:
     findings = (run / "findings.txt").read_text().splitlines()
     for words, sentence in zip(("components explain", "test posts", "sampled or not"), findings, strict=True):
         assert words in sentence
-    assert all(" ".join(sentence.split()) in " ".join(told.split()) for sentence in findings)
-    assert "best reachable rmse/population on this data" in told
+    assert all(" ".join(sentence.split()) in " ".join(printed.split()) for sentence in findings)
+    assert "best reachable rmse/population on this data" in printed
 
 
-def test_an_estimator_named_in_a_yaml_of_ones_own(anirec: Anirec, place: Path, tmp_path: Path) -> None:
-    """No validation posts are needed; the run predicts."""
+def test_an_estimator_of_a_user_yaml(anirec: Anirec, place: Path, tmp_path: Path) -> None:
+    """It trains without validation posts, and predicts."""
     (place / "mine" / "model").mkdir(parents=True)
     (place / "mine" / "model" / "huber.yaml").write_text(HUBER)
     anirec("run", "--config-dir", "mine", "model=huber", *SMALL, "split.val=0", "objective=null")
@@ -111,7 +111,7 @@ def test_an_estimator_named_in_a_yaml_of_ones_own(anirec: Anirec, place: Path, t
     assert liked > plain
 
 
-def test_predictions_of_text_and_of_lists_agree(anirec: Anirec, run: Path, tmp_path: Path) -> None:
+def test_tags_as_text_and_as_lists_give_the_same_predictions(anirec: Anirec, run: Path, tmp_path: Path) -> None:
     tags = ["1girl highres solo", "highres", "unheard_of", "highres unheard_of", ""]
     lists = write_rows(tmp_path / "lists.jsonl", *(some.split() for some in tags))
     counts = predict(run, input=lists, output=tmp_path / "out.jsonl")
@@ -120,9 +120,9 @@ def test_predictions_of_text_and_of_lists_agree(anirec: Anirec, run: Path, tmp_p
     assert found["post"].to_list() == [0, 1, 2, 3, 4]
     pl.DataFrame({"post": range(5), "tags": tags}).write_csv(tmp_path / "text.csv")
     files = ("--input", str(tmp_path / "text.csv"), "--output", str(tmp_path / "out.csv"))
-    told = anirec("predict", str(run), *files).stdout
-    assert "5 predictions in" in told
-    assert "posts without a known tag: 2" in told
+    printed = anirec("predict", str(run), *files).stdout
+    assert "5 predictions in" in printed
+    assert "posts without a known tag: 2" in printed
     assert pl.read_csv(tmp_path / "out.csv")["prediction"].to_list() == pytest.approx(found["prediction"].to_list())
     effects = dict(pl.read_parquet(run / "effects.parquet").select("tag", "effect").iter_rows())
     known, highres, nothing, also_highres, empty = found["prediction"].to_list()
@@ -131,24 +131,24 @@ def test_predictions_of_text_and_of_lists_agree(anirec: Anirec, run: Path, tmp_p
     assert known == pytest.approx(highres + effects["1girl"] + effects["solo"], abs=1e-5)
 
 
-def test_posts_of_which_no_tag_is_known_are_predicted_all_the_same(run: Path, tmp_path: Path) -> None:
+def test_posts_without_a_known_tag_are_predicted_too(run: Path, tmp_path: Path) -> None:
     for name, rows in (("none", [[]]), ("null", [None, None]), ("both", [None, []])):
         counts = predict(run, input=write_rows(tmp_path / f"{name}.jsonl", *rows), output=tmp_path / "out.jsonl")
         assert counts["posts without a known tag"] == len(rows)
 
 
-def test_files_of_another_form_are_told(run: Path, tmp_path: Path) -> None:
+def test_invalid_input_files_are_errors(run: Path, tmp_path: Path) -> None:
     (tmp_path / "years.csv").write_text("tags\n2011\n")
     (tmp_path / "other.csv").write_text("synopsis\nA ghost.\n")
     (tmp_path / "no_rows.csv").write_text("tags\n")
     for name, message in (
         ("years.csv", "column tags holds Int64, expected text or lists of text"),
         ("other.csv", "no column tags; there are synopsis"),
-        ("no_rows.csv", "no row"),
+        ("no_rows.csv", "the file has no rows"),
     ):
         with pytest.raises(UserError, match=message):
             predict(run, input=tmp_path / name, output=tmp_path / "out.jsonl")
-    with pytest.raises(UserError, match=r"no lists, such as tags; write to \.jsonl"):
+    with pytest.raises(UserError, match=r"CSV cannot hold lists \(tags\); write to \.jsonl"):
         predict(run, input=write_rows(tmp_path / "new.jsonl", ["solo"]), output=tmp_path / "out.csv")
 
 
@@ -160,23 +160,23 @@ PIPELINE = {"_target_": "sklearn.pipeline.Pipeline", "steps": [["fit", RIDGE]]}
 @pytest.mark.parametrize(
     ("regressor", "message"),
     [
-        (PIPELINE | {"memory": "some/folder"}, "memory would load files that run code; it is not run"),
+        (PIPELINE | {"memory": "some/folder"}, "memory could unpickle files, which runs code; not loaded"),
         (
             {
                 "_target_": "sklearn.model_selection.GridSearchCV",
                 "estimator": PIPELINE,
                 "param_grid": {"steps__memory": ["some/folder"]},
             },
-            "memory would load files that run code; it is not run",
+            "memory could unpickle files, which runs code; not loaded",
         ),
-        ({**RIDGE, "_target_": "sklearn.pipeline.make_pipeline"}, "names sklearn.pipeline.make_pipeline, which is no"),
+        ({**RIDGE, "_target_": "sklearn.pipeline.make_pipeline"}, "names sklearn.pipeline.make_pipeline, which is not"),
         ({"_target_": "sklearn.preprocessing.FunctionTransformer", "func": CALLS}, "hydra.utils.get_method"),
         (PIPELINE | {"steps": [["fit", {"_target_": "os.system", "command": "true"}]]}, "names os.system"),
         ({"_target_": "joblib.load", "filename": "x"}, "names joblib.load"),
         ({"_target_": "anirec.models.posts.two_part.TwoPart", "classifier": CALLS, "regressor": RIDGE}, "get_method"),
     ],
 )
-def test_a_strangers_config_calls_nothing_else(
+def test_an_untrusted_config_calls_nothing_else(
     stranger: Path, tmp_path: Path, regressor: dict[str, Any], message: str
 ) -> None:
     config = yaml.safe_load((stranger / "config.yaml").read_text())
@@ -186,7 +186,7 @@ def test_a_strangers_config_calls_nothing_else(
         predict(stranger, input=write_rows(tmp_path / "new.jsonl", ["solo"]), output=tmp_path / "out.jsonl")
 
 
-def test_a_damaged_checkpoint_is_refused(stranger: Path, tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_is_an_error(stranger: Path, tmp_path: Path) -> None:
     path = stranger / "checkpoints" / "best.ckpt"
     rows, whole = write_rows(tmp_path / "new.jsonl", ["solo"]), path.read_bytes()
     for n_bytes in (0, 5_000, len(whole) // 2):
@@ -212,6 +212,6 @@ def test_a_damaged_checkpoint_is_refused(stranger: Path, tmp_path: Path) -> None
         (["model=tag_ridge", "model.regressor.alhpa=1"], "did you mean alpha"),
     ],
 )
-def test_what_does_not_fit_is_told_before_any_work(overrides: list[str], words: str) -> None:
+def test_incompatible_choices_are_errors_before_any_work(overrides: list[str], words: str) -> None:
     with pytest.raises(UserError, match=words):
         validate(overrides)

@@ -1,4 +1,4 @@
-"""Judging titles, whole commands: what a run leaves, how it goes on, what it predicts, and what bad input comes to."""
+"""Commands that predict the scores of titles: run folders, resuming, predictions, and errors for invalid input."""
 
 import json
 import logging
@@ -31,7 +31,7 @@ TWO = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"]
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One folder for all: what is computed once is computed once."""
+    """Return a folder for all tests, so that they share the cache."""
     return tmp_path_factory.mktemp("scores")
 
 
@@ -41,21 +41,21 @@ def anirec(anirec_in: Callable[..., Anirec], place: Path) -> Anirec:
 
 
 @pytest.fixture(scope="module")
-def whole(anirec: Anirec, place: Path) -> tuple[Path, str]:
-    """A run of the fusion net that nobody disturbed, and what it told."""
-    told = anirec(*FUSION).stderr
+def finished(anirec: Anirec, place: Path) -> tuple[Path, str]:
+    """Return the folder of an uninterrupted run of the fusion net, and what the run printed."""
+    printed = anirec(*FUSION).stderr
     (run,) = runs(place, "fusion")
-    return run, told
+    return run, printed
 
 
 @pytest.fixture
-def run(whole: tuple[Path, str], place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def run(finished: tuple[Path, str], place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("ANIREC_CACHE", str(place / "cache"))
-    return whole[0]
+    return finished[0]
 
 
 def variables(place: Path) -> dict[str, str]:
-    """Where things lie."""
+    """Return the environment variables with the folders of data and cache."""
     return {f"ANIREC_{name.upper()}": str(place / name) for name in ("cache", "data")}
 
 
@@ -74,8 +74,8 @@ def picture(path: Path, size: tuple[int, int] = (64, 64), colour: str = "red") -
     return str(path)
 
 
-def test_a_run_leaves_its_folder(whole: tuple[Path, str]) -> None:
-    run, told = whole
+def test_a_run_writes_its_folder(finished: tuple[Path, str]) -> None:
+    run, printed = finished
     names = {path.name for path in run.iterdir()}
     assert names >= {"config.yaml", "provenance.json", "status.json", "metrics.json", "history.csv", "findings.txt"}
     assert {path.name for path in (run / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
@@ -100,13 +100,15 @@ def test_a_run_leaves_its_folder(whole: tuple[Path, str]) -> None:
         "calibrated to contain the true score of 90%",
     ):
         assert any(words in sentence for sentence in findings), words
-    assert "best reachable rmse on this data" in told
+    assert "best reachable rmse on this data" in printed
 
 
 @pytest.mark.slow
-def test_a_killed_run_goes_on_as_if_nothing_had_been(anirec: Anirec, whole: tuple[Path, str], place: Path) -> None:
-    """Dropout included: the same chances are drawn."""
-    undisturbed, _ = whole
+def test_a_killed_run_resumes_to_the_results_of_an_uninterrupted_one(
+    anirec: Anirec, finished: tuple[Path, str], place: Path
+) -> None:
+    """Dropout included: the state of the random generators is restored."""
+    uninterrupted, _ = finished
     command = [sys.executable, "-m", "anirec", *FUSION]
     process = subprocess.Popen(command, cwd=place, env={**os.environ, **variables(place)}, stderr=subprocess.DEVNULL)
     while len(runs(place, "fusion")) < 2 or not (runs(place, "fusion")[1] / "checkpoints" / "last.ckpt").exists():
@@ -117,17 +119,17 @@ def test_a_killed_run_goes_on_as_if_nothing_had_been(anirec: Anirec, whole: tupl
     killed = runs(place, "fusion")[1]
     assert content(killed, "status.json")["state"] == "running"
     anirec(*FUSION, "resume=true")
-    assert runs(place, "fusion") == [undisturbed, killed]
-    assert (killed / "history.csv").read_text() == (undisturbed / "history.csv").read_text()
-    assert content(killed, "metrics.json") == content(undisturbed, "metrics.json")
+    assert runs(place, "fusion") == [uninterrupted, killed]
+    assert (killed / "history.csv").read_text() == (uninterrupted / "history.csv").read_text()
+    assert content(killed, "metrics.json") == content(uninterrupted, "metrics.json")
 
 
 @pytest.mark.slow
-def test_two_processes_give_the_numbers_of_one(anirec: Anirec, place: Path) -> None:
-    """And beside it in the multirun, a model whose encoder is not there, which says what fetches it."""
-    told = anirec("run", "-m", *SMALL, "encoders=own", "model=tfidf_ridge,bert", expect=1).stderr
-    assert "1 of 2 jobs finished" in told
-    assert "hf download bert-base-uncased" in " ".join(told.split())
+def test_two_processes_give_the_results_of_one(anirec: Anirec, place: Path) -> None:
+    """The multirun also has a model whose encoder is missing; its error says how to download it."""
+    printed = anirec("run", "-m", *SMALL, "encoders=own", "model=tfidf_ridge,bert", expect=1).stderr
+    assert "1 of 2 jobs finished" in printed
+    assert "hf download bert-base-uncased" in " ".join(printed.split())
     anirec("run", *SMALL, "encoders=own", "model=tfidf_ridge", *TWO)
     one, two = (content(run, "metrics.json") for run in runs(place, "tfidf_ridge"))
     assert one == pytest.approx(two, abs=1e-9)
@@ -152,7 +154,7 @@ def test_predictions_have_intervals(run: Path, tmp_path: Path) -> None:
     assert pl.read_csv(tmp_path / "out.csv")["prediction"].item() == pytest.approx(rows["prediction"][1], abs=1e-5)
 
 
-def test_files_of_another_form_are_told(run: Path, tmp_path: Path) -> None:
+def test_invalid_input_files_are_errors(run: Path, tmp_path: Path) -> None:
     lists = write_rows(tmp_path / "lists.jsonl", {"synopsis": "A ghost.", "descriptions": ["timid"]})
     empty = write_rows(tmp_path / "empty_lists.jsonl", {"synopsis": "A ghost.", "descriptions": [], "portraits": []})
     (tmp_path / "no_rows.csv").write_text("synopsis\n")
@@ -160,8 +162,8 @@ def test_files_of_another_form_are_told(run: Path, tmp_path: Path) -> None:
     (tmp_path / "text.csv").write_text("synopsis,descriptions\nA ghost.,timid\n")
     predict(run, input=empty, output=tmp_path / "out.jsonl")
     for file, output, message in (
-        (lists, "out.csv", r"no lists.*descriptions.*\.jsonl"),
-        (tmp_path / "no_rows.csv", "out.csv", "no row"),
+        (lists, "out.csv", r"CSV cannot hold lists.*descriptions.*\.jsonl"),
+        (tmp_path / "no_rows.csv", "out.csv", "the file has no rows"),
         (tmp_path / "title.csv", "out.csv", "no column synopsis; there are title"),
         (tmp_path / "text.csv", "out.csv", r"column descriptions holds String, expected List\(String\)"),
     ):
@@ -174,13 +176,15 @@ def test_files_of_another_form_are_told(run: Path, tmp_path: Path) -> None:
     ("branch", "target"),
     [(None, "os.system"), ("synopsis", "subprocess.run"), ("portraits", "anirec.data.sources.animepop.AnimePop")],
 )
-def test_a_strangers_config_calls_nothing_else(run: Path, tmp_path: Path, branch: str | None, target: str) -> None:
+def test_an_untrusted_config_calls_nothing_else(run: Path, tmp_path: Path, branch: str | None, target: str) -> None:
     stranger = copied(run, tmp_path)
     config = yaml.safe_load((run / "config.yaml").read_text())
     node = config["model"]["branches"][branch] if branch else config["model"]
     node["_target_"] = target
     (stranger / "config.yaml").write_text(yaml.safe_dump(config))
-    with pytest.raises(UserError, match=f"model names {re.escape(target)}, which is no anirec model; it is not run"):
+    with pytest.raises(
+        UserError, match=f"model names {re.escape(target)}, which is not an anirec model or a known part; not loaded"
+    ):
         predict(stranger, input=a_title(tmp_path), output=tmp_path / "out.jsonl")
 
 
@@ -198,7 +202,7 @@ def test_a_strangers_config_calls_nothing_else(run: Path, tmp_path: Path, branch
         ("synopsis", "tokenizer", "{", "tokenizer cannot be read"),
     ],
 )
-def test_a_strangers_checkpoint_fetches_nothing(
+def test_an_untrusted_checkpoint_downloads_nothing(
     run: Path, tmp_path: Path, branch: str, key: str, value: Any, message: str
 ) -> None:
     stranger = copied(run, tmp_path)
@@ -209,7 +213,7 @@ def test_a_strangers_checkpoint_fetches_nothing(
         predict(stranger, input=a_title(tmp_path), output=tmp_path / "out.jsonl")
 
 
-def test_a_checkpoint_that_is_cut_off(run: Path, tmp_path: Path) -> None:
+def test_a_truncated_checkpoint_is_an_error(run: Path, tmp_path: Path) -> None:
     stranger = copied(run, tmp_path)
     whole = (run / "checkpoints" / "best.ckpt").read_bytes()
     for n_bytes in (0, 5_000, len(whole) // 2):
@@ -219,7 +223,7 @@ def test_a_checkpoint_that_is_cut_off(run: Path, tmp_path: Path) -> None:
 
 
 def copied(run: Path, tmp_path: Path) -> Path:
-    """The run's folder, with a checkpoint that may be changed: the best one is a link to the last."""
+    """Return a copy of the run folder with a checkpoint that may be changed (the original best.ckpt is a link)."""
     stranger = tmp_path / "stranger"
     (stranger / "checkpoints").mkdir(parents=True)
     for name in ("config.yaml", "metrics.json", "checkpoints/best.ckpt"):
@@ -231,7 +235,7 @@ def a_title(tmp_path: Path) -> Path:
     return write_rows(tmp_path / "title.jsonl", {"synopsis": "A reckless ghost."})
 
 
-def test_bad_pictures_are_left_out_counted_and_named(
+def test_unreadable_pictures_are_ignored_and_reported(
     run: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     good = picture(tmp_path / "good.png")
@@ -251,7 +255,7 @@ def test_bad_pictures_are_left_out_counted_and_named(
     assert seen != pytest.approx(blind[-1], abs=1e-5)
 
 
-def test_a_synopsis_of_ten_thousand_words(run: Path, tmp_path: Path) -> None:
+def test_a_synopsis_of_ten_thousand_words_is_truncated(run: Path, tmp_path: Path) -> None:
     long = " ".join(["ghost"] * 10_000)
     rows = write_rows(tmp_path / "new.jsonl", {"synopsis": long}, {"synopsis": long[: len(long) // 2]})
     predict(run, input=rows, output=tmp_path / "out.jsonl")
@@ -259,15 +263,15 @@ def test_a_synopsis_of_ten_thousand_words(run: Path, tmp_path: Path) -> None:
     assert first == pytest.approx(second, abs=1e-5), "both are cut to the same tokens"
 
 
-def test_bad_titles_are_left_out_counted_and_named(anirec: Anirec, place: Path) -> None:
-    """A score of Unknown, missing and damaged portraits, a cyclic franchise: the rest is learned from."""
+def test_invalid_titles_are_dropped_and_counted(anirec: Anirec, place: Path) -> None:
+    """An unknown score, missing and damaged portraits, and a cyclic franchise; the model trains on the rest."""
     write_animepop(place / "data" / "animepop")
-    told = anirec(
+    printed = anirec(
         *("run", "dataset=animepop", "split=cluster", "trainer=cpu", "model=fusion_portraits", "encoders=tiny"),
         *("model.training.epochs=1", "metrics.interval=null"),
     ).stderr
-    assert "1 of 60 pictures cannot be read and are left out" in told
-    assert "2.png: damaged" in told
+    assert "1 of 60 pictures cannot be read and are left out" in printed
+    assert "2.png: damaged" in printed
     (run,) = runs(place, "fusion_portraits", dataset="animepop")
     data = content(run, "provenance.json")["data"]
     assert data["removed"]["titles_read"] == 62
@@ -282,7 +286,7 @@ def test_bad_titles_are_left_out_counted_and_named(anirec: Anirec, place: Path) 
 
 
 def write_animepop(folder: Path) -> None:
-    """Titles 1 to 3 share characters in a circle; 61 has no score, and the only character of 62 no portrait."""
+    """Write a dump: titles 1 to 3 share characters in a cycle, 61 has no score, and the character of 62 no portrait."""
     casts = {1: [1, 2], 2: [2, 3], 3: [3, 1], **{title: [title] for title in range(4, 61)}, 61: [61], 62: [64]}
     folder.mkdir(parents=True)
     titles = ["MAL ID,Title,Score,Synopsis,Main Characters"]

@@ -79,7 +79,7 @@ def test_a_refit_trains_as_many_epochs_as_the_best_checkpoint(anirec: Anirec, tm
     doctored["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"] -= 1
     torch.save(doctored, last)
     before = last.read_bytes()
-    assert "not the end of its training" in anirec("select", str(sweep_of(tmp_path)), expect=2).stderr
+    assert "not from the end of the training" in anirec("select", str(sweep_of(tmp_path)), expect=2).stderr
     assert last.read_bytes() == before
     assert not is_tested(first)
 

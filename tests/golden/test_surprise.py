@@ -1,4 +1,4 @@
-"""Our models against scikit-surprise on the same ratings, and against its own rule of one sweep, number by number."""
+"""Models compared with scikit-surprise on the same ratings: predictions, and factors after one SGD epoch."""
 
 from collections import defaultdict
 from typing import Any
@@ -22,7 +22,7 @@ ALL_PAIRS = (np.repeat(np.arange(N_USERS), N_ITEMS), np.tile(np.arange(N_ITEMS),
 
 @pytest.fixture(scope="module")
 def ratings() -> Interactions:
-    """Every user and every item occurs: what Surprise has not seen, it does not know."""
+    """Return ratings in which every user and every item occurs, since Surprise has no ids without ratings."""
     random = np.random.default_rng(4)
     user, item = np.nonzero(random.random((N_USERS, N_ITEMS)) < 0.4)
     taste = (random.normal(size=(N_USERS, 3))[user] * random.normal(size=(N_ITEMS, 3))[item]).sum(1)
@@ -31,7 +31,7 @@ def ratings() -> Interactions:
 
 
 def trainset(user: NDArray[Any], item: NDArray[Any], rating: NDArray[Any]) -> surprise.Trainset:
-    """Rows in the order in which Surprise's SGD shall see them."""
+    """Return Surprise's training set; its SGD visits the rows in this order."""
     of_user, of_item = defaultdict(list), defaultdict(list)
     for u, i, r in zip(user.tolist(), item.tolist(), rating.tolist(), strict=True):
         of_user[u].append((i, r))
@@ -76,7 +76,7 @@ def test_item_knn_is_knn_baseline(ratings: Interactions, n_neighbours: int) -> N
     model.history = history(ratings)
     model.solve()
     user, item = (torch.from_numpy(column) for column in ALL_PAIRS)
-    # Where the user has rated the item, Surprise counts the item as its own neighbour; nobody asks for that.
+    # Where the user has rated the item, Surprise counts the item as its own neighbour, so these pairs are excluded.
     is_new = ~np.isin(user * N_ITEMS + item, ratings.user * N_ITEMS + ratings.item)
     options = {"name": "pearson_baseline", "user_based": False, "shrinkage": 100}
     wanted = predictions(surprise.KNNBaseline(k=n_neighbours, sim_options=options, verbose=False), ratings)
@@ -86,7 +86,7 @@ def test_item_knn_is_knn_baseline(ratings: Interactions, n_neighbours: int) -> N
 
 @pytest.mark.parametrize("algorithm", [surprise.SVD, surprise.SVDpp])
 def test_a_sweep_is_an_epoch_of_surprise(ratings: Interactions, algorithm: type[surprise.AlgoBase]) -> None:
-    """From the same factors and in the same order, Surprise's rule gives the same factors."""
+    """From the same initial factors and with the same order of rows, the resulting factors are equal."""
     seed, rates = (5, 0), Rates(lr=0.02, reg=0.1, reg_bias=0.1)
     order = order_of(ratings, seed)
     reference = algorithm(
@@ -107,7 +107,7 @@ def test_a_sweep_is_an_epoch_of_surprise(ratings: Interactions, algorithm: type[
 
 
 def order_of(rows: Interactions, seed: tuple[int, ...]) -> NDArray[np.int64]:
-    """The order in which a fused sweep takes the rows."""
+    """Return the order in which a fused sweep visits the rows."""
     random = np.random.default_rng(seed)
     users, shuffle_seed = random.permutation(N_USERS), int(random.integers(2**62))
     taken, scratch = [], np.empty(len(rows), np.int64)

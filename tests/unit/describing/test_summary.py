@@ -1,4 +1,4 @@
-"""What is said of a corpus: the steps of its cleaning, its characters, texts and pictures."""
+"""Summaries of titles: steps of cleaning, characters, descriptions and pictures."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ REMOVED = {
 }
 
 
-def test_what_each_rule_leaves_in_order() -> None:
+def test_cleaning_steps_count_what_each_rule_removes_and_leaves() -> None:
     assert cleaning_steps(Cleaning(**RULES), REMOVED, n_characters=1_200) == [
         ("characters read", "", "1,200"),
         ("  character_description=true", "30", "1,170"),
@@ -57,25 +57,25 @@ TITLES = pl.DataFrame(
 )
 
 
-def test_characters_texts_and_pictures_are_counted_once() -> None:
+def test_characters_of_several_titles_are_counted_once() -> None:
     assert dict(corpus_lines(TITLES)) == {
-        "main characters": "3; 1.00 a title",
-        "franchises": "3; the largest holds 50.0% of titles (2)",
+        "main characters": "3; 1.00 per title",
+        "franchises": "3; the largest has 50.0% of titles (2)",
         "descriptions": "of 2 main characters, in 50.0% of titles (2)",
-        "words of one": "2 to 5, mean 3.5",
+        "description length": "2 to 5 words, mean 3.5",
         "portraits": "in 50.0% of titles (2)",
         "only a poster": "in 25.0% of titles (1)",
     }
 
 
 @pytest.mark.parametrize("dtype", [pl.Int64(), pl.String()])
-def test_without_any_character(dtype: pl.DataType) -> None:
-    empty = {name: pl.Series(name, [[]] * len(TITLES), pl.List(inner)) for name, inner in inside(dtype).items()}
+def test_titles_without_characters(dtype: pl.DataType) -> None:
+    empty = {name: pl.Series(name, [[]] * len(TITLES), pl.List(inner)) for name, inner in list_types(dtype).items()}
     lines = dict(corpus_lines(TITLES.with_columns(**empty)))
-    assert lines["main characters"] == "none is known: each title is a franchise of its own"
+    assert lines["main characters"] == "none known; each title is a franchise of its own"
     assert lines["portraits"] == "in 0.0% of titles (0)"
     assert "descriptions" not in lines
 
 
-def inside(ids: pl.DataType) -> dict[str, pl.DataType]:
+def list_types(ids: pl.DataType) -> dict[str, pl.DataType]:
     return {"characters": ids, "descriptions": pl.String(), "portraits": pl.String()}

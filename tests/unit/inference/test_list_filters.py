@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from anirec.errors import UserError
-from anirec.inference.lists import Wanted, years
+from anirec.inference.lists import TitleFilter, parse_years
 
 ITEMS = pl.DataFrame(
     {
@@ -19,7 +19,7 @@ ITEMS = pl.DataFrame(
 
 
 @pytest.mark.parametrize(
-    ("wishes", "expected"),
+    ("conditions", "expected"),
     [
         ({}, [0, 1, 4]),
         ({"adult": True}, [0, 1, 2, 3, 4]),
@@ -33,26 +33,26 @@ ITEMS = pl.DataFrame(
         ({"min_ratings": 7, "adult": True}, [0, 1, 2]),
     ],
 )
-def test_only_what_is_wanted_is_left(wishes: dict[str, Any], expected: list[int]) -> None:
-    assert Wanted(**wishes).among(ITEMS).nonzero()[0].tolist() == expected
+def test_titles_match_all_conditions(conditions: dict[str, Any], expected: list[int]) -> None:
+    assert TitleFilter(**conditions).matches(ITEMS).nonzero()[0].tolist() == expected
 
 
-def test_what_no_title_has_is_refused_with_what_there_is() -> None:
-    with pytest.raises(UserError, match="no title has the type Tv-Show; there are Movie, OVA, TV"):
-        Wanted(types=["Tv-Show"]).among(ITEMS)
-    with pytest.raises(UserError, match="no title has the genre Dramma; there are Action, Drama, Hentai"):
-        Wanted(genres=["Dramma"]).among(ITEMS)
+def test_unknown_types_and_genres_are_reported_with_the_known_ones() -> None:
+    with pytest.raises(UserError, match="No title has the type Tv-Show; available: Movie, OVA, TV"):
+        TitleFilter(types=["Tv-Show"]).matches(ITEMS)
+    with pytest.raises(UserError, match="No title has the genre Dramma; available: Action, Drama, Hentai"):
+        TitleFilter(genres=["Dramma"]).matches(ITEMS)
 
 
-def test_what_the_data_do_not_know_cannot_be_asked_for() -> None:
+def test_a_filter_on_a_missing_column_is_an_error() -> None:
     bare = ITEMS.select("item_id", "n_ratings")
-    assert Wanted().among(bare).all()
-    for wishes in ({"types": ["TV"]}, {"genres": ["Drama"]}, {"years": (2000, None)}):
-        with pytest.raises(UserError, match="say nothing of a title's"):
-            Wanted(**wishes).among(bare)  # type: ignore[arg-type]
+    assert TitleFilter().matches(bare).all()
+    for conditions in ({"types": ["TV"]}, {"genres": ["Drama"]}, {"years": (2000, None)}):
+        with pytest.raises(UserError, match="The data of this run have no"):
+            TitleFilter(**conditions).matches(bare)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("span", ["", "-", "90s", "2015-2005", "2005-2010-2015", "20051"])
-def test_no_span_of_years(span: str) -> None:
+def test_invalid_ranges_of_years_are_errors(span: str) -> None:
     with pytest.raises(UserError, match="--year"):
-        years(span)
+        parse_years(span)

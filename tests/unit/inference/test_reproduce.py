@@ -1,4 +1,4 @@
-"""What is made of a stored config before it is run again; it may be a stranger's."""
+"""Preparation and checks of a stored config, which may be untrusted, before it is run again."""
 
 import json
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from anirec.config.compose import conf_folder
 from anirec.config.identity import replace_folder
 from anirec.errors import UserError
-from anirec.inference.reproduce import checked, config_of, override, placed
+from anirec.inference.reproduce import config_of, output_folder, override, require_valid
 from anirec.report.runs import Run
 
 Stored = Callable[..., Run]
@@ -21,7 +21,7 @@ Stored = Callable[..., Run]
 
 @pytest.fixture
 def stored(tmp_path: Path) -> Stored:
-    """A finished run whose config has those keys changed."""
+    """Return a function that writes a finished run with some keys of its config changed."""
 
     def write(**changed: Any) -> Run:
         folder = tmp_path / "there" / "mal_2016" / "svd" / "run"
@@ -41,7 +41,7 @@ def stored(tmp_path: Path) -> Stored:
     return write
 
 
-def test_places_are_todays_and_data_stay_where_they_are(stored: Stored, tmp_path: Path) -> None:
+def test_outputs_and_cache_are_the_current_defaults_and_data_keep_their_folder(stored: Stored, tmp_path: Path) -> None:
     config = config_of(stored(paths__outputs="/elsewhere", paths__cache="/nowhere"), trust=False)
     assert config.paths.outputs == "outputs"
     assert config.paths.cache != "/nowhere"
@@ -51,10 +51,10 @@ def test_places_are_todays_and_data_stay_where_they_are(stored: Stored, tmp_path
     assert list(config.logger) == ["history"]
     override(config, ["paths.data=/moved", "model.n_factors=7"])
     assert config.dataset.source.folder == "/moved/mal-2016"
-    assert checked(config).model.n_factors == 7
+    assert require_valid(config).model.n_factors == 7
 
 
-def test_only_keys_that_are_there_can_be_set(stored: Stored) -> None:
+def test_only_existing_keys_can_be_overridden(stored: Stored) -> None:
     config = config_of(stored(), trust=False)
     with pytest.raises(UserError, match=r"no setting model.n_factor; did you mean model.n_factors\?"):
         override(config, ["model.n_factor=7"])
@@ -64,7 +64,7 @@ def test_only_keys_that_are_there_can_be_set(stored: Stored) -> None:
         override(config, ["seed"])
     override(config, ["model.n_factors=-1"])
     with pytest.raises(UserError, match=r"model.n_factors=-1: expected a number >= 1"):
-        checked(config)
+        require_valid(config)
 
 
 @pytest.mark.parametrize(
@@ -79,9 +79,9 @@ def test_only_keys_that_are_there_can_be_set(stored: Stored) -> None:
         ("model", {"_target_": "os.system", "command": "true"}),
     ],
 )
-def test_a_strangers_config_may_name_only_parts_of_anirec(stored: Stored, key: str, value: Any) -> None:
+def test_an_untrusted_config_may_name_only_classes_of_anirec(stored: Stored, key: str, value: Any) -> None:
     run = stored(**{key.replace(".", "__"): value})
-    with pytest.raises(UserError, match=r"(?s)is not run|not run\..*--trust"):
+    with pytest.raises(UserError, match=r"(?s)not (run|loaded).*--trust"):
         config_of(run, trust=False)
     config_of(run, trust=True)
 
@@ -97,50 +97,52 @@ def test_a_strangers_config_may_name_only_parts_of_anirec(stored: Stored, key: s
         ("strategy", {"_target_": "anirec.models.one_pass.DataParallel", "process_group_backend": "gloo"}),
     ],
 )
-def test_a_strangers_trainer_has_only_settings_that_write_nothing(stored: Stored, key: str, value: Any) -> None:
+def test_an_untrusted_trainer_may_not_have_settings_that_could_write_files(
+    stored: Stored, key: str, value: Any
+) -> None:
     run = stored(**{f"trainer__{key}": value})
     with pytest.raises(UserError, match=rf"(?s)trainer\.{key}.*not run\..*--trust"):
         config_of(run, trust=False)
     config_of(run, trust=True)
 
 
-def test_a_strangers_trainer_may_be_parallel_and_have_other_numbers(stored: Stored) -> None:
+def test_an_untrusted_trainer_may_be_parallel_and_have_other_numbers(stored: Stored) -> None:
     strategy = {"_target_": "anirec.models.one_pass.DataParallel", "find_unused_parameters": True}
     run = stored(trainer__strategy=strategy, trainer__devices=[0, 1], trainer__limit_train_batches=0.5)
     assert config_of(run, trust=False).trainer.limit_train_batches == 0.5
 
 
-def test_a_strangers_run_saves_checkpoints_where_ours_do(stored: Stored) -> None:
+def test_an_untrusted_run_must_use_the_checkpoint_callback_of_anirec(stored: Stored) -> None:
     run = stored()
     path = run.folder / "config.yaml"
     content = yaml.safe_load(path.read_text())
     path.write_text(yaml.safe_dump({**content, "callbacks": {}}))
-    with pytest.raises(UserError, match=r"without anirec\.tracking\.callbacks\.LastAndBest"):
+    with pytest.raises(UserError, match=r"callbacks lack anirec\.tracking\.callbacks\.LastAndBest"):
         config_of(run, trust=False)
 
 
-def test_a_strangers_config_cannot_resolve_or_write_elsewhere(stored: Stored, tmp_path: Path) -> None:
+def test_an_untrusted_config_cannot_resolve_anything_or_write_elsewhere(stored: Stored, tmp_path: Path) -> None:
     run = stored(callbacks__checkpoint__folder=str(tmp_path / "secret"), run__folder="/")
     config = config_of(run, trust=False)
     config.run.folder = "/new"
     assert config.callbacks.checkpoint.folder == "/new/checkpoints"
     path = run.folder / "config.yaml"
     path.write_text(path.read_text().replace("seed: 42", "seed: ${oc.env:HOME}", 1))
-    with pytest.raises(UserError, match=r"\$\{oc.env:HOME\} is not resolved; it is not run"):
+    with pytest.raises(UserError, match=r"\$\{oc.env:HOME\} is not resolved; the run was not started"):
         config_of(run, trust=True)
     path.write_text("[]")
-    with pytest.raises(UserError, match="not the config of a run"):
+    with pytest.raises(UserError, match="not a config of a run"):
         config_of(run, trust=False)
 
 
-def test_a_strangers_names_do_not_lead_out_of_the_outputs(stored: Stored) -> None:
+def test_names_in_an_untrusted_provenance_cannot_lead_outside_the_outputs(stored: Stored) -> None:
     run = stored()
     config = config_of(run, trust=False)
     run.provenance["model"] = "../../../../tmp"
-    with pytest.raises(UserError, match="lies outside of"):
-        placed(config, run)
+    with pytest.raises(UserError, match="is outside"):
+        output_folder(config, run)
 
 
-def test_moved_paths() -> None:
+def test_paths_below_a_moved_folder_are_replaced() -> None:
     assert replace_folder(["/old", "/old/a", "/older", 1], "/old/", "/new") == ["/new", "/new/a", "/older", 1]
     assert json.dumps(replace_folder({"folder": "data/x"}, "data", "${d}")) == '{"folder": "${d}/x"}'

@@ -50,21 +50,23 @@ def test_case_punctuation_accents_and_language_do_not_matter(search: TitleSearch
     assert search.items["item_id"][search.find(wanted)] == found
 
 
-def test_a_name_as_written_counts_before_one_with_the_same_letters(search: TitleSearch) -> None:
+def test_an_exact_name_precedes_one_with_the_same_letters(search: TitleSearch) -> None:
     assert search.items["item_id"][search.find("k-on!")] == 5680
     assert search.items["item_id"][search.find("K-On!!")] == 7791
     assert search.items["item_id"][search.find("けいおん!!")] == 7791
-    with pytest.raises(UserError, match=r"which one is meant(?s:.*)#5680  K-On! \(2009, 860 ratings\)(?s:.*)#7791"):
+    with pytest.raises(
+        UserError, match=r"may be one of several titles(?s:.*)#5680  K-On! \(2009, 860 ratings\)(?s:.*)#7791"
+    ):
         search.find("kon")
 
 
-def test_of_titles_with_one_name_the_far_better_known_is_meant_or_none(search: TitleSearch) -> None:
+def test_of_titles_with_the_same_name_one_with_far_more_ratings_is_chosen(search: TitleSearch) -> None:
     assert search.items["item_id"][search.find("monster?")] == 19
-    with pytest.raises(UserError, match=r"as in #50=9(?s:.*)1979, 30(?s:.*)2009, 20"):
+    with pytest.raises(UserError, match=r"such as #50=9(?s:.*)1979, 30(?s:.*)2009, 20"):
         search.find("rose")
 
 
-def test_a_slip_is_forgiven_where_only_one_title_can_be_meant(search: TitleSearch) -> None:
+def test_a_typo_is_corrected_if_only_one_title_is_similar(search: TitleSearch) -> None:
     assert search.items["item_id"][search.find("cowboy bebob")] == 1
     assert search.items["item_id"][search.find("steinsgatte")] == 9253
     assert search.items["item_id"][search.find("mewtwo")] == 28755  # a part of one title only
@@ -72,12 +74,12 @@ def test_a_slip_is_forgiven_where_only_one_title_can_be_meant(search: TitleSearc
         search.find("bebop")
 
 
-def test_japanese_marks_tell_titles_apart(search: TitleSearch) -> None:
+def test_japanese_voicing_marks_distinguish_titles(search: TitleSearch) -> None:
     assert search.items["item_id"][search.find("ガンダム")] == 60
     assert search.items["item_id"][search.find("カンダム")] == 61
 
 
 @pytest.mark.parametrize("wanted", ["qwertyuiop", "!!!", "#20"])
-def test_what_no_title_is_called_is_refused(search: TitleSearch, wanted: str) -> None:
+def test_unknown_names_and_ids_are_errors(search: TitleSearch, wanted: str) -> None:
     with pytest.raises(UserError, match="no title"):
         search.find(wanted)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anirec.inference.lists import unit
+from anirec.inference.lists import min_max_scale
 from anirec.metrics.beyond_accuracy import ItemStatistics, gini
 from anirec.metrics.rank_correlation import kendall, spearman
 from anirec.metrics.ranking import average_precision, ndcg, recall
@@ -113,7 +113,7 @@ def test_nothing_recommended_is_neither_equal_nor_unequal() -> None:
 
 def test_scores_equal_up_to_rounding_are_not_stretched() -> None:
     scores = np.array([7.1, np.nextafter(np.float32(7.1), np.float32(8)), 7.1], np.float32)
-    assert unit(scores).tolist() == [0.0, 0.0, 0.0]
+    assert min_max_scale(scores).tolist() == [0.0, 0.0, 0.0]
 
 
 def test_constants_are_recognised_in_the_precision_of_their_type() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 from rich.console import Console
 
-from anirec.inference.tables import recommendations, terminal_table, write_csv, write_json
+from anirec.inference.tables import recommendations, terminal_list, write_csv, write_json
 
 ITEMS = pl.DataFrame(
     {
@@ -23,17 +23,17 @@ TABLE = recommendations(
 )
 
 
-def test_a_list_says_why() -> None:
+def test_each_recommendation_has_a_reason() -> None:
     assert TABLE["because"].to_list() == [
-        "you rated Cowboy Bebop 9 and Mushishi",
-        "on your list; for anybody; rated by 20",
+        "You rated Cowboy Bebop 9 and Mushishi",
+        "On your watchlist. Popular with everyone (20 ratings)",
     ]
     assert TABLE["score"].to_list() == [0.41234, 0.3], "the model's, not the site's"
 
 
-def test_the_table_fits_a_terminal() -> None:
+def test_the_table_fits_80_columns() -> None:
     console = Console(width=80, record=True, file=StringIO())
-    console.print(terminal_table(TABLE))
+    console.print(terminal_list(TABLE))
     lines = console.export_text().splitlines()
     assert max(map(len, lines)) <= 80
     text = " ".join(lines)
@@ -41,7 +41,7 @@ def test_the_table_fits_a_terminal() -> None:
         assert word in text
 
 
-def test_files_hold_everything(tmp_path: Path) -> None:
+def test_files_hold_all_columns(tmp_path: Path) -> None:
     write_csv(TABLE, tmp_path / "list.csv")
     again = pl.read_csv(tmp_path / "list.csv")
     assert again["genres"].to_list() == ["Drama, Sci-Fi, Romance", ""]
@@ -49,4 +49,4 @@ def test_files_hold_everything(tmp_path: Path) -> None:
     write_json(TABLE, tmp_path / "list.json")
     first, _ = json.loads((tmp_path / "list.json").read_text())
     assert first["genres"] == ["Drama", "Sci-Fi", "Romance"]
-    assert first["because"] == "you rated Cowboy Bebop 9 and Mushishi"
+    assert first["because"] == "You rated Cowboy Bebop 9 and Mushishi"
