@@ -17,7 +17,7 @@ MOST_VALUES = 20  # true values with a column each
 COLUMNS, LINES = 12, 30
 FEW_IN_COLUMN = 5
 TAIL = 0.005  # share of the values at either end that may lie outside the plot
-FloatArray = NDArray[np.float64]
+ValueArray = NDArray[np.float64]
 
 
 def predicted_vs_true_plots(board: Leaderboard, looks: dict[str, Look]) -> list[Plot]:
@@ -49,7 +49,7 @@ def predicted_vs_true_plots(board: Leaderboard, looks: dict[str, Look]) -> list[
     return [Plot("truth", truth_title(*next(iter(found.items()))), panels, note.replace("test set", f"{split} set"))]
 
 
-def pooled_predictions(row: Row, split: str) -> tuple[FloatArray, FloatArray] | None:
+def pooled_predictions(row: Row, split: str) -> tuple[ValueArray, ValueArray] | None:
     """Return true and predicted values of all runs of a group, finite ones only."""
     tables = [member.table("predictions", split) for member in row.group.members]
     columns = [
@@ -63,12 +63,12 @@ def pooled_predictions(row: Row, split: str) -> tuple[FloatArray, FloatArray] | 
     return (rows["target"].to_numpy(), rows["prediction"].to_numpy()) if len(rows) else None
 
 
-def has_few_values(found: Iterable[tuple[FloatArray, FloatArray]]) -> bool:
+def has_few_values(found: Iterable[tuple[ValueArray, ValueArray]]) -> bool:
     """Return whether there are few distinct true values, as with ratings."""
     return 1 < len(np.unique(np.concatenate([target for target, _ in found]))) <= MOST_VALUES
 
 
-def value_range(found: Collection[tuple[FloatArray, FloatArray]]) -> tuple[float, float]:
+def value_range(found: Collection[tuple[ValueArray, ValueArray]]) -> tuple[float, float]:
     """Return the range of the true values if they are few, else of all but the most extreme values."""
     target = np.concatenate([target for target, _ in found])
     if has_few_values(found):
@@ -78,7 +78,7 @@ def value_range(found: Collection[tuple[FloatArray, FloatArray]]) -> tuple[float
     return (low, high) if high > low else (low - 1, high + 1)
 
 
-def draw_points(target: FloatArray, prediction: FloatArray, look: Look, ends: tuple[float, float]) -> go.Figure:
+def draw_points(target: ValueArray, prediction: ValueArray, look: Look, ends: tuple[float, float]) -> go.Figure:
     trace = go.Scatter(x=target.round(4), y=prediction.round(4), mode="markers")
     opacity = float(np.clip(200 / len(target), 0.25, 0.8))
     trace.update(
@@ -88,7 +88,7 @@ def draw_points(target: FloatArray, prediction: FloatArray, look: Look, ends: tu
     return framed([diagonal(ends), trace], ends)
 
 
-def draw_shares(target: FloatArray, prediction: FloatArray, look: Look, ends: tuple[float, float]) -> go.Figure:
+def draw_shares(target: ValueArray, prediction: ValueArray, look: Look, ends: tuple[float, float]) -> go.Figure:
     """Draw the share of predictions by true value as a heat map; darker is more."""
     edges = column_edges(target, ends)
     lines = np.linspace(*ends, LINES + 1)
@@ -111,7 +111,7 @@ def draw_shares(target: FloatArray, prediction: FloatArray, look: Look, ends: tu
     return framed([heat, diagonal(ends), median], (float(edges[0]), float(edges[-1])), ends)
 
 
-def column_edges(target: FloatArray, ends: tuple[float, float]) -> FloatArray:
+def column_edges(target: ValueArray, ends: tuple[float, float]) -> ValueArray:
     """Return edges with one column per value if there are few, else of equal width."""
     inside = np.unique(target[(target >= ends[0]) & (target <= ends[1])])
     if 1 < len(inside) <= MOST_VALUES:
@@ -131,7 +131,7 @@ def framed(
     return figure(list(traces), x=x, y={"title": {"text": "predicted value"}, "range": up or across})
 
 
-def truth_title(label: str, columns: tuple[FloatArray, FloatArray]) -> str:
+def truth_title(label: str, columns: tuple[ValueArray, ValueArray]) -> str:
     """Return how far the predictions of the best group spread, compared with the true values."""
     (low, high), (first, last) = (np.quantile(column, [0.05, 0.95]) for column in columns)
     inside = f"The central 90 % of {label}'s predictions lie between {first:.3g} and {last:.3g}"
