@@ -70,6 +70,9 @@ def device_info() -> dict[str, Any]:
     }
 
 
+DPI = 300  # a figure of one column, 3.4 inches, has about 1,000 pixels
+
+
 class PeakMemory:
     """Peak resident memory of this process since the object was created.
 
@@ -163,10 +166,12 @@ class RunFolder:
             self.write("findings.txt", "\n".join(findings) + "\n")
 
     def write_figure(self, name: str, figure: "Figure") -> Path:
-        """Write `figures/<name>.png` and return its path."""
+        """Write `figures/<name>.png` with the model and the dataset in its title, and return its path."""
         path = self.path / "figures" / f"{name}.png"
+        run = f"{self.provenance['model']} on {self.provenance['dataset']}"
+        figure.suptitle("\n".join(filter(None, [figure.get_suptitle(), run])))
         with replacing(path) as temporary:
-            figure.savefig(temporary, format="png", dpi=150, bbox_inches="tight")
+            figure.savefig(temporary, format="png", dpi=DPI, bbox_inches="tight")
         return path
 
     @property

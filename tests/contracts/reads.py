@@ -42,7 +42,7 @@ def unread_settings(reads: Reads, kinds: tuple[type, ...] = PARTS) -> set[str]:
         for setting, attributes in attributes_of_settings(type(found)).items()
         if not attributes & names
         and setting not in {*settings_read_by_trainer(), "requires"}  # `validate` reads this one
-        if any(getattr(found, attribute, None) is not None for attribute in attributes)  # null: switched off
+        if any(getattr(found, attribute, None) not in (None, False) for attribute in attributes)  # else switched off
     }
 
 

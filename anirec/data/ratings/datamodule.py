@@ -3,15 +3,16 @@
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import polars as pl
+from annotated_types import MinLen
 from numpy.typing import NDArray
 
 from anirec.data.datamodule import Data
 from anirec.data.prepare.fingerprint import digest
-from anirec.data.ratings.filters import PLANNED, SEEN, is_interaction, is_planned, k_core, status_counts
+from anirec.data.ratings.filters import PLANNED, SeenStatus, is_interaction, is_planned, k_core, status_counts
 from anirec.data.ratings.interactions import UNKNOWN, Interactions, RatingBatch, UserBlocks, Vocabulary
 from anirec.data.sources.base import Source
 from anirec.data.splits.base import TEST, TRAIN, VAL, Split, check_parts
@@ -53,7 +54,7 @@ class RatingData(Data):
         joined: Mapping[str, Source | None] | None,
         min_user_ratings: Count,
         min_item_ratings: Count,
-        statuses: list[str] | None,
+        statuses: Annotated[list[SeenStatus], MinLen(1)] | None,
         unrated: Literal["drop", "keep"],
         split: Split,
         cache: str,
@@ -61,8 +62,6 @@ class RatingData(Data):
         super().__init__()
         self.sources = sources_by_name(source, joined)
         self.split, self.cache = split, Path(cache)
-        if statuses is not None and (not statuses or not set(statuses) <= set(SEEN)):
-            raise UserError(f"dataset.statuses={statuses}: expected null or some of {', '.join(SEEN)}")
         self.statuses = None if statuses is None else sorted(set(statuses))
         self.min_user_ratings, self.min_item_ratings, self.unrated_rows = min_user_ratings, min_item_ratings, unrated
 

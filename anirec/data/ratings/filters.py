@@ -7,12 +7,14 @@ without statuses, every row is an interaction.
 """
 
 from collections.abc import Sequence
+from typing import Literal, get_args
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-SEEN = ("watching", "completed", "on_hold", "dropped")
+SeenStatus = Literal["watching", "completed", "on_hold", "dropped"]
+SEEN: tuple[str, ...] = get_args(SeenStatus)
 PLANNED = "plan_to_watch"
 
 
