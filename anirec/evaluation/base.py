@@ -1,7 +1,7 @@
 """Base class of all evaluations: collects predictions, computes metrics after each epoch, and logs them."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,7 +12,7 @@ from pytorch_lightning.trainer.states import TrainerFn
 from anirec.artifacts import ArtifactSource
 from anirec.errors import UserError
 from anirec.metrics.definition import Kind
-from anirec.metrics.names import parse_metrics
+from anirec.metrics.names import DECLARED, parse_metrics
 from anirec.notices import warn
 from anirec.settings import Configurable
 
@@ -26,15 +26,21 @@ class Evaluation(Callback, ArtifactSource, Configurable, ABC):
 
     Args:
         names: Metrics of `kinds`; the first is shown in the progress bar.
+        torchmetrics: Further metrics, by the names under which they are logged: any `torchmetrics.Metric` that takes
+            predictions and targets (B,) and returns one number.
 
     Raises:
-        UserError: If a name is wrong; during the run, if the model predicts NaN or infinity.
+        UserError: If a name is wrong; during the run, if the model predicts NaN or infinity, or if a further metric
+            does not return one number.
     """
 
     kinds: ClassVar[frozenset[Kind]]
 
-    def __init__(self, *, names: Sequence[str]) -> None:
+    def __init__(self, *, names: Sequence[str], torchmetrics: Mapping[str, Any]) -> None:
         self.names = parse_metrics(names, self.kinds)
+        if wrong := [name for name in torchmetrics if not name.isidentifier() or name in DECLARED]:
+            raise UserError(f"metrics.torchmetrics.{wrong[0]}: expected a name that is not one of anirec's own metrics")
+        self.torchmetrics = torchmetrics
         self.metrics: dict[str, float] = {}
         self.batches: list[tuple[Any, ...]] = []
         self.undefined: set[str] = set()
@@ -75,13 +81,29 @@ class Evaluation(Callback, ArtifactSource, Configurable, ABC):
         if trainer.sanity_checking or not batches:
             return
         is_final = trainer.state.fn != TrainerFn.FITTING
-        values = self.measure(trainer, model, batches, split, is_final=is_final)
+        values = self.measure(trainer, model, batches, split, is_final=is_final) | self.measure_further(batches)
         metrics = self.drop_undefined({f"{split}/{name}": value for name, value in values.items()})
         if is_final:
             self.metrics |= metrics
         if is_final and split == "val":
             return  # already logged after the epoch that produced this model
         log(model, metrics, first=f"{split}/{self.names[0].short}")
+
+    def measure_further(self, batches: list[tuple[Any, ...]]) -> dict[str, float]:
+        """Compute the metrics of torchmetrics on the rows that have a target."""
+        if not self.torchmetrics:
+            return {}
+        target, prediction = (torch.cat([batch[column] for batch in batches]).float().cpu() for column in (-2, -1))
+        known = torch.isfinite(target)
+        values = {}
+        for name, metric in self.torchmetrics.items():
+            metric.reset()
+            metric.update(prediction[known], target[known])
+            value = metric.compute()
+            if not isinstance(value, torch.Tensor) or value.numel() != 1:
+                raise UserError(f"metrics.torchmetrics.{name}: expected a metric that returns one number, not {value}")
+            values[name] = float(value)
+        return values
 
     def drop_undefined(self, metrics: dict[str, float]) -> dict[str, float]:
         """Drop metrics that are NaN, with one warning per name: R² of equal ratings, diversity without genres."""

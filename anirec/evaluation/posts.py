@@ -41,8 +41,8 @@ class PostEvaluation(Evaluation):
 
     kinds = frozenset({"rating"})
 
-    def __init__(self, *, names: Sequence[str], bands: Sequence[float]) -> None:
-        super().__init__(names=names)
+    def __init__(self, *, names: Sequence[str], bands: Sequence[float], **settings: Any) -> None:
+        super().__init__(names=names, **settings)
         self.bands = Bands.of(bands)
         self.predictions: dict[str, pl.DataFrame] = {}
         self.constants: dict[str, float] = {}

@@ -3,7 +3,7 @@
 It needs two things from any model: the predictions that its steps return, and `score_items`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -55,8 +55,9 @@ class RatingEvaluation(Evaluation):
         relevant_from: float | None,
         max_users: PositiveInt | None,
         candidates: Literal["all", "cold"],
+        **settings: Any,
     ) -> None:
-        super().__init__(names=names)
+        super().__init__(names=names, **settings)
         self.segments = segments
         self.block = block
         self.relevant_from = relevant_from
@@ -150,8 +151,9 @@ class RatingErrors(RatingEvaluation):
 
     kinds = frozenset({"rating"})
 
-    def __init__(self, *, names: Sequence[str], segments: bool) -> None:
-        super().__init__(names=names, segments=segments, block=1, relevant_from=None, max_users=None, candidates="all")
+    def __init__(self, *, names: Sequence[str], segments: bool, torchmetrics: Mapping[str, Any]) -> None:
+        ranking: dict[str, Any] = {"block": 1, "relevant_from": None, "max_users": None, "candidates": "all"}
+        super().__init__(names=names, segments=segments, torchmetrics=torchmetrics, **ranking)
 
 
 def cold_items(data: Any) -> NDArray[np.int64]:

@@ -48,8 +48,10 @@ class ScoreEvaluation(Evaluation):
 
     kinds = frozenset({"rating", "score"})
 
-    def __init__(self, *, names: Sequence[str], bands: Sequence[float], interval: PositiveShare | None) -> None:
-        super().__init__(names=names)
+    def __init__(
+        self, *, names: Sequence[str], bands: Sequence[float], interval: PositiveShare | None, **settings: Any
+    ) -> None:
+        super().__init__(names=names, **settings)
         self.bands = Bands.of(bands)
         self.interval = interval
         self.curves = Curves()

@@ -47,8 +47,11 @@ def prediction_table(folder: Path, n_shown: int) -> dict[str, Any]:
     n_rows = len(rows)
     if n_rows > n_shown:
         rows = rows.with_row_index("row").sample(n_shown, seed=0).sort("row").drop("row")
-    table = wandb.Table(columns=list[str | int](rows.columns), data=[list(row) for row in rows.iter_rows()])
-    return {"predictions": table, "predictions_shown": len(rows), "predictions_of": n_rows}
+    return {
+        "predictions": wandb.Table(dataframe=rows.to_pandas()),
+        "predictions_shown": len(rows),
+        "predictions_of": n_rows,
+    }
 
 
 def checkpoint_path(folder: Path, which: str) -> Path:

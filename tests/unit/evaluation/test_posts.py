@@ -63,7 +63,9 @@ class Oracle(LightningModule):
 
 
 def measured(data: Votes, prediction: Any, **changed: Any) -> PostEvaluation:
-    callback = PostEvaluation(**{"names": ["rmse", "mae", "r2", "spearman"], "bands": BANDS, **changed})
+    callback = PostEvaluation(
+        **{"names": ["rmse", "mae", "r2", "spearman"], "bands": BANDS, "torchmetrics": {}, **changed}
+    )
     trainer = Trainer(
         accelerator="cpu",
         callbacks=[callback],
@@ -202,7 +204,7 @@ def test_figures_can_be_drawn_and_name_their_axes(finished: tuple[Votes, np.ndar
 
 
 def test_nothing_is_kept_before_a_test() -> None:
-    callback = PostEvaluation(names=["rmse"], bands=[])
+    callback = PostEvaluation(names=["rmse"], bands=[], torchmetrics={})
     assert callback.tables == callback.figures == {}
     assert callback.findings == []
 
@@ -217,6 +219,6 @@ def test_what_is_not_finite_is_a_clear_error() -> None:
 
 def test_wrong_settings_are_refused_before_anything_runs() -> None:
     with pytest.raises(UserError, match=r"bands=\[1, 0\]: expected increasing"):
-        PostEvaluation(names=["rmse"], bands=[1, 0])
+        PostEvaluation(names=["rmse"], bands=[1, 0], torchmetrics={})
     with pytest.raises(UserError, match="ndcg@10: not available in this evaluation"):
-        PostEvaluation(names=["ndcg@10"], bands=[])
+        PostEvaluation(names=["ndcg@10"], bands=[], torchmetrics={})

@@ -9,6 +9,7 @@ import torch
 from pytorch_lightning import LightningDataModule, LightningModule, Trainer
 from torch import Tensor
 from torch.utils.data import DataLoader
+from torchmetrics import ConcordanceCorrCoef, LogCoshError, MeanSquaredError
 
 from anirec.errors import UserError
 from anirec.evaluation.ratings import RatingEvaluation
@@ -101,7 +102,7 @@ class Oracle(LightningModule):
 
 def evaluation(**changed: Any) -> RatingEvaluation:
     ranking = {"block": 7, "relevant_from": None, "max_users": None, "candidates": "all"}
-    return RatingEvaluation(**{"names": NAMES, "segments": True, **ranking, **changed})
+    return RatingEvaluation(**{"names": NAMES, "segments": True, "torchmetrics": {}, **ranking, **changed})
 
 
 def trainer(callback: RatingEvaluation) -> Trainer:
@@ -159,6 +160,32 @@ def test_names_logged_are_the_names_asked_for_and_in_that_order() -> None:
     expected = [*NAMES, "unknown_users", "unknown_items"]
     assert list(metrics) == [f"{split}/{name}" for split in ("val", "test") for name in expected]
     assert all(type(value) is float for value in metrics.values())
+
+
+def test_metrics_of_torchmetrics_are_computed_with_the_others() -> None:
+    data, model = Data(), Oracle(Data().truth)
+    further = {"log_cosh": LogCoshError(), "concordance": ConcordanceCorrCoef()}
+    metrics = evaluated(data, model, torchmetrics=further).metrics
+    error = model.scores.numpy()[data.test.user, data.test.item] - data.test.rating
+    assert metrics["test/log_cosh"] == pytest.approx(np.log(np.cosh(error)).mean(), rel=1e-5)
+    assert 0 < metrics["test/concordance"] < 1
+
+
+class TwoNumbers(MeanSquaredError):
+    def compute(self) -> Tensor:
+        return torch.zeros(2)
+
+
+@pytest.mark.parametrize(
+    ("further", "message"),
+    [
+        ({"rmse": MeanSquaredError()}, "torchmetrics.rmse: expected a name that is not one of anirec's own metrics"),
+        ({"two": TwoNumbers()}, "torchmetrics.two: expected a metric that returns one number"),
+    ],
+)
+def test_metrics_of_torchmetrics_that_do_not_fit_are_refused(further: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        evaluated(torchmetrics=further)
 
 
 def test_neither_block_nor_batch_size_changes_a_digit() -> None:

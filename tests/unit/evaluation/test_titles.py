@@ -92,7 +92,7 @@ class Line(LightningModule):
 
 
 def evaluation(**changed: Any) -> ScoreEvaluation:
-    return ScoreEvaluation(**{"names": NAMES, "bands": [5, 6, 7, 8], "interval": 0.9, **changed})
+    return ScoreEvaluation(**{"names": NAMES, "bands": [5, 6, 7, 8], "interval": 0.9, "torchmetrics": {}, **changed})
 
 
 def trainer(callback: ScoreEvaluation, *others: Any, epochs: int = 3) -> Trainer:
