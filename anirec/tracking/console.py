@@ -111,7 +111,7 @@ def print_failure(path: Path | None, error: Exception) -> None:
     message = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
     CONSOLE.print(f"[bold red]Failed:[/] {escape(message)}")
     if path and not isinstance(error, UserError):
-        CONSOLE.print(f"Traceback: {escape(relative_path(path / 'error.txt'))}")
+        CONSOLE.print(f"Full error: {escape(relative_path(path / 'error.txt'))}")
 
 
 def relative_path(path: Path) -> str:

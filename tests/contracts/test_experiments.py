@@ -24,7 +24,7 @@ RUN = [
     for name in study_names()
     for part in read_study(name).parts
     for choice in part.data
-    for command in part.typed(choice)
+    for command in part.commands_for(choice)
 ]
 COMMANDS = {f"{name}: {shlex.join(command)}": command for name, command in WRITTEN + RUN}
 

@@ -58,7 +58,7 @@ def test_a_generated_board_is_described(capsys: pytest.CaptureFixture[str]) -> N
         "posts with both",
         "correlated with 1girl",
         "correlated with 1boy",
-        "components hold",
+        "components explain",
         "Add --figure FILE.png to draw these tables",
     ):
         assert words in text, words
@@ -123,7 +123,7 @@ def test_invalid_overrides_raise_the_error_of_validate(wrong: str) -> None:
         (["seed=1"], None, "seed=1: no effect on the description of demo_tags, which depends on dataset.source"),
         (["model.components=3"], None, "model.components"),
         (["dataset.tags.top=3,4"], None, "A key has several values"),
-        (["dataset.tags.min_posts=9000"], None, "min_posts=9000: no tag of .* is on so many posts"),
+        (["dataset.tags.min_posts=9000"], None, "min_posts=9000: none of .* tags is on so many posts"),
         (["dataset.sampling.zeros=-1"], None, "zeros=-1: expected a number >= 0"),
         (["dataset.source.n_tags=20"], None, "n_tags=20"),
         ([], "a.txt", "a.txt: expected a file name that ends in .png"),
