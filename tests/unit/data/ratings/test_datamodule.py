@@ -193,7 +193,7 @@ def test_impossible_statuses_are_refused(cache: Path) -> None:
     with pytest.raises(UserError, match="has no statuses of list entries"):
         data(cache, statuses=["completed"])
     for wrong in (["plan_to_watch"], []):
-        with pytest.raises(UserError, match="expected null or some of watching, completed, on_hold, dropped"):
+        with pytest.raises(UserError, match="expected one of watching, completed, on_hold, dropped"):
             data(cache, source=Statuses(), statuses=wrong)
 
 
