@@ -29,6 +29,7 @@ def test_all_jobs_of_a_small_multirun_are_checked() -> None:
     assert validate(["model=bias,svd", "seed=1,2,3", "split.seed=1,2"]) == 12
 
 
+@pytest.mark.slow
 def test_a_blend_needs_the_columns_of_its_models() -> None:
     blend = ["model=blend", "model.models.factors._target_=anirec.models.ratings.transitions.Transitions"]
     with pytest.raises(UserError, match=r"model Blend needs timestamp, which the dataset does not have"):

@@ -21,6 +21,8 @@ from anirec.models.ratings.bias import Bias
 from anirec.models.ratings.popularity import Popularity
 from anirec.models.ratings.towers import Head
 
+pytestmark = pytest.mark.slow  # the file as a whole
+
 WORLD = ["dataset=demo_ratings", "dataset.source.n_users=300", "dataset.source.n_items=100"]
 WORLD += ["dataset.source.ratings_per_user=30", "dataset.source.noise=0.7"]
 QUICK = ["training.epochs=2", "training.batch_size=512"]
