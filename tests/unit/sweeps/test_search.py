@@ -38,7 +38,7 @@ optuna = pytest.importorskip("optuna")
 from anirec.sweeps.search import check_same_search, lock_study, search  # noqa: E402
 from anirec.tracking.callbacks import Prune, storage_url  # noqa: E402
 
-pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")]
 Study = Any
 Job = Callable[[int, dict[str, str], Path], "list[float] | None"]
 
