@@ -80,16 +80,22 @@ def identity_of(config: "DictConfig") -> Identity:
     from anirec.config.compose import to_dict, with_placeholders
 
     content = to_dict(with_placeholders(config))
-    return identify(content, source_fingerprints(content), replicate_keys(content))
+    return identify(content, source_fingerprints(content), replicate_keys(content), hardware_keys(content))
 
 
-def identify(config: Mapping[str, Any], sources: Mapping[str, str], replicates: Iterable[str]) -> Identity:
+def identify(
+    config: Mapping[str, Any],
+    sources: Mapping[str, str],
+    replicates: Iterable[str],
+    hardware: Iterable[str] = DEVICES,
+) -> Identity:
     """Return the identity of a resolved config.
 
     Args:
         config: Plain values.
         sources: Fingerprints that replace the nodes of the sources, by dotted key.
         replicates: Dotted keys of seeds and folds.
+        hardware: Dotted keys of devices that do not change results.
 
     >>> config = {"seed": 1, "model": {"n_factors": 20}, "split": {"fold": 0}, "paths": {"data": "/data"}}
     >>> identify(config, {}, ["seed", "split.fold"])
@@ -105,9 +111,20 @@ def identify(config: Mapping[str, Any], sources: Mapping[str, str], replicates: 
         if key not in varying
         and value != {}
         and key.partition(".")[0] not in INCIDENTAL
-        and not any(is_within(key, part) for part in (*DEVICES, *OUTPUT, *watching))
+        and not any(is_within(key, part) for part in (*hardware, *OUTPUT, *watching))
     }
     return Identity(settings, {key: values[key] for key in sorted(varying) if key in values})
+
+
+def hardware_keys(config: Mapping[str, Any]) -> list[str]:
+    """Return the keys of devices that do not change results: their number does, unless the model declares otherwise.
+
+    Each process of a network takes batches of the full size, so more processes take larger steps.
+    """
+    from anirec.config.signatures import attribute
+
+    same = attribute(config["model"]["_target_"], "same_on_any_devices")
+    return [key for key in DEVICES if same or key not in ("trainer.devices", "trainer.num_nodes")]
 
 
 def source_fingerprints(config: Mapping[str, Any]) -> dict[str, str]:

@@ -84,6 +84,8 @@ def check_select_axes(overrides: Sequence[str], search_path: Sequence[str]) -> l
     if "select" not in read or read["select"].value() is None:
         return []
     varied = [key for key, override in read.items() if override.is_sweep_override()]
+    if "objective" in varied:
+        return ["select needs one objective for all jobs; run one sweep for each value of objective"]
     of_data = [key for key in varied if key.partition(".")[0] in ("dataset", "joined", "split")]
     if not of_data:
         return []
@@ -235,6 +237,8 @@ def explain_error(error: Exception, override: str | None, others: list[str]) -> 
     except COMPOSITION_ERRORS:
         base = compose("config")
     parent, _, leaf = key.rpartition(".")
+    while parent and not isinstance(OmegaConf.select(base, parent), DictConfig):
+        parent, _, leaf = parent.rpartition(".")  # the first part of the key that does not exist
     node = OmegaConf.select(base, parent) if parent else base
     known = [str(name) for name in node] if isinstance(node, DictConfig) else []
     if leaf in known:

@@ -1,7 +1,7 @@
 """One-pass models: training sums statistics over all batches and then solves for the parameters in closed form."""
 
 from abc import abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from pytorch_lightning.strategies import DDPStrategy
@@ -19,6 +19,8 @@ class OnePass(ManualOptimization):
     module, are summed over processes before `solve`, and are saved in the checkpoint. With float64 sums, the results of
     one and of several processes differ by rounding only.
     """
+
+    same_on_any_devices: ClassVar[bool] = True
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)

@@ -11,6 +11,7 @@ import time
 import uuid
 from contextlib import suppress
 from functools import lru_cache
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,8 @@ from anirec.atomic import write_text
 from anirec.errors import UserError
 
 FILE = "status.json"
-BEAT = 30  # seconds between two heartbeats
-LEASE = 4 * BEAT  # seconds without a heartbeat after which a run on another machine counts as killed
+BEAT = 5  # seconds between two heartbeats; a kill loses so many of the run's seconds at most
+LEASE = 120  # seconds without a heartbeat after which a run on another machine counts as killed
 KILLED = "Killed. resume=true continues from the last checkpoint."
 HELD: dict[Path, FileLock] = {}  # the locks of this process
 
@@ -35,7 +36,7 @@ class Heartbeat:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.earlier = float(read_status(folder).get("seconds") or 0.0)
+        self.earlier = number_in(read_status(folder), "seconds")
         self.started = time.perf_counter()
         self.over = threading.Event()
         claim(folder)
@@ -80,6 +81,12 @@ def read_status(folder: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
+def number_in(status: dict[str, Any], key: str) -> float:
+    """Return a finite number of a status; 0 if it is missing or damaged."""
+    value = status.get(key)
+    return float(value) if isinstance(value, int | float) and isfinite(value) else 0.0
+
+
 def status_of(folder: Path) -> dict[str, Any]:
     """Return the status of a run: as written, or `killed` if its process is gone or it never started."""
     status = read_status(folder)
@@ -92,7 +99,7 @@ def status_of(folder: Path) -> dict[str, Any]:
 
 def is_alive(folder: Path, status: dict[str, Any]) -> bool:
     """Whether the process that wrote this status is still running."""
-    has_lease = time.time() - float(status.get("heartbeat") or 0.0) < LEASE
+    has_lease = abs(time.time() - number_in(status, "heartbeat")) < LEASE
     if status.get("machine") != machine_id():
         return has_lease
     try:

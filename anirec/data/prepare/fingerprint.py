@@ -33,7 +33,7 @@ def fingerprint(source: Source, cache: Path) -> str:
 def content_hash(path: Path, cache: Path) -> str:
     """Return the SHA-256 (hex) of a file's content."""
     status = path.stat()
-    key = f"{path.absolute()}|{status.st_size}|{status.st_mtime_ns}"
+    key = f"{path.absolute()}|{status.st_size}|{status.st_mtime_ns}|{status.st_ctime_ns}|{status.st_ino}"
     remembered = cache / "contents" / hashlib.sha256(key.encode()).hexdigest()[:32]
     if remembered.is_file():
         return remembered.read_text(encoding="utf-8")

@@ -157,3 +157,20 @@ def test_select_rejects_settings_that_change_the_rows(varied: str) -> None:
 def test_null_is_rewritten_as_the_choice_none() -> None:
     assert hydra_overrides(["joined=null", "seed=1"], is_sweep=False) == ["joined=none", "seed=1"]
     assert hydra_overrides(["joined=null,mal_2018"], is_sweep=True) == ["joined=none,mal_2018"]
+
+
+def test_the_number_of_devices_counts_where_it_changes_the_steps(data: Path) -> None:
+    assert identity(data, "trainer.devices=2").run == identity(data).run
+    network = ["model=ncf"]
+    assert identity(data, *network, "trainer.devices=2").experiment != identity(data, *network).experiment
+    assert identity(data, *network, "trainer=cpu").run == identity(data, *network).run
+
+
+def test_select_needs_one_objective() -> None:
+    with pytest.raises(UserError, match="one objective"):
+        validate(["objective=val/rmse,val/mae", "select=best"])
+
+
+def test_the_first_unknown_part_of_a_key_is_named() -> None:
+    with pytest.raises(UserError, match="no key modle at the top level; did you mean model"):
+        validate(["modle.reg=1"])

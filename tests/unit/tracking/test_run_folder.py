@@ -122,3 +122,18 @@ def test_a_damaged_status_counts_as_missing(tmp_path: Path) -> None:
     (path / "status.json").write_text("")
     assert status_of(path)["state"] == "killed"
     assert find_unfinished(tmp_path, "abc") == path
+
+
+@pytest.mark.parametrize(
+    "damage", [{"seconds": "x"}, {"seconds": float("nan")}, {"heartbeat": [1], "machine": "other"}]
+)
+def test_damaged_numbers_of_a_status_count_as_none(tmp_path: Path, damage: dict[str, object]) -> None:
+    path = resumable(tmp_path, **damage)
+    assert status_of(path)["state"] == "killed"
+    with folder(path):
+        pass
+    assert json.loads((path / "provenance.json").read_text())["wall_seconds"] < 60
+
+
+def test_a_heartbeat_far_in_the_future_is_no_lease(tmp_path: Path) -> None:
+    assert status_of(resumable(tmp_path, machine="other", heartbeat=time.time() + 1e6))["state"] == "killed"
