@@ -88,7 +88,7 @@ def show_origin(name: str) -> None:
     CONSOLE.print(f"Put into: {source.folder.absolute()}", soft_wrap=True)
     for need in source.needs:
         CONSOLE.print(f"  {need}", soft_wrap=True)
-    CONSOLE.print(f"Files: {file_state(source)}")
+    CONSOLE.print("Files: " + file_state(source).partition(";")[0])
 
 
 SOURCE_KEYS = ("dataset.source", "paths")  # the keys that every description depends on
