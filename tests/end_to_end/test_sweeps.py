@@ -36,6 +36,20 @@ class Frail(Popularity):
         if self.fate == "sleep":
             time.sleep(600)
 """
+KILLED = """
+import itertools, os, signal
+from anirec.cli import main
+from anirec.tracking.callbacks import Stopwatch
+
+epochs = itertools.count(1)
+
+def end_of_epoch(self, trainer, pl_module):
+    if next(epochs) == 5:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+Stopwatch.on_train_epoch_end = end_of_epoch
+main()
+"""  # a command that is killed in its fifth epoch: the second of its second job, with three epochs a job
 MARK = "ANIREC_TEST_MARK"
 
 
@@ -117,10 +131,9 @@ def test_a_killed_search_continues(anirec: Anirec, tmp_path: Path) -> None:
     optuna = pytest.importorskip("optuna")
     search = ["run", "search=svd", *SMALL, "search.n_trials=3", "model.n_factors=8", "metrics.names=[rmse]"]
     folder = tmp_path / "outputs" / "searches" / "demo_ratings_svd"
-    with subprocess.Popen([sys.executable, "-m", "anirec", *search, "model.epochs=3"], cwd=tmp_path) as process:
-        assert wait_until((folder / "0001").exists, seconds=120)
-        process.send_signal(signal.SIGKILL)
-    assert "of 3 trials done" in anirec(*search, "model.epochs=3").stderr
+    killed = subprocess.run([sys.executable, "-c", KILLED, *search, "model.epochs=3"], cwd=tmp_path, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert "1 of 3 trials done" in anirec(*search, "model.epochs=3").stderr
     study = optuna.load_study(study_name=folder.name, storage=f"sqlite:///{folder}/study.db")
     states = [trial.state.name for trial in study.trials]
     assert sorted(states) == ["COMPLETE"] * 3 + ["FAIL"]
