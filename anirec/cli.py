@@ -38,7 +38,7 @@ def run(context: typer.Context) -> None:
         arguments = [written.get(argument, argument) for argument in arguments]
     from anirec.sweeps import launch
 
-    launch.main(arguments)
+    launch.main(arguments, typed=context.args)
 
 
 @app.command(context_settings=ANY_ARGUMENTS, short_help="Check a config, or each job of a sweep, without loading data.")
