@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -63,16 +64,34 @@ def select_configuration(runs: Sequence[Run], metric: str | None = None) -> Sele
     metric = metric or shared_objective(finished)
     check_metric(metric, finished)
     ranked = [row for row in leaderboard(found[0], metric, []).rows if metric in row.mean]
-    most = max(row.n_runs for row in ranked)
+    fullest = max(ranked, key=lambda row: row.n_runs).group.members
     tried = {run.experiment for run in (*finished, *pruned)}
     return Selection(
         metric,
-        [row for row in ranked if row.n_runs == most],
-        [row for row in ranked if row.n_runs < most],
+        [row for row in ranked if is_complete(row, fullest)],
+        [row for row in ranked if not is_complete(row, fullest)],
         n_configurations=len(tried),
         n_runs=len(finished) + len(pruned),
         n_pruned=len(pruned),
     )
+
+
+def is_complete(row: Row, fullest: Sequence[Run]) -> bool:
+    """Whether a configuration has as many runs as the one with the most.
+
+    Seeds do not count for a model without randomness, which has one run for all of them.
+    """
+    return row.n_runs >= len(replicates(fullest, replicate_names(row)))
+
+
+def replicate_names(row: Row) -> set[str]:
+    """Return the keys of the seeds and folds in which runs of a configuration may differ."""
+    return {name for run in row.group.members for name, _ in run.replicate}
+
+
+def replicates(runs: Sequence[Run], names: set[str]) -> set[tuple[tuple[str, Any], ...]]:
+    """Return the different values of these seeds and folds."""
+    return {tuple((name, value) for name, value in run.replicate if name in names) for run in runs}
 
 
 def shared_objective(runs: Sequence[Run]) -> str:
@@ -121,10 +140,11 @@ def show_ranking(console: Console, selection: Selection) -> None:
             f"{len(equal)} configurations are tied for the best; the first by name was chosen.", style="yellow"
         )
     if selection.fewer:
-        most = selection.rows[0].n_runs
+        most = max(row.n_runs for row in selection.rows)
         console.print(f"Excluded, because they have fewer than {most} runs:", style="yellow")
     for row in selection.fewer:
         value = cells.number(row.mean[selection.metric], places)
         console.print(Text(f"  {row.group.label}: {value}, {row.n_runs} runs"), soft_wrap=True)
-    if len({tuple(sorted(str(run.replicate) for run in row.group.members)) for row in selection.rows}) > 1:
+    shared = set.intersection(*map(replicate_names, selection.rows))
+    if len({frozenset(replicates(row.group.members, shared)) for row in selection.rows}) > 1:
         console.print("Not all rows average the same seeds and splits, which may favour some of them.", style="yellow")

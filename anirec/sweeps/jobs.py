@@ -45,8 +45,7 @@ def run_job(config: DictConfig) -> list[float] | None:
             raise UserError(f"select={config.select} needs a sweep to choose from: add -m, or remove select.")
         folder = runs_folder(config, chosen)
         identity = identity_of(config)
-        may_be_done = (config.sweep.skip_done or config.resume) and not is_helper_process()
-        done = find_finished(folder, identity.run, tested=not config.select) if may_be_done else None
+        done = find_done(config, folder, identity.run)
         path = done or choose_folder(config, folder, identity.run)
         if sweep and not is_helper_process():
             link_into_sweep(path, sweep, chosen.job.num)
@@ -74,6 +73,16 @@ def run_job(config: DictConfig) -> list[float] | None:
         sys.exit(1)
     values = [metrics.get(name, nan) for name in objectives(config.objective)]
     return values if values and all(map(isfinite, values)) else None
+
+
+def find_done(config: DictConfig, folder: Path, run: str) -> Path | None:
+    """Return the folder of an earlier run that makes this one needless, with `sweep.skip_done` or `resume`; else None.
+
+    `resume` prefers a later run that did not finish.
+    """
+    if is_helper_process() or not (config.sweep.skip_done or config.resume):
+        return None
+    return find_finished(folder, run, tested=not config.select, since_unfinished=not config.sweep.skip_done)
 
 
 def runs_folder(config: DictConfig, chosen: HydraConf) -> Path:
