@@ -41,7 +41,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         variables = {**os.environ, "ANIREC_CACHE": str(folder / "cache")}
-        for command in (["data", "prepare", "demo_ratings"], ["run", *DATA, "model=ease"], ["run", *DATA, "model=bias"]):
+        for command in (
+            ["data", "prepare", "demo_ratings"],
+            ["run", *DATA, "model=ease"],
+            ["run", *DATA, "model=bias"],
+        ):
             cpu_seconds([sys.executable, "-m", "anirec", *command], folder, variables)
         (ease,) = (folder / "outputs" / "demo_ratings" / "ease").iterdir()
         import polars as pl

@@ -6,10 +6,10 @@ import numpy as np
 import plotly.graph_objects as go
 import polars as pl
 
-from anirec.metrics.names import MetricName, lower_is_better, objectives
+from anirec.metrics.names import MetricName, lower_is_better, metric_phrase, objectives
 from anirec.report import formatting as cells
 from anirec.report.leaderboard import Leaderboard, Row, metric_names
-from anirec.report.page.plots import FAR, HEADROOM, Look, Panel, Plot, escape_html, figure, metric_phrase
+from anirec.report.page.plots import FAR, HEADROOM, Look, Panel, Plot, escape_html, figure
 
 MOST = 10
 MAX_TRAIN_PANELS = 2
@@ -43,7 +43,7 @@ def learning_curve_plots(board: Leaderboard, looks: dict[str, Look]) -> list[Plo
     labels = {curve.label for curve in shown}
     for train, found in trains.items():
         if (kept := [curve for curve in found if curve.label in labels]) and len(panels) <= MAX_TRAIN_PANELS:
-            panels.append(Panel(draw_curves(kept, train, looks), metric_phrase(train).replace("train", "training")))
+            panels.append(Panel(draw_curves(kept, train, looks), metric_phrase(train)))
     several = any(curve.n_runs > 1 for curve in shown)
     note = "Each line is a configuration" + (
         ": the mean of its runs, with a band from the lowest to the highest." if several else "."

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from anirec.metrics.names import MetricName
 from anirec.report import formatting as cells
 from anirec.report.leaderboard import Leaderboard
 
@@ -121,7 +120,6 @@ THEMES = {
 
 FAR = 4.0
 HEADROOM = 0.06  # share of the range left free at both ends
-SPOKEN = {"val": "validation", "test": "test", "population": "population"}
 
 
 @dataclass(frozen=True)
@@ -188,29 +186,7 @@ def escape_html(text: str) -> str:
     return escape(text, quote=False)
 
 
-def metric_phrase(name: str) -> str:
-    """Return a metric name in words.
-
-    >>> metric_phrase("test/rmse"), metric_phrase("val/ndcg@10/cold_users"), metric_phrase("loss")
-    ('test rmse', 'validation ndcg@10 of cold users', 'loss')
-    """
-    parsed = MetricName.parse(name)
-    words = [SPOKEN.get(parsed.split, parsed.split), parsed.short]
-    return " ".join(filter(None, words)) + (f" of {parsed.segment.replace('_', ' ')}" if parsed.segment else "")
-
-
 def format_values(*values: float) -> list[str]:
     """Format values that are shown together, with the digits of a table."""
     places = cells.decimals(values)
     return [cells.number(value, places) for value in values]
-
-
-def join_names(names: Sequence[str], most: int = 4) -> str:
-    """Join names to a phrase, shortened to `most` items.
-
-    >>> join_names(["a"]), join_names(["a", "b", "c"]), join_names(["a", "b", "c", "d", "e", "f"])
-    ('a', 'a, b and c', 'a, b, c and 3 more')
-    """
-    if len(names) > most:
-        names = [*names[: most - 1], f"{len(names) - most + 1} more"]
-    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from math import isfinite
 
-from anirec.metrics.names import has_direction, lower_is_better
+from anirec.metrics.names import has_direction, lower_is_better, metric_phrase
 from anirec.report import formatting as cells
 from anirec.report.groups import Family, unlike_splits
 from anirec.report.leaderboard import Leaderboard, Row, places_of, table_columns
-from anirec.report.page.plots import join_names, metric_phrase, metric_range
+from anirec.report.page.plots import metric_range
 from anirec.report.paired.table import cautions, sample_size, verdict
 from anirec.report.paired.tests import pairwise, why_no_pairs
 
@@ -86,8 +86,8 @@ def pair_tests(family: Family, board: Leaderboard) -> PairTests | None:
         f"{one.unit} with the better value for that one. Seeds and splits are not resampled."
     )
     matrix = [[cell_of.get((row, column)) for column in labels] for row in labels]
-    notes = [note, *cautions(family, pairs, join_names)]
-    return PairTests(labels, matrix, HEADINGS, rows, verdict(family, pairs, join_names), " ".join(notes))
+    notes = [note, *cautions(family, pairs)]
+    return PairTests(labels, matrix, HEADINGS, rows, verdict(family, pairs), " ".join(notes))
 
 
 def signed(value: float, places: int) -> str:
@@ -193,8 +193,10 @@ def summarise(board: Leaderboard, found: PairTests | None) -> list[str]:
     extreme = "lowest" if lower_is_better(board.metric) else "highest"
     equal = [row.group.label for row in measured if row.mean[board.metric] == best.mean[board.metric]]
     if len(equal) > 1:
-        sentences = [f"{join_names(equal)} share the {extreme} {phrase} of {len(measured)} configurations: {figure}."]
+        sentences = [
+            f"{cells.join_names(equal)} share the {extreme} {phrase} of {len(measured)} configurations: {figure}."
+        ]
     else:
         sentences = [f"{best.group.label} has the {extreme} {phrase} of {len(measured)} configurations: {figure}."]
     sentences += [found.verdict] if found and found.verdict else []
-    return sentences + list(filter(None, [unlike_splits(row.group for row in board.rows).capitalize()]))
+    return sentences + list(filter(None, [unlike_splits(row.group for row in board.rows)]))

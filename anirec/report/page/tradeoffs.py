@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 
 import plotly.graph_objects as go
 
-from anirec.metrics.names import MetricName, has_direction
+from anirec.metrics.names import MetricName, has_direction, metric_phrase
 from anirec.report import formatting as cells
 from anirec.report.leaderboard import Leaderboard, Row
-from anirec.report.page.plots import Look, Panel, Plot, escape_html, figure, join_names, metric_phrase, metric_range
+from anirec.report.page.plots import Look, Panel, Plot, escape_html, figure, metric_range
 from anirec.report.pareto import front, loss, objectives_and_front
 
 COSTS = ("fit_seconds", "wall_seconds")
@@ -94,12 +94,12 @@ def tradeoff_plot(
     if len(found) == 1:
         title = f"{compared}: {names[0]} is best in both"
     else:
-        title = f"{compared}: {join_names(names)} are on the Pareto front"
+        title = f"{compared}: {cells.join_names(names)} are on the Pareto front"
     dotted = "Dotted: the Pareto front, configurations with no other that is better in one and not worse in the other. "
     note = (dotted if len(found) > 1 else "") + "Bars: 95 % intervals."
     low, high = metric_range(board)
     if behind := [row.group.label for row in rows if not low <= row.mean[board.metric] <= high]:
-        note += f" Far behind, outside the plotted range: {join_names(behind)}."
+        note += f" Far behind, outside the plotted range: {cells.join_names(behind)}."
     legend: dict[str, Look] = {}
     for row in rows:
         legend.setdefault(row.group.model, looks[row.group.label])
@@ -138,6 +138,6 @@ def pareto_front(board: Leaderboard, looks: dict[str, Look]) -> Front | None:
     legend = {row.group.model: looks[row.group.label] for row in reversed(measured)}
     note = "Dotted: the Pareto front of these two objectives. Bars: 95 % intervals."
     plot = Plot("pareto", f"{metric_phrase(first)} against {metric_phrase(second)}", [Panel(drawing)], note, legend)
-    phrases = join_names([metric_phrase(name) for name in names])
+    phrases = cells.join_names([metric_phrase(name) for name in names])
     title = f"Pareto front: {len(found)} of {len(measured)} configurations, by {phrases}"
     return Front(title, headings, rows, plot)
