@@ -12,7 +12,7 @@ from anirec.errors import UserError
 from anirec.metrics.names import MetricName, extreme, is_metric, metric_phrase, objectives, resolve
 from anirec.report import formatting as cells
 from anirec.report.filters import filter_runs
-from anirec.report.groups import Family, families, unlike_splits
+from anirec.report.groups import Family, families, is_numbered, unlike_splits
 from anirec.report.leaderboard import (
     Leaderboard,
     Row,
@@ -142,7 +142,7 @@ def print_board(console: Console, board: Leaderboard, verdict: str) -> None:
     """Print a leaderboard, the legend of its numbered names, and what can be concluded."""
     console.print(Text(f"\n{title_of(board)}", style="bold"))
     console.print(terminal_table(board, console.width))
-    print_legend(console, [row.group for row in board.rows if row.group.label == row.group.number])
+    print_legend(console, [row.group for row in board.rows if is_numbered(row.group)])
     if sentence := f"{best_of(board)} {verdict}".strip():
         console.print(Text(f"\n{sentence}"))
     names, found = objectives_and_front(board)

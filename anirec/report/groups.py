@@ -65,6 +65,11 @@ class Group:
         return [run for run in self.members if metric in run.metrics]
 
 
+def is_numbered(group: Group) -> bool:
+    """Return whether a number stands for the group's settings, so that its name needs an explanation."""
+    return bool(group.differences) and group.label == group.number
+
+
 @dataclass
 class Family:
     """Groups that may be ranked together: same data and same split (any of its folds)."""

@@ -62,6 +62,18 @@ class Leaderboard:
         first = FIRST_OF_SCORES if "pearson" in metrics else FIRST
         return sorted(shown, key=lambda name: first.index(m) if (m := parsed[name].metric) in first else len(first))
 
+    @property
+    def counterpart(self) -> str | None:
+        """Metric of the other kind: NDCG for a table sorted by an error, RMSE for one sorted by the quality of lists.
+
+        None where there is none, or the sorting metric has no better direction.
+        """
+        sorted_by = MetricName.parse(self.metric).declared
+        if sorted_by is None or not has_direction(self.metric):
+            return None
+        wanted = "rmse" if sorted_by.kind in ("ranking", "lists") else "ndcg"
+        return next((name for name in self.others if MetricName.parse(name).metric == wanted), None)
+
     def best(self, name: str) -> float | None:
         """Return the best mean of a metric; None with fewer than two values or without a better direction."""
         values = [row.mean[name] for row in self.rows if name in row.mean]
@@ -91,7 +103,7 @@ def row_of(group: Group, metric: str, with_intervals: Iterable[str]) -> Row:
         group,
         mean={name: float(np.mean(of_name)) for name, of_name in values.items()},
         std={name: float(np.std(of_name, ddof=1)) for name, of_name in values.items() if len(of_name) > 1},
-        interval=intervals_of_group(group, [name for name in with_intervals if name in values]),
+        interval=intervals_of_group(group, with_intervals),
         cost={name: float(np.mean(of_name)) for name, of_name in cost.items() if of_name},
         n_runs=len(values.get(metric, group.members)),
     )
@@ -101,7 +113,8 @@ def intervals_of_group(group: Group, names: Iterable[str]) -> dict[str, Interval
     """Return the intervals of metrics, each over the runs that computed it."""
     together: dict[tuple[int, ...], list[str]] = defaultdict(list)
     for name in names:
-        together[tuple(place for place, run in enumerate(group.members) if name in run.metrics)].append(name)
+        if places := tuple(place for place, run in enumerate(group.members) if name in run.metrics):
+            together[places].append(name)
     found: dict[str, Interval] = {}
     for places, of_places in together.items():
         found |= intervals([group.members[place] for place in places], of_places)

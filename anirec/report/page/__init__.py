@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import jinja2
@@ -11,8 +11,8 @@ from plotly.offline import get_plotlyjs
 from anirec.atomic import write_text
 from anirec.metrics.names import metric_phrase
 from anirec.report.formatting import counted, join_names
-from anirec.report.groups import Family
-from anirec.report.leaderboard import Leaderboard
+from anirec.report.groups import Family, is_numbered
+from anirec.report.leaderboard import Leaderboard, intervals_of_group
 from anirec.report.page.about import Fact, GroupDetails, all_details, provenance_facts
 from anirec.report.page.curves import learning_curve_plots
 from anirec.report.page.effects import hyper_parameter_plots
@@ -39,6 +39,7 @@ class Section:
     details: list[GroupDetails]
     facts: list[Fact]
     looks: dict[str, Look]
+    legend: dict[str, str]
 
 
 def write_page(path: Path, *, families: list[Family], boards: list[Leaderboard], rest: list[Run]) -> None:
@@ -78,6 +79,7 @@ def not_counted(families: list[Family]) -> Iterator[tuple[str, Run, str]]:
 
 def section(family: Family, board: Leaderboard) -> Section:
     """Build the section of one family."""
+    board = with_counterpart(board)
     look_of = looks(board)
     found = pair_tests(family, board)
     return Section(
@@ -96,7 +98,18 @@ def section(family: Family, board: Leaderboard) -> Section:
         all_details(board),
         provenance_facts(family),
         look_of,
+        {row.group.label: " ".join(row.group.differences) for row in board.rows if is_numbered(row.group)},
     )
+
+
+def with_counterpart(board: Leaderboard) -> Leaderboard:
+    """Return the leaderboard with intervals of its counterpart, too."""
+    if board.counterpart is None:
+        return board
+    rows = [
+        replace(row, interval=row.interval | intervals_of_group(row.group, [board.counterpart])) for row in board.rows
+    ]
+    return replace(board, rows=rows)
 
 
 __all__ = ["write_page"]

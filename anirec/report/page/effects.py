@@ -11,7 +11,7 @@ from plotly.colors import sample_colorscale
 from anirec.metrics.names import lower_is_better, metric_phrase
 from anirec.report import formatting as cells
 from anirec.report.formatting import brief, short_key
-from anirec.report.labels import distinguishing_keys
+from anirec.report.labels import telling_keys
 from anirec.report.leaderboard import Leaderboard, Row
 from anirec.report.page.importance import FEWEST, importance
 from anirec.report.page.plots import Panel, Plot, escape_html, figure, format_values
@@ -41,7 +41,7 @@ def hyper_parameter_plots(board: Leaderboard) -> list[Plot]:
     plots = []
     for model in dict.fromkeys(row.group.model for row in board.rows):
         rows = [row for row in board.rows if row.group.model == model and board.metric in row.mean]
-        keys = distinguishing_keys([row.group.settings for row in rows])
+        keys = telling_keys(model, [model] * len(rows), [row.group.settings for row in rows])
         # Two configurations that differ in several settings do not show the effect of any one of them.
         if len(keys) == 1 or (keys and len(rows) > 2):
             plots.append(model_plot(board.metric, model, rows, keys))

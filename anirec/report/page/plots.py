@@ -11,7 +11,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from anirec.report import formatting as cells
-from anirec.report.leaderboard import Leaderboard
+from anirec.report.leaderboard import Leaderboard, Row
 
 # Okabe & Ito with a lighter blue, without yellow and black, which are invisible on white or black; and two more.
 COLOURS = ("#1F83C6", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7F7F7F", "#8C6D31")
@@ -169,12 +169,18 @@ def metric_range(board: Leaderboard) -> tuple[float, float]:
     rows = [row for row in board.rows if isfinite(row.mean.get(board.metric, float("nan")))]
     means = [row.mean[board.metric] for row in rows] or [0.0]
     reach = FAR * abs(float(np.median(means)) - means[0]) or float("inf")
-    ends = []
-    for row in rows:
-        if abs(row.mean[board.metric] - means[0]) <= reach:
-            ends += [row.mean[board.metric], *filter(isfinite, row.interval.get(board.metric, ()))]
-    room = HEADROOM * (max(ends, default=0.0) - min(ends, default=0.0)) or HEADROOM * abs(means[0]) or 1.0
-    return min(ends, default=0.0) - room, max(ends, default=0.0) + room
+    near = [row for row in rows if abs(row.mean[board.metric] - means[0]) <= reach]
+    low, high = with_headroom(near, board.metric)
+    inside = [row for row in rows if low <= row.mean[board.metric] <= high]  # a few more than those near the best
+    return with_headroom(inside, board.metric)
+
+
+def with_headroom(rows: Sequence[Row], metric: str) -> tuple[float, float]:
+    """Return the range of means and intervals, with some room at both ends."""
+    ends = [end for row in rows for end in (row.mean[metric], *row.interval.get(metric, ())) if isfinite(end)]
+    low, high = min(ends, default=0.0), max(ends, default=0.0)
+    room = HEADROOM * (high - low) or HEADROOM * abs(low) or 1.0
+    return low - room, high + room
 
 
 def escape_html(text: str) -> str:

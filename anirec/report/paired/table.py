@@ -69,8 +69,8 @@ def pair_name(group: Group) -> str:
 
 
 def print_legend(console: Console, groups: Sequence[Group]) -> None:
-    """Print the settings of groups whose number stands in a table; nothing for those that have none."""
-    lines = [f"{group.number}: {' '.join(group.differences)}" for group in groups if group.differences]
+    """Print the settings of groups whose number stands in a table."""
+    lines = [f"{group.number}: {' '.join(group.differences)}" for group in groups]
     if lines:
         console.print()
     for line in lines:

@@ -53,7 +53,7 @@ def test_the_table_has_the_numbers_of_the_leaderboard(write_run: WriteRun, tmp_p
     low, high = best.interval["test/rmse"]
     figures = f"{best.mean['test/rmse']:.4f} ±{best.std['test/rmse']:.4f}"
     assert f"svdpp has the lowest test RMSE of 2 configurations: {figures}, 95 % interval {low:.4f}–{high:.4f}" in html  # noqa: RUF001
-    assert f'<td class="best" data-key="{best.mean["test/rmse"]}">{figures}</td>' in html
+    assert f'best" data-key="{best.mean["test/rmse"]}">{figures}</td>' in html
     assert html.index("svdpp</th>") < html.index("bias</th>")
     assert "seed 1, 2, 3" in html
 
@@ -100,7 +100,7 @@ def test_scores_work_too(write_score_run: WriteRun, tmp_path: Path) -> None:
 def test_sections_that_have_nothing_to_show_are_left_out(write_run: WriteRun, tmp_path: Path) -> None:
     folder = write_run("svd", tables=False)
     write_history(folder, ["epoch,val/rmse", "0,1.2"])
-    assert titles(page(tmp_path)) == ["Settings and commands"]
+    assert titles(page(tmp_path)) == ["Settings, metrics and commands"]
 
 
 def test_learning_curves_average_the_seeds(write_run: WriteRun, tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_the_page_asks_nobody_for_anything(write_run: WriteRun, tmp_path: Path) 
     html = page(tmp_path)
     assert "default-src 'none'" in html
     before_scripts = html.partition("<script>")[0]
-    assert set(re.findall(r'(?:src|href)="(.*?)"', before_scripts)) == {"data:,"}
+    assert set(re.findall(r'(?:src|href)="(.*?)"', before_scripts)) == {"data:,", "#family-1-details"}
     assert page(tmp_path) == html, "equal runs give an equal page"
 
 
@@ -255,6 +255,40 @@ def test_groups_are_tested_once(write_run: WriteRun, tmp_path: Path, monkeypatch
     write_run("bias", quality=0.5)
     monkeypatch.setattr(pairs, "why_no_pairs", lambda *_: pytest.fail("costs as much as the tests"))
     assert "better" in page(tmp_path)
+
+
+def test_errors_are_drawn_against_lists_with_intervals_of_both(write_run: WriteRun, tmp_path: Path) -> None:
+    for model, quality in (("svdpp", 0.9), ("bias", 0.6)):
+        write_run(model, quality=quality)
+    html = page(tmp_path)
+    assert "Test RMSE against test NDCG@10: svdpp is best in both" in titles(html)
+    scatter = next(one for one in plots(html) if one["layout"]["xaxis"].get("title", {}).get("text") == "ndcg@10 ↑")
+    points = [trace for trace in scatter["data"] if "markers" in trace["mode"]]
+    assert [point["text"] for point in points] == ["svdpp", "bias"]
+    for point in points:
+        assert point["error_x"]["array"][0] > 0
+        assert point["error_y"]["array"][0] > 0
+
+
+def test_rows_are_counted_once_however_many_seeds_predict_them(write_run: WriteRun, tmp_path: Path) -> None:
+    for seed in (1, 2, 3):
+        write_run("svd", seed=seed)
+    assert "1,800 rows, predicted by up to 3 runs" in page(tmp_path)
+
+
+def test_every_metric_is_listed_with_the_settings(write_run: WriteRun, tmp_path: Path) -> None:
+    for name in ("svd", "bias"):
+        write_run(name, metrics={f"test/extra_{n}": n / 10 for n in range(12)})
+    html = page(tmp_path)
+    head = html.partition("</thead>")[0]
+    assert "extra_" not in head.replace("_\u200b", "_"), "the table shows the most informative ones"
+    assert html.count("<dt>test/extra_11</dt><dd>1.1000</dd>") == 2
+
+
+def test_epochs_outside_the_axes_are_named(write_run: WriteRun, tmp_path: Path) -> None:
+    values = [9.0, *(1.3 - 0.01 * epoch for epoch in range(12))]
+    write_history(write_run("svd"), ["epoch,val/rmse", *(f"{epoch},{value}" for epoch, value in enumerate(values))])
+    assert re.search(r"validation RMSE; axis cut at [\d.]+, outside: epoch 1 of svd", page(tmp_path))
 
 
 def test_equal_means_share_the_first_place(write_run: WriteRun, tmp_path: Path) -> None:
