@@ -88,7 +88,14 @@ def validate_overrides(overrides: list[str], config_dir: str | None) -> int:
 def compare(
     paths: Annotated[list[Path], typer.Argument(help="Run folders, or folders that contain runs.")],
     *,
-    metric: Annotated[str | None, typer.Option(help="Metric to sort by, such as test/ndcg@10.")] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(help="Metric to sort by, such as ndcg@10 or val/rmse; default: the objective of the runs."),
+    ] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(help="Only these runs: model=svd,svdpp, n_factors>=40, state=failed, or any key of the config."),
+    ] = None,
     csv: Annotated[Path | None, typer.Option(help="Write the table to this CSV file, in full precision.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write the table to this Markdown file.")] = None,
     pairs: Annotated[bool, typer.Option("--pairs", help="Also test all pairs of models against each other.")] = False,
@@ -98,11 +105,12 @@ def compare(
 ) -> None:
     """Compare runs in a table with 95 % intervals: one table for each dataset and split.
 
-    Runs that differ only in seed, split seed or fold are averaged.
+    Runs that differ only in seed, split seed or fold are averaged. Settings are shown only where configurations of a
+    model differ. --where may be repeated; a run must fulfil all of the conditions.
     """
     from anirec.report.compare import compare as compare_runs
 
-    compare_runs(paths, metric=metric, csv=csv, markdown=markdown, pairs=pairs, html=html)
+    compare_runs(paths, metric=metric, where=where or [], csv=csv, markdown=markdown, pairs=pairs, html=html)
 
 
 @app.command(short_help="Choose the best configuration of a sweep on validation data, and test it.")

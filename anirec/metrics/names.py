@@ -10,6 +10,7 @@ from anirec.errors import UserError
 from anirec.metrics import beyond_accuracy, rank_correlation, ranking, rating  # noqa: F401  (importing them declares their metrics)
 from anirec.metrics.definition import CONSTANTS, COUNTS, DECLARED, REACHABLE, UNDECLARED, Better, Kind, Metric
 
+SPLITS = ("train", "val", "test", "population")
 LOSSES = ("loss", "error")  # endings of names that a model may log itself; lower is better
 PATTERN = re.compile(
     r"(?:(?P<split>[a-z]+)/)?(?P<metric>[a-z0-9_]+)(?:@(?P<k>[1-9][0-9]*))?(?:/(?P<segment>[a-z0-9_.]+))?"
@@ -64,6 +65,41 @@ class MetricName:
         if self.declared:
             return "lower" if self.declared.lower_is_better else "higher"
         return UNDECLARED.get(self.metric, "lower" if self.metric.endswith(LOSSES) else None)
+
+
+def resolve(name: str, split: str = "test") -> str:
+    """Return the full name of a metric that a user may have shortened: without its split, or in capital letters.
+
+    >>> resolve("ndcg@10"), resolve("RMSE"), resolve("val/rmse"), resolve("rmse/cold_users", split="val")
+    ('test/ndcg@10', 'test/rmse', 'val/rmse', 'val/rmse/cold_users')
+    """
+    name = name.strip().lower().replace("r²", "r2")
+    return name if name.partition("/")[0] in (*SPLITS, *REACHABLE) else f"{split}/{name}"
+
+
+SPOKEN = {"rmse": "RMSE", "mse": "MSE", "mae": "MAE", "r2": "R²", "ndcg": "NDCG", "map": "MAP", "mrr": "MRR"}
+SPOKEN_SPLITS = {"val": "validation", "train": "training"}
+
+
+def metric_phrase(name: str) -> str:
+    """Return a metric name in words.
+
+    >>> metric_phrase("test/rmse"), metric_phrase("val/ndcg@10/cold_users"), metric_phrase("test/hit_rate@10")
+    ('test RMSE', 'validation NDCG@10 of cold users', 'test hit rate@10')
+    """
+    parsed = MetricName.parse(name)
+    metric = SPOKEN.get(parsed.metric, parsed.metric.replace("_", " "))
+    words = [SPOKEN_SPLITS.get(parsed.split, parsed.split), metric if parsed.k is None else f"{metric}@{parsed.k}"]
+    return " ".join(filter(None, words)) + (f" of {parsed.segment.replace('_', ' ')}" if parsed.segment else "")
+
+
+def extreme(name: str) -> str:
+    """Return "lowest" or "highest": the better end of a metric.
+
+    >>> extreme("test/rmse"), extreme("test/ndcg@10")
+    ('lowest', 'highest')
+    """
+    return "lowest" if lower_is_better(name) else "highest"
 
 
 def is_metric(name: str) -> bool:
