@@ -8,11 +8,10 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from lightning_utilities.core.rank_zero import rank_zero_only
 from omegaconf import DictConfig, OmegaConf, open_dict
-from pytorch_lightning import seed_everything
-from pytorch_lightning.loggers import Logger
 
 from anirec.config.compose import first_line, to_dict
 from anirec.errors import UserError
+from anirec.lightning import Logger, seed_everything
 from anirec.settings import SettingsError
 from anirec.tracking.callbacks import Stopwatch
 from anirec.tracking.console import CONSOLE, print_job

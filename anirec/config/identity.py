@@ -112,6 +112,7 @@ def identify(
         and value != {}
         and key.partition(".")[0] not in INCIDENTAL
         and not any(is_within(key, part) for part in (*hardware, *OUTPUT, *watching))
+        and not (is_within(key, "trainer") and (value is None or value is False))  # the trainer's own default
     }
     return Identity(settings, {key: values[key] for key in sorted(varying) if key in values})
 

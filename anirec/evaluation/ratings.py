@@ -9,12 +9,12 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from pytorch_lightning import LightningModule, Trainer
 
 from anirec.evaluation.base import Evaluation, check_finite
 from anirec.evaluation.results import Ranked, RatingRows
 from anirec.evaluation.segments import list_values, ranking_values, row_values, segment_values
 from anirec.evaluation.top_items import find_hits, top_items
+from anirec.lightning import LightningModule, Trainer
 from anirec.metrics.beyond_accuracy import item_statistics, training_counts
 from anirec.settings import PositiveInt
 

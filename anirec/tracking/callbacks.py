@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
-from pytorch_lightning import Callback, LightningModule, Trainer
-from pytorch_lightning.callbacks import Checkpoint, EarlyStopping, RichProgressBar
 
 from anirec.atomic import replacing
 from anirec.errors import UserError
+from anirec.lightning import Callback, Checkpoint, EarlyStopping, LightningModule, RichProgressBar, Trainer
 from anirec.metrics.names import minimized
 from anirec.settings import Configurable, Count, NonNegative, PositiveInt
 from anirec.tracking.folders import Pruned

@@ -65,6 +65,7 @@ def test_settings_that_make_another_experiment(data: Path, overrides: list[str])
     "overrides",
     [
         ["trainer=cpu"],
+        ["trainer.deterministic=false"],
         ["trainer.devices=2", "trainer.accelerator=gpu"],
         ["paths.outputs=elsewhere"],
         ["logger=tensorboard"],

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from pytorch_lightning import Callback, LightningModule, Trainer
 
+from anirec.lightning import Callback, LightningModule, Trainer
 from anirec.tracking.callbacks import LastAndBest, Stopwatch
 
 
