@@ -20,6 +20,7 @@ from anirec.config.compose import (
     with_folder,
     with_placeholders,
 )
+from anirec.config.hints import suggest_key
 from anirec.config.identity import is_within, replicate_keys
 from anirec.config.search_space import (
     boundary_jobs,
@@ -252,4 +253,5 @@ def explain_error(error: Exception, override: str | None, others: list[str]) -> 
     if leaf in known:
         return f"{override}: {first_line(error)}"
     section = f"in {parent}" if parent else "at the top level"
-    return f"{override}: no key {leaf} {section}{did_you_mean(leaf, known)} Keys: {', '.join(known)}"
+    hint = suggest_key(f"{parent}.{leaf}".lstrip("."), to_dict(base, resolve=False))
+    return f"{override}: no key {leaf} {section}{hint or '. Keys: ' + ', '.join(known)}"

@@ -76,13 +76,34 @@ def is_metric(name: str) -> bool:
     return MetricName.parse(name).is_metric
 
 
+def logged_name(name: str, *splits: str, among: Collection[str] | None = None) -> str:
+    """Return the name under which a metric is logged, given with or without its split.
+
+    Args:
+        name: A metric's name as typed by a user.
+        splits: The splits that may be meant if `name` has none, in order.
+        among: The names to choose from; if none fits, the first split is taken. None: any name fits.
+
+    >>> logged_name("ndcg@10", "val"), logged_name("test/rmse", "val"), logged_name("rmse/cold_users", "test")
+    ('val/ndcg@10', 'test/rmse', 'test/rmse/cold_users')
+    >>> logged_name("rmse", "test", "val", among=["val/rmse"])
+    'val/rmse'
+    """
+    split = MetricName.parse(name).split
+    if split and split not in DECLARED:
+        return name
+    candidates = [f"{split}/{name}" for split in splits]
+    return next((one for one in candidates if among is None or one in among), candidates[0])
+
+
 def objectives(objective: str | Iterable[str] | None) -> list[str]:
     """Return the metrics named by a config's `objective`; the first one chooses checkpoints.
 
-    >>> objectives("val/rmse"), objectives(["val/rmse", "val/coverage@10"]), objectives(None)
+    >>> objectives("val/rmse"), objectives(["rmse", "val/coverage@10"]), objectives(None)
     (['val/rmse'], ['val/rmse', 'val/coverage@10'], [])
     """
-    return [objective] if isinstance(objective, str) else list(objective or [])
+    names = [objective] if isinstance(objective, str) else list(objective or [])
+    return [logged_name(name, "val") for name in names]
 
 
 def lower_is_better(name: str) -> bool:

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from anirec.errors import UserError
-from anirec.metrics.names import MetricName, has_direction, is_metric, lower_is_better
+from anirec.metrics.names import MetricName, has_direction, is_metric, logged_name, lower_is_better
 from anirec.report import formatting as cells
 from anirec.report.groups import Family, families, unlike_splits
 from anirec.report.leaderboard import (
@@ -83,6 +83,7 @@ def compare(
 def choose_metric(metric: str | None, runs: list[Run]) -> str:
     """Return the metric to sort by; at least one run has it."""
     names = [name for name in metric_names(run.metrics for run in runs) if is_metric(name)]
+    metric = logged_name(metric, "test", "val", among=names) if metric else None
     if metric in names:
         return metric
     if metric is None and names:
