@@ -92,8 +92,11 @@ def identity_of(config: "DictConfig") -> Identity:
         UserError: Files of a source are missing.
     """
     from anirec.config.compose import to_dict, with_placeholders
+    from anirec.metrics.names import objectives
 
     content = to_dict(with_placeholders(config))
+    if isinstance(content["objective"], str):
+        (content["objective"],) = objectives(content["objective"])  # rmse and val/rmse are one
     return identify(content, source_fingerprints(content), replicate_keys(content), hardware_keys(content))
 
 
