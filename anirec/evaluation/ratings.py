@@ -1,10 +1,11 @@
-"""RatingEvaluation: rating and ranking metrics after every validation epoch and on the test set.
+"""RatingEvaluation: rating and ranking metrics on validation and test rows, findings and figures.
 
 It needs two things from any model: the predictions that its steps return, and `score_items`.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import polars as pl
@@ -12,11 +13,16 @@ from numpy.typing import NDArray
 from pytorch_lightning import LightningModule, Trainer
 
 from anirec.evaluation.base import Evaluation, check_finite
+from anirec.evaluation.dummies import damped_means, popular_lists
+from anirec.evaluation.rating_results import POPULAR, SHUFFLED, RankedLists, RatingResults
 from anirec.evaluation.results import Ranked, RatingRows
 from anirec.evaluation.segments import list_values, ranking_values, row_values, segment_values
 from anirec.evaluation.top_items import find_hits, top_items
 from anirec.metrics.beyond_accuracy import item_statistics, training_counts
 from anirec.settings import PositiveInt
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SAMPLE_SEED = 0
 
@@ -66,12 +72,25 @@ class RatingEvaluation(Evaluation):
         self.k = max((name.k for name in self.names if name.k), default=0)
         self.predictions: dict[str, pl.DataFrame] = {}
         self.recommendations: dict[str, pl.DataFrame] = {}
+        self.results: RatingResults | None = None
 
     @property
     def tables(self) -> dict[str, pl.DataFrame]:
         """`predictions` of all splits evaluated so far, and `recommendations` of the test users."""
         named = {"predictions": self.predictions, "recommendations": self.recommendations}
         return {name: pl.concat(tables.values()) for name, tables in named.items() if tables}
+
+    @property
+    def findings(self) -> list[str]:
+        return list(self.results.findings()) if self.results else []
+
+    @property
+    def figures(self) -> dict[str, "Figure"]:
+        if self.results is None:
+            return {}
+        from anirec.evaluation.rating_figures import draw_results
+
+        return draw_results(self.results)
 
     def collect(self, batch: Any, outputs: Any) -> tuple[Any, ...]:
         return batch.user, batch.item, batch.rating, outputs
@@ -89,25 +108,23 @@ class RatingEvaluation(Evaluation):
             self.predictions[split] = rows.table(data.users, data.items, split)
             if ranked and split == "test":
                 self.recommendations[split] = ranked.table(data.users, data.items, split)
+            if split == "test":
+                self.results = self.beside_dummies(data, rows, ranked)
         return values
 
     def rank(self, model: LightningModule, data: Any, rows: RatingRows, split: str) -> Ranked | None:
         """Rank items for the users with a relevant held-out item; None if there are none."""
-        user, item = rows.relevant(self.relevant_from)
         candidates = self.candidate_items(data)
-        if candidates is not None:
-            is_candidate = np.isin(item, candidates)
-            user, item = user[is_candidate], item[is_candidate]
+        user, item = self.relevant_pairs(rows, candidates)
         users = np.unique(user)
         if not len(users):
             return None
         if self.max_users is not None and len(users) > self.max_users:
             users = np.sort(np.random.default_rng(SAMPLE_SEED).choice(users, self.max_users, replace=False))
-        seen = [data.train, data.given, data.unrated, data.excluded, *([data.val] if split == "test" else [])]
         top = top_items(
             model.score_items,  # type: ignore[arg-type]
             users,
-            [rows for rows in seen if rows is not None],
+            self.seen_rows(data, split),
             n_items=data.n_items,
             candidates=candidates,
             k=self.k,
@@ -116,6 +133,41 @@ class RatingEvaluation(Evaluation):
         )
         check_finite(model, split, "users' rankings", ~np.isnan(top.scores_uk).any(axis=1))
         return Ranked(top, *find_hits(top, user, item, data.n_items))
+
+    def relevant_pairs(
+        self, rows: RatingRows, candidates: NDArray[np.int64] | None
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return users and items of the relevant rows whose item is a candidate."""
+        user, item = rows.relevant(self.relevant_from)
+        if candidates is not None:
+            is_candidate = np.isin(item, candidates)
+            user, item = user[is_candidate], item[is_candidate]
+        return user, item
+
+    @staticmethod
+    def seen_rows(data: Any, split: str) -> list[Any]:
+        """Return the interactions whose items are not recommended to their user."""
+        seen = [data.train, data.given, data.unrated, data.excluded, *([data.val] if split == "test" else [])]
+        return [rows for rows in seen if rows is not None]
+
+    def beside_dummies(self, data: Any, rows: RatingRows, ranked: Ranked | None) -> RatingResults:
+        """Return the test results together with those of the dummies, which know the training rows only."""
+        count_u, count_i = (np.append(counts, 0) for counts in training_counts(data))
+        dummy = damped_means(data.train.item, data.train.rating, data.n_items)[rows.item]
+        counts = {"users": count_u[rows.user], "titles": count_i[rows.item]}
+        return RatingResults(rows, dummy, counts, self.dummy_lists(data, rows, ranked, count_i) if ranked else None)
+
+    def dummy_lists(self, data: Any, rows: RatingRows, ranked: Ranked, count_i: NDArray[np.integer]) -> RankedLists:
+        """Return the lists beside those of the most popular candidates, or of candidates in random order if cold."""
+        candidates = self.candidate_items(data)
+        items_c = np.arange(data.n_items) if candidates is None else candidates
+        order = items_c[np.argsort(-count_i[items_c], kind="stable")]
+        sizes = {"n_items": data.n_items, "k": self.k}
+        top = replace(
+            ranked.top, items_uk=popular_lists(order, ranked.top.users, self.seen_rows(data, "test"), **sizes)
+        )
+        theirs = Ranked(top, *find_hits(top, *self.relevant_pairs(rows, candidates), data.n_items))
+        return RankedLists(ranked, theirs, POPULAR if candidates is None else SHUFFLED, count_i[items_c], items_c)
 
     def candidate_items(self, data: Any) -> NDArray[np.int64] | None:
         """Return the items to rank; None for all."""
