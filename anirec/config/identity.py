@@ -29,13 +29,11 @@ SOURCE = "anirec.data.sources.base.Source"
 # Top-level keys that do not change results (`select` only withholds the test set), and `seed`, a replicate key.
 INCIDENTAL = frozenset({"run", "paths", "resume", "tags", "logger", "search", "sweep", "select", "seed"})
 DEVICES = tuple(f"trainer.{key}" for key in ("accelerator", "devices", "num_nodes", "strategy"))
-# Settings of what the trainer writes and prints.
-OUTPUT = tuple(
-    f"trainer.{key}"
-    for key in (
-        *("default_root_dir", "logger", "log_every_n_steps"),
-        *("enable_checkpointing", "enable_model_summary", "enable_progress_bar"),
-    )
+# Settings of what a run writes and prints, and of when it ranks.
+OUTPUT = (
+    "metrics.rank_every",
+    *("trainer.default_root_dir", "trainer.logger", "trainer.log_every_n_steps"),
+    *("trainer.enable_checkpointing", "trainer.enable_model_summary", "trainer.enable_progress_bar"),
 )
 
 

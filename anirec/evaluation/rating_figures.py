@@ -114,5 +114,5 @@ def draw_list_popularity(lists: RankedLists) -> Figure:
     axes.xaxis.set_major_formatter("{x:g}")
     axes.set_xlabel("most popular titles (% of the titles, log scale)")
     axes.set_ylabel("share of the recommendations (%)")
-    figure.legend(loc="outside lower center", ncols=3)
+    figure.legend(loc="outside lower center", ncols=2)
     return figure

@@ -12,6 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 from pytorch_lightning import LightningModule, Trainer
 
+from anirec.errors import UserError
 from anirec.evaluation.base import Evaluation, check_finite
 from anirec.evaluation.dummies import damped_means, popular_lists
 from anirec.evaluation.rating_results import POPULAR, SHUFFLED, RankedLists, RatingResults
@@ -19,6 +20,7 @@ from anirec.evaluation.results import Ranked, RatingRows
 from anirec.evaluation.segments import list_values, ranking_values, row_values, segment_values
 from anirec.evaluation.top_items import find_hits, top_items
 from anirec.metrics.beyond_accuracy import item_statistics, training_counts
+from anirec.metrics.names import MetricName
 from anirec.settings import PositiveInt
 
 if TYPE_CHECKING:
@@ -45,6 +47,8 @@ class RatingEvaluation(Evaluation):
         relevant_from: The lowest rating that makes a held-out item relevant; None: every held-out item is relevant.
         max_users: Rank for this many users only, the same random sample in every run on the split; None for all.
         candidates: Items that are ranked and can be relevant: "all", or "cold" ones, without a training rating.
+        rank_every: Epochs between two rankings in training, >= 1; "auto": 1 if a callback, such as the one that saves
+            the best checkpoint, reads a ranking metric, else no ranking in training. The final model is always ranked.
 
     Raises:
         UserError: If a name or number is wrong; during the run, if the model predicts NaN or infinity.
@@ -61,6 +65,7 @@ class RatingEvaluation(Evaluation):
         relevant_from: float | None,
         max_users: PositiveInt | None,
         candidates: Literal["all", "cold"],
+        rank_every: Literal["auto"] | PositiveInt,
         **settings: Any,
     ) -> None:
         super().__init__(names=names, **settings)
@@ -69,6 +74,7 @@ class RatingEvaluation(Evaluation):
         self.relevant_from = relevant_from
         self.max_users = max_users
         self.candidates = candidates
+        self.rank_every, self.is_watched = rank_every, False
         self.k = max((name.k for name in self.names if name.k), default=0)
         self.predictions: dict[str, pl.DataFrame] = {}
         self.recommendations: dict[str, pl.DataFrame] = {}
@@ -95,14 +101,32 @@ class RatingEvaluation(Evaluation):
     def collect(self, batch: Any, outputs: Any) -> tuple[Any, ...]:
         return batch.user, batch.item, batch.rating, outputs
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Find out whether training reads ranking metrics."""
+        read = [getattr(callback, key, None) for callback in trainer.callbacks for key in ("monitor", "objective")]  # type: ignore[attr-defined]
+        read += [config.monitor for config in trainer.lr_scheduler_configs]
+        watched = [name for name in read if isinstance(name, str) and is_ranking(name)]
+        self.is_watched = bool(watched)
+        if watched and self.rank_every not in ("auto", 1):
+            raise UserError(
+                f"metrics.rank_every={self.rank_every}: {watched[0]} is needed after every epoch, to choose the best "
+                "one or to stop. Set metrics.rank_every=auto, or choose another objective."
+            )
+
+    def ranks(self, epoch: int, *, is_final: bool) -> bool:
+        """Return whether the model is ranked now."""
+        every = int(self.is_watched) if self.rank_every == "auto" else self.rank_every
+        return bool(self.k) and (is_final or (every > 0 and (epoch + 1) % every == 0))
+
     def measure(
         self, trainer: Trainer, model: LightningModule, batches: list[tuple[Any, ...]], split: str, *, is_final: bool
     ) -> dict[str, float]:
         data = trainer.datamodule  # type: ignore[attr-defined]
         rows = RatingRows.from_batches(batches)
         check_finite(model, split, "ratings", np.isfinite(rows.prediction))
-        ranked = self.rank(model, data, rows, split) if self.k else None
-        values = self.values(data, rows, ranked)
+        ranks = self.ranks(trainer.current_epoch, is_final=is_final)
+        ranked = self.rank(model, data, rows, split) if ranks else None
+        values = self.values(data, rows, ranked, [name for name in self.names if ranks or not name.k])
         if is_final:
             values |= self.details(data, rows, ranked)
             self.predictions[split] = rows.table(data.users, data.items, split)
@@ -173,13 +197,15 @@ class RatingEvaluation(Evaluation):
         """Return the items to rank; None for all."""
         return cold_items(data) if self.candidates == "cold" else None
 
-    def values(self, data: Any, rows: RatingRows, ranked: Ranked | None) -> dict[str, float]:
-        """Return the requested metrics in their order; ranking metrics are NaN if no user was ranked."""
-        found = dict(row_values(self.names, rows))
+    def values(
+        self, data: Any, rows: RatingRows, ranked: Ranked | None, names: Sequence[MetricName]
+    ) -> dict[str, float]:
+        """Return these metrics in their order; ranking metrics are NaN if no user was ranked."""
+        found = dict(row_values(names, rows))
         if ranked:
-            found |= ranking_values(self.names, ranked)
-            found |= list_values(self.names, ranked, item_statistics(data, self.candidate_items(data)))
-        return {name.short: found.get(name.short, np.nan) for name in self.names}
+            found |= ranking_values(names, ranked)
+            found |= list_values(names, ranked, item_statistics(data, self.candidate_items(data)))
+        return {name.short: found.get(name.short, np.nan) for name in names}
 
     def details(self, data: Any, rows: RatingRows, ranked: Ranked | None) -> dict[str, float]:
         """Return what is computed for a finished model only: unknown users and items, and segments."""
@@ -204,8 +230,24 @@ class RatingErrors(RatingEvaluation):
     kinds = frozenset({"rating"})
 
     def __init__(self, *, names: Sequence[str], segments: bool, torchmetrics: Mapping[str, Any]) -> None:
-        ranking: dict[str, Any] = {"block": 1, "relevant_from": None, "max_users": None, "candidates": "all"}
+        ranking: dict[str, Any] = {
+            "block": 1,
+            "relevant_from": None,
+            "max_users": None,
+            "candidates": "all",
+            "rank_every": "auto",
+        }
         super().__init__(names=names, segments=segments, torchmetrics=torchmetrics, **ranking)
+
+
+def is_ranking(name: str) -> bool:
+    """Return whether a metric is computed from ranked lists.
+
+    >>> is_ranking("val/ndcg@10"), is_ranking("val/rmse")
+    (True, False)
+    """
+    declared = MetricName.parse(name).declared
+    return declared is not None and declared.needs_k
 
 
 def cold_items(data: Any) -> NDArray[np.int64]:

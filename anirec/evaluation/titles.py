@@ -111,6 +111,7 @@ class ScoreEvaluation(Evaluation):
         return values
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().on_train_epoch_start(trainer, pl_module)
         self.record_training_error(trainer)
         # Lightning keeps the last epoch's value; remove it so that it is not taken for this epoch's.
         trainer.callback_metrics.pop(TRAIN, None)

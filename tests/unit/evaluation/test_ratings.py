@@ -1,5 +1,6 @@
 """RatingEvaluation inside real Lightning loops, around a model that knows the answer and a datamodule of arrays."""
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +17,8 @@ from anirec.evaluation.ratings import RatingEvaluation
 from anirec.metrics.definition import DECLARED
 from anirec.metrics.rating import rmse
 from anirec.report.intervals import RequestedMetric, shared_units
+from anirec.tracking.callbacks import LastAndBest, Patience
+from anirec.tracking.loggers import HistoryLogger
 
 N_USERS, N_ITEMS = 40, 60
 NAMES = [
@@ -101,19 +104,19 @@ class Oracle(LightningModule):
 
 
 def evaluation(**changed: Any) -> RatingEvaluation:
-    ranking = {"block": 7, "relevant_from": None, "max_users": None, "candidates": "all"}
+    ranking = {"block": 7, "relevant_from": None, "max_users": None, "candidates": "all", "rank_every": 1}
     return RatingEvaluation(**{"names": NAMES, "segments": True, "torchmetrics": {}, **ranking, **changed})
 
 
-def trainer(callback: RatingEvaluation) -> Trainer:
+def trainer(callback: RatingEvaluation, *others: Any, **changed: Any) -> Trainer:
+    settings = {"max_epochs": 2, "logger": False, **changed}
     return Trainer(
         accelerator="cpu",
-        max_epochs=2,
-        callbacks=[callback],
-        logger=False,
-        enable_checkpointing=False,
+        callbacks=[callback, *others],
+        enable_checkpointing=bool(others),
         enable_progress_bar=False,
         enable_model_summary=False,
+        **settings,
     )
 
 
@@ -402,3 +405,49 @@ def test_cold_candidates_are_set_beside_lists_in_random_order() -> None:
     callback = evaluated(data, candidates="cold")
     assert any("lists in random order" in sentence for sentence in callback.findings)
     callback.figures["list_popularity"].draw_without_rendering()
+
+
+class CountingOracle(Oracle):
+    """Counts the rankings of its training."""
+
+    n_ranked = 0
+
+    def score_items(self, users: Tensor) -> Tensor:
+        self.n_ranked += 1
+        return super().score_items(users)
+
+
+@pytest.mark.parametrize(
+    ("every", "objective", "epochs"),
+    [("auto", "val/rmse", []), ("auto", "val/ndcg@10", [0, 1, 2, 3]), (1, "val/rmse", [0, 1, 2, 3]), (3, None, [2])],
+)
+def test_the_catalogue_is_ranked_in_training_only_when_it_is_needed(
+    tmp_path: Path, every: Any, objective: str | None, epochs: list[int]
+) -> None:
+    """History has empty cells for epochs without a ranking; the final model is ranked in the row of its epoch."""
+    data, callback = Data(), evaluation(rank_every=every, block=1000, names=["rmse", "ndcg@10"])
+    model = CountingOracle(data.truth)
+    checkpoint = LastAndBest(folder=str(tmp_path / "checkpoints"), objective=objective)
+    history = HistoryLogger(folder=str(tmp_path))
+    run = trainer(callback, checkpoint, max_epochs=4, logger=history)
+    run.fit(model, datamodule=data)
+    assert model.n_ranked == len(epochs)
+    rows = pl.read_csv(tmp_path / "history.csv") if epochs else pl.DataFrame({"epoch": [], "val/ndcg@10": []})
+    assert rows.drop_nulls("val/ndcg@10")["epoch"].to_list() == epochs
+    best = tmp_path / "checkpoints" / ("best.ckpt" if objective else "last.ckpt")
+    run.validate(model, datamodule=data, ckpt_path=best, weights_only=True, verbose=False)
+    run.test(model, datamodule=data, verbose=False)
+    rows = pl.read_csv(tmp_path / "history.csv").sort("epoch")
+    assert rows["epoch"].to_list() == [0, 1, 2, 3]
+    assert rows["val/rmse"].null_count() == 0
+    expected = sorted({*epochs, 3})
+    assert rows.drop_nulls("val/ndcg@10")["epoch"].to_list() == expected
+    assert rows["val/ndcg@10"].drop_nulls()[-1] == pytest.approx(callback.metrics["val/ndcg@10"])
+    assert {"val/ndcg@10", "test/ndcg@10"} <= set(callback.metrics)
+
+
+def test_a_ranking_that_is_needed_after_every_epoch_cannot_be_skipped(tmp_path: Path) -> None:
+    data, callback = Data(), evaluation(rank_every=2)
+    patience = Patience(objective="val/ndcg@10", epochs=1, min_delta=0)
+    with pytest.raises(UserError, match=r"metrics.rank_every=2: val/ndcg@10 is needed after every epoch"):
+        trainer(callback, patience).fit(Oracle(data.truth), datamodule=data)
