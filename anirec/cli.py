@@ -314,6 +314,8 @@ def get_dataset(name: Annotated[str, typer.Argument(help="Name of a dataset.")])
 
 def main() -> None:
     """Run the command line. A UserError is printed without a traceback, and exits with status 2."""
+    # Read when torch is imported. Idle threads that spin instead take the cores of other processes.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         with on_terminal():
             app()
