@@ -207,7 +207,10 @@ def sample_jobs(axes: list[list[str]]) -> list[list[str]]:
         return jobs
     keys = [axis[0].lstrip("+~").partition("=")[0].partition("@")[0] for axis in axes]
     is_choice = [bool(options(key)) for key in keys]
-    jobs = [list(job) for job in product(*(axis if is_one else axis[:1] for axis, is_one in zip(axes, is_choice, strict=True)))]
+    jobs = [
+        list(job)
+        for job in product(*(axis if is_one else axis[:1] for axis, is_one in zip(axes, is_choice, strict=True)))
+    ]
     for place, axis in enumerate(axes):
         if not is_choice[place]:
             owner = [is_one and is_within(keys[place], key) for is_one, key in zip(is_choice, keys, strict=True)]
