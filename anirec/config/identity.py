@@ -92,8 +92,11 @@ def identity_of(config: "DictConfig") -> Identity:
         UserError: Files of a source are missing.
     """
     from anirec.config.compose import to_dict, with_placeholders
+    from anirec.metrics.names import objectives
 
     content = to_dict(with_placeholders(config))
+    if isinstance(content["objective"], str):
+        (content["objective"],) = objectives(content["objective"])  # rmse and val/rmse are one
     return identify(content, source_fingerprints(content), replicate_keys(content), hardware_keys(content))
 
 
@@ -128,6 +131,7 @@ def identify(
         and value != {}
         and key.partition(".")[0] not in INCIDENTAL
         and not any(is_within(key, part) for part in (*hardware, *OUTPUT, *watching))
+        and not (is_within(key, "trainer") and (value is None or value is False))  # the trainer's own default
     }
     return Identity(settings, {key: values[key] for key in sorted(varying) if key in values})
 

@@ -67,16 +67,6 @@ class MetricName:
         return UNDECLARED.get(self.metric, "lower" if self.metric.endswith(LOSSES) else None)
 
 
-def resolve(name: str, split: str = "test") -> str:
-    """Return the full name of a metric that a user may have shortened: without its split, or in capital letters.
-
-    >>> resolve("ndcg@10"), resolve("RMSE"), resolve("val/rmse"), resolve("rmse/cold_users", split="val")
-    ('test/ndcg@10', 'test/rmse', 'val/rmse', 'val/rmse/cold_users')
-    """
-    name = name.strip().lower().replace("r²", "r2")
-    return name if name.partition("/")[0] in (*SPLITS, *REACHABLE) else f"{split}/{name}"
-
-
 SPOKEN = {"rmse": "RMSE", "mse": "MSE", "mae": "MAE", "r2": "R²", "ndcg": "NDCG", "map": "MAP", "mrr": "MRR"}
 SPOKEN_SPLITS = {"val": "validation", "train": "training"}
 
@@ -112,13 +102,34 @@ def is_metric(name: str) -> bool:
     return MetricName.parse(name).is_metric
 
 
+def logged_name(name: str, *splits: str, among: Collection[str] = ()) -> str:
+    """Return the full name of a metric that a user has shortened: without its split or `@k`, or in capital letters.
+
+    Args:
+        name: As typed: test/rmse, rmse, NDCG@10 or ndcg.
+        splits: The splits that may be meant if `name` has none, in order.
+        among: The names to choose from; if none fits, the first split is taken.
+
+    >>> logged_name("ndcg@10", "val"), logged_name("test/rmse", "val"), logged_name("rmse/cold_users", "test")
+    ('val/ndcg@10', 'test/rmse', 'test/rmse/cold_users')
+    >>> logged_name("R²", "test", "val", among=["val/r2"]), logged_name("NDCG", "test", among=["test/ndcg@10"])
+    ('val/r2', 'test/ndcg@10')
+    """
+    name = name.strip().replace("R²", "r2")
+    is_full = name.partition("/")[0] in (*SPLITS, *REACHABLE)
+    wanted = [name] if is_full else [f"{split}/{name}" for split in splits]
+    fitting = (one for full in wanted for one in among if full.lower() in (one.lower(), one.lower().partition("@")[0]))
+    return next(fitting, wanted[0])
+
+
 def objectives(objective: str | Iterable[str] | None) -> list[str]:
     """Return the metrics named by a config's `objective`; the first one chooses checkpoints.
 
-    >>> objectives("val/rmse"), objectives(["val/rmse", "val/coverage@10"]), objectives(None)
+    >>> objectives("val/rmse"), objectives(["rmse", "val/coverage@10"]), objectives(None)
     (['val/rmse'], ['val/rmse', 'val/coverage@10'], [])
     """
-    return [objective] if isinstance(objective, str) else list(objective or [])
+    names = [objective] if isinstance(objective, str) else list(objective or [])
+    return [logged_name(name, "val") for name in names]
 
 
 def lower_is_better(name: str) -> bool:

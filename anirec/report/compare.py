@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from anirec.errors import UserError
-from anirec.metrics.names import MetricName, extreme, is_metric, metric_phrase, objectives, resolve
+from anirec.metrics.names import MetricName, extreme, is_metric, logged_name, metric_phrase, objectives
 from anirec.report import formatting as cells
 from anirec.report.filters import filter_runs
 from anirec.report.groups import Family, families, is_numbered, unlike_splits
@@ -100,11 +100,9 @@ def find_metric(metric: str, names: Sequence[str]) -> str:
     Raises:
         UserError: No run has it.
     """
-    for split in ("test", "val"):
-        wanted = resolve(metric, split)
-        if fitting := [name for name in names if name == wanted or name.partition("@")[0] == wanted]:
-            return fitting[0]
-    wanted = resolve(metric)
+    wanted = logged_name(metric, "test", "val", among=names)
+    if wanted in names:
+        return wanted
     near = difflib.get_close_matches(wanted, names, n=3)
     hint = f" Did you mean {' or '.join(near)}?" if near else ""
     parsed = [MetricName.parse(name) for name in names]

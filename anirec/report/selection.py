@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from anirec.errors import UserError
-from anirec.metrics.names import MetricName, has_direction, lower_is_better, objectives
+from anirec.metrics.names import MetricName, has_direction, logged_name, lower_is_better, objectives
 from anirec.report import formatting as cells
 from anirec.report.groups import Group, families
 from anirec.report.leaderboard import Row, leaderboard, metric_names
@@ -60,7 +60,7 @@ def select_configuration(runs: Sequence[Run], metric: str | None = None) -> Sele
     if len(found) > 1:
         titles = [f"  {family.title}: {len(family.runs)} runs" for family in found]
         raise UserError("\n".join(["Cannot choose among runs on different data or splits:", *titles]))
-    metric = metric or shared_objective(finished)
+    metric = logged_name(metric, "val") if metric else shared_objective(finished)
     check_metric(metric, finished)
     ranked = [row for row in leaderboard(found[0], metric, []).rows if metric in row.mean]
     most = max(row.group.n_replicates for row in ranked)

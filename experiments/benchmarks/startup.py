@@ -54,7 +54,7 @@ def main() -> None:
         rows.write_csv(folder / "rows.csv")
         found = {"ease": str(ease.relative_to(folder)), "user": str(rows["user_id"][0])}
         torch = median([sys.executable, "-c", "import torch"], folder, variables, repeats=repeats)
-        table = Table("command", "CPU s", "ratio", title=f"CPU time; import torch takes {torch:.2f} s", box=None)
+        table = Table("command", "CPU s", "ratio", caption=f"import torch takes {torch:.2f} s", box=None)
         for what, arguments, status in COMMANDS:
             line = [sys.executable, "-m", "anirec", *(argument.format(**found) for argument in arguments)]
             seconds = median(line, folder, variables, repeats=repeats, status=status)

@@ -65,6 +65,7 @@ def test_settings_that_make_another_experiment(data: Path, overrides: list[str])
     "overrides",
     [
         ["trainer=cpu"],
+        ["trainer.deterministic=false"],
         ["trainer.devices=2", "trainer.accelerator=gpu"],
         ["paths.outputs=elsewhere"],
         ["logger=tensorboard"],
@@ -74,6 +75,7 @@ def test_settings_that_make_another_experiment(data: Path, overrides: list[str])
         ["~callbacks.progress_bar"],
         ["+trainer.enable_progress_bar=false"],
         ["model.damping=5"],
+        ["objective=rmse"],
         ["joined=none"],
     ],
 )

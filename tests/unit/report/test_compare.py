@@ -199,6 +199,11 @@ def test_an_unknown_metric_names_the_nearest(write_run: WriteRun, tmp_path: Path
         printed(tmp_path, metric="test/rsme")
 
 
+def test_a_metric_may_be_named_without_its_split(write_run: WriteRun, tmp_path: Path) -> None:
+    write_run("svd")
+    assert printed(tmp_path, metric="mae") == printed(tmp_path, metric="test/mae")
+
+
 @pytest.mark.parametrize("metric", ["test/unknown_users", "floor/rmse"])
 def test_counts_rank_nothing(write_run: WriteRun, tmp_path: Path, metric: str) -> None:
     write_run("svd", metrics={"floor/rmse": 1.02})
