@@ -14,7 +14,16 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from anirec.config.checks import check_config
-from anirec.config.compose import conf_folder, did_you_mean, first_line, options, to_dict, with_placeholders
+from anirec.config.compose import (
+    conf_folder,
+    did_you_mean,
+    first_line,
+    options,
+    to_dict,
+    with_folder,
+    with_placeholders,
+)
+from anirec.config.hints import suggest_key
 from anirec.config.identity import is_within, replicate_keys
 from anirec.config.search_space import (
     boundary_jobs,
@@ -40,7 +49,7 @@ def validate(overrides: Sequence[str], *, config_dir: str | None = None) -> int:
     Raises:
         UserError: With all problems of all jobs.
     """
-    search_path = [f"hydra.searchpath=['file://{Path(config_dir).resolve()}']"] if config_dir else []
+    search_path = with_folder(config_dir)
     if config_dir and not Path(config_dir).is_dir():
         raise UserError(f"--config-dir {config_dir}: no such folder")
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
@@ -310,8 +319,9 @@ def explain_error(error: Exception, override: str | None, others: list[str], com
     while parent and not isinstance(OmegaConf.select(base, parent), DictConfig):
         parent, _, leaf = parent.rpartition(".")  # the first part of the key that does not exist
     node = OmegaConf.select(base, parent) if parent else base
-    known = [str(name) for name in node] if isinstance(node, DictConfig) else []
+    known = [str(name) for name in node if not str(name).startswith("_")] if isinstance(node, DictConfig) else []
     if leaf in known:
         return f"{override}: {first_line(error)}"
     section = f"in {parent}" if parent else "at the top level"
-    return f"{override}: no key {leaf} {section}{did_you_mean(leaf, known)} Keys: {', '.join(known)}"
+    hint = suggest_key(f"{parent}.{leaf}".lstrip("."), to_dict(base, resolve=False))
+    return f"{override}: no key {leaf} {section}{hint or '. Keys: ' + ', '.join(known)}"

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from anirec.errors import UserError
-from anirec.metrics.names import MetricName, has_direction, lower_is_better, objectives
+from anirec.metrics.names import MetricName, has_direction, logged_name, lower_is_better, objectives
 from anirec.report import formatting as cells
 from anirec.report.groups import Group, families
 from anirec.report.leaderboard import Row, leaderboard, metric_names
@@ -61,36 +61,37 @@ def select_configuration(runs: Sequence[Run], metric: str | None = None) -> Sele
     if len(found) > 1:
         titles = [f"  {family.title}: {len(family.runs)} runs" for family in found]
         raise UserError("\n".join(["Cannot choose among runs on different data or splits:", *titles]))
-    metric = metric or shared_objective(finished)
+    metric = logged_name(metric, "val") if metric else shared_objective(finished)
     check_metric(metric, finished)
     ranked = [row for row in leaderboard(found[0], metric, []).rows if metric in row.mean]
-    fullest = max(ranked, key=lambda row: row.n_runs).group.members
+    fullest = max((row.group for row in ranked), key=lambda group: group.n_replicates)
     tried = {run.experiment for run in (*finished, *pruned)}
     return Selection(
         metric,
-        [row for row in ranked if is_complete(row, fullest)],
-        [row for row in ranked if not is_complete(row, fullest)],
+        [row for row in ranked if is_complete(row.group, fullest)],
+        [row for row in ranked if not is_complete(row.group, fullest)],
         n_configurations=len(tried),
         n_runs=len(finished) + len(pruned),
         n_pruned=len(pruned),
     )
 
 
-def is_complete(row: Row, fullest: Sequence[Run]) -> bool:
+def is_complete(group: Group, fullest: Group) -> bool:
     """Whether a configuration has as many runs as the one with the most.
 
     Seeds do not count for a model without randomness, which has one run for all of them.
     """
-    return row.n_runs >= len(replicates(fullest, replicate_names(row)))
+    return group.n_replicates >= len(replicates(fullest, replicate_names(group)))
 
 
-def replicate_names(row: Row) -> set[str]:
+def replicate_names(group: Group) -> set[str]:
     """Return the keys of the seeds and folds in which runs of a configuration may differ."""
-    return {name for run in row.group.members for name, _ in run.replicate}
+    return {name for run in (*group.members, *group.equal) for name, _ in run.replicate}
 
 
-def replicates(runs: Sequence[Run], names: set[str]) -> set[tuple[tuple[str, Any], ...]]:
+def replicates(group: Group, names: set[str]) -> set[tuple[tuple[str, Any], ...]]:
     """Return the different values of these seeds and folds."""
+    runs = (*group.members, *group.equal)
     return {tuple((name, value) for name, value in run.replicate if name in names) for run in runs}
 
 
@@ -130,7 +131,7 @@ def show_ranking(console: Console, selection: Selection) -> None:
     places = cells.decimals(row.mean[selection.metric] for row in selection.rows)
     for row in selection.rows[:SHOWN]:
         value = cells.spread(row.mean[selection.metric], row.std.get(selection.metric), places)
-        table.add_row(Text(row.group.label), value, str(row.n_runs))
+        table.add_row(Text(row.group.description), value, str(row.group.n_replicates))
     console.print(table)
     if len(selection.rows) > SHOWN:
         console.print(f"and {len(selection.rows) - SHOWN} more", style="dim")
@@ -140,11 +141,11 @@ def show_ranking(console: Console, selection: Selection) -> None:
             f"{len(equal)} configurations are tied for the best; the first by name was chosen.", style="yellow"
         )
     if selection.fewer:
-        most = max(row.n_runs for row in selection.rows)
+        most = max(row.group.n_replicates for row in selection.rows)
         console.print(f"Excluded, because they have fewer than {most} runs:", style="yellow")
     for row in selection.fewer:
         value = cells.number(row.mean[selection.metric], places)
-        console.print(Text(f"  {row.group.label}: {value}, {row.n_runs} runs"), soft_wrap=True)
-    shared = set.intersection(*map(replicate_names, selection.rows))
-    if len({frozenset(replicates(row.group.members, shared)) for row in selection.rows}) > 1:
+        console.print(Text(f"  {row.group.description}: {value}, {row.group.n_replicates} runs"), soft_wrap=True)
+    shared = set.intersection(*(replicate_names(row.group) for row in selection.rows))
+    if len({frozenset(replicates(row.group, shared)) for row in selection.rows}) > 1:
         console.print("Not all rows average the same seeds and splits, which may favour some of them.", style="yellow")

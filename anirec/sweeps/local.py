@@ -20,8 +20,8 @@ from hydra import version
 from hydra.core.utils import JobReturn, JobRuntime, env_override, run_job, setup_globals
 from omegaconf import DictConfig, open_dict
 
-# Neither polars nor a module of anirec, which may import it: polars starts threads.
-PRELOADED = ["torch", "pytorch_lightning", "numba", "scipy.sparse", "hydra.core.utils", "rich.table"]
+# None of them imports polars, which starts threads.
+PRELOADED = ["anirec.lightning", "numba", "scipy.sparse", "hydra.core.utils", "rich.table"]
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS", "POLARS_MAX_THREADS")
 GPU_CHECK = {"PYTORCH_NVML_BASED_CUDA_CHECK": "1"}  # torch then counts GPUs without initialising them
 KILLED = "The process of a job was killed, perhaps because memory ran out. The other jobs were stopped too."

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, Self
 import polars as pl
 import psutil
 import torch
-from pytorch_lightning.utilities import rank_zero_only
 
 from anirec.atomic import replacing, write_text
 from anirec.errors import UserError
+from anirec.lightning import rank_zero_only
 from anirec.tracking.folders import Heartbeat, Pruned
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ class RunFolder:
         run = f"{self.provenance['model']} on {self.provenance['dataset']}"
         figure.suptitle("\n".join(filter(None, [figure.get_suptitle(), run])))
         with replacing(path) as temporary:
-            figure.savefig(temporary, format="png", dpi=DPI, bbox_inches="tight")
+            figure.savefig(temporary, format="png", dpi=DPI)
         return path
 
     @property
