@@ -50,7 +50,7 @@ def run_job(config: DictConfig) -> list[float] | None:
         if sweep and not is_helper_process():
             link_into_sweep(path, sweep, chosen.job.num)
         if done:
-            print_job(done, f"{number}already done, {label}")
+            print_job(done, f"{number}already done, {label}" if sweep else "already done,")
             if not sweep:
                 CONSOLE.print("This run has finished: nothing is left to do. To run it again, remove resume=true.")
             metrics = json.loads((done / "metrics.json").read_text())

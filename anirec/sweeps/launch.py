@@ -133,7 +133,8 @@ class SweepEnd(Callback):
             print(sentence, file=sys.stderr)
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: object) -> None:
-        self.count(config.hydra.job.num)
+        if self.estimate:
+            self.count(config.hydra.job.num)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: object) -> None:
         """Fix the sweep folder and data folders for jobs in other processes or on other machines."""

@@ -98,6 +98,16 @@ def test_a_killed_run_is_resumed_from_its_last_epoch(anirec: Anirec, tmp_path: P
     assert (killed / "history.csv").read_text() == (whole / "history.csv").read_text()
 
 
+def test_resuming_a_finished_run_does_nothing(anirec: Anirec, tmp_path: Path) -> None:
+    command = ["run", *SMALL, "model=bias"]
+    anirec(*command)
+    (run,) = runs(tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
+    assert "nothing is left to do" in anirec(*command, "resume=true", "seed=7").stderr  # bias ignores the seed
+    assert runs(tmp_path) == [run]
+    assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
+
+
 def test_predictions_for_new_rows(anirec: Anirec, tmp_path: Path) -> None:
     anirec("run", *SMALL, "model=bias")
     (run,) = runs(tmp_path)
