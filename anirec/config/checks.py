@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, Literal
 
 from hydra import compose
 from hydra.errors import HydraException, InstantiationException
@@ -27,6 +27,7 @@ TOP_LEVEL: dict[str, Any] = {
     "resume": bool,
     "tags": list[str | float],
     "select": str | None,
+    "checkpoints": Literal["all", "best", "none"],
     "sweep": Mapping[str, bool],
     "paths": Mapping[str, str],
 }
@@ -217,5 +218,7 @@ def check_select(content: dict[str, Any]) -> Iterator[str]:
         yield f"select={select}: needs an objective to choose by; set objective=val/…"
     elif isinstance(content["objective"], list) and "search" not in content:  # a search shows its Pareto front
         yield f"select={select}: needs a single objective; set select=null, then run `anirec select --metric val/…`"
+    elif content.get("checkpoints", "all") != "all":
+        yield f"select={select}: the chosen run is tested from its checkpoints; set checkpoints=all"
     elif select == "refit" and "val" not in content["split"]:
         yield f"select=refit: split {target_name(content['split'])} has no validation share (split.val) to retrain on"

@@ -110,6 +110,8 @@ def load(run: Path) -> Model:
     paths = [run / "checkpoints" / f"{name}.ckpt" for name in ("best", "last")]
     path = next((path for path in paths if path.exists()), None)
     if path is None or not (run / "config.yaml").exists():
+        if (run / "metrics.json").exists():
+            raise UserError(f"{run}: kept no checkpoint. Run its config again with checkpoints=best")
         raise UserError(f"{run}: not a run folder; expected config.yaml and checkpoints/best.ckpt in it")
     try:
         # Resolved before the check, so that no interpolation can add anything afterwards.

@@ -19,7 +19,7 @@ from anirec.metrics.names import objectives
 from anirec.notices import on_terminal
 from anirec.sweeps.worker import INTERRUPTED, exit_with_sweep
 from anirec.tracking.choose_folder import choose_folder, is_helper_process
-from anirec.tracking.console import CONSOLE, print_failure, print_job, print_metrics, silence_libraries
+from anirec.tracking.console import CONSOLE, print_failure, print_job, print_metrics, print_size, silence_libraries
 from anirec.tracking.folders import Pruned, find_finished, link_into_sweep
 
 WANDB_AGENT = "WANDB_SWEEP_ID"  # set in a job of a W&B sweep, which `anirec select` can evaluate afterwards
@@ -61,6 +61,8 @@ def run_job(config: DictConfig) -> list[float] | None:
             run = run_experiment(config, path, about=about, label=f"{number}{label}")
             metrics = run.metrics
             print_metrics(metrics, objectives=objectives(config.objective), in_full=not sweep, findings=run.findings)
+            if not sweep:
+                print_size([path])
     except Pruned as pruned:
         CONSOLE.print(f"  {pruned}")
         return None
