@@ -203,7 +203,7 @@ def check_job(overrides: list[str]) -> list[str]:
     problems: list[str] = []
     while True:
         try:
-            config = compose("config", overrides)
+            config = compose("config", overrides, return_hydra_config=True)
         except COMPOSITION_ERRORS as error:
             culprit = next((o for o in overrides if is_blamed(error, o)), None) or find_culprit(overrides)
             others = [o for o in overrides if o != culprit]
@@ -212,7 +212,8 @@ def check_job(overrides: list[str]) -> list[str]:
                 return problems
             overrides = others
         else:
-            return problems + check_config(config)
+            bare = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+            return problems + check_config(bare, config.hydra.runtime.choices)
 
 
 def find_culprit(overrides: list[str]) -> str | None:
