@@ -4,10 +4,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any
 
-from pytorch_lightning import LightningDataModule
-
 from anirec.artifacts import ArtifactSource
 from anirec.errors import UserError
+from anirec.lightning import LightningDataModule
 from anirec.settings import Configurable
 
 

@@ -6,11 +6,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from pytorch_lightning import Callback, LightningModule, Trainer
-from pytorch_lightning.trainer.states import TrainerFn
 
 from anirec.artifacts import ArtifactSource
 from anirec.errors import UserError
+from anirec.lightning import Callback, LightningModule, Trainer, TrainerFn
 from anirec.metrics.definition import Kind
 from anirec.metrics.names import DECLARED, parse_metrics
 from anirec.notices import warn

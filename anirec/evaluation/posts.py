@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from pytorch_lightning import LightningModule, Trainer
 
 from anirec.evaluation.base import Evaluation, check_finite
 from anirec.evaluation.gain import Gain, row_gain
 from anirec.evaluation.results import ScoreRows
 from anirec.evaluation.segments import Bands, row_values
+from anirec.lightning import LightningModule, Trainer
 from anirec.metrics.rating import mae, rmse
 
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from pytorch_lightning import LightningModule, Trainer
 
 from anirec.errors import UserError
 from anirec.evaluation.base import Evaluation, check_finite
@@ -19,6 +18,7 @@ from anirec.evaluation.rating_results import POPULAR, SHUFFLED, RankedLists, Rat
 from anirec.evaluation.results import Ranked, RatingRows
 from anirec.evaluation.segments import list_values, ranking_values, row_values, segment_values
 from anirec.evaluation.top_items import find_hits, top_items
+from anirec.lightning import LightningModule, Trainer
 from anirec.metrics.beyond_accuracy import item_statistics, training_counts
 from anirec.metrics.names import MetricName
 from anirec.settings import PositiveInt

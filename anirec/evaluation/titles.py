@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
-from pytorch_lightning import LightningModule, Trainer
 
 from anirec.evaluation import findings as impact
 from anirec.evaluation.base import Evaluation, check_finite
@@ -14,6 +13,7 @@ from anirec.evaluation.findings import Curves
 from anirec.evaluation.gain import Gain, row_gain
 from anirec.evaluation.results import ScoreRows
 from anirec.evaluation.segments import Bands, row_values
+from anirec.lightning import LightningModule, Trainer
 from anirec.metrics import conformal
 from anirec.metrics.rank_correlation import spearman
 from anirec.metrics.rating import mae, pearson, rmse, unit_mse

@@ -9,7 +9,6 @@ import torch
 from hydra import initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pytorch_lightning import Callback, LightningModule, Trainer
 from rich.console import Console
 
 from anirec.config.checks import check_config
@@ -17,9 +16,11 @@ from anirec.config.compose import conf_folder, did_you_mean, first_line, to_dict
 from anirec.config.identity import Identity, flatten, identity_of, replace_folder
 from anirec.errors import UserError
 from anirec.inference.trust import CHECKPOINTS, check_run
+from anirec.lightning import Callback, LightningModule, Trainer
 from anirec.report.repetition import show_repetition
 from anirec.report.runs import Run, read_run
-from anirec.run import choose_folder, is_helper_process, run_experiment
+from anirec.run import run_experiment
+from anirec.tracking.choose_folder import choose_folder, is_helper_process
 from anirec.tracking.console import print_failure, silence_libraries
 from anirec.tracking.run_folder import RunFolder
 

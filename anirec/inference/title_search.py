@@ -159,6 +159,7 @@ LOWEST, HIGHEST = 1, 10
 SEPARATOR = re.compile(r";\s+|;$")
 AFTER_RATING = re.compile(r"(=\s*\d+(?:\.\d+)?)\s*;")
 RATED = re.compile(r"(?P<name>.*\S)\s*=\s*(?P<rating>\d+(\.\d+)?)")
+BEFORE_COMMA = re.compile(r"=\s*\d+(\.\d+)?\s*,")
 
 
 class Liked(NamedTuple):
@@ -189,7 +190,8 @@ def read_likes(texts: Sequence[str], search: TitleSearch) -> list[Liked]:
         try:
             item = search.find(name)
         except UserError as error:
-            problems.append(str(error))
+            hint = ' Separate titles by ";", not by ",".' if BEFORE_COMMA.search(name) else ""
+            problems.append(f"{error}{hint}")
         else:
             found[item] = Liked(name, item, rating)
     if problems:

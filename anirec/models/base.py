@@ -9,12 +9,12 @@ import numpy as np
 import polars as pl
 import torch
 from numpy.typing import NDArray
-from pytorch_lightning import LightningModule
 from torch import Tensor
 
 from anirec.artifacts import ArtifactSource
 from anirec.data.ratings.interactions import Interactions, RatingBatch, UserBlocks, Vocabulary
 from anirec.errors import UserError
+from anirec.lightning import LightningModule
 from anirec.settings import Configurable
 
 if TYPE_CHECKING:

@@ -4,10 +4,10 @@ from abc import abstractmethod
 from typing import Any, ClassVar
 
 import torch
-from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor, nn
 
 from anirec.data.ratings.interactions import RatingBatch, deduplicate
+from anirec.lightning import DDPStrategy
 from anirec.models.base import ManualOptimization, RatingModel
 
 

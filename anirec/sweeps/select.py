@@ -26,7 +26,6 @@ from anirec.report import formatting as cells
 from anirec.report.intervals import intervals
 from anirec.report.runs import Run, read_run, read_runs
 from anirec.report.selection import Selection, select_configuration, show_ranking
-from anirec.sweeps.final_test import evaluate_on_test, refit_run
 
 
 def select(
@@ -51,14 +50,20 @@ def select(
     looks = read_looks(sweep)
     members = chosen.chosen.members
     known = [look for look in looks if look["refit"] == refit and look["runs"] == relative_folders(members, sweep)]
-    if refit:
-        tested = earlier_refits(known, sweep) or [refit_run(run, trust=trust) for run in members]
-    else:
-        tested = [run if is_tested(run) else evaluate_on_test(run, trust=trust, console=console) for run in members]
+    tested = earlier_refits(known, sweep) if refit else [run for run in members if is_tested(run)]
+    if len(tested) < len(members):
+        from anirec.sweeps import final_test  # imports Lightning
+
+        tested = [
+            final_test.refit_run(run, trust=trust)
+            if refit
+            else (run if is_tested(run) else final_test.evaluate_on_test(run, trust=trust, console=console))
+            for run in members
+        ]
     look = {
         "metric": chosen.metric,
         "refit": refit,
-        "chosen": chosen.chosen.label,
+        "chosen": chosen.chosen.description,
         "runs": relative_folders(members, sweep),
     }
     if not known:
@@ -130,7 +135,9 @@ def print_selection(console: Console, choice: Selection, tested: Sequence[Run], 
     pruned = f", {choice.n_pruned} of them pruned" if choice.n_pruned else ""
     n = choice.n_configurations
     of = f"{n} configuration{'s' * (n != 1)} ({choice.n_runs} run{'s' * (choice.n_runs != 1)}{pruned})"
-    console.print(Text(f"Chosen by {choice.metric} from {of}: {choice.chosen.label}", style="bold"), soft_wrap=True)
+    console.print(
+        Text(f"Chosen by {choice.metric} from {of}: {choice.chosen.description}", style="bold"), soft_wrap=True
+    )
     for run in tested:
         console.print(Text(f"  {run.folder}"), soft_wrap=True)
     test = content["test"]

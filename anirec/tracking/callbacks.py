@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
-from pytorch_lightning import Callback, LightningModule, Trainer
-from pytorch_lightning.callbacks import Checkpoint, EarlyStopping
-from pytorch_lightning.callbacks import ProgressBar as LightningProgressBar
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from anirec.atomic import replacing
 from anirec.errors import UserError
+from anirec.lightning import Callback, Checkpoint, EarlyStopping, LightningModule, Trainer
+from anirec.lightning import ProgressBar as LightningProgressBar
 from anirec.metrics.names import minimized
 from anirec.progress import duration, epoch_line
 from anirec.settings import Configurable, Count, NonNegative, PositiveInt

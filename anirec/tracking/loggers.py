@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from pytorch_lightning.loggers import TensorBoardLogger
-from pytorch_lightning.loggers.logger import Logger
-from pytorch_lightning.utilities import rank_zero_only
 
 from anirec.atomic import write_text
+from anirec.lightning import Logger, TensorBoardLogger, rank_zero_only
 from anirec.settings import Configurable
 
 

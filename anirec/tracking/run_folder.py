@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, Self
 import polars as pl
 import psutil
 import torch
-from pytorch_lightning.utilities import rank_zero_only
 
 from anirec.atomic import replacing, write_text
 from anirec.errors import UserError
+from anirec.lightning import rank_zero_only
 from anirec.tracking.folders import Heartbeat, Pruned
 
 if TYPE_CHECKING:

@@ -5,12 +5,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import wandb
-from pytorch_lightning.loggers import WandbLogger
-from pytorch_lightning.loggers.logger import rank_zero_experiment
-from pytorch_lightning.utilities import rank_zero_only
 
 from anirec.atomic import write_text
 from anirec.errors import UserError
+from anirec.lightning import WandbLogger, rank_zero_experiment, rank_zero_only
 from anirec.settings import Configurable, Count, NonNegative, Positive
 from anirec.tracking import wandb_results as results
 from anirec.tracking.folders import status_of

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import surprise
 import torch
-from pytorch_lightning import Trainer
 
 from anirec.data.ratings.interactions import Interactions
+from anirec.lightning import Trainer
 from experiments.benchmarks.ratings import (
     Generated,
     create_evaluation,

@@ -10,12 +10,12 @@ from statistics import median
 from typing import Any
 
 import torch
-from pytorch_lightning import LightningDataModule
 from rich.console import Console
 from rich.table import Table
 from torch.utils.data import DataLoader, Dataset
 
 from anirec.data.ratings.interactions import Interactions, RatingBatch
+from anirec.lightning import LightningDataModule
 from experiments.benchmarks.ratings import Generated, create_model, generate_ratings
 from experiments.benchmarks.training import epochs_of, seconds
 

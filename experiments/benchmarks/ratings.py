@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
-from pytorch_lightning import LightningDataModule
 
 from anirec.config.compose import conf_folder
 from anirec.data.ratings.datamodule import RatingData
 from anirec.data.ratings.interactions import Interactions
+from anirec.lightning import LightningDataModule
 
 N_ITEMS = 10_000
 SAME_SIZE = ("n_users=5000", "n_items=7400", "ratings_per_user=84")  # as in mal_2016

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import torch
 from hydra.utils import instantiate
-from pytorch_lightning import Trainer, seed_everything
 from rich.console import Console
 from rich.table import Table
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -22,6 +21,7 @@ from sklearn.linear_model import Ridge
 
 from anirec.data.titles.datamodule import Corpus
 from anirec.data.titles.loaders import TitleBatch
+from anirec.lightning import Trainer, seed_everything
 from experiments.benchmarks.ratings import compose_config
 from experiments.benchmarks.training import EpochSeconds, seconds, side_by_side
 

@@ -41,7 +41,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         variables = {**os.environ, "ANIREC_CACHE": str(folder / "cache")}
-        for command in (["data", "prepare", "demo_ratings"], ["run", *DATA, "model=ease"], ["run", *DATA, "model=bias"]):
+        for command in (
+            ["data", "prepare", "demo_ratings"],
+            ["run", *DATA, "model=ease"],
+            ["run", *DATA, "model=bias"],
+        ):
             cpu_seconds([sys.executable, "-m", "anirec", *command], folder, variables)
         (ease,) = (folder / "outputs" / "demo_ratings" / "ease").iterdir()
         import polars as pl
@@ -50,7 +54,7 @@ def main() -> None:
         rows.write_csv(folder / "rows.csv")
         found = {"ease": str(ease.relative_to(folder)), "user": str(rows["user_id"][0])}
         torch = median([sys.executable, "-c", "import torch"], folder, variables, repeats=repeats)
-        table = Table("command", "CPU s", "ratio", title=f"CPU time; import torch takes {torch:.2f} s", box=None)
+        table = Table("command", "CPU s", "ratio", caption=f"import torch takes {torch:.2f} s", box=None)
         for what, arguments, status in COMMANDS:
             line = [sys.executable, "-m", "anirec", *(argument.format(**found) for argument in arguments)]
             seconds = median(line, folder, variables, repeats=repeats, status=status)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from statistics import median
 from typing import Any
 
-from pytorch_lightning import Callback, Trainer, seed_everything
+from anirec.lightning import Callback, Trainer, seed_everything
 
 
 class EpochSeconds(Callback):

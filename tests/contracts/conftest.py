@@ -9,9 +9,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
-from pytorch_lightning import LightningDataModule, Trainer, seed_everything
 
 from anirec.config.compose import conf_folder
+from anirec.lightning import LightningDataModule, Trainer, seed_everything
 from anirec.tracking.callbacks import LastAndBest
 
 from .reads import record_reads

@@ -5,12 +5,18 @@ import shlex
 
 import polars as pl
 import pytest
+import typer
 
-from anirec.cli import split_arguments
+from anirec.cli import app
 from anirec.config.compose import conf_folder
 from anirec.config.validate import validate
 from anirec.studies.definition import Study, read_study, studies_folder, study_names
-from anirec.studies.published import read_published_figures
+from anirec.studies.published import (
+    compare_figures,
+    figures_markdown,
+    read_our_figures,
+    read_published_figures,
+)
 
 MODELS = {path.stem for path in (conf_folder() / "model").glob("*.yaml")}
 REPEATS = re.compile(r"\b(seed|fold)=(\d+)(,\d+)+")  # one value is enough to check that a command composes
@@ -31,8 +37,9 @@ COMMANDS = {f"{name}: {shlex.join(command)}": command for name, command in WRITT
 
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
 def test_commands_compose(command: list[str]) -> None:
-    overrides, config_dir, _ = split_arguments([REPEATS.sub(r"\1=\2", argument) for argument in command])
-    assert validate(overrides, config_dir=config_dir) > 0
+    arguments = [REPEATS.sub(r"\1=\2", argument) for argument in command]
+    given = typer.main.get_group(app).commands["validate"].make_context("validate", arguments).params
+    assert validate(given["overrides"] or [], config_dir=given["config_dir"]) > 0
 
 
 @pytest.mark.parametrize("study", [read_study(name) for name in study_names()], ids=lambda study: study.name)
@@ -44,3 +51,8 @@ def test_a_study_runs_without_dumps_and_has_results(study: Study) -> None:
     readme = (study.folder / "README.md").read_text()
     assert f"anirec study {study.name}" in readme
     assert "**Question" in readme
+    own = {part.data[0].dataset for part in study.parts}
+    found = compare_figures(published, read_our_figures(study.folder / "results.csv"), own)
+    assert figures_markdown(found).strip() in readme, (
+        "published figures and ours side by side, as the study prints them"
+    )

@@ -11,12 +11,12 @@ import pytest
 import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
-from pytorch_lightning import Trainer, seed_everything
 
 from anirec.data.ratings.datamodule import RatingData
 from anirec.data.ratings.interactions import RatingBatch
 from anirec.data.splits.rows import Random
 from anirec.data.synthetic.demo_ratings import DemoRatings
+from anirec.lightning import Trainer, seed_everything
 from anirec.models.base import ManualOptimization, RatingModel, SupportsFoldIn
 from anirec.models.ratings.blend import Blend
 

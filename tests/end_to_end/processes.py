@@ -11,7 +11,7 @@ from pathlib import Path
 
 # Imported by multiprocessing's fork server. Neither polars nor anirec, which imports it: polars starts threads, which a
 # fork does not inherit.
-HEAVY = ["torch", "torchvision", "pytorch_lightning", "transformers", "timm", "numba", "matplotlib.pyplot"]
+HEAVY = ["anirec.lightning", "torchvision", "transformers", "timm", "numba", "matplotlib.pyplot"]
 FORKS = get_context("forkserver")
 FORKS.set_forkserver_preload(HEAVY)
 SECONDS = 300

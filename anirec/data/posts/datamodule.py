@@ -24,7 +24,7 @@ from anirec.data.posts.sampling import Sampling, TagChoice
 from anirec.data.posts.tags import add_pairs, phi_coefficients, phi_to_tags, strongest_pairs, symmetrise
 from anirec.data.prepare.cache import prepare
 from anirec.data.prepare.fingerprint import digest
-from anirec.data.prepare.posts import ABSENT, TagRows
+from anirec.data.prepare.tag_rows import ABSENT, TagRows
 from anirec.data.readers.cells import unescape_html
 from anirec.data.sources.base import Source
 from anirec.data.splits.base import TEST, TRAIN, VAL, Split, check_parts

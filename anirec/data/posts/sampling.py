@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from anirec.data.prepare.posts import ABSENT
+from anirec.data.prepare.tag_rows import ABSENT
 from anirec.errors import UserError
 from anirec.settings import Configurable, Count, PositiveInt, Seed
 

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 from annotated_types import Ge
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from anirec.data.sources.base import Source
 from anirec.settings import NonNegative, Positive, PositiveInt, Seed
@@ -94,7 +94,7 @@ class World:
         """Return the RMSE of predicting the expected value of each rating, the lowest that a model can reach."""
         mean = self.mean(user, item)[:, None]
         edges = np.concatenate([[-np.inf], RATINGS[:-1] + 0.5, [np.inf]])
-        share = np.diff(norm.cdf((edges - mean) / self.noise), axis=1)
+        share = np.diff(ndtr((edges - mean) / self.noise), axis=1)
         expected = share @ RATINGS
         return float(np.sqrt((share @ RATINGS**2 - expected**2).mean()))
 

@@ -8,8 +8,6 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from anirec.data.prepare.cache import Prepared, prepare
 from anirec.data.sources.base import Source
@@ -28,6 +26,9 @@ def clusters(characters: pl.Series) -> NDArray[np.int32]:
     >>> clusters(pl.Series([[7, 8], [8, 9], [1], [9], [], None])).tolist()
     [0, 0, 1, 0, 2, 3]
     """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     n_titles = len(characters)
     pairs = pl.DataFrame({"title": np.arange(n_titles), "character": characters}).explode("character").drop_nulls()
     character = n_titles + pairs["character"].rank("dense").cast(pl.Int64).to_numpy() - 1

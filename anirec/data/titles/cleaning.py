@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import polars as pl
-from scipy.stats import pearsonr, spearmanr
 
 from anirec.data.readers.cells import empty_to_null
 from anirec.errors import UserError
@@ -133,5 +132,7 @@ def correlations(first: pl.Series, second: pl.Series) -> tuple[float, float]:
     """Return Pearson's and Spearman's correlations; 0 if one of the columns is constant."""
     if first.n_unique() < 2 or second.n_unique() < 2:
         return 0.0, 0.0
+    from scipy.stats import pearsonr, spearmanr
+
     columns = first.to_numpy().astype(np.float64), second.to_numpy().astype(np.float64)
     return float(pearsonr(*columns).statistic), float(spearmanr(*columns).statistic)

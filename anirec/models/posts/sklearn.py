@@ -13,7 +13,7 @@ from sklearn.utils import get_tags
 from torch import Tensor, nn
 
 from anirec.data.posts.datamodule import PostBatch
-from anirec.data.prepare.posts import TagRows
+from anirec.data.prepare.tag_rows import TagRows
 from anirec.errors import UserError
 from anirec.models.one_pass import OnePass, gather_rows
 from anirec.models.posts.base import PostModel

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 import torch
-from scipy.stats import norm
+from scipy.special import ndtri
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
@@ -101,7 +101,7 @@ class TagPcaOls(OnePass, PostModel):
     @property
     def tables(self) -> dict[str, pl.DataFrame]:
         """`effects`, of every tag with a simultaneous interval; `components`, each with its strongest tags."""
-        half = norm.isf((1 - LEVEL) / 2 / self.n_tags) * self.error  # Bonferroni: readers look at the strongest tags
+        half = -ndtri((1 - LEVEL) / 2 / self.n_tags) * self.error  # Bonferroni: readers look at the strongest tags
         effects = {"effect": self.coefficient, "low": self.coefficient - half, "high": self.coefficient + half}
         columns = {name: pl.Series(values.cpu().numpy()) for name, values in effects.items()}
         strongest = self.direction.abs().topk(min(TAGS_PER_COMPONENT, self.n_tags), dim=1).indices.tolist()

@@ -3,7 +3,6 @@
 from typing import ClassVar
 
 import torch
-from scipy.sparse import csr_array
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
@@ -56,6 +55,8 @@ class EASE(HistoryScorer, RatingModel):
 
     def gram(self) -> Tensor:
         """Return the Gram matrix X'X: number of users that two items share, float32 (n_items, n_items)."""
+        from scipy.sparse import csr_array
+
         history = self.history
         ones = torch.ones(len(history.item)).numpy()
         shape = (self.n_users + 1, self.n_items)

@@ -6,7 +6,6 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from pytorch_lightning import LightningDataModule, LightningModule, Trainer
 from scipy.stats import spearmanr
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 from torch import Tensor
@@ -15,6 +14,7 @@ from torch.utils.data import DataLoader
 from anirec.data.posts.datamodule import PostBatch
 from anirec.errors import UserError
 from anirec.evaluation.posts import PostEvaluation
+from anirec.lightning import LightningDataModule, LightningModule, Trainer
 
 N = 2000
 BANDS = [0, 1, 2, 3, 5, 10]

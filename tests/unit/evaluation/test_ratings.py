@@ -7,13 +7,13 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from pytorch_lightning import LightningDataModule, LightningModule, Trainer
 from torch import Tensor
 from torch.utils.data import DataLoader
 from torchmetrics import ConcordanceCorrCoef, ExplainedVariance, LogCoshError, MeanSquaredError
 
 from anirec.errors import UserError
 from anirec.evaluation.ratings import RatingEvaluation
+from anirec.lightning import LightningDataModule, LightningModule, Trainer
 from anirec.metrics.definition import DECLARED
 from anirec.metrics.rating import rmse
 from anirec.report.intervals import RequestedMetric, shared_units

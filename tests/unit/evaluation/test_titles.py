@@ -7,13 +7,12 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from pytorch_lightning import LightningDataModule, LightningModule, Trainer
-from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from anirec.errors import UserError
 from anirec.evaluation.titles import ScoreEvaluation
+from anirec.lightning import LightningDataModule, LightningModule, ModelCheckpoint, Trainer
 from anirec.metrics.names import MetricName
 from anirec.metrics.rank_correlation import kendall, spearman
 from anirec.metrics.rating import mae, mse, pearson, rmse

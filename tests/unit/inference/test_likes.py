@@ -41,3 +41,8 @@ def test_all_problems_are_reported_at_once() -> None:
         read_likes(["Monster=11; qwertyuiop=3"], SEARCH)
     with pytest.raises(UserError, match="No title given"):
         read_likes([" ; "], SEARCH)
+
+
+def test_commas_between_titles_are_pointed_out() -> None:
+    with pytest.raises(UserError, match='Separate titles by ";", not by ","'):
+        read_likes(["Monster=9, Mushishi=8"], SEARCH)

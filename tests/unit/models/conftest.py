@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-import pytorch_lightning
-from pytorch_lightning import LightningDataModule, Trainer
 
 from anirec.data.ratings.interactions import Interactions, UserBlocks
+from anirec.lightning import LightningDataModule, Trainer, seed_everything
 
 N_USERS, N_ITEMS = 120, 60
 
@@ -75,7 +74,7 @@ def fit() -> Callable[..., Trainer]:
         callbacks: Sequence[Any] = (),
         **trainer_options: Any,
     ) -> Trainer:
-        pytorch_lightning.seed_everything(seed, verbose=False)
+        seed_everything(seed, verbose=False)
         trainer = Trainer(
             accelerator="cpu",
             max_epochs=epochs,

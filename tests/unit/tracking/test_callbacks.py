@@ -10,9 +10,9 @@ from pathlib import Path
 import numba
 import pytest
 import torch
-from pytorch_lightning import Callback, LightningModule, Trainer
 from rich.console import Console
 
+from anirec.lightning import Callback, LightningModule, Trainer
 from anirec.tracking import callbacks
 from anirec.tracking.callbacks import LastAndBest, Patience, ProgressBar, Stopwatch
 

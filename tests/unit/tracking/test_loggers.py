@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from pytorch_lightning.loggers import CSVLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from anirec.lightning import CSVLogger
 from anirec.tracking.loggers import FiguresTensorBoardLogger, HistoryLogger, loggers_of_run
 
 

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from anirec.data.posts.sampling import Sampling, TagChoice
-from anirec.data.prepare.posts import ABSENT
+from anirec.data.prepare.tag_rows import ABSENT
 from anirec.errors import UserError
 
 SCORE = np.repeat([0, 1, 2, -1, 16], [50_000, 20_000, 3_000, 100, 20])

@@ -9,7 +9,8 @@ import torch
 from scipy.sparse import csr_array
 
 from anirec.data.posts.tags import add_dense, add_pairs, phi_coefficients, phi_to_tags, strongest_pairs, symmetrise
-from anirec.data.prepare.posts import ABSENT, NUMBER, START, TagRows
+from anirec.data.prepare.posts import NUMBER, START
+from anirec.data.prepare.tag_rows import ABSENT, TagRows
 
 N_POSTS, N_TAGS = 200, 12
 NAMES = [f"tag_{number}" for number in range(N_TAGS)]

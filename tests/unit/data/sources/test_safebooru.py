@@ -13,7 +13,8 @@ import polars as pl
 import pytest
 
 from anirec.data.prepare.cache import Prepared, prepare
-from anirec.data.prepare.posts import TagRows, write_posts
+from anirec.data.prepare.posts import write_posts
+from anirec.data.prepare.tag_rows import TagRows
 from anirec.data.readers.json_objects import scan_json
 from anirec.data.sources.safebooru import CSV, Safebooru
 from anirec.errors import UserError

@@ -9,7 +9,7 @@ import pytest
 from scipy.sparse import csr_array
 
 from anirec.data.prepare.cache import prepare
-from anirec.data.prepare.posts import TagRows
+from anirec.data.prepare.tag_rows import TagRows
 from anirec.data.synthetic.demo_tags import DemoTags, TagWorld, survival
 from anirec.data.synthetic.tag_names import FIXED, MEMBERS, tag_names
 from anirec.errors import UserError

@@ -21,7 +21,7 @@ from sklearn.tree import DecisionTreeRegressor, export_text
 
 from anirec.data.posts.datamodule import PostBatch
 from anirec.data.posts.tags import add_dense, add_pairs, symmetrise
-from anirec.data.prepare.posts import TagRows
+from anirec.data.prepare.tag_rows import TagRows
 from anirec.data.synthetic.demo_tags import TagWorld
 from anirec.errors import UserError
 from anirec.models.posts.base import PostModel

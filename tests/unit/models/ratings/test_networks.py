@@ -9,7 +9,6 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
-from pytorch_lightning import Callback
 from torch import Tensor, nn
 
 from anirec.config.compose import conf_folder
@@ -17,6 +16,7 @@ from anirec.data.ratings.datamodule import RatingData
 from anirec.data.ratings.interactions import RatingBatch
 from anirec.data.ratings.loaders import ShuffledInteractions
 from anirec.errors import UserError
+from anirec.lightning import Callback
 from anirec.models.ratings.bias import Bias
 from anirec.models.ratings.popularity import Popularity
 from anirec.models.ratings.towers import Head

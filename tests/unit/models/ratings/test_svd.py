@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from pytorch_lightning import Callback
 
 from anirec.data.ratings.interactions import RatingBatch
 from anirec.errors import UserError
+from anirec.lightning import Callback
 from anirec.models.ratings.bias import Bias
 from anirec.models.ratings.kernels import Factors, Rates, block_of
 from anirec.models.ratings.kernels.fused_sweep import fused_sweep, shuffled_rated

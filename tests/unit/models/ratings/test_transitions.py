@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from pytorch_lightning import LightningDataModule
 
 from anirec.data.ratings.interactions import UNKNOWN, Interactions
 from anirec.errors import UserError
+from anirec.lightning import LightningDataModule
 from anirec.models.ratings.popularity import Popularity
 from anirec.models.ratings.transitions import Transitions, newest_items, transition_counts
 
