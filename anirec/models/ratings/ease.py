@@ -29,6 +29,7 @@ class EASE(HistoryScorer, RatingModel):
     """
 
     uses_unrated: ClassVar[bool] = True
+    uses_seed: ClassVar[bool] = False
     weight_ij: Tensor
     count_i: Tensor
 

@@ -31,6 +31,7 @@ class GenrePopularity(HistoryScorer, RatingModel):
 
     requires: ClassVar[frozenset[str]] = frozenset({"user_id", "item_id", "rating", "genres"})
     uses_unrated: ClassVar[bool] = True
+    uses_seed: ClassVar[bool] = False
     count_i: Tensor
     genre_ig: Tensor
     popularity_g: Tensor
