@@ -14,6 +14,8 @@ from anirec.models.one_pass import History, MemoryBased
 from anirec.settings import NonNegative
 
 SWEEPS = 10  # of alternating least squares; offsets have then converged to about four digits
+DISLIKE = 1 / 3  # share of the range of ratings by which a disliked title is rated lower than expected
+DAMPING = 5.0  # pseudo-ratings in the expected rating of a history entry
 
 
 class Bias(MemoryBased, RatingModel):
@@ -112,6 +114,22 @@ class Baseline(nn.Module):
         user, residual = batch.user[rated], (batch.rating - self.mean - self.item[batch.item])[rated].double()
         weight = count_by_index(user, n) + damping_user
         return (sum_by_index(user, residual, weight) / weight).float()
+
+    def preferences(self, batch: RatingBatch, n: int) -> Tensor:
+        """Return how much each entry of a history counts in a ranking: from -1, disliked, to 1.5, float32 (B,).
+
+        An entry counts 1 + (rating - expected) / range, and 1 if it is unrated. The expected rating is that of the bias
+        model for this user and item, at least the middle of the range. A rating that is lower by more than a third of
+        the range is a dislike, which counts -1: it lowers the scores of similar items.
+
+        Args:
+            batch: Histories of users 0 to n - 1.
+            n: Number of users.
+        """
+        middle, span = (self.lowest + self.highest) / 2, self.highest - self.lowest
+        expected = self.mean + self.new_user_offsets(batch, n, DAMPING)[batch.user] + self.item[batch.item]
+        excess = (batch.rating - torch.maximum(expected, middle)) / torch.where(span > 0, span, 1)
+        return torch.where(excess < -DISLIKE, -1.0, 1 + excess).nan_to_num(nan=1.0)
 
     def forward(self, user: Tensor, item: Tensor) -> Tensor:
         """Return predicted ratings (B,), clipped to the range of the training ratings."""
