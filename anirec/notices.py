@@ -11,6 +11,11 @@ from tempfile import TemporaryDirectory
 
 from lightning_utilities.core.rank_zero import rank_zero_only
 
+# Environment variables with the number of this process in a distributed run, as Lightning reads them.
+RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")
+if not hasattr(rank_zero_only, "rank"):  # Lightning, which sets it, is imported later or not at all
+    rank_zero_only.rank = int(next((os.environ[name] for name in RANKS if name in os.environ), 0))  # type: ignore[attr-defined]
+
 LOG = logging.getLogger("anirec")
 SHARED = "ANIREC_WARNINGS"  # folder in which the processes of a command record the messages that have been printed
 printed: set[str] = set()  # messages of this process
@@ -18,7 +23,7 @@ printed: set[str] = set()  # messages of this process
 
 def warn(message: str) -> None:
     """Print a warning, unless it has been printed before or this is not the main process of distributed training."""
-    if getattr(rank_zero_only, "rank", 0) == 0 and message not in printed and is_first(message):
+    if rank_zero_only.rank == 0 and message not in printed and is_first(message):  # type: ignore[attr-defined]
         printed.add(message)
         LOG.warning("%s", message)
 

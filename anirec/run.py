@@ -1,12 +1,10 @@
 """One experiment: composed by Hydra, trained and evaluated by Lightning, stored in a run folder."""
 
-import os
 from pathlib import Path
 from typing import Any
 
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
-from lightning_utilities.core.rank_zero import rank_zero_only
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from anirec.config.compose import first_line, to_dict
@@ -14,12 +12,9 @@ from anirec.errors import UserError
 from anirec.lightning import Logger, seed_everything
 from anirec.settings import SettingsError
 from anirec.tracking.callbacks import Stopwatch
-from anirec.tracking.console import CONSOLE, print_job
-from anirec.tracking.folders import find_unfinished, new_folder
+from anirec.tracking.console import print_job
 from anirec.tracking.loggers import loggers_of_run
 from anirec.tracking.run_folder import RunFolder
-
-FOLDER_VARIABLE = "ANIREC_RUN_FOLDER"  # environment variable that passes the run folder to the other processes of a run
 
 
 def run_experiment(config: DictConfig, path: Path, *, about: dict[str, Any], label: str) -> RunFolder:
@@ -92,40 +87,3 @@ def instantiate_node(node: DictConfig, **supplied: Any) -> Any:
         if isinstance(cause, UserError) or "call to target 'anirec." in str(error):
             raise cause from None
         raise UserError(f"{key}: {first_line(cause)}") from None
-
-
-def is_helper_process() -> bool:
-    """Whether this is not the first process of a distributed run."""
-    return getattr(rank_zero_only, "rank", 0) > 0
-
-
-def choose_folder(config: DictConfig, parent: Path, run: str) -> Path:
-    """Return the folder of this run: a new one, or that of the run to resume. The first process chooses it for all.
-
-    Args:
-        config: Composed config.
-        parent: Folder of the runs of its dataset and model.
-        run: Id of the run; see `anirec.config.identity`.
-
-    Raises:
-        UserError: The folder cannot be created; or the processes were not started by Lightning and do not know it.
-    """
-    if is_helper_process():
-        if FOLDER_VARIABLE not in os.environ:
-            raise UserError(
-                f"This process does not know the run folder. Use trainer=ddp, or set {FOLDER_VARIABLE} everywhere."
-            )
-        return Path(os.environ[FOLDER_VARIABLE])
-    path = find_unfinished(parent, run) if config.resume else None
-    if path:
-        CONSOLE.print("Resuming from the last checkpoint")
-    elif config.resume and not config.sweep.skip_done:
-        CONSOLE.print("No unfinished run of this config; starting a new one")
-    try:
-        path = path or new_folder(parent, run)
-    except OSError as error:
-        raise UserError(
-            f"paths.outputs={config.paths.outputs}: cannot create a run folder there: {error.strerror}"
-        ) from None
-    os.environ[FOLDER_VARIABLE] = str(path)
-    return path

@@ -19,7 +19,8 @@ from anirec.inference.trust import CHECKPOINTS, check_run
 from anirec.lightning import Callback, LightningModule, Trainer
 from anirec.report.repetition import show_repetition
 from anirec.report.runs import Run, read_run
-from anirec.run import choose_folder, is_helper_process, run_experiment
+from anirec.run import run_experiment
+from anirec.tracking.choose_folder import choose_folder, is_helper_process
 from anirec.tracking.console import print_failure, silence_libraries
 from anirec.tracking.run_folder import RunFolder
 

@@ -17,8 +17,8 @@ from anirec.config.identity import Identity, identity_of
 from anirec.errors import UserError
 from anirec.metrics.names import objectives
 from anirec.notices import on_terminal
-from anirec.run import choose_folder, is_helper_process, run_experiment
 from anirec.sweeps.worker import exit_with_sweep
+from anirec.tracking.choose_folder import choose_folder, is_helper_process
 from anirec.tracking.console import CONSOLE, print_failure, print_job, print_metrics, print_sweep, silence_libraries
 from anirec.tracking.folders import Pruned, find_finished, link_into_sweep
 
@@ -54,6 +54,8 @@ def run_job(config: DictConfig) -> list[float] | None:
             print_job(done, f"already done, {label}")
             metrics = json.loads((done / "metrics.json").read_text())
         else:
+            from anirec.run import run_experiment  # imports Lightning, which the checks above do not need
+
             run = run_experiment(config, path, about=initial_provenance(config, chosen, identity), label=label)
             metrics = run.metrics
             print_metrics(metrics, objectives=objectives(config.objective), in_full=not sweep, findings=run.findings)

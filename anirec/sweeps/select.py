@@ -26,7 +26,6 @@ from anirec.report import formatting as cells
 from anirec.report.intervals import intervals
 from anirec.report.runs import Run, read_run, read_runs
 from anirec.report.selection import Selection, select_configuration, show_ranking
-from anirec.sweeps.final_test import evaluate_on_test, refit_run
 
 
 def select(
@@ -51,10 +50,16 @@ def select(
     looks = read_looks(sweep)
     members = chosen.chosen.members
     known = [look for look in looks if look["refit"] == refit and look["runs"] == relative_folders(members, sweep)]
-    if refit:
-        tested = earlier_refits(known, sweep) or [refit_run(run, trust=trust) for run in members]
-    else:
-        tested = [run if is_tested(run) else evaluate_on_test(run, trust=trust, console=console) for run in members]
+    tested = earlier_refits(known, sweep) if refit else [run for run in members if is_tested(run)]
+    if len(tested) < len(members):
+        from anirec.sweeps import final_test  # imports Lightning
+
+        tested = [
+            final_test.refit_run(run, trust=trust)
+            if refit
+            else (run if is_tested(run) else final_test.evaluate_on_test(run, trust=trust, console=console))
+            for run in members
+        ]
     look = {
         "metric": chosen.metric,
         "refit": refit,

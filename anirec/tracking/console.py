@@ -8,12 +8,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from lightning_utilities.core.rank_zero import rank_zero_only
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from anirec.errors import UserError
+from anirec.notices import rank_zero_only
 from anirec.tracking.folders import status_of
 
 CONSOLE = Console(stderr=True, highlight=False, soft_wrap=True)

@@ -15,7 +15,7 @@ from anirec.settings import NonNegative
 
 SWEEPS = 10  # of alternating least squares; offsets have then converged to about four digits
 DISLIKE = 1 / 3  # share of the range of ratings by which a disliked title is rated lower than expected
-DAMPING = 5.0  # pseudo-ratings in the expected rating of a history entry
+DAMPING = 20.0  # pseudo-ratings at the mean in the expected rating, so that a short list of dislikes has none expected
 
 
 class Bias(MemoryBased, RatingModel):

@@ -3,7 +3,6 @@
 from typing import ClassVar
 
 import torch
-from scipy.sparse import csr_array
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
@@ -60,6 +59,8 @@ class EASE(HistoryScorer, RatingModel):
 
     def gram(self) -> Tensor:
         """Return the Gram matrix X'X, float32 (n_items, n_items)."""
+        from scipy.sparse import csr_array
+
         history, shape = self.history, (self.n_users + 1, self.n_items)
         rows = RatingBatch(history.user(), history.item.long(), history.rating)
         values = self.baseline.preferences(rows, self.n_users + 1).cpu().numpy()

@@ -9,7 +9,6 @@ from typing import NamedTuple
 import numba
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from anirec.threads import in_threads
 
@@ -29,6 +28,8 @@ class SparseRows(NamedTuple):
     value: Float32Array
 
     def transpose(self, n_columns: int) -> "SparseRows":
+        from scipy.sparse import csr_array
+
         shape = (len(self.start) - 1, n_columns)
         by_column = csr_array((self.value, self.column, self.start), shape=shape).tocsc()
         return SparseRows(
