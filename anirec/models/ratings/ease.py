@@ -18,7 +18,7 @@ ROWS_AT_ONCE = 256  # dislikes whose rows of weights are copied together
 class EASE(HistoryScorer, RatingModel):
     """Rank items by X B, where B minimises |X - X B|² + reg |B|² with a zero diagonal.
 
-    X is the user-item matrix of preferences, which are about 1 for most interactions and -1 for dislikes (see
+    X is the user-item matrix of preferences: about 1 for most interactions, negative for dislikes (see
     `Baseline.preferences`). In a score, dislikes count only against items with a positive weight. Predicted ratings
     come from the bias model. Memory and checkpoint grow with the square of the number of items: 400 MB for ten thousand
     items.

@@ -19,10 +19,10 @@ class GenrePopularity(HistoryScorer, RatingModel):
     """Rank items by Σ_g share(u, g) · popularity(g) over their genres g.
 
     popularity(g) is the mean of log(1 + training interactions) over the titles of genre g that have any. share(u, g) is
-    the mean preference of the user's training items, 0 for those without genre g; it is about the fraction of items
-    with genre g, less that of dislikes (see `Baseline.preferences`). Scores are sums, not means, over genres: a mean would place
-    titles with a single genre first, while well-known titles have several. Titles without genres rank last. A predicted
-    rating is the user's damped mean plus the mean of the damped offsets of the title's genres.
+    the fraction of the user's training items with genre g, each weighted by the user's preference, which is negative
+    for dislikes (see `Baseline.preferences`). Scores are sums, not means, over genres: a mean would place titles with a
+    single genre first, while well-known titles have several. Titles without genres rank last. A predicted rating is the
+    user's damped mean plus the mean of the damped offsets of the title's genres.
 
     Args:
         personal: Whether to weight genres by share(u, g); if false, all users get the same ranking.
@@ -81,7 +81,8 @@ class GenrePopularity(HistoryScorer, RatingModel):
         rows, bounds = history.rows_of(users)
         preferences = self.baseline.preferences(rows, len(users))
         sums_bg = embedding_bag(rows.item, self.genre_ig, bounds[:-1], mode="sum", per_sample_weights=preferences)
-        share_bg = sums_bg / bounds.diff().clamp(min=1)[:, None]
+        likes_b = torch.zeros(len(users), device=users.device).index_add_(0, rows.user, preferences.clamp(min=0))
+        share_bg = sums_bg / likes_b.clamp(min=1)[:, None]
         if not self.personal:
             share_bg = torch.ones_like(share_bg)
         # An unknown user gets the average shares of all users.

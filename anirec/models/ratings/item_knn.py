@@ -35,9 +35,9 @@ class ItemKNN(HistoryScorer, RatingModel):
 
     The rating is b_ui + Σ_j s_ij (r_uj - b_uj) / Σ_j s_ij over the nearest neighbours j of item i that user u has
     rated, where b is set by `around`; without any neighbour it is the bias model's prediction. The ranking score is Σ_j
-    x_uj s_ij over those of the item's `neighbours` nearest neighbours that the user has rated, where the preference
-    x_uj is about 1 for most ratings and -1 for dislikes (see `Baseline.preferences`). It is not normalised, since that
-    would rank items with a single neighbour first.
+    x_uj s_ij over those of the item's `neighbours` nearest neighbours that the user has rated, where x_uj is the
+    preference: about 1 for most ratings, negative for dislikes (see `Baseline.preferences`). It is not normalised,
+    since that would rank items with a single neighbour first.
 
     Args:
         similarity: Similarity of two columns of ratings. "pearson_baseline": residuals of the bias model, over shared

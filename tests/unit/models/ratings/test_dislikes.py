@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from math import nan
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ import torch
 
 from anirec.data.ratings.interactions import Interactions, RatingBatch
 from anirec.models.ratings.als import ALS
-from anirec.models.ratings.bias import Baseline
+from anirec.models.ratings.bias import DAMPING, DISLIKED, Baseline
 from anirec.models.ratings.ease import EASE
 from anirec.models.ratings.genre_popularity import GenrePopularity
 from anirec.models.ratings.item_knn import ItemKNN
@@ -25,8 +24,15 @@ from .test_item_knn import SETTINGS as KNN_SETTINGS
 N_USERS, N_ITEMS = 80, 20
 ACTION, ROMANCE = list(range(10)), list(range(10, 20))
 SGD: dict[str, Any] = {
-    **{"n_factors": 4, "epochs": 30, "lr": 0.02, "lr_decay": 1.0, "reg": 0.02, "reg_bias": 0.02, "init_std": 0.1},
-    **{"solver": "fused", "parallel": False},
+    "n_factors": 4,
+    "epochs": 30,
+    "lr": 0.02,
+    "lr_decay": 1.0,
+    "reg": 0.02,
+    "reg_bias": 0.02,
+    "init_std": 0.1,
+    "solver": "fused",
+    "parallel": False,
 }
 MODELS: dict[str, Callable[[], Any]] = {
     "ease": lambda: EASE(reg=5.0, damping_user=5.0, damping_item=5.0),
@@ -39,7 +45,7 @@ MODELS: dict[str, Callable[[], Any]] = {
 
 
 class Tastes:
-    """Half of the users watch action and half romance, most of it rated 8 to 10; of the other genre they rate little."""
+    """Half of the users like action and half romance, rated 8 to 10; they watch little of the other genre."""
 
     n_users, n_items = N_USERS, N_ITEMS
     items = pl.DataFrame({"genres": [["Action"]] * len(ACTION) + [["Romance"]] * len(ROMANCE)})
@@ -119,20 +125,20 @@ def preferences(baseline: Baseline, ratings: list[float]) -> list[float]:
 
 def test_preferences_are_relative_to_the_expected_rating() -> None:
     baseline = made(7.75, 1, 10)
-    # The user's damped mean is 7.75 + (0.25 + 2.25 - 0.75 - 2.75) / (4 + 5).
-    expected = 7.75 - 1 / 9
+    # The user's damped mean is 7.75 + (0.25 + 2.25 - 0.75 - 2.75) / (4 + DAMPING).
+    expected = 7.75 - 1 / (4 + DAMPING)
     found = preferences(baseline, [8, 10, 7, 5])
     np.testing.assert_allclose(found, [1 + (rating - expected) / 9 for rating in (8, 10, 7, 5)], rtol=1e-5)
-    assert preferences(baseline, [9, 4, nan])[1:] == [-1, 1], "more than a third of 9 points too low; unrated"
+    assert preferences(baseline, [9, 4, nan])[1:] == [DISLIKED, 1], "more than a third of 9 points too low; unrated"
     baseline.item[1] = -3
     assert preferences(baseline, [9, 4, nan])[1] > 0.8, "nobody likes that title"
 
 
 def test_the_lowest_ratings_are_dislikes_even_of_a_user_who_gives_no_others() -> None:
-    assert preferences(made(7.75, 1, 10), [1, 1, 2, 1]) == [-1, -1, -1, -1]
+    assert preferences(made(7.75, 1, 10), [1, 1, 2, 1]) == [DISLIKED] * 4
 
 
 def test_other_scales_have_other_dislikes() -> None:
     low, high = preferences(made(3.9, 0.5, 5.0), [2.0, 4.5])
-    assert (low, high > 1) == (-1, True)
+    assert (low, high > 1) == (DISLIKED, True)
     assert preferences(made(1, 1, 1), [1, 1]) == [1, 1], "all ratings are equal: likes without stars"

@@ -12,7 +12,7 @@ def test_scores_are_those_of_the_closed_form(planted, fit) -> None:
     rows = planted.train_and_unrated
     x_ui = np.zeros((planted.n_users, planted.n_items))
     x_ui[rows.user, rows.item] = model.baseline.preferences(rows.rows(0, len(rows)), planted.n_users)
-    assert x_ui.min() == -1
+    assert x_ui.min() < 0
     inverse = np.linalg.inv(x_ui.T @ x_ui + 5 * np.eye(planted.n_items))
     weights = -inverse / np.diag(inverse)
     np.fill_diagonal(weights, 0)
