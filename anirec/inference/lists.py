@@ -1,7 +1,8 @@
 """Recommendation lists: filters by type, genre, year and rating count, and re-ranking for novelty and diversity."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 import numpy as np
 import polars as pl
@@ -86,8 +87,23 @@ def match_values(requested: Sequence[str], values: pl.Series, what: str) -> Coll
     """
     spelling = {value.casefold(): value for value in sorted(values.drop_nulls().unique())}
     if unknown := [value for value in requested if value.casefold() not in spelling]:
-        raise UserError(f"No title has the {what} {', '.join(unknown)}; available: {', '.join(spelling.values())}")
+        listed = ", ".join(spelling.values())
+        raise UserError(
+            "\n".join(f"No title has the {what} {value}{suggest(value, spelling.values())}" for value in unknown)
+            + f"\nAvailable: {listed}"
+        )
     return [spelling[value.casefold()] for value in requested]
+
+
+def suggest(value: str, known: Iterable[str]) -> str:
+    """Return the end of a sentence that suggests the closest known value, or "." if none is close.
+
+    >>> suggest("dramma", ["Comedy", "Drama"]), suggest("tv", ["TV", "Movie"]), suggest("qwerty", ["TV"])
+    ('; did you mean Drama?', '; did you mean TV?', '.')
+    """
+    spelling = {other.casefold(): other for other in known}
+    close = get_close_matches(value.casefold(), spelling, n=1)
+    return f"; did you mean {spelling[close[0]]}?" if close else "."
 
 
 def split_commas(options: Sequence[str]) -> list[str]:

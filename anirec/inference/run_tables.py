@@ -37,6 +37,14 @@ def model_setting(run: Path, key: str) -> object:
         raise UserError(f"{run}: {error}") from None
 
 
+def source_class(run: Path) -> str:
+    """Return the dotted path of the class of a run's source, or an empty string if the config has none."""
+    try:
+        return str(nested(read_run_config(run / "config.yaml"), "dataset.source._target_") or "")
+    except DamagedError as error:
+        raise UserError(f"{run}: {error}") from None
+
+
 def scan_parquet(path: Path) -> pl.LazyFrame:
     """Scan a Parquet file of a run folder.
 

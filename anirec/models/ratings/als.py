@@ -40,6 +40,7 @@ class ALS(MemoryBased, RatingModel):
     """
 
     uses_unrated: ClassVar[bool] = True
+    ranks_by_rating = False
     user_factors: Tensor
     item_factors: Tensor
     count_i: Tensor

@@ -57,6 +57,7 @@ class ItemKNN(HistoryScorer, RatingModel):
         Cremonesi, Koren & Turrin, Performance of Recommender Algorithms on Top-N Recommendation Tasks, RecSys 2010.
     """
 
+    ranks_by_rating = False
     deviation: Tensor
     mean_i: Tensor
     count_i: Tensor

@@ -71,6 +71,7 @@ class RatingNetwork(RatingModel):
         if objective == "bpr" and not negatives:
             raise UserError("model.negatives=0: objective=bpr needs at least one sampled item per row; expected >= 1")
         self.objective = objective
+        self.ranks_by_rating = objective in RATING_OBJECTIVES
         self.negatives, self.reg = negatives, reg
         self.damping_user = damping_user
         self.damping_item = damping_item

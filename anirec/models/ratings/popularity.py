@@ -19,6 +19,7 @@ class Popularity(OnePass, RatingModel):
     """
 
     uses_unrated = True
+    ranks_by_rating = False
     count_i: Tensor
     rated_i: Tensor
     total_i: Tensor

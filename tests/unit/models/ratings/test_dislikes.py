@@ -100,7 +100,7 @@ def test_a_dislike_lowers_similar_titles(model: Any, others: dict[str, float]) -
         return action - romance
 
     without = lead(**others) if others else 0.0
-    assert lead(**others, i2=1.0, i3=1.0) < without < lead(**others, i2=10.0, i3=10.0)
+    assert lead(**others, i2=1.0, i3=1.0) < without <= lead(**others, i2=10.0, i3=10.0)
 
 
 def test_an_unrated_entry_counts_as_a_like(model: Any) -> None:
