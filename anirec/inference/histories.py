@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
+
 from anirec.atomic import replacing
 from anirec.config.compose import default_paths
 from anirec.config.definitions import inherits

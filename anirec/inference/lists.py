@@ -41,13 +41,19 @@ class TitleFilter:
         Raises:
             UserError: The items lack a column that is needed, or no item has a requested type or genre.
         """
-        tests = [pl.col("n_ratings") >= self.min_ratings]
-        if self.types:
-            tests.append(pl.col("type").is_in(match_values(self.types, require_column(items, "type"), "type")))
-        for requested, is_included in ((self.genres, True), (self.not_genres, False)):
+        tests, problems = [pl.col("n_ratings") >= self.min_ratings], []
+        for column, what, requested, is_included in (
+            ("type", "type", self.types, True),
+            ("genres", "genre", self.genres, True),
+            ("genres", "genre", self.not_genres, False),
+        ):
             if requested:
-                matched = match_values(requested, require_column(items, "genres").explode(), "genre")
-                tests.append(pl.col("genres").list.eval(pl.element().is_in(matched)).list.any() == is_included)
+                try:
+                    tests.append(has_value(items, column, requested, what) == is_included)
+                except UserError as error:
+                    problems.append(str(error))
+        if problems:
+            raise UserError("\n".join(problems))
         if self.years != (None, None):
             require_column(items, "year")
             first, last = self.years
@@ -66,6 +72,19 @@ def is_adult(items: pl.DataFrame) -> pl.Expr:
         pl.lit(False),
         *(test.fill_null(value=False) for column, test in tests.items() if column in items.columns),
     )
+
+
+def has_value(items: pl.DataFrame, column: str, requested: Sequence[str], what: str) -> pl.Expr:
+    """Whether the value of a column, or one of its list, is one of those requested.
+
+    Raises:
+        UserError: The items lack the column, or no item has one of the values.
+    """
+    values = require_column(items, column)
+    if values.dtype == pl.List(pl.String):
+        matched = match_values(requested, values.explode(), what)
+        return pl.col(column).list.eval(pl.element().is_in(matched)).list.any()
+    return pl.col(column).is_in(match_values(requested, values, what))
 
 
 def require_column(items: pl.DataFrame, column: str) -> pl.Series:

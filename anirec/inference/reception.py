@@ -1,4 +1,4 @@
-"""Output of `anirec fanbase` and `anirec recommend`: tables for the terminal, CSV and JSON."""
+"""Predicted reception of a new title, as `anirec fanbase` prints it and writes it to JSON."""
 
 import json
 from collections.abc import Sequence
@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from anirec.atomic import replacing, write_text
+from anirec.atomic import write_text
 from anirec.report import formatting as cells
 
 LEVEL = 0.9  # coverage of the interval around a score
@@ -34,7 +32,7 @@ class Fanbase:
         interval: Lower and upper end of the interval around the score; None where it cannot be calibrated.
         share: Predicted share of fans, 0 to 1, with the same weights.
         per_user: Score and share with equal weights.
-        tastes: users, audience, rating, lift, share, fans, loves; see `Audience.taste_table`.
+        tastes: users, audience, rating, lift, share, fans, loves; see `Tastes.table`.
         nearest: title, likeness, rating, n_ratings and more; see `Audience.nearest_titles`.
     """
 
@@ -119,83 +117,3 @@ def write_fanbases(fanbases: Sequence[Fanbase], path: Path) -> None:
     """Write a JSON list with one object per title."""
     text = json.dumps([fanbase.to_json() for fanbase in fanbases], ensure_ascii=False, indent=2, default=str)
     write_text(path, f"{text}\n")
-
-
-COLUMNS = ("item_id", "title", "type", "year", "genres", "episodes", "n_ratings", "score", "because")
-SHOWN = ("rank", "title", "type", "year", "genres", "score", "because")
-MAX_GENRES = 2  # shown on the terminal
-NUMBERS = ("rank", "year", "score")
-HEADINGS = {"rank": "", "because": "reason"}
-PLANNED = "On your watchlist. "
-
-
-def recommendations(
-    items: pl.DataFrame,
-    scores: pl.Series,
-    reasons: Sequence[Sequence[tuple[str, float]]],
-    is_planned: Sequence[bool] | NDArray[np.bool_],
-) -> pl.DataFrame:
-    """Return the recommendation list as a table with the columns `rank` and `COLUMNS`.
-
-    Args:
-        items: The recommended titles, best first.
-        scores: The model's score of each title.
-        reasons: For each title, the titles and ratings (NaN if unrated) from the history that explain it.
-        is_planned: Whether each title is on the person's plan-to-watch list.
-    """
-    n_ratings = items["n_ratings"].to_list()
-    texts = [
-        reason_text(titles) or f"Popular with everyone ({n:,} ratings)"
-        for titles, n in zip(reasons, n_ratings, strict=True)
-    ]
-    texts = [PLANNED + text if planned else text for text, planned in zip(texts, is_planned, strict=True)]
-    table = items.drop("score", strict=False).with_columns(score=scores, because=pl.Series(texts, dtype=pl.String))
-    table = table.select([column for column in COLUMNS if column in table.columns])
-    return table.with_row_index("rank", offset=1)
-
-
-def reason_text(titles: Sequence[tuple[str, float]]) -> str:
-    """Return a sentence that names the titles of a history that explain a recommendation.
-
-    >>> reason_text([("Monster", 10.0), ("Mushishi", 9.5)]), reason_text([("Monster", float("nan"))]), reason_text([])
-    ('You rated Monster 10 and Mushishi 9.5', 'You know Monster', '')
-    """
-    if not titles:
-        return ""
-    rated = [title if rating != rating else f"{title} {rating:g}" for title, rating in titles]  # noqa: PLR0124 (NaN)
-    verb = "know" if rated == [title for title, _ in titles] else "rated"
-    return f"You {verb} {' and '.join(rated)}"
-
-
-def terminal_list(recommended: pl.DataFrame) -> Table:
-    """Return the list of `recommendations` for a terminal of 80 columns; titles, genres and reasons wrap."""
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    names = [column for column in SHOWN if column in recommended.columns]
-    for name in names:
-        heading = HEADINGS.get(name, name)
-        table.add_column(heading, justify="right" if name in NUMBERS else "left", no_wrap=name in (*NUMBERS, "type"))
-    places = cells.decimals(recommended["score"])
-    for row in recommended.select(names).iter_rows(named=True):
-        table.add_row(*(Text(format_cell(name, value, places)) for name, value in row.items()))
-    return table
-
-
-def format_cell(name: str, value: object, places: int) -> str:
-    if value is None:
-        return cells.MISSING
-    if name == "score":
-        return f"{value:.{places}f}"
-    if isinstance(value, list):
-        return ", ".join(value[:MAX_GENRES]) + (" …" if len(value) > MAX_GENRES else "")
-    return str(value)
-
-
-def write_csv(table: pl.DataFrame, path: Path) -> None:
-    with replacing(path) as unfinished:
-        table.with_columns(pl.col(pl.List(pl.String)).list.join(", ")).write_csv(unfinished)
-
-
-def write_json(table: pl.DataFrame, path: Path) -> None:
-    """Write a JSON list with one object per title."""
-    with replacing(path) as unfinished:
-        table.write_json(unfinished)

@@ -99,7 +99,9 @@ def recommend(
         else:
             people = {"": fold_in_likes(model, liked)}
         tables = [
-            list_for(model, items, person, is_match, k=k, personal=personal, novelty=novelty, sequels=sequels, seen=seen)
+            list_for(
+                model, items, person, is_match, k=k, personal=personal, novelty=novelty, sequels=sequels, seen=seen
+            )
             for person in people.values()
         ]
     if users:

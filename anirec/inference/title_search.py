@@ -60,7 +60,9 @@ class TitleSearch:
             if len(found) == 1:
                 return int(found["index"][0])
         if not len(similar):
-            raise UserError(f"{wanted!r}: no title of this run has a similar name; it has, for example, {self.examples()}")
+            raise UserError(
+                f"{wanted!r}: no title of this run has a similar name; it has, for example, {self.examples()}"
+            )
         raise UserError(self.ambiguity(wanted, similar))
 
     def examples(self) -> str:

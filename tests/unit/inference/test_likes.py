@@ -41,3 +41,20 @@ def test_all_problems_are_reported_at_once() -> None:
         read_likes(["Monster=11; qwertyuiop=3"], SEARCH)
     with pytest.raises(UserError, match="No title given"):
         read_likes([" ; "], SEARCH)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("Monster=9, Mushishi=8", 'semicolons: "Monster=9; Mushishi=8"'),
+        ("Monster, Mushishi", 'semicolons: "Monster; Mushishi"'),
+        ("Monster=-1", "expected a rating from 1 to 10"),
+        ("Monster=9/10", "9/10 is no rating; expected a number from 1 to 10, such as Monster=9"),
+        ("Monster=", "nothing is no rating"),
+        ("qwertyuiop", 'it has, for example, "Monster" and "Steins;Gate"'),
+    ],
+)
+def test_what_cannot_be_read_is_explained(text: str, message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        read_likes([text], SEARCH)
+    assert message in str(caught.value)
