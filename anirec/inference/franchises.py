@@ -50,7 +50,7 @@ def name_words(title: str) -> tuple[Words, Words]:
     full, short = split_words(name), split_words(SUBTITLE.split(name, maxsplit=1)[0]) or split_words(name)
     while len(short) > 1 and MARK.fullmatch(short[-1]):
         short = short[:-1]
-    return full, short
+    return (full, short) if full else ((name,), (name,))
 
 
 def plain_name(title: str) -> str:
@@ -88,14 +88,15 @@ def stand_for_franchises(
         franchise=pl.Series(franchises(titles.to_list())),
         name=pl.Series([plain_name(title) for title in titles], dtype=pl.String),
     )
-    table = table.filter(pl.Series(is_candidate)).sort(seasons, nulls_last=True).with_row_index("place")
     is_series = ~pl.col("name").str.contains(EXTRA)
     if "type" in items.columns:
         is_series &= pl.col("type").is_in(SERIES).fill_null(True)
-    first = table.filter(is_series).unique("franchise", keep="first", maintain_order=True)
+    table = table.filter(pl.Series(is_candidate)).sort(seasons, nulls_last=True)
+    table = table.with_row_index("place").with_columns(is_series=is_series)
+    first = table.filter("is_series").unique("franchise", keep="first", maintain_order=True)
     table = table.join(first.select("franchise", first_name="name", first_place="place"), on="franchise", how="left")
     is_sequel = (pl.col("place") > pl.col("first_place")) & (pl.col("name") != pl.col("first_name"))
-    best = table.filter(~is_sequel.fill_null(False)).sort("score", "place", descending=[True, False])
+    best = table.filter(~is_sequel.fill_null(False)).sort("score", "is_series", "place", descending=[True, True, False])
     chosen = np.zeros(len(items), dtype=bool)
     chosen[best.unique("franchise", keep="first")["index"].to_numpy()] = True
     return chosen

@@ -224,15 +224,17 @@ def read_like(written: str, search: TitleSearch) -> Liked:
         raise UserError(f'{written}: separate titles by semicolons: "{separated}"')
     if not (isnan(rating) or LOWEST <= rating <= HIGHEST):
         raise UserError(f"{written}: expected a rating from {LOWEST:g} to {HIGHEST:g}")
+    title, equals, text = (part.strip() for part in written.rpartition("="))
+    no_rating = UserError(
+        f"{written}: expected a rating from {LOWEST:g} to {HIGHEST:g} after =, such as {title}={HIGHEST - 1:g}"
+    )
+    if title and equals and not text:
+        raise no_rating
     try:
         return Liked(name, search.find(name), rating)
     except UserError as error:
-        title, equals, text = written.rpartition("=")
-        if isnan(rating) and equals and title.strip():
-            raise UserError(
-                f"{written}: {text.strip() or 'nothing'} is no rating; expected a number from {LOWEST:g} to "
-                f"{HIGHEST:g}, such as {title.strip()}={HIGHEST - 1:g}"
-            ) from None
+        if isnan(rating) and title and equals:
+            raise no_rating from None
         parts = [part.strip() for part in name.split(",")]
         if len(parts) > 1 and all(map(search.has, parts)):
             raise UserError(f'{written}: separate titles by semicolons: "{"; ".join(parts)}"') from None

@@ -49,8 +49,8 @@ def test_all_problems_are_reported_at_once() -> None:
         ("Monster=9, Mushishi=8", 'semicolons: "Monster=9; Mushishi=8"'),
         ("Monster, Mushishi", 'semicolons: "Monster; Mushishi"'),
         ("Monster=-1", "expected a rating from 1 to 10"),
-        ("Monster=9/10", "9/10 is no rating; expected a number from 1 to 10, such as Monster=9"),
-        ("Monster=", "nothing is no rating"),
+        ("Monster=9/10", "Monster=9/10: expected a rating from 1 to 10 after =, such as Monster=9"),
+        ("Monster=", "expected a rating from 1 to 10 after =, such as Monster=9"),
         ("qwertyuiop", 'it has, for example, "Monster" and "Steins;Gate"'),
     ],
 )
