@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from textwrap import wrap
 
 import numpy as np
 import polars as pl
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from anirec.errors import UserError
 from anirec.metrics.variation import is_constant
 
+MESSAGE_WIDTH = 80
 ADULT_GENRES = ("Hentai", "Erotica")
 ADULT_RATING = "Rx"  # how the age rating "Rx - Hentai" begins
 
@@ -106,11 +108,8 @@ def match_values(requested: Sequence[str], values: pl.Series, what: str) -> Coll
     """
     spelling = {value.casefold(): value for value in sorted(values.drop_nulls().unique())}
     if unknown := [value for value in requested if value.casefold() not in spelling]:
-        listed = ", ".join(spelling.values())
-        raise UserError(
-            "\n".join(f"No title has the {what} {value}{suggest(value, spelling.values())}" for value in unknown)
-            + f"\nAvailable: {listed}"
-        )
+        problems = [f"No title has the {what} {value}{suggest(value, spelling.values())}" for value in unknown]
+        raise UserError("\n".join([*problems, *wrap(f"Available: {', '.join(spelling.values())}", MESSAGE_WIDTH)]))
     return [spelling[value.casefold()] for value in requested]
 
 
