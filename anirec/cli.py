@@ -2,10 +2,12 @@
 
 import os
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer.completion import completion_init
 
 from anirec.errors import UserError
 from anirec.notices import on_terminal
@@ -15,64 +17,139 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
     help="Experiments on anime data: recommendations, scores of titles, votes of pictures.",
 )
-ANY_ARGUMENTS = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+# Hydra has options of its own, and `--help` depends on the overrides.
+PASSED_ON = {"ignore_unknown_options": True, "help_option_names": []}
 EXIT_USAGE = 2
 
 
-@app.command(
-    context_settings=ANY_ARGUMENTS, short_help="Run an experiment; with -m, one for each combination of values."
-)
-def run(context: typer.Context) -> None:
-    """anirec run [-m] [--config-dir FOLDER] [key=value ...]    (--help lists all choices and keys)"""
-    arguments = context.args
-    if not {"--help", "-h", "--hydra-help", "--info", "-i", "--cfg", "-c"} & set(arguments):
-        overrides, config_dir, is_sweep = split_arguments(arguments)
-        n_jobs = validate_overrides(overrides, config_dir)
-        if n_jobs > 1 and not is_sweep:
-            raise UserError(f"These overrides describe {n_jobs} jobs; add -m to run them all.")
+def complete(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the completions of an override."""
+    from anirec.config.completion import complete_override
+
+    given = context.params
+    try:
+        return complete_override(incomplete, given.get("overrides") or [], config_dir=given.get("config_dir"))
+    except Exception:  # overrides that do not compose: a message would disturb the line that is being typed
+        return []
+
+
+def complete_dataset() -> list[str]:
+    """Return the names of the datasets."""
+    from anirec.config.compose import conf_folder
+
+    return sorted(path.stem for path in (conf_folder() / "dataset").glob("*.yaml"))
+
+
+def complete_study() -> list[str]:
+    """Return the names of the studies."""
+    from anirec.studies.definition import study_names
+
+    return study_names()
+
+
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="KEY=VALUE",
+        help="Choices, such as model=svd, and keys, such as model.lr=0.01. With -m, several values: seed=1,2,3.",
+        autocompletion=complete,
+    ),
+]
+Multirun = Annotated[bool, typer.Option("--multirun", "-m", help="One job for each combination of values.")]
+ConfigDir = Annotated[
+    str | None,
+    typer.Option("--config-dir", "-cd", metavar="FOLDER", help="Add the YAML files of a folder to the choices."),
+]
+Help = Annotated[
+    bool,
+    typer.Option("--help", "-h", help="Show this message and all choices; after KEY=VALUE, the keys of these choices."),
+]
+
+
+def print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"anirec {version('anirec')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", "-V", callback=print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Declare the options of `anirec` itself."""
+
+
+@app.command(context_settings=PASSED_ON, short_help="Run an experiment; with -m, one for each combination of values.")
+def run(
+    context: typer.Context,
+    overrides: Overrides = None,
+    multirun: Multirun = False,
+    config_dir: ConfigDir = None,
+    help: Help = False,  # noqa: A002
+) -> None:
+    """Run an experiment; with -m, one for each combination of values.
+
+    \b
+    anirec run dataset=mal_2016 model=svdpp
+    anirec run -m model=popularity,item_knn,svdpp seed=1,2,3
+
+    Hydra's own options work too: --cfg job prints the composed config.
+    """
+    typed = overrides or []
+    if help:
+        show_help(context, typed, config_dir)
+        return
+    if not {"--hydra-help", "--info", "-i", "--cfg", "-c"} & set(typed):
+        validate_overrides(typed, config_dir, multirun=multirun)
         from anirec.config.validate import hydra_overrides
 
-        written = dict(zip(overrides, hydra_overrides(overrides, is_sweep=is_sweep), strict=True))
-        arguments = [written.get(argument, argument) for argument in arguments]
+        typed = hydra_overrides(typed, is_sweep=multirun)
     from anirec.sweeps import launch
 
-    launch.main(arguments)
+    launch.main([*(["-m"] if multirun else []), *(["--config-dir", config_dir] if config_dir else []), *typed])
 
 
-@app.command(context_settings=ANY_ARGUMENTS, short_help="Check a config, or each job of a sweep, without loading data.")
-def validate(context: typer.Context) -> None:
-    """anirec validate [-m] [--config-dir FOLDER] [key=value ...]"""
-    overrides, config_dir, is_sweep = split_arguments(context.args)
-    if "--help" in overrides:
-        typer.echo(context.get_help())
+@app.command(context_settings=PASSED_ON, short_help="Check a config, or each job of a sweep, without loading data.")
+def validate(
+    context: typer.Context,
+    overrides: Overrides = None,
+    multirun: Multirun = False,
+    config_dir: ConfigDir = None,
+    help: Help = False,  # noqa: A002
+) -> None:
+    """Check the config of a run, or of each job of a sweep, without loading data. `anirec run` does so first.
+
+    \b
+    anirec validate dataset=mal_2016 model=svdpp
+    anirec validate -m model=popularity,item_knn,svdpp seed=1,2,3
+    """
+    if help:
+        show_help(context, overrides or [], config_dir)
         return
-    n_jobs = validate_overrides(overrides, config_dir)
-    typer.echo(f"{n_jobs} job{'s' * (n_jobs != 1)}, no problems" if is_sweep else "no problems")
+    n_jobs = validate_overrides(overrides or [], config_dir, multirun=multirun)
+    typer.echo(f"{n_jobs} job{'s' * (n_jobs != 1)}, no problems" if multirun else "no problems")
 
 
-def split_arguments(arguments: list[str]) -> tuple[list[str], str | None, bool]:
-    """Return the overrides, the folder of `--config-dir` (None if not given), and whether `-m` was given."""
-    overrides, config_dir, rest = [], None, iter(arguments)
-    is_sweep = False
-    for argument in rest:
-        if argument in ("-m", "--multirun"):
-            is_sweep = True
-        elif argument in ("--config-dir", "-cd"):
-            config_dir = next(rest, None)
-        elif argument.startswith("--config-dir="):
-            config_dir = argument.partition("=")[2]
-        else:
-            overrides.append(argument)
-    return overrides, config_dir, is_sweep
+def show_help(context: typer.Context, overrides: list[str], config_dir: str | None) -> None:
+    """Print the options, then all choices, or the keys of the config that the overrides compose."""
+    from anirec.config import help as config_help
+
+    described = config_help.list_keys(overrides, config_dir) if overrides else config_help.list_choices(config_dir)
+    typer.echo(f"{context.get_help()}\n\n{described}")
 
 
-def validate_overrides(overrides: list[str], config_dir: str | None) -> int:
+def validate_overrides(overrides: list[str], config_dir: str | None, *, multirun: bool) -> int:
     """Check all jobs and return how many there are. Modules in `config_dir` become importable: its YAML may name them.
 
     Raises:
-        UserError: With all problems of all jobs.
+        UserError: With all problems of all jobs; or there are several jobs, but no `-m`.
     """
     from anirec.config import validate as config
 
@@ -81,14 +158,24 @@ def validate_overrides(overrides: list[str], config_dir: str | None) -> int:
         sys.path.append(folder)
         others = os.environ.get("PYTHONPATH")
         os.environ["PYTHONPATH"] = os.pathsep.join([others, folder] if others else [folder])  # for jobs
-    return config.validate(overrides, config_dir=config_dir)
+    n_jobs = config.validate(overrides, config_dir=config_dir)
+    if n_jobs > 1 and not multirun:
+        raise UserError(f"These overrides describe {n_jobs} jobs; add -m to run them all.")
+    return n_jobs
 
 
 @app.command(short_help="Compare runs in a table with 95 % intervals.")
 def compare(
     paths: Annotated[list[Path], typer.Argument(help="Run folders, or folders that contain runs.")],
     *,
-    metric: Annotated[str | None, typer.Option(help="Metric to sort by, such as test/ndcg@10.")] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(help="Metric to sort by, such as ndcg@10 or val/rmse; default: the objective of the runs."),
+    ] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(help="Only these runs: model=svd,svdpp, n_factors>=40, state=failed, or any key of the config."),
+    ] = None,
     csv: Annotated[Path | None, typer.Option(help="Write the table to this CSV file, in full precision.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write the table to this Markdown file.")] = None,
     pairs: Annotated[bool, typer.Option("--pairs", help="Also test all pairs of models against each other.")] = False,
@@ -98,11 +185,12 @@ def compare(
 ) -> None:
     """Compare runs in a table with 95 % intervals: one table for each dataset and split.
 
-    Runs that differ only in seed, split seed or fold are averaged.
+    Runs that differ only in seed, split seed or fold are averaged. Settings are shown only where configurations of a
+    model differ. --where may be repeated; a run must fulfil all of the conditions.
     """
     from anirec.report.compare import compare as compare_runs
 
-    compare_runs(paths, metric=metric, csv=csv, markdown=markdown, pairs=pairs, html=html)
+    compare_runs(paths, metric=metric, where=where or [], csv=csv, markdown=markdown, pairs=pairs, html=html)
 
 
 @app.command(short_help="Choose the best configuration of a sweep on validation data, and test it.")
@@ -146,7 +234,10 @@ def reproduce(
 @app.command(short_help="Run a published study; without a name, list the studies.")
 def study(
     name: Annotated[
-        str | None, typer.Argument(help="A study, such as cs4120_recommendation, or a folder with a study.yaml.")
+        str | None,
+        typer.Argument(
+            help="A study, such as cs4120_recommendation, or a folder with a study.yaml.", autocompletion=complete_study
+        ),
     ] = None,
     overrides: Annotated[
         list[str] | None,
@@ -288,7 +379,9 @@ def list_datasets() -> None:
 
 
 @data.command("prepare")
-def prepare_dataset(name: Annotated[str, typer.Argument(help="Name of a dataset.")]) -> None:
+def prepare_dataset(
+    name: Annotated[str, typer.Argument(help="Name of a dataset.", autocompletion=complete_dataset)],
+) -> None:
     """Read a dump into the cache now. A run does this by itself when it needs to."""
     from anirec.describing import datasets as inventory
 
@@ -297,7 +390,7 @@ def prepare_dataset(name: Annotated[str, typer.Argument(help="Name of a dataset.
 
 @data.command("describe", short_help="Describe a dataset: ratings, titles, posts, and what correlates with the score.")
 def describe_dataset(
-    name: Annotated[str, typer.Argument(help="Name of a dataset.")],
+    name: Annotated[str, typer.Argument(help="Name of a dataset.", autocompletion=complete_dataset)],
     overrides: Annotated[
         list[str] | None,
         typer.Argument(metavar="KEY=VALUE", help="Overrides of its config, such as dataset.cleaning.ablate_below=0.2."),
@@ -316,15 +409,43 @@ def describe_dataset(
 
 
 @data.command("get")
-def get_dataset(name: Annotated[str, typer.Argument(help="Name of a dataset.")]) -> None:
+def get_dataset(
+    name: Annotated[str, typer.Argument(help="Name of a dataset.", autocompletion=complete_dataset)],
+) -> None:
     """Print where to download a dump and where its files belong."""
     from anirec.describing import datasets as inventory
 
     inventory.show_origin(name)
 
 
+class Shell(StrEnum):
+    """Shells with completion."""
+
+    bash = "bash"
+    zsh = "zsh"
+    fish = "fish"
+
+
+@app.command("completion", short_help="Print a script that completes anirec's command lines in a shell.")
+def print_completion(shell: Annotated[Shell, typer.Argument(help="The shell that is to read the script.")]) -> None:
+    """Print a script that completes verbs, options, choices, keys and names in a shell.
+
+    \b
+    bash, in ~/.bashrc:                    eval "$(anirec completion bash)"
+    zsh, in ~/.zshrc, after compinit:      eval "$(anirec completion zsh)"
+    fish, in ~/.config/fish/config.fish:   anirec completion fish | source
+    """
+    from anirec.config.completion import SCRIPTS
+
+    typer.echo(SCRIPTS[shell].strip())
+
+
 def main() -> None:
     """Run the command line. A UserError is printed without a traceback, and exits with status 2."""
+    # Read when torch is imported. Idle threads that spin instead take the cores of other processes.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if "_ANIREC_COMPLETE" in os.environ:  # set by the scripts of `anirec completion`
+        completion_init()
     try:
         with on_terminal():
             app()

@@ -12,6 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from anirec.config.compose import conf_folder, did_you_mean, first_line, options, to_dict, with_placeholders
 from anirec.config.definitions import UnknownTargetError
+from anirec.config.hints import suggest_key
 from anirec.config.identity import config_nodes
 from anirec.config.signatures import Signature, attribute, signature
 from anirec.errors import UserError
@@ -66,7 +67,7 @@ def check_keys(content: dict[str, Any]) -> Iterator[str]:
     known = top_level_keys()
     for key, value in content.items():
         if key not in known:
-            yield f"{key}: unknown key{did_you_mean(key, known)} Known keys: {', '.join(known)}"
+            yield f"{key}: unknown key{suggest_key(key, content) or '. Known keys: ' + ', '.join(known)}"
         yield from problems(key, value, TOP_LEVEL.get(key, Any))
 
 

@@ -26,6 +26,11 @@ def conf_folder() -> Path:
     return inside if inside.is_dir() else Path(__file__).parents[2] / "conf"
 
 
+def with_folder(config_dir: str | None) -> list[str]:
+    """Return the override with which Hydra also finds the YAML files of a folder of the user's."""
+    return [f"hydra.searchpath=['file://{Path(config_dir).resolve()}']"] if config_dir else []
+
+
 def default_paths() -> dict[str, Path]:
     """Return the folders `data`, `cache` and `outputs`, as conf/config.yaml and the environment set them."""
     return {name: Path(path) for name, path in to_dict(OmegaConf.load(conf_folder() / "config.yaml").paths).items()}

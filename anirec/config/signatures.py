@@ -9,6 +9,7 @@ import inspect
 import typing
 from collections import abc
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import annotated_types
@@ -141,6 +142,7 @@ def attribute(target: str, name: str) -> Any:
         return getattr(import_target(target), name, None)
 
 
+@lru_cache
 def read_signature(target: str) -> Signature:
     found = find_definition(target)
     if isinstance(found, Function):

@@ -5,8 +5,9 @@ import shlex
 
 import polars as pl
 import pytest
+import typer
 
-from anirec.cli import split_arguments
+from anirec.cli import app
 from anirec.config.compose import conf_folder
 from anirec.config.validate import validate
 from anirec.studies.definition import Study, read_study, studies_folder, study_names
@@ -31,8 +32,9 @@ COMMANDS = {f"{name}: {shlex.join(command)}": command for name, command in WRITT
 
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
 def test_commands_compose(command: list[str]) -> None:
-    overrides, config_dir, _ = split_arguments([REPEATS.sub(r"\1=\2", argument) for argument in command])
-    assert validate(overrides, config_dir=config_dir) > 0
+    arguments = [REPEATS.sub(r"\1=\2", argument) for argument in command]
+    given = typer.main.get_group(app).commands["validate"].make_context("validate", arguments).params
+    assert validate(given["overrides"] or [], config_dir=given["config_dir"]) > 0
 
 
 @pytest.mark.parametrize("study", [read_study(name) for name in study_names()], ids=lambda study: study.name)

@@ -5,8 +5,9 @@ import shlex
 from pathlib import Path
 
 import pytest
+import typer
 
-from anirec.cli import split_arguments
+from anirec.cli import app
 from anirec.config.compose import conf_folder
 from anirec.config.validate import validate
 
@@ -25,8 +26,8 @@ SKIPPED = ("--config-dir mine", "--help")
 
 @pytest.mark.parametrize("command", [command for command in COMMANDS if not any(word in command for word in SKIPPED)])
 def test_commands_compose(command: str) -> None:
-    overrides, config_dir, _ = split_arguments(shlex.split(command))
-    assert validate(overrides, config_dir=config_dir) > 0
+    given = typer.main.get_group(app).commands["validate"].make_context("validate", shlex.split(command)).params
+    assert validate(given["overrides"] or [], config_dir=given["config_dir"]) > 0
 
 
 def anchors(text: str) -> set[str]:

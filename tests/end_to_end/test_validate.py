@@ -4,6 +4,11 @@ import subprocess
 import sysconfig
 from pathlib import Path
 
+import pytest
+
+from anirec.config.validate import validate
+from anirec.errors import UserError
+
 from .conftest import Anirec
 
 
@@ -23,7 +28,7 @@ def test_all_problems_are_reported_at_once(anirec: Anirec) -> None:
         "did you mean popularity?",
         "did you mean model?",
         "seed='a': expected int, not str",
-        "did you mean test?",
+        "did you mean split.test?",
         "did you mean rmse?",
         "the test set must not be used to choose",
     ):
@@ -65,6 +70,24 @@ def test_a_split_that_needs_columns_the_dataset_lacks(anirec: Anirec) -> None:
     output = anirec("validate", "split=temporal", "dataset=mal_2016", expect=2).stderr
     assert "needs timestamp, which the dataset does not have" in output
     assert "mal_2018" in output
+
+
+@pytest.mark.parametrize(
+    ("overrides", "hint"),
+    [
+        (["lr=0.01"], "did you mean model.lr, a key of model=svd?"),
+        (["model=svd", "lr=0.01"], "did you mean model.lr?"),
+        (["model=svd", "+lr=0.01"], "did you mean model.lr?"),
+        (["model=svd", "model.epoch=3"], "did you mean model.epochs?"),
+        (["model=ncf", "model.lr_head=0.1"], "did you mean model.training.lr_head?"),
+        (["models=svd"], "did you mean model?"),
+        (["launcher=local"], "did you mean hydra/launcher?"),
+    ],
+)
+def test_an_unknown_key_is_looked_for_in_all_sections(overrides: list[str], hint: str) -> None:
+    with pytest.raises(UserError) as error:
+        validate(overrides)
+    assert hint in str(error.value)
 
 
 def test_an_objective_without_validation(anirec: Anirec) -> None:

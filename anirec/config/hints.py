@@ -1,0 +1,66 @@
+"""Hints at the key or choice that a user most likely means by an unknown key."""
+
+import difflib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import yaml
+
+from anirec.config.compose import conf_folder
+
+N_NAMED = 3  # keys or models of a hint at most
+
+
+def suggest_key(key: str, config: Mapping[str, Any]) -> str:
+    """Return the end of a sentence that suggests what an unknown key may mean; empty if nothing is close.
+
+    A key of the same name in any section of the config comes first, then groups and keys with similar names, then a key
+    of another model.
+
+    Args:
+        key: Dotted key, such as lr or model.epoch.
+        config: Composed config, as plain values.
+
+    >>> config = {"seed": 1, "model": {"lr": 0.1, "training": {"epochs": 3}}}
+    >>> suggest_key("lr", config), suggest_key("model.epoch", config), suggest_key("sed", config)
+    ('; did you mean model.lr?', '; did you mean model.training.epochs?', '; did you mean seed?')
+    >>> suggest_key("launcher", config), suggest_key("window", config)
+    ('; did you mean hydra/launcher?', '; did you mean model.window, a key of model=transitions?')
+    """
+    parent, _, leaf = key.rpartition(".")
+    within = (f"{parent}.{name}".lstrip(".") for name in section(config, parent))
+    known = list(dict.fromkeys([*within, *keys_of(config)]))
+    known = [one for one in [*known, "hydra/launcher", "search/sampler", "search"] if one != key]
+    equal = [one for one in known if last_part(one) == leaf]
+    if not equal and (models := models_with(leaf)):
+        return f"; did you mean model.{leaf}, a key of model={', '.join(models[:N_NAMED])}?"
+    close = difflib.get_close_matches(leaf, map(last_part, known), n=1, cutoff=0.6)
+    found = equal or [one for one in known if close and last_part(one) == close[0]][:1]
+    return f"; did you mean {' or '.join(found[:N_NAMED])}?" if found else ""
+
+
+def last_part(key: str) -> str:
+    return key.replace("/", ".").rpartition(".")[2]
+
+
+def section(config: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """Return the mapping at a dotted key; empty if there is none."""
+    node: Any = config
+    for name in filter(None, key.split(".")):
+        node = node.get(name) if isinstance(node, Mapping) else None
+    return node if isinstance(node, Mapping) else {}
+
+
+def keys_of(config: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Yield the dotted keys of nested mappings, those of the model first, without keys that name a class."""
+    for name in sorted(config, key=lambda name: name != "model"):
+        if not str(name).startswith("_"):
+            yield f"{prefix}{name}"
+            if isinstance(config[name], Mapping):
+                yield from keys_of(config[name], f"{prefix}{name}.")
+
+
+def models_with(key: str) -> list[str]:
+    """Return the models whose own YAML sets a key."""
+    paths = sorted((conf_folder() / "model").glob("*.yaml"))
+    return [path.stem for path in paths if key in (yaml.safe_load(path.read_text(encoding="utf-8")) or {})]
