@@ -273,7 +273,7 @@ def check_job(overrides: Sequence[str], composer: Composer) -> list[str]:
     left = list(overrides)
     while True:
         try:
-            config, of_hydra = composer.compose_both(left)
+            config, of_hydra = composer.compose(left), composer.compose_choices(left)[1]
         except COMPOSITION_ERRORS as error:
             culprit = next((o for o in left if is_blamed(error, o)), None) or find_culprit(left, composer)
             others = [o for o in left if o != culprit]

@@ -58,7 +58,7 @@ class ItemKNN(HistoryScorer, RatingModel):
     """
 
     uses_seed: ClassVar[bool] = False
-    ranks_by_rating: ClassVar[bool] = False
+    ranks_by_rating = False
     deviation: Tensor
     mean_i: Tensor
     count_i: Tensor
