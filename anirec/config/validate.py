@@ -273,7 +273,7 @@ def check_job(overrides: Sequence[str], composer: Composer) -> list[str]:
     left = list(overrides)
     while True:
         try:
-            config = composer.compose(left)
+            config, of_hydra = composer.compose(left), composer.compose_choices(left)[1]
         except COMPOSITION_ERRORS as error:
             culprit = next((o for o in left if is_blamed(error, o)), None) or find_culprit(left, composer)
             others = [o for o in left if o != culprit]
@@ -282,7 +282,7 @@ def check_job(overrides: Sequence[str], composer: Composer) -> list[str]:
                 return problems
             left = others
         else:
-            return problems + check_config(config)
+            return problems + check_config(config, of_hydra.runtime.choices)
 
 
 def find_culprit(overrides: list[str], composer: Composer) -> str | None:

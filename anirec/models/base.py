@@ -116,11 +116,13 @@ class RatingModel(Model):
 
     Attributes:
         uses_unrated: Whether the model also trains on interactions without a rating.
+        ranks_by_rating: Whether the scores of `score_items` and `fold_in` are predicted ratings.
         block_rows: Target number of rows per training batch, which holds whole users.
     """
 
     requires: ClassVar[frozenset[str]] = frozenset({"user_id", "item_id", "rating"})
     uses_unrated: ClassVar[bool] = False
+    ranks_by_rating: bool = True
     block_rows: ClassVar[int] = 1 << 18
 
     def training_rows(self, data: "RatingData") -> Interactions:

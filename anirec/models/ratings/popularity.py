@@ -22,6 +22,7 @@ class Popularity(OnePass, RatingModel):
 
     uses_unrated: ClassVar[bool] = True
     uses_seed: ClassVar[bool] = False
+    ranks_by_rating = False
     count_i: Tensor
     rated_i: Tensor
     total_i: Tensor
