@@ -163,7 +163,7 @@ INTERRUPTION = Interruption()
 def numbered_lines(number: int) -> Iterator[None]:
     """Write what a job prints in whole lines that begin with its number, as other processes write to the same place."""
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = streams = tuple(NumberedLines(stream, f"job {number}: ") for stream in before)  # type: ignore[assignment]
+    sys.stdout, sys.stderr = streams = tuple(NumberedLines(stream, f"job {number}: ") for stream in before)
     try:
         yield
     finally:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.markup import escape
-from rich.table import Table
 
 from anirec.tracking.console import CONSOLE, relative_path
 from anirec.tracking.folders import can_resume, folder_bytes, format_size, is_finished, status_of
@@ -100,11 +99,9 @@ def all_texts(node: object) -> Iterator[str]:
 
 def show_removals(removals: Sequence[Removal]) -> None:
     """Print what would be removed, with sizes."""
-    table = Table("run", "size", "why", box=None, pad_edge=False)
     for removal in removals:
         size = format_size(folder_bytes([removal.folder]))
-        table.add_row(escape(relative_path(removal.folder)), size, removal.reason)
-    CONSOLE.print(table)
+        CONSOLE.print(f"{size:>8}  {removal.reason:<30} {escape(relative_path(removal.folder))}")
     total = format_size(folder_bytes([removal.folder for removal in removals]))
     CONSOLE.print(f"{len(removals)} run{'s' * (len(removals) != 1)}, {total}")
 

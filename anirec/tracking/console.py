@@ -98,14 +98,13 @@ def print_sweep(sweep: Path) -> int:
 
 
 def print_size(folders: Iterable[Path]) -> None:
-    """Print the size of run folders if it is large, and how to keep less."""
+    """Print the size of run folders if it is large, and how to make it smaller."""
     folders = list(folders)
     total = folder_bytes(folders)
     if total >= LARGE:
         checkpoints = format_size(folder_bytes(folder / "checkpoints" for folder in folders))
         CONSOLE.print(
-            f"Size: {format_size(total)}, of which {checkpoints} are checkpoints; to keep fewer, set checkpoints=best "
-            "or none"
+            f"Size: {format_size(total)}, of which {checkpoints} are checkpoints; checkpoints=none keeps none"
         )
 
 
