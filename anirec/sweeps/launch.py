@@ -216,7 +216,7 @@ def report_interruption(typed: Sequence[str]) -> None:
     if config is not None and "search" not in config:
         more["sweep.skip_done"] = "sweep.skip_done=true"
     if config is not None:
-        print_sweep(Path(config.hydra.sweep.dir))
+        print_sweep(Path(config.hydra.sweep.dir), n_jobs=SweepEnd.estimate.n_jobs if SweepEnd.estimate else None)
     same = [argument for argument in typed if argument.partition("=")[0] not in more]
     CONSOLE.print("Interrupted. This command continues:")
     CONSOLE.print(shlex.join(["anirec", "run", *same, *more.values()]), style="bold", markup=False)
@@ -233,4 +233,4 @@ def report_broken_sweep(sweep: Path, error: Exception) -> None:
     CONSOLE.print(
         "The sweep stopped. To continue a search, repeat the command; any other sweep, with sweep.skip_done=true."
     )
-    print_sweep(sweep)
+    print_sweep(sweep, n_jobs=SweepEnd.estimate.n_jobs if SweepEnd.estimate else None)

@@ -136,6 +136,7 @@ def test_an_interrupted_sweep_says_how_to_continue(sweep: list[str], tmp_path: P
     assert again == " ".join(["anirec", *command[3:], "resume=true", "sweep.skip_done=true\n"])
     assert all(line.startswith("job ") for line in said.splitlines()[1:3]) or not launcher
     assert "Traceback" not in output
+    assert "0 of 4 jobs finished" in output
     assert wait_until(lambda: not left_behind(str(tmp_path)), seconds=20)
 
 
