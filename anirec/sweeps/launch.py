@@ -203,12 +203,33 @@ def main(arguments: list[str], *, typed: Sequence[str]) -> None:
     except Exception as error:
         if SweepEnd.config is None or isinstance(error, UserError):  # the search could not start
             raise
-        report_broken_sweep(Path(SweepEnd.config.hydra.sweep.dir), error)
+        report_broken_sweep(Path(SweepEnd.config.hydra.sweep.dir), error, typed)
         sys.exit(1)
 
 
 def report_interruption(typed: Sequence[str]) -> None:
-    """Print how many jobs have finished, and the command that continues."""
+    """Report a run or a sweep that the user has interrupted."""
+    from anirec.tracking.choose_folder import is_helper_process
+    from anirec.tracking.console import CONSOLE
+
+    if not is_helper_process():
+        CONSOLE.print("Interrupted.")
+        print_continuation(typed)
+
+
+def report_broken_sweep(sweep: Path, error: Exception, typed: Sequence[str]) -> None:
+    """Report a sweep whose launcher or sweeper failed, for example because the process of a job was killed."""
+    from anirec.tracking.console import print_failure
+
+    if "ray" in sys.modules:
+        sys.modules["ray"].shutdown()  # ends the jobs, so that they are listed as killed
+    write_text(sweep / "error.txt", "".join(traceback.format_exception(error)))
+    print_failure(sweep, error)
+    print_continuation(typed)
+
+
+def print_continuation(typed: Sequence[str]) -> None:
+    """Print how many jobs of a sweep have finished, and the command that continues a sweep or a run."""
     from anirec.tracking.console import CONSOLE, print_sweep
 
     config = SweepEnd.config
@@ -218,19 +239,5 @@ def report_interruption(typed: Sequence[str]) -> None:
     if config is not None:
         print_sweep(Path(config.hydra.sweep.dir), n_jobs=SweepEnd.estimate.n_jobs if SweepEnd.estimate else None)
     same = [argument for argument in typed if argument.partition("=")[0] not in more]
-    CONSOLE.print("Interrupted. This command continues:")
+    CONSOLE.print("This command continues:")
     CONSOLE.print(shlex.join(["anirec", "run", *same, *more.values()]), style="bold", markup=False)
-
-
-def report_broken_sweep(sweep: Path, error: Exception) -> None:
-    """Report a sweep whose launcher or sweeper failed, for example because the process of a job was killed."""
-    from anirec.tracking.console import CONSOLE, print_failure, print_sweep
-
-    if "ray" in sys.modules:
-        sys.modules["ray"].shutdown()  # ends the jobs, so that they are listed as killed
-    write_text(sweep / "error.txt", "".join(traceback.format_exception(error)))
-    print_failure(sweep, error)
-    CONSOLE.print(
-        "The sweep stopped. To continue a search, repeat the command; any other sweep, with sweep.skip_done=true."
-    )
-    print_sweep(sweep, n_jobs=SweepEnd.estimate.n_jobs if SweepEnd.estimate else None)
