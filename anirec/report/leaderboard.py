@@ -277,8 +277,10 @@ def differs(column: TableColumn) -> bool:
 
 
 def markdown_table(board: Leaderboard) -> str:
-    """Return a GitHub table under its title."""
-    chosen = table_columns(board, board.others[:MARKDOWN_METRICS])
+    """Return a GitHub table under its title, with all settings that differ in the names of the configurations."""
+    names = plain_column(board, "model", lambda row: row.group.description, floor=FLOOR)
+    sorted_by, *others = table_columns(board, board.others[:MARKDOWN_METRICS])[1:]
+    chosen = [names, sorted_by, *filter(differs, others)]
     lines = [[column.heading for column in chosen], ["---", *["---:"] * (len(chosen) - 1)]]
     for row in range(len(board.rows)):
         lines.append([f"**{column.cells[row]}**" if column.best[row] else column.cells[row] for column in chosen])
