@@ -126,6 +126,8 @@ def validate(
 ) -> None:
     """Check the config of a run, or of each job of a sweep, without loading data. `anirec run` does so first.
 
+    Missing files of a dataset are reported, but are no error: a run may be meant for another machine.
+
     \b
     anirec validate dataset=mal_2016 model=svdpp
     anirec validate -m model=popularity,item_knn,svdpp seed=1,2,3
@@ -135,6 +137,10 @@ def validate(
         return
     n_jobs = validate_overrides(overrides or [], config_dir, multirun=multirun)
     typer.echo(f"{n_jobs} job{'s' * (n_jobs != 1)}, no problems" if multirun else "no problems")
+    from anirec.describing.datasets import missing_files
+
+    for message in missing_files(overrides or [], config_dir):
+        typer.echo(f"Note: a run needs files that are missing here. {message}", err=True)
 
 
 def show_help(context: typer.Context, overrides: list[str], config_dir: str | None) -> None:

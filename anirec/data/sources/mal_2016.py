@@ -35,6 +35,7 @@ class Mal2016(Dump):
     columns = frozenset({"user_id", "item_id", "rating", "title", "genres", "type", "episodes", "score", "members"})
     version = 1
     origin = "https://www.kaggle.com/datasets/CooperUnion/anime-recommendations-database"
+    n_published = 7_800_000
     needs = (Need(("rating.csv",)), Need(("anime.csv",)))
 
     def interactions(self) -> pl.LazyFrame:

@@ -55,6 +55,7 @@ class Mal2018(Dump):
     columns = MAL_TITLES | {"user_id", "item_id", "rating", "status", "timestamp", "synonyms"}
     version = 1
     origin = "https://www.kaggle.com/datasets/azathoth42/myanimelist"
+    n_published = 31_000_000
     needs = (
         Need(("animelists_cleaned.csv", "animelists_filtered.csv"), sample="animelists_cleaned.sample.csv"),
         Need(("AnimeList.csv", "anime_cleaned.csv", "anime_filtered.csv")),

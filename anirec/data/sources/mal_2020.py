@@ -70,6 +70,7 @@ class Mal2020(Dump):
     columns = MAL_TITLES | {"user_id", "item_id", "rating", "status", "synopsis"}
     version = 2
     origin = "https://www.kaggle.com/datasets/hernan4444/anime-recommendation-database-2020"
+    n_published = 57_000_000
 
     def __init__(self, *, folder: str, ratings: str | None) -> None:
         super().__init__(folder=folder)

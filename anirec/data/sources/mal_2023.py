@@ -58,6 +58,7 @@ class Mal2023(Dump):
     columns = MAL_TITLES | {"user_id", "item_id", "rating", "synopsis"}
     version = 1
     origin = "https://www.kaggle.com/datasets/dbdmobile/myanimelist-dataset"
+    n_published = 59_000_000
 
     def __init__(self, *, folder: str, ratings: str | None) -> None:
         super().__init__(folder=folder)
