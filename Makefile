@@ -13,15 +13,19 @@ setup: .venv/ready  ## install everything into .venv (downloads about 3 GB)
 
 .venv/ready: pyproject.toml $(CONSTRAINTS)
 	$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info < (3, 14) or sys.exit("anirec needs Python 3.11 to 3.13; this is " + sys.version.split()[0] + ". Choose another with: make setup PYTHON=python3.12")'
+	@echo "1 of 2: creating .venv"
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint $(CONSTRAINTS) --editable '.[dev]'
+	@echo "2 of 2: downloading and installing packages, about 3 GB; this takes some minutes"
+	$(BIN)/python -m pip install --constraint $(CONSTRAINTS) --editable '.[dev]'
 	touch $@
 
-demo: setup  ## train twelve models on generated ratings, titles and posts, and compare them
+demo: setup  ## train eleven models on generated ratings, titles and posts, and compare them (about a minute)
+	@echo "Training eleven models on generated ratings, titles and posts: about a minute on two cores."
 	$(BIN)/anirec run -m dataset=demo_ratings model=popularity,bias,item_knn,ease,svd,svdpp
-	$(BIN)/anirec run -m dataset=demo_corpus dataset.source.n_titles=600 model=mean,tfidf_ridge,fusion_synopsis,fusion
+	$(BIN)/anirec run -m dataset=demo_corpus dataset.source.n_titles=600 model=mean,tfidf_ridge,fusion_ridge
 	$(BIN)/anirec run -m dataset=demo_tags model=tag_median,tag_pca_ols
 	$(BIN)/anirec compare outputs/demo_ratings outputs/demo_corpus outputs/demo_tags
+	$(BIN)/anirec recommend "$$(ls -d outputs/demo_ratings/ease/*/ | tail -n 1)" --user 1 -k 5
 
 experiments: setup  ## run the published studies on the available data
 	for study in peerj2025_popularity cs4120_recommendation safebooru_tags anime_alchemy_svd malsugoi; do $(BIN)/anirec study $$study || exit 1; done

@@ -174,7 +174,14 @@ def validate_overrides(overrides: list[str], config_dir: str | None, *, multirun
 def compare(
     paths: Annotated[list[Path], typer.Argument(help="Run folders, or folders that contain runs.")],
     *,
-    metric: Annotated[str | None, typer.Option(help="Metric to sort by, such as test/ndcg@10.")] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(help="Metric to sort by, such as ndcg@10 or val/rmse; default: the objective of the runs."),
+    ] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(help="Only these runs: model=svd,svdpp, n_factors>=40, state=failed, or any key of the config."),
+    ] = None,
     csv: Annotated[Path | None, typer.Option(help="Write the table to this CSV file, in full precision.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write the table to this Markdown file.")] = None,
     pairs: Annotated[bool, typer.Option("--pairs", help="Also test all pairs of models against each other.")] = False,
@@ -184,11 +191,12 @@ def compare(
 ) -> None:
     """Compare runs in a table with 95 % intervals: one table for each dataset and split.
 
-    Runs that differ only in seed, split seed or fold are averaged.
+    Runs that differ only in seed, split seed or fold are averaged. Settings are shown only where configurations of a
+    model differ. --where may be repeated; a run must fulfil all of the conditions.
     """
     from anirec.report.compare import compare as compare_runs
 
-    compare_runs(paths, metric=metric, csv=csv, markdown=markdown, pairs=pairs, html=html)
+    compare_runs(paths, metric=metric, where=where or [], csv=csv, markdown=markdown, pairs=pairs, html=html)
 
 
 @app.command(short_help="Choose the best configuration of a sweep on validation data, and test it.")
@@ -429,6 +437,8 @@ def print_completion(shell: Annotated[Shell, typer.Argument(help="The shell that
 
 def main() -> None:
     """Run the command line. A UserError is printed without a traceback, and exits with status 2."""
+    # Read when torch is imported. Idle threads that spin instead take the cores of other processes.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if "_ANIREC_COMPLETE" in os.environ:  # set by the scripts of `anirec completion`
         completion_init()
     try:

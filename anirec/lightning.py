@@ -94,7 +94,7 @@ def import_lightning() -> None:
 import_lightning()
 
 from pytorch_lightning import Callback, LightningDataModule, LightningModule, Trainer, seed_everything  # noqa: E402
-from pytorch_lightning.callbacks import Checkpoint, EarlyStopping, ModelCheckpoint, RichProgressBar  # noqa: E402
+from pytorch_lightning.callbacks import Checkpoint, EarlyStopping, ModelCheckpoint, ProgressBar  # noqa: E402
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger, WandbLogger  # noqa: E402
 from pytorch_lightning.loggers.logger import Logger, rank_zero_experiment  # noqa: E402
 from pytorch_lightning.strategies import DDPStrategy  # noqa: E402
@@ -111,7 +111,7 @@ __all__ = [
     "LightningModule",
     "Logger",
     "ModelCheckpoint",
-    "RichProgressBar",
+    "ProgressBar",
     "TensorBoardLogger",
     "Trainer",
     "TrainerFn",

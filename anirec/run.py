@@ -68,7 +68,7 @@ def train_and_evaluate(config: DictConfig, folder: RunFolder, loggers: list[Logg
                 folder.write_table(name, table)
             for name, figure in part.figures.items():
                 folder.write_figure(name, figure)
-        folder.write_findings([sentence for part in (data, model, evaluation) for sentence in part.findings])
+        folder.write_findings([sentence for part in (evaluation, model, data) for sentence in part.findings])
     return metrics
 
 

@@ -24,11 +24,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-VERSION = 1  # increase it when the rules below change
+VERSION = 2  # increase it when the rules below change
 SOURCE = "anirec.data.sources.base.Source"
 # Top-level keys that do not change results (`select` only withholds the test set), and `seed`, a replicate key.
 INCIDENTAL = frozenset({"run", "paths", "resume", "tags", "logger", "search", "sweep", "select", "seed"})
 DEVICES = tuple(f"trainer.{key}" for key in ("accelerator", "devices", "num_nodes", "strategy"))
+# Settings of the evaluation that change the meaning of its metrics; its others only select what is computed.
+PROTOCOL = frozenset(f"metrics.{key}" for key in ("relevant_from", "max_users", "candidates"))
 # Settings of what the trainer writes and prints.
 OUTPUT = tuple(
     f"trainer.{key}"
@@ -71,6 +73,18 @@ class Identity:
         }
 
 
+def configuration(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that distinguish configurations in a report: without the choice of metrics to compute.
+
+    >>> configuration({"model.lr": 0.1, "metrics.names": ["rmse"], "metrics.candidates": "cold"})
+    {'model.lr': 0.1, 'metrics.candidates': 'cold'}
+    """
+    is_own = str(settings.get("metrics._target_", "anirec.")).startswith("anirec.")
+    return {
+        key: value for key, value in settings.items() if not (is_own and key.startswith("metrics.")) or key in PROTOCOL
+    }
+
+
 def identity_of(config: "DictConfig") -> Identity:
     """Return the identity of a composed config. Reads the files of its sources if they are not in the cache.
 
@@ -106,6 +120,8 @@ def identify(
     """
     varying = set(replicates)
     values = {key: as_number(value) for key, value in flatten(with_path_variables(config), stops=sources)}
+    if isinstance(names := values.get("metrics.names"), list):
+        values["metrics.names"] = sorted(names, key=str)  # their order changes no result
     callbacks = config.get("callbacks") or {}
     watching = [f"callbacks.{name}" for name, node in callbacks.items() if only_watches(node)]
     settings = {

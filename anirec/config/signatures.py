@@ -9,6 +9,7 @@ import inspect
 import typing
 from collections import abc
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import annotated_types
@@ -155,6 +156,7 @@ def declarations(target: str, name: str) -> list[Any]:
     return [literal_value(str(m.value)) for m in members if isinstance(m, Attribute) and m.value]
 
 
+@lru_cache
 def read_signature(target: str) -> Signature:
     found = find_definition(target)
     if isinstance(found, Function):

@@ -1,12 +1,15 @@
 """`anirec validate`: compose and check the jobs of a command line, and report all problems at once."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from copy import deepcopy
+from functools import lru_cache
 from itertools import islice, product
 from math import prod
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
-from hydra.errors import HydraException
+from hydra.core.override_parser.types import Override
+from hydra.errors import ConfigCompositionException, HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -35,7 +38,7 @@ from anirec.config.search_space import (
 from anirec.config.signatures import attribute
 from anirec.errors import UserError
 
-MAX_CHECKED_JOBS = 24  # of a larger sweep, a sample is checked: a job takes a fifth of a second
+MAX_CHECKED_JOBS = 24  # of a larger sweep, a sample is checked
 # Hydra also raises built-in exceptions: `model=null` is a ValueError.
 COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, ValueError, KeyError, TypeError)
 
@@ -53,13 +56,14 @@ def validate(overrides: Sequence[str], *, config_dir: str | None = None) -> int:
         overrides = null_to_none(overrides)
         if wrong := missing_extras(overrides):
             raise UserError(format_problems({problem: [] for problem in wrong}, 0))
-        search = compose_search([*search_path, *fixed_overrides(overrides)])
+        composer = Composer(search_path)
+        axes = sweep_axes(overrides)
+        search = composer.compose_search([next(product(*axes)), fixed_overrides(overrides)])
         varied = None if search is None else search_space(search.hydra.sweeper.params or {}, overrides)
         if search is None or varied is None:
-            wrong = [*stray_intervals(overrides), *check_select_axes(overrides, search_path)]
+            wrong = [*stray_intervals(overrides), *check_select_axes(overrides, composer)]
         else:
             wrong = [*check_no_seeds(varied), *check_search(search, varied)]
-        axes = [] if varied else sweep_axes(overrides)
         n_jobs = prod(map(len, axes)) if varied is None else 1
         jobs = sample_jobs(axes) if varied is None else boundary_jobs(varied, overrides)
         problems = {problem: [" ".join(job) for job in jobs] for problem in wrong}
@@ -67,23 +71,78 @@ def validate(overrides: Sequence[str], *, config_dir: str | None = None) -> int:
             key = job[-1].partition("=")[0] if varied else ""
             if varied and any(problem.startswith((f"{key}=", f"{key}:")) for problem in problems):
                 continue  # one invalid value per key is enough
-            for problem in check_job([*search_path, *job]):
+            for problem in check_job(job, composer):
                 problems.setdefault(problem, []).append(" ".join(job))
     if problems:
         raise UserError(format_problems(problems, len(jobs), checked=" checked" if len(jobs) < n_jobs else ""))
     return n_jobs
 
 
-def compose_search(overrides: list[str]) -> DictConfig | None:
-    """Compose the config of a search, including Hydra's section; None if there is no search or it does not compose."""
-    try:
-        config = compose("config", overrides, return_hydra_config=True)
-    except COMPOSITION_ERRORS:
+class Composer:
+    """Compose the configs of jobs, with one composition by Hydra for each combination of choices.
+
+    Hydra sets the values of keys after it has merged the YAML files of the choices. So the configs of jobs that differ
+    in values alone are copies of one composition, in which the values are set.
+
+    Args:
+        search_path: Overrides that every job has, such as the folder of the user's YAML files.
+    """
+
+    def __init__(self, search_path: Sequence[str] = ()) -> None:
+        self.search_path = tuple(search_path)
+        self.composed: dict[tuple[str, ...], tuple[DictConfig, DictConfig]] = {}
+        self.is_group = lru_cache(maxsize=None)(lambda key: bool(options(key)))  # Hydra takes long to answer
+
+    def compose(self, overrides: Sequence[str]) -> DictConfig:
+        """Return the config of a job, without Hydra's section.
+
+        Raises:
+            ConfigCompositionException: Or another of `COMPOSITION_ERRORS`.
+        """
+        return self.compose_both(overrides)[0]
+
+    def compose_both(self, overrides: Sequence[str]) -> tuple[DictConfig, DictConfig]:
+        """Return the config of a job, and Hydra's section of it, in which the overrides of values are missing."""
+        read = parse_overrides(overrides)
+        values = [override for override in read if self.sets_value(override)]
+        if any((override.input_line or "")[0] in "+~" for override in read):
+            values = []  # these depend on the order of all overrides
+        choices = (*self.search_path, *(override.input_line or "" for override in read if override not in values))
+        if choices not in self.composed:
+            full = compose("config", list(choices), return_hydra_config=True)
+            bare = OmegaConf.masked_copy(full, [str(key) for key in full if key != "hydra"])
+            OmegaConf.set_struct(bare, True)  # unknown keys are errors, as in Hydra
+            self.composed[choices] = bare, full.hydra
+        base, of_hydra = self.composed[choices]
+        config = deepcopy(base)
+        for override in values:
+            try:
+                OmegaConf.update(config, override.key_or_group, override.value(), merge=True)
+            except OmegaConfBaseException as error:
+                raise ConfigCompositionException(f"Could not override '{override.key_or_group}'. {error}") from None
+        return config, of_hydra
+
+    def sets_value(self, override: Override) -> bool:
+        """Whether an override sets the value of a key, and chooses no YAML file; those of Hydra itself do not count."""
+        key = override.key_or_group
+        return not (key.startswith("hydra") or "/" in key or override.package or self.is_group(key))
+
+    def compose_search(self, attempts: Iterable[Sequence[str]]) -> DictConfig | None:
+        """Return the config of a search, with Hydra's section, from the first list of overrides that composes.
+
+        Returns:
+            None if there is no search, or nothing composes.
+        """
+        for overrides in attempts:
+            try:
+                config, of_hydra = self.compose_both(overrides)
+            except COMPOSITION_ERRORS:
+                continue
+            return OmegaConf.create({**config, "hydra": of_hydra}) if "search" in config else None
         return None
-    return config if "search" in config else None
 
 
-def check_select_axes(overrides: Sequence[str], search_path: Sequence[str]) -> list[str]:
+def check_select_axes(overrides: Sequence[str], composer: Composer) -> list[str]:
     """Return a problem for each key that a sweep with `select` must not vary: metrics must be of the same rows.
 
     It may vary seeds and folds that the split declares as `replicates`, and keys that the dataset declares as
@@ -99,7 +158,7 @@ def check_select_axes(overrides: Sequence[str], search_path: Sequence[str]) -> l
     if not of_data:
         return []
     try:
-        config = to_dict(with_placeholders(compose("config", [*search_path, *next(product(*sweep_axes(overrides)))])))
+        config = to_dict(with_placeholders(composer.compose(next(product(*sweep_axes(overrides))))))
     except COMPOSITION_ERRORS:
         return []  # `check_job` reports it
     same_rows = [f"dataset.{name}" for name in attribute(config["dataset"]["_target_"], "same_rows") or ()]
@@ -138,21 +197,27 @@ def sweep_axes(overrides: Sequence[str]) -> list[list[str]]:
 
 
 def sample_jobs(axes: list[list[str]]) -> list[list[str]]:
-    """Return the jobs to check: all of a small multirun; of a large one, each combination of choices with each value.
+    """Return the jobs to check: all of a small multirun; of a large one, each combination of choices, and each value.
 
-    The choices determine which keys exist, and whether a value is valid seldom depends on another value.
+    The choices determine which keys exist, and whether a value is valid does not depend on other values: a key of a
+    group that is varied is checked with each choice of that group, any other key with the first choice of all groups.
     """
     jobs = [list(job) for job in islice(product(*axes), MAX_CHECKED_JOBS + 1)]
     if len(jobs) <= MAX_CHECKED_JOBS:
         return jobs
-    is_choice = [bool(options(axis[0].lstrip("+~").partition("=")[0].partition("@")[0])) for axis in axes]
-    n_values = max((len(axis) for axis, choice in zip(axes, is_choice, strict=True) if not choice), default=1)
-    combinations = product(*(axis if choice else [None] for axis, choice in zip(axes, is_choice, strict=True)))
-    return [
-        [chosen or axis[row % len(axis)] for chosen, axis in zip(combination, axes, strict=True)]
-        for combination in combinations
-        for row in range(n_values)
+    keys = [axis[0].lstrip("+~").partition("=")[0].partition("@")[0] for axis in axes]
+    is_choice = [bool(options(key)) for key in keys]
+    jobs = [
+        list(job)
+        for job in product(*(axis if is_one else axis[:1] for axis, is_one in zip(axes, is_choice, strict=True)))
     ]
+    for place, axis in enumerate(axes):
+        if not is_choice[place]:
+            owner = [is_one and is_within(keys[place], key) for is_one, key in zip(is_choice, keys, strict=True)]
+            for value in axis[1:]:
+                others = (axis if is_owner else axis[:1] for axis, is_owner in zip(axes, owner, strict=True))
+                jobs += [[*job[:place], value, *job[place + 1 :]] for job in product(*others)]
+    return jobs
 
 
 def hydra_overrides(overrides: Sequence[str], *, is_sweep: bool) -> list[str]:
@@ -198,29 +263,29 @@ def force_add(overrides: Sequence[str]) -> list[str]:
     return left
 
 
-def check_job(overrides: list[str]) -> list[str]:
+def check_job(overrides: Sequence[str], composer: Composer) -> list[str]:
     """Compose and check one job. Overrides that fail are reported and removed, to find the other problems as well."""
     problems: list[str] = []
+    left = list(overrides)
     while True:
         try:
-            config = compose("config", overrides, return_hydra_config=True)
+            config, of_hydra = composer.compose_both(left)
         except COMPOSITION_ERRORS as error:
-            culprit = next((o for o in overrides if is_blamed(error, o)), None) or find_culprit(overrides)
-            others = [o for o in overrides if o != culprit]
-            problems.append(explain_error(error, culprit, others))
+            culprit = next((o for o in left if is_blamed(error, o)), None) or find_culprit(left, composer)
+            others = [o for o in left if o != culprit]
+            problems.append(explain_error(error, culprit, others, composer))
             if culprit is None:
                 return problems
-            overrides = others
+            left = others
         else:
-            bare = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-            return problems + check_config(bare, config.hydra.runtime.choices)
+            return problems + check_config(config, of_hydra.runtime.choices)
 
 
-def find_culprit(overrides: list[str]) -> str | None:
+def find_culprit(overrides: list[str], composer: Composer) -> str | None:
     """Return the override without which the others compose; None if there is none."""
     for override in overrides:
         try:
-            compose("config", [o for o in overrides if o != override])
+            composer.compose([o for o in overrides if o != override])
         except COMPOSITION_ERRORS:
             continue
         return override
@@ -234,7 +299,7 @@ def is_blamed(error: Exception, override: str) -> bool:
     return f"'{key}'" in text or f"'{key}/{value}'" in text or f"{key}={value}" in text
 
 
-def explain_error(error: Exception, override: str | None, others: list[str]) -> str:
+def explain_error(error: Exception, override: str | None, others: list[str], composer: Composer) -> str:
     """Return what is wrong with an override, with the closest valid name."""
     if override is None:
         return first_line(error)
@@ -243,9 +308,9 @@ def explain_error(error: Exception, override: str | None, others: list[str]) -> 
     if choices and value not in choices:
         return f"{key}={value}: no such choice{did_you_mean(value, choices)} Choices: {', '.join(choices)}"
     try:
-        base = compose("config", others)
+        base = composer.compose(others)
     except COMPOSITION_ERRORS:
-        base = compose("config")
+        base = composer.compose([])
     parent, _, leaf = key.rpartition(".")
     while parent and not isinstance(OmegaConf.select(base, parent), DictConfig):
         parent, _, leaf = parent.rpartition(".")  # the first part of the key that does not exist

@@ -19,7 +19,8 @@ from anirec.settings import Configurable
 class Evaluation(Callback, ArtifactSource, Configurable, ABC):
     """Compute metrics of the predictions that a model's validation and test steps return.
 
-    During training it logs `val/<name>` after each epoch. `trainer.validate` and `trainer.test` also fill `metrics`
+    During training it logs `val/<name>` after each epoch; what an epoch leaves out is logged by `trainer.validate` for
+    the epoch of the model, such as the best one. `trainer.validate` and `trainer.test` also fill `metrics`
     (names to float64 values, split first), `tables`, `figures` and `findings` (plain-language sentences).
     In a run with several processes each process evaluates all rows, so nothing is summed over processes.
 
@@ -43,6 +44,8 @@ class Evaluation(Callback, ArtifactSource, Configurable, ABC):
         self.metrics: dict[str, float] = {}
         self.batches: list[tuple[Any, ...]] = []
         self.undefined: set[str] = set()
+        self.logged: set[tuple[int, str]] = set()  # epochs and metrics
+        self.model_epoch = 0
 
     @abstractmethod
     def collect(self, batch: Any, outputs: Any) -> tuple[Any, ...]:
@@ -56,6 +59,12 @@ class Evaluation(Callback, ArtifactSource, Configurable, ABC):
 
         `is_final` is True for a finished model, False after each epoch of training.
         """
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.model_epoch = trainer.current_epoch
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        self.model_epoch = checkpoint["epoch"]
 
     def on_validation_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, *_: Any
@@ -85,8 +94,19 @@ class Evaluation(Callback, ArtifactSource, Configurable, ABC):
         if is_final:
             self.metrics |= metrics
         if is_final and split == "val":
-            return  # already logged after the epoch that produced this model
+            self.log_the_rest(trainer, metrics)
+            return
+        self.logged |= {(trainer.current_epoch, name) for name in metrics}
         log(model, metrics, first=f"{split}/{self.names[0].short}")
+
+    def log_the_rest(self, trainer: Trainer, metrics: dict[str, float]) -> None:
+        """Log the requested validation metrics that were not computed in training, in the row of the model's epoch."""
+        wanted = {f"val/{name.short}" for name in self.names}
+        missing = {name for name in wanted if (self.model_epoch, name) not in self.logged}
+        rest = {name: value for name, value in metrics.items() if name in missing}
+        for logger in trainer.loggers if rest else []:
+            logger.log_metrics({**rest, "epoch": self.model_epoch}, step=trainer.global_step)
+            logger.save()
 
     def measure_further(self, batches: list[tuple[Any, ...]]) -> dict[str, float]:
         """Compute the metrics of torchmetrics on the rows that have a target."""

@@ -1,4 +1,4 @@
-"""Findings about predicted scores: how well the model fits, and how strongly its inputs are related to the score.
+"""Findings about predicted scores: what the learning curves show, and how strongly the inputs are related to the score.
 
 After Armenta-Segura & Sidorov, PeerJ Computer Science 2025, e2715, who interpret the correlation of predicted and true
 scores together with the learning curves. Their limits between weak, moderate and strong are not in the copy at hand;
@@ -8,7 +8,6 @@ is moderate, as it is in their paper.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import atanh, inf, sqrt
 from typing import Any, Literal
 
 import numpy as np
@@ -43,20 +42,30 @@ class Curves:
         )
 
     def fit(self, constant: float) -> Fit | None:
-        """Judge the fit, see `judge_fit`; None without validation errors."""
+        """Judge the fit, see `judge_fit`; None without at least two validation errors, such as of a closed form."""
         measured = self.table().drop_nulls("val")
-        return judge_fit(measured["train"].to_list(), measured["val"].to_list(), constant) if len(measured) else None
+        if len(measured) < 2:
+            return None
+        return judge_fit(measured["train"].to_list(), measured["val"].to_list(), constant)
 
-    def describe(self, fit: Fit, constant: float) -> str:
-        """Return one sentence with the fit and the errors it is based on."""
+    def describe(self, fit: Fit, constant: float, *, is_gain: bool) -> str:
+        """Return the fit, the errors it is based on, and what to do; without a tested gain no fit is called good."""
         best = min(self.val, key=self.val.__getitem__)
-        at = f" (lowest, at epoch {best + 1} of {max(self.val) + 1})" if len(self.val) > 1 else ""
         train = f", {self.train[best]:.4f} on the training titles" if best in self.train else ""
+        verdict = "" if fit == "good" and not is_gain else f" {fit}{' fit' if fit == 'good' else ''}."
         return (
-            f"Learning curves: {fit}{' fit' if fit == 'good' else ''}. Mean squared error of scores scaled to 0-1: "
-            f"{self.val[best]:.4f} on the validation titles{at}{train}; "
-            f"{constant:.4f} when always predicting the training mean."
+            f"Learning curves:{verdict} Mean squared error of scores scaled to 0-1: {self.val[best]:.4f} on the "
+            f"validation titles (lowest, at epoch {best + 1} of {max(self.val) + 1}){train}; {constant:.4f} when "
+            f"always predicting the training mean.{ADVICE[fit]}"
         )
+
+
+ADVICE = {
+    "under-fit": " Train longer (model.training.epochs), or with a higher learning rate.",
+    "over-fit": " Regularise more (model.training.weight_decay, model.dropout), train fewer epochs "
+    "(callbacks=early_stopping), or freeze the encoders (encoders.frozen=true).",
+    "good": "",
+}
 
 
 def judge_fit(train: Sequence[float | None], val: Sequence[float], constant: float) -> Fit:
@@ -102,8 +111,6 @@ def still_falls(errors: Sequence[float | None]) -> bool:
     return before is not None and last is not None and last < (1 - RISE) * before
 
 
-NORMAL_95 = 1.96
-
 STRENGTHS = {0.5: "strong", 0.3: "moderate", 0.1: "weak", 0.0: "very weak"}
 MEANING = {
     "very weak": "the model's inputs predict next to nothing of a title's score",
@@ -111,11 +118,6 @@ MEANING = {
     "moderate": "the model's inputs predict a part of a title's score without deciding it; "
     "other factors must account for the rest",
     "strong": "the model's inputs predict a large part of a title's score",
-}
-UNSURE = {
-    "under-fit": "the model under-fits: the impact of its inputs may be larger",
-    "over-fit": "the model over-fits: a better model may find a larger impact of the same inputs",
-    None: "without learning curves the fit is unknown, and with it the impact of the model's inputs",
 }
 
 
@@ -128,31 +130,14 @@ def strength(correlation: float) -> str:
     return next(word for limit, word in STRENGTHS.items() if abs(correlation) >= limit)
 
 
-def may_be_chance(correlation: float, n: int) -> bool:
-    """Return whether Fisher's 95 % interval of a correlation over n independent pairs contains 0.
+def impact_sentence(pearson: float, spearman: float) -> str:
+    """Return one sentence on how the inputs of a model with a tested gain are related to the score.
 
-    >>> may_be_chance(0.3, 20), may_be_chance(0.3, 200), may_be_chance(1.0, 3)
-    (True, False, True)
+    The weaker of the two correlations of predicted and true test scores sets the word.
+
+    >>> impact_sentence(0.382, 0.362).partition(": ")[0]
+    'Predicted and true test scores correlate moderately (Pearson 0.38, Spearman 0.36)'
     """
-    return n <= 3 or (atanh(abs(correlation)) if abs(correlation) < 1 else inf) * sqrt(n - 3) < NORMAL_95
-
-
-def impact_sentence(pearson: float, spearman: float, fit: Fit | None, *, n: int) -> str:
-    """Return one sentence on how the model's inputs are related to the score; the weaker correlation sets the word.
-
-    Args:
-        pearson: Pearson's correlation of predicted and true test scores.
-        spearman: Spearman's correlation of the same.
-        fit: Fit of the learning curves; None if unknown.
-        n: Number of independent franchises (clusters of titles) in the test set.
-
-    >>> impact_sentence(0.382, 0.362, "good", n=200).partition(": ")[0]
-    'Predicted and true test scores correlate moderately (Pearson 0.38, Spearman 0.36) and the fit is good'
-    """
-    weaker = strength(min(abs(pearson), abs(spearman)))
+    weaker = strength(max(0.0, min(pearson, spearman)))
     found = f"Predicted and true test scores correlate {weaker}ly (Pearson {pearson:.2f}, Spearman {spearman:.2f})"
-    if min(pearson, spearman) < 0:
-        return f"{found}: a correlation is negative, so this model shows no impact of its inputs."
-    if may_be_chance(min(pearson, spearman), n):
-        return f"{found}: with {n} franchises this may be chance, so it shows no impact of the model's inputs."
-    return f"{found} and the fit is good: {MEANING[weaker]}." if fit == "good" else f"{found}, but {UNSURE[fit]}."
+    return f"{found}: {MEANING[weaker]}."

@@ -8,6 +8,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from anirec.evaluation.base import Evaluation, check_finite
+from anirec.evaluation.gain import Gain, row_gain
 from anirec.evaluation.results import ScoreRows
 from anirec.evaluation.segments import Bands, row_values
 from anirec.lightning import LightningModule, Trainer
@@ -25,9 +26,8 @@ class PostEvaluation(Evaluation):
 
     Most posts have no vote, so a small error means little by itself. For a finished model it therefore adds, besides
     `names`: `test/mae/by_median` and the like, errors of always predicting a constant of the training posts; where
-        posts
-    were sampled, `test/mae/population` and `test/mae/population_by_median` on all test posts, with constants of all
-    training posts; and for each band `mae` and `bias` (mean signed error), such as `test/mae/score_1_2`.
+    posts were sampled, `test/mae/population` and `test/mae/population_by_median` on all test posts, with constants of
+    all training posts; and for each band `mae` and `bias` (mean signed error), such as `test/mae/score_1_2`.
 
     It fills the table `predictions` and the figures `error_by_band` and `residuals`.
 
@@ -46,6 +46,7 @@ class PostEvaluation(Evaluation):
         self.bands = Bands.of(bands)
         self.predictions: dict[str, pl.DataFrame] = {}
         self.constants: dict[str, float] = {}
+        self.gains: dict[str, list[tuple[str, Gain]]] = {}
 
     def collect(self, batch: Any, outputs: Any) -> tuple[Any, ...]:
         return batch.index, batch.score, outputs
@@ -61,12 +62,14 @@ class PostEvaluation(Evaluation):
         self.constants = constants(data.score[data.train])
         rows = every.where(np.isin(every.index, data.test))
         self.keep(data.posts, split, rows)
+        self.keep_gains(split, self.constants, rows)
         values = dict(row_values(self.names, rows)) | dict(self.details(rows))
         if len(rows) < len(every):
             self.keep(data.posts, "population", every)
             values |= {f"{name}/population": value for name, value in row_values(self.names, every)}
             values["bias/population"] = float(every.error.mean())
             of_population = constants(data.score[data.train_population])
+            self.keep_gains("population", of_population, every)
             values |= {
                 f"{name}/population_by_{which}": value for name, which, value in constant_errors(of_population, every)
             }
@@ -109,26 +112,21 @@ class PostEvaluation(Evaluation):
 
     @property
     def findings(self) -> list[str]:
-        is_measured = any(f"test/{name}" in self.metrics for name in CONSTANT_METRICS)
-        return [self.finding(split) for split in self.predictions] if is_measured else []
+        return [self.finding(split) for split in self.predictions if self.gains.get(split)]
 
     def finding(self, split: str) -> str:
-        """Return one sentence that compares the model with the better constant."""
-        segment, by = ("/population", "/population_by_") if split == "population" else ("", "/by_")
-        sentences = []
-        for name in CONSTANT_METRICS:
-            of_model = self.metrics.get(f"test/{name}{segment}")
-            of_constants = {which: self.metrics[f"test/{name}{by}{which}"] for which in CONSTANTS}
-            best = min(of_constants, key=lambda which: of_constants[which])
-            if of_model is not None:
-                difference = relative_difference(of_model, of_constants[best])
-                sentences.append(
-                    f"{name.upper()} {of_model:.3f}, {difference} when always predicting the training {best} "
-                    f"({of_constants[best]:.3f})"
-                )
+        """Return one sentence per error metric that compares the model with the better constant."""
         n = len(self.predictions[split])
-        whose = f"all {n:,} test posts, sampled or not" if split == "population" else f"{n:,} test posts"
-        return f"On {whose}: {'; '.join(sentences)}."
+        rows = f"all {n:,} test posts, sampled or not" if split == "population" else f"{n:,} test posts"
+        return " ".join(gain.sentence(f"the training {which}", rows=rows) for which, gain in self.gains[split])
+
+    def keep_gains(self, split: str, constant: dict[str, float], rows: ScoreRows) -> None:
+        """Test the gain of each error metric over the better constant."""
+        self.gains[split] = []
+        for metric in [CONSTANT_METRICS[name.metric] for name in self.names if name.metric in CONSTANT_METRICS]:
+            _, which = min((metric(value, rows.target), which) for which, value in constant.items())
+            columns = rows.prediction, constant[which], rows.target
+            self.gains[split].append((which, row_gain(metric, *columns, unit=rows.index, unit_name="posts")))
 
 
 def constants(score: NDArray[np.floating]) -> dict[str, float]:
@@ -138,18 +136,6 @@ def constants(score: NDArray[np.floating]) -> dict[str, float]:
     {'mean': 1.0, 'median': 0.0}
     """
     return {which: float(function(score, axis=None)) for which, function in CONSTANTS.items()}
-
-
-def relative_difference(error: float, other: float) -> str:
-    """Return in words how an error differs from another.
-
-    >>> relative_difference(0.9, 1.0), relative_difference(0.5, 0.0), relative_difference(0.5, 0.5)
-    ('10.0% lower than', 'higher than', 'the same as')
-    """
-    if f"{error:.3f}" == f"{other:.3f}":
-        return "the same as"
-    share = f"{abs(1 - error / other):.1%} " if other else ""
-    return f"{share}{'lower' if error < other else 'higher'} than"
 
 
 def constant_errors(constant: dict[str, float], rows: ScoreRows) -> Iterator[tuple[str, str, float]]:

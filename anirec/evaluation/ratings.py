@@ -1,22 +1,30 @@
-"""RatingEvaluation: rating and ranking metrics after every validation epoch and on the test set.
+"""RatingEvaluation: rating and ranking metrics on validation and test rows, findings and figures.
 
 It needs two things from any model: the predictions that its steps return, and `score_items`.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from anirec.errors import UserError
 from anirec.evaluation.base import Evaluation, check_finite
+from anirec.evaluation.dummies import damped_means, popular_lists
+from anirec.evaluation.rating_results import POPULAR, SHUFFLED, RankedLists, RatingResults
 from anirec.evaluation.results import Ranked, RatingRows
 from anirec.evaluation.segments import list_values, ranking_values, row_values, segment_values
 from anirec.evaluation.top_items import find_hits, top_items
 from anirec.lightning import LightningModule, Trainer
 from anirec.metrics.beyond_accuracy import item_statistics, training_counts
+from anirec.metrics.names import MetricName
 from anirec.settings import PositiveInt
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SAMPLE_SEED = 0
 
@@ -39,6 +47,8 @@ class RatingEvaluation(Evaluation):
         relevant_from: The lowest rating that makes a held-out item relevant; None: every held-out item is relevant.
         max_users: Rank for this many users only, the same random sample in every run on the split; None for all.
         candidates: Items that are ranked and can be relevant: "all", or "cold" ones, without a training rating.
+        rank_every: Epochs between two rankings in training, >= 1; "auto": 1 if a callback, such as the one that saves
+            the best checkpoint, reads a ranking metric, else no ranking in training. The final model is always ranked.
 
     Raises:
         UserError: If a name or number is wrong; during the run, if the model predicts NaN or infinity.
@@ -55,6 +65,7 @@ class RatingEvaluation(Evaluation):
         relevant_from: float | None,
         max_users: PositiveInt | None,
         candidates: Literal["all", "cold"],
+        rank_every: Literal["auto"] | PositiveInt,
         **settings: Any,
     ) -> None:
         super().__init__(names=names, **settings)
@@ -63,9 +74,11 @@ class RatingEvaluation(Evaluation):
         self.relevant_from = relevant_from
         self.max_users = max_users
         self.candidates = candidates
+        self.rank_every, self.is_watched = rank_every, False
         self.k = max((name.k for name in self.names if name.k), default=0)
         self.predictions: dict[str, pl.DataFrame] = {}
         self.recommendations: dict[str, pl.DataFrame] = {}
+        self.results: RatingResults | None = None
 
     @property
     def tables(self) -> dict[str, pl.DataFrame]:
@@ -73,8 +86,37 @@ class RatingEvaluation(Evaluation):
         named = {"predictions": self.predictions, "recommendations": self.recommendations}
         return {name: pl.concat(tables.values()) for name, tables in named.items() if tables}
 
+    @property
+    def findings(self) -> list[str]:
+        return list(self.results.findings()) if self.results else []
+
+    @property
+    def figures(self) -> dict[str, "Figure"]:
+        if self.results is None:
+            return {}
+        from anirec.evaluation.rating_figures import draw_results
+
+        return draw_results(self.results)
+
     def collect(self, batch: Any, outputs: Any) -> tuple[Any, ...]:
         return batch.user, batch.item, batch.rating, outputs
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Find out whether training reads ranking metrics."""
+        read = [getattr(callback, key, None) for callback in trainer.callbacks for key in ("monitor", "objective")]  # type: ignore[attr-defined]
+        read += [config.monitor for config in trainer.lr_scheduler_configs]
+        watched = [name for name in read if isinstance(name, str) and is_ranking(name)]
+        self.is_watched = bool(watched)
+        if watched and self.rank_every not in ("auto", 1):
+            raise UserError(
+                f"metrics.rank_every={self.rank_every}: {watched[0]} is needed after every epoch, to choose the best "
+                "one or to stop. Set metrics.rank_every=auto, or choose another objective."
+            )
+
+    def ranks(self, epoch: int, *, is_final: bool) -> bool:
+        """Return whether the model is ranked now."""
+        every = int(self.is_watched) if self.rank_every == "auto" else self.rank_every
+        return bool(self.k) and (is_final or (every > 0 and (epoch + 1) % every == 0))
 
     def measure(
         self, trainer: Trainer, model: LightningModule, batches: list[tuple[Any, ...]], split: str, *, is_final: bool
@@ -82,32 +124,31 @@ class RatingEvaluation(Evaluation):
         data = trainer.datamodule  # type: ignore[attr-defined]
         rows = RatingRows.from_batches(batches)
         check_finite(model, split, "ratings", np.isfinite(rows.prediction))
-        ranked = self.rank(model, data, rows, split) if self.k else None
-        values = self.values(data, rows, ranked)
+        ranks = self.ranks(trainer.current_epoch, is_final=is_final)
+        ranked = self.rank(model, data, rows, split) if ranks else None
+        values = self.values(data, rows, ranked, [name for name in self.names if ranks or not name.k])
         if is_final:
             values |= self.details(data, rows, ranked)
             self.predictions[split] = rows.table(data.users, data.items, split)
             if ranked and split == "test":
                 self.recommendations[split] = ranked.table(data.users, data.items, split)
+            if split == "test":
+                self.results = self.beside_dummies(data, rows, ranked)
         return values
 
     def rank(self, model: LightningModule, data: Any, rows: RatingRows, split: str) -> Ranked | None:
         """Rank items for the users with a relevant held-out item; None if there are none."""
-        user, item = rows.relevant(self.relevant_from)
         candidates = self.candidate_items(data)
-        if candidates is not None:
-            is_candidate = np.isin(item, candidates)
-            user, item = user[is_candidate], item[is_candidate]
+        user, item = self.relevant_pairs(rows, candidates)
         users = np.unique(user)
         if not len(users):
             return None
         if self.max_users is not None and len(users) > self.max_users:
             users = np.sort(np.random.default_rng(SAMPLE_SEED).choice(users, self.max_users, replace=False))
-        seen = [data.train, data.given, data.unrated, data.excluded, *([data.val] if split == "test" else [])]
         top = top_items(
             model.score_items,  # type: ignore[arg-type]
             users,
-            [rows for rows in seen if rows is not None],
+            self.seen_rows(data, split),
             n_items=data.n_items,
             candidates=candidates,
             k=self.k,
@@ -117,17 +158,54 @@ class RatingEvaluation(Evaluation):
         check_finite(model, split, "users' rankings", ~np.isnan(top.scores_uk).any(axis=1))
         return Ranked(top, *find_hits(top, user, item, data.n_items))
 
+    def relevant_pairs(
+        self, rows: RatingRows, candidates: NDArray[np.int64] | None
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return users and items of the relevant rows whose item is a candidate."""
+        user, item = rows.relevant(self.relevant_from)
+        if candidates is not None:
+            is_candidate = np.isin(item, candidates)
+            user, item = user[is_candidate], item[is_candidate]
+        return user, item
+
+    @staticmethod
+    def seen_rows(data: Any, split: str) -> list[Any]:
+        """Return the interactions whose items are not recommended to their user."""
+        seen = [data.train, data.given, data.unrated, data.excluded, *([data.val] if split == "test" else [])]
+        return [rows for rows in seen if rows is not None]
+
+    def beside_dummies(self, data: Any, rows: RatingRows, ranked: Ranked | None) -> RatingResults:
+        """Return the test results together with those of the dummies, which know the training rows only."""
+        count_u, count_i = (np.append(counts, 0) for counts in training_counts(data))
+        dummy = damped_means(data.train.item, data.train.rating, data.n_items)[rows.item]
+        counts = {"users": count_u[rows.user], "titles": count_i[rows.item]}
+        return RatingResults(rows, dummy, counts, self.dummy_lists(data, rows, ranked, count_i) if ranked else None)
+
+    def dummy_lists(self, data: Any, rows: RatingRows, ranked: Ranked, count_i: NDArray[np.integer]) -> RankedLists:
+        """Return the lists beside those of the most popular candidates, or of candidates in random order if cold."""
+        candidates = self.candidate_items(data)
+        items_c = np.arange(data.n_items) if candidates is None else candidates
+        order = items_c[np.argsort(-count_i[items_c], kind="stable")]
+        sizes = {"n_items": data.n_items, "k": self.k}
+        top = replace(
+            ranked.top, items_uk=popular_lists(order, ranked.top.users, self.seen_rows(data, "test"), **sizes)
+        )
+        theirs = Ranked(top, *find_hits(top, *self.relevant_pairs(rows, candidates), data.n_items))
+        return RankedLists(ranked, theirs, POPULAR if candidates is None else SHUFFLED, count_i[items_c], items_c)
+
     def candidate_items(self, data: Any) -> NDArray[np.int64] | None:
         """Return the items to rank; None for all."""
         return cold_items(data) if self.candidates == "cold" else None
 
-    def values(self, data: Any, rows: RatingRows, ranked: Ranked | None) -> dict[str, float]:
-        """Return the requested metrics in their order; ranking metrics are NaN if no user was ranked."""
-        found = dict(row_values(self.names, rows))
+    def values(
+        self, data: Any, rows: RatingRows, ranked: Ranked | None, names: Sequence[MetricName]
+    ) -> dict[str, float]:
+        """Return these metrics in their order; ranking metrics are NaN if no user was ranked."""
+        found = dict(row_values(names, rows))
         if ranked:
-            found |= ranking_values(self.names, ranked)
-            found |= list_values(self.names, ranked, item_statistics(data, self.candidate_items(data)))
-        return {name.short: found.get(name.short, np.nan) for name in self.names}
+            found |= ranking_values(names, ranked)
+            found |= list_values(names, ranked, item_statistics(data, self.candidate_items(data)))
+        return {name.short: found.get(name.short, np.nan) for name in names}
 
     def details(self, data: Any, rows: RatingRows, ranked: Ranked | None) -> dict[str, float]:
         """Return what is computed for a finished model only: unknown users and items, and segments."""
@@ -152,8 +230,24 @@ class RatingErrors(RatingEvaluation):
     kinds = frozenset({"rating"})
 
     def __init__(self, *, names: Sequence[str], segments: bool, torchmetrics: Mapping[str, Any]) -> None:
-        ranking: dict[str, Any] = {"block": 1, "relevant_from": None, "max_users": None, "candidates": "all"}
+        ranking: dict[str, Any] = {
+            "block": 1,
+            "relevant_from": None,
+            "max_users": None,
+            "candidates": "all",
+            "rank_every": "auto",
+        }
         super().__init__(names=names, segments=segments, torchmetrics=torchmetrics, **ranking)
+
+
+def is_ranking(name: str) -> bool:
+    """Return whether a metric is computed from ranked lists.
+
+    >>> is_ranking("val/ndcg@10"), is_ranking("val/rmse")
+    (True, False)
+    """
+    declared = MetricName.parse(name).declared
+    return declared is not None and declared.needs_k
 
 
 def cold_items(data: Any) -> NDArray[np.int64]:

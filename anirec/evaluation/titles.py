@@ -10,12 +10,13 @@ import polars as pl
 from anirec.evaluation import findings as impact
 from anirec.evaluation.base import Evaluation, check_finite
 from anirec.evaluation.findings import Curves
+from anirec.evaluation.gain import Gain, row_gain
 from anirec.evaluation.results import ScoreRows
 from anirec.evaluation.segments import Bands, row_values
 from anirec.lightning import LightningModule, Trainer
 from anirec.metrics import conformal
 from anirec.metrics.rank_correlation import spearman
-from anirec.metrics.rating import mae, pearson, unit_mse
+from anirec.metrics.rating import mae, pearson, rmse, unit_mse
 from anirec.settings import PositiveShare
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class ScoreEvaluation(Evaluation):
         self.curves = Curves()
         self.epoch = 0
         self.constant: float | None = None
+        self.gain: Gain | None = None
         self.n_val = 0
         self.half_width = np.inf
         self.predictions: dict[str, pl.DataFrame] = {}
@@ -82,6 +84,10 @@ class ScoreEvaluation(Evaluation):
             self.constant = unit_mse(np.full(len(rows.target), known.mean()), rows.target, rows.span)
         if not is_final:
             self.curves.val[trainer.current_epoch] = unit_mse(rows.prediction, rows.target, rows.span)
+        if is_final and split == "test":
+            clusters = data.titles["cluster"].to_numpy()[rows.index]
+            columns = rows.prediction, known.mean(), rows.target
+            self.gain = row_gain(rmse, *columns, unit=clusters, unit_name="franchises")
         values = dict(row_values(self.names, rows))
         return values | self.details(rows, data.titles, split) if is_final else values
 
@@ -105,6 +111,7 @@ class ScoreEvaluation(Evaluation):
         return values
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().on_train_epoch_start(trainer, pl_module)
         self.record_training_error(trainer)
         # Lightning keeps the last epoch's value; remove it so that it is not taken for this epoch's.
         trainer.callback_metrics.pop(TRAIN, None)
@@ -147,18 +154,18 @@ class ScoreEvaluation(Evaluation):
 
     @property
     def findings(self) -> list[str]:
-        return [] if "test" not in self.predictions else [*self.fit_findings(), *self.interval_findings()]
+        return [] if self.gain is None else [*self.fit_findings(self.gain), *self.interval_findings()]
 
-    def fit_findings(self) -> list[str]:
-        """Return findings about the learning curves and about the impact of the model's inputs."""
+    def fit_findings(self, gain: Gain) -> list[str]:
+        """Return findings about the gain over the mean, the learning curves, and the impact of the model's inputs."""
         test = self.predictions["test"]
+        found = [gain.sentence("the training mean", rows=f"{len(test):,} test titles")]
+        if self.constant is not None and isfinite(self.constant) and (fit := self.curves.fit(self.constant)):
+            found.append(self.curves.describe(fit, self.constant, is_gain=gain.is_shown))
         linear, ordinal = (function(test["prediction"], test["target"]) for function in (pearson, spearman))
-        if not (isfinite(linear) and isfinite(ordinal)):
-            return ["The predictions for the test titles do not vary, so their correlations are undefined."]
-        constant = self.constant if self.constant is not None and isfinite(self.constant) else None
-        fit = self.curves.fit(constant) if constant is not None else None
-        curves = [self.curves.describe(fit, constant)] if fit and constant is not None else []
-        return [*curves, impact.impact_sentence(linear, ordinal, fit, n=test["cluster"].n_unique())]
+        if gain.is_shown and isfinite(linear) and isfinite(ordinal):
+            found.append(impact.impact_sentence(linear, ordinal))
+        return found
 
     def interval_findings(self) -> list[str]:
         """Return a finding about the width and coverage of the intervals, or why there are none."""

@@ -10,6 +10,7 @@ from anirec.errors import UserError
 from anirec.metrics import beyond_accuracy, rank_correlation, ranking, rating  # noqa: F401  (importing them declares their metrics)
 from anirec.metrics.definition import CONSTANTS, COUNTS, DECLARED, REACHABLE, UNDECLARED, Better, Kind, Metric
 
+SPLITS = ("train", "val", "test", "population")
 LOSSES = ("loss", "error")  # endings of names that a model may log itself; lower is better
 PATTERN = re.compile(
     r"(?:(?P<split>[a-z]+)/)?(?P<metric>[a-z0-9_]+)(?:@(?P<k>[1-9][0-9]*))?(?:/(?P<segment>[a-z0-9_.]+))?"
@@ -66,6 +67,31 @@ class MetricName:
         return UNDECLARED.get(self.metric, "lower" if self.metric.endswith(LOSSES) else None)
 
 
+SPOKEN = {"rmse": "RMSE", "mse": "MSE", "mae": "MAE", "r2": "R²", "ndcg": "NDCG", "map": "MAP", "mrr": "MRR"}
+SPOKEN_SPLITS = {"val": "validation", "train": "training"}
+
+
+def metric_phrase(name: str) -> str:
+    """Return a metric name in words.
+
+    >>> metric_phrase("test/rmse"), metric_phrase("val/ndcg@10/cold_users"), metric_phrase("test/hit_rate@10")
+    ('test RMSE', 'validation NDCG@10 of cold users', 'test hit rate@10')
+    """
+    parsed = MetricName.parse(name)
+    metric = SPOKEN.get(parsed.metric, parsed.metric.replace("_", " "))
+    words = [SPOKEN_SPLITS.get(parsed.split, parsed.split), metric if parsed.k is None else f"{metric}@{parsed.k}"]
+    return " ".join(filter(None, words)) + (f" of {parsed.segment.replace('_', ' ')}" if parsed.segment else "")
+
+
+def extreme(name: str) -> str:
+    """Return "lowest" or "highest": the better end of a metric.
+
+    >>> extreme("test/rmse"), extreme("test/ndcg@10")
+    ('lowest', 'highest')
+    """
+    return "lowest" if lower_is_better(name) else "highest"
+
+
 def is_metric(name: str) -> bool:
     """Return whether a logged name measures a model.
 
@@ -76,24 +102,24 @@ def is_metric(name: str) -> bool:
     return MetricName.parse(name).is_metric
 
 
-def logged_name(name: str, *splits: str, among: Collection[str] | None = None) -> str:
-    """Return the name under which a metric is logged, given with or without its split.
+def logged_name(name: str, *splits: str, among: Collection[str] = ()) -> str:
+    """Return the full name of a metric that a user has shortened: without its split or `@k`, or in capital letters.
 
     Args:
-        name: A metric's name as typed by a user.
+        name: As typed: test/rmse, rmse, NDCG@10 or ndcg.
         splits: The splits that may be meant if `name` has none, in order.
-        among: The names to choose from; if none fits, the first split is taken. None: any name fits.
+        among: The names to choose from; if none fits, the first split is taken.
 
     >>> logged_name("ndcg@10", "val"), logged_name("test/rmse", "val"), logged_name("rmse/cold_users", "test")
     ('val/ndcg@10', 'test/rmse', 'test/rmse/cold_users')
-    >>> logged_name("rmse", "test", "val", among=["val/rmse"])
-    'val/rmse'
+    >>> logged_name("R²", "test", "val", among=["val/r2"]), logged_name("NDCG", "test", among=["test/ndcg@10"])
+    ('val/r2', 'test/ndcg@10')
     """
-    split = MetricName.parse(name).split
-    if split and split not in DECLARED:
-        return name
-    candidates = [f"{split}/{name}" for split in splits]
-    return next((one for one in candidates if among is None or one in among), candidates[0])
+    name = name.strip().replace("R²", "r2")
+    is_full = name.partition("/")[0] in (*SPLITS, *REACHABLE)
+    wanted = [name] if is_full else [f"{split}/{name}" for split in splits]
+    fitting = (one for full in wanted for one in among if full.lower() in (one.lower(), one.lower().partition("@")[0]))
+    return next(fitting, wanted[0])
 
 
 def objectives(objective: str | Iterable[str] | None) -> list[str]:

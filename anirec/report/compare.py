@@ -1,6 +1,7 @@
 """`anirec compare`: reads run folders and prints one leaderboard per set of comparable runs."""
 
 import difflib
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,28 +9,33 @@ from rich.console import Console
 from rich.text import Text
 
 from anirec.errors import UserError
-from anirec.metrics.names import MetricName, has_direction, is_metric, logged_name, lower_is_better
+from anirec.metrics.names import MetricName, extreme, is_metric, logged_name, metric_phrase, objectives
 from anirec.report import formatting as cells
-from anirec.report.groups import Family, families, unlike_splits
+from anirec.report.filters import filter_runs
+from anirec.report.groups import Family, families, is_numbered, unlike_splits
 from anirec.report.leaderboard import (
     Leaderboard,
+    Row,
     leaderboard,
     markdown_table,
     metric_names,
     results_frame,
     terminal_table,
+    title_of,
 )
-from anirec.report.paired.table import print_pairs, quick_verdict
+from anirec.report.paired.table import HOW, print_legend, print_pairs, quick_verdict
 from anirec.report.pareto import objectives_and_front
 from anirec.report.runs import Run, read_runs
 
 DEFAULT = "test/rmse"
+FEWEST_EQUAL = 4  # metrics: fewer may be equal by chance
 
 
 def compare(
     paths: Sequence[str | Path],
     *,
     metric: str | None = None,
+    where: Sequence[str] = (),
     csv: str | Path | None = None,
     markdown: str | Path | None = None,
     pairs: bool = False,
@@ -40,8 +46,9 @@ def compare(
 
     Args:
         paths: Run folders, or folders that contain them.
-        metric: Metric to sort by, as logged: test/rmse, test/ndcg@10. None for test/rmse if available, else the first
-            test metric, else the first validation metric.
+        metric: Metric to sort by, such as test/rmse, ndcg@10 or val/mae; test unless it names a split. None for the
+            objective of the runs of a table on the test set, else test/rmse, else the first metric.
+        where: Conditions on the runs, such as model=svd or n_factors>=40; see `anirec.report.filters`.
         csv: Path for a table of every metric in full precision, with standard deviations and intervals.
         markdown: Path for the leaderboards as Markdown.
         pairs: Whether to test all pairs of configurations of a table, which may take a minute.
@@ -49,27 +56,30 @@ def compare(
         console: Console to print to.
 
     Raises:
-        UserError: If a path or metric does not exist, or no run has finished.
+        UserError: If a path, metric or key does not exist, or no run has finished.
     """
     console = console or Console()
-    runs = read_runs(paths)
+    runs = filter_runs(read_runs(paths), where)
     finished = [run for run in runs if run.state == "finished"]
     rest = [run for run in runs if run.state != "finished"]
     if not finished:
         print_rest(console, rest)
+        if where:
+            return
         raise UserError(f"None of {len(runs)} runs has finished: nothing to compare.")
-    name = choose_metric(metric, finished)
-    found = families(finished)
-    with_intervals = metric_names(run.metrics for run in finished) if csv else [name]
-    boards = [leaderboard(family, name, with_intervals) for family in found]
-    direction = "lower is better" if lower_is_better(name) else "higher is better"
-    note = direction if has_direction(name) else "neither direction is better"
-    console.print(Text(f"{len(finished)} runs, sorted by {name} ({note})"))
-    print_boards(console, boards, ["" if pairs else quick_verdict(family, name) for family in found])
-    for family in found if pairs else []:
-        print_pairs(console, family, name)
-    print_repeats(console, found)
-    print_rest(console, rest)
+    available = [name for name in metric_names(run.metrics for run in finished) if is_metric(name)]
+    name = find_metric(metric, available) if metric else None
+    found, without = [], []
+    for family in sorted(families(finished), key=lambda family: family.title):
+        (found if name is None or any(group.having(name) for group in family.groups) else without).append(family)
+    metrics = [name or default_metric(family) for family in found]
+    boards = [leaderboard(family, one, available if csv else [one]) for family, one in zip(found, metrics, strict=True)]
+    console.print(Text(run_counts(runs)))
+    for family, board in zip(found, boards, strict=True):
+        print_board(console, board, "" if pairs else quick_verdict(family, board.metric))
+    for family, board in zip(found, boards, strict=True) if pairs else []:
+        print_pairs(console, family, board.metric)
+    print_notes(console, boards, found, without, name)
     if csv:
         results_frame(boards).write_csv(ensure_folder(csv))
     if markdown:
@@ -77,71 +87,140 @@ def compare(
     if html:
         from anirec.report.page import write_page
 
-        write_page(ensure_folder(html), families=found, boards=boards, rest=rest, metric=name)
+        write_page(ensure_folder(html), families=found, boards=boards, rest=rest)
 
 
-def choose_metric(metric: str | None, runs: list[Run]) -> str:
-    """Return the metric to sort by; at least one run has it."""
-    names = [name for name in metric_names(run.metrics for run in runs) if is_metric(name)]
-    metric = logged_name(metric, "test", "val", among=names) if metric else None
-    if metric in names:
-        return metric
-    if metric is None and names:
-        ranked = [DEFAULT, *(name for split in ("test/", "val/") for name in names if name.startswith(split)), *names]
-        return next(name for name in ranked if name in names)
-    near = difflib.get_close_matches(metric or "", names, n=3)
+def find_metric(metric: str, names: Sequence[str]) -> str:
+    """Return the full name of a metric that a user may have shortened.
+
+    Args:
+        metric: As typed: test/rmse, rmse, NDCG@10 or ndcg. Without a split it is that of the test set, if there is one.
+        names: Metrics of the runs.
+
+    Raises:
+        UserError: No run has it.
+    """
+    wanted = logged_name(metric, "test", "val", among=names)
+    if wanted in names:
+        return wanted
+    near = difflib.get_close_matches(wanted, names, n=3)
     hint = f" Did you mean {' or '.join(near)}?" if near else ""
     parsed = [MetricName.parse(name) for name in names]
     splits = " or ".join(dict.fromkeys(f"{one.split}/" for one in parsed))
     shorts = ", ".join(dict.fromkeys(one.short for one in parsed))
-    wrong = (
-        "" if metric is None or is_metric(metric) else f" {metric} is a count or a property of the data, not a metric."
-    )
-    raise UserError(f"No run has the metric {metric}.{wrong}{hint} Use {splits} followed by one of: {shorts}.")
+    wrong = "" if is_metric(wanted) else f" {wanted} is a count or a property of the data, not a metric."
+    raise UserError(f"No run has the metric {wanted}.{wrong}{hint} Use {splits} followed by one of: {shorts}.")
 
 
-def print_boards(console: Console, boards: list[Leaderboard], verdicts: list[str]) -> None:
-    """Print each leaderboard, with its verdict if there is one."""
-    for board, verdict in zip(boards, verdicts, strict=True):
-        console.print()
-        console.print(terminal_table(board, console.width))
-        if verdict:
-            console.print(Text(f"\n{verdict}"))
-        names, found = objectives_and_front(board)
-        if names:
-            console.print(Text(f"\nPareto front of {', '.join(names)}:"))
-        for row in found:
-            values = ", ".join(cells.number(row.mean[name], cells.decimals([row.mean[name]])) for name in names)
-            console.print(Text(f"  {row.group.label}: {values}"), soft_wrap=True)
+def default_metric(family: Family) -> str:
+    """Return the test metric that the runs were made for: their objective, else test/rmse, else the first metric."""
+    names = [name for name in metric_names(run.metrics for run in family.runs) if is_metric(name)]
+    wanted = {next(iter(objectives(run.config.get("objective"))), "") for run in family.runs}
+    ranked = [
+        *(name.replace("val/", "test/", 1) for name in wanted if len(wanted) == 1),
+        DEFAULT,
+        *(name for split in ("test/", "val/") for name in names if name.startswith(split)),
+        *names,
+    ]
+    return next((name for name in ranked if name in names), DEFAULT)
+
+
+def run_counts(runs: Sequence[Run]) -> str:
+    """Return how many runs there are in each state, and how to list those that have not finished."""
+    states = Counter(run.state for run in runs)
+    if set(states) == {"finished"}:
+        return cells.counted(len(runs), "run")
+    rest = [state for state in sorted(states) if state != "finished"]
+    counts = ", ".join(f"{states[state]:,} {state}" for state in ["finished", *rest] if states[state])
+    listed = f" (list them: --where state={','.join(rest)})" if rest else ""
+    return f"{cells.counted(len(runs), 'run')}: {counts}{listed}"
+
+
+def print_board(console: Console, board: Leaderboard, verdict: str) -> None:
+    """Print a leaderboard, the legend of its numbered names, and what can be concluded."""
+    console.print(Text(f"\n{title_of(board)}", style="bold"))
+    console.print(terminal_table(board, console.width))
+    print_legend(console, [row.group for row in board.rows if is_numbered(row.group)])
+    if sentence := f"{best_of(board)} {verdict}".strip():
+        console.print(Text(f"\n{sentence}"))
+    names, found = objectives_and_front(board)
+    if names:
+        console.print(Text(f"\nPareto front of {', '.join(names)}:"))
+    for row in found:
+        values = ", ".join(cells.number(row.mean[name], cells.decimals([row.mean[name]])) for name in names)
+        console.print(Text(f"  {row.group.label}: {values}"))
+    for names in equal_rows(board):
+        console.print(Text(f"Equal predictions: {cells.join_names(names)}."))
+    if caution := unlike_splits(row.group for row in board.rows):
+        console.print(Text(caution, style="yellow"))
+
+
+def best_of(board: Leaderboard) -> str:
+    """Return which configuration is best in which respect; empty without a better direction or with a single row."""
+    best = board.best(board.metric)
+    if best is None:
+        return ""
+    equal = [row.group.label for row in board.rows if row.mean.get(board.metric) == best]
+    return f"{extreme(board.metric).capitalize()} {metric_phrase(board.metric)}: {cells.join_names(equal)}."
+
+
+def equal_rows(board: Leaderboard) -> list[list[str]]:
+    """Return the names of configurations with equal values of all metrics that they share, if these are several."""
+    found: list[list[Row]] = []
+    for row in board.rows:
+        alike = next((rows for rows in found if has_equal_metrics(rows[0], row)), None)
+        if alike:
+            alike.append(row)
+        else:
+            found.append([row])
+    return [[row.group.label for row in rows] for rows in found if len(rows) > 1]
+
+
+def has_equal_metrics(one: Row, other: Row) -> bool:
+    shared = [name for name in one.mean if name in other.mean and is_metric(name)]
+    return len(shared) >= FEWEST_EQUAL and all(one.mean[name] == other.mean[name] for name in shared)
+
+
+def print_notes(
+    console: Console,
+    boards: Sequence[Leaderboard],
+    found: Sequence[Family],
+    without: Sequence[Family],
+    name: str | None,
+) -> None:
+    """Explain the tables once, below all of them, and count what is in none."""
     rows = [row for board in boards for row in board.rows]
-    notes = ["Bold: best. Interval: bootstrap over users; without users, over clusters of titles, titles or rows."]
+    notes = []
+    if len(rows) > len(boards):
+        notes.append(f"Bold: best of the column. Significance: {HOW}.")
+    if any(row.interval for row in rows):
+        notes.append("Interval: bootstrap over users; without users, over clusters of titles, titles or rows.")
     if any(row.std for row in rows):
         notes.append("±: standard deviation over seeds and splits.")
-    console.print(Text("\n".join(["", *notes]), style="dim"))
-    for board in boards:
-        if caution := unlike_splits(row.group for row in board.rows):
-            console.print(Text(f"{board.title}: {caution}", style="yellow"))
+    notes.append("Time: of the whole run; the first run of a process includes loading and compiling.")
+    console.print(Text(f"\n{' '.join(notes)}", style="dim"))
+    cautions = []
     if len(boards) > 1:
-        warning = f"{len(boards)} tables: results on different data or splits cannot be ranked together."
-        console.print(Text(warning, style="yellow"))
+        cautions.append(f"{len(boards)} tables: results on different data or splits cannot be ranked together.")
+    if without:
+        titles = cells.join_names([family.title for family in without])
+        cautions.append(f"Without {name}, so not shown: {titles}.")
+    groups = [group for family in found for group in family.groups]
+    if n := sum(len(group.repeats) for group in groups):
+        cautions.append(f"Not counted: {cells.counted(n, 'older repetition')} of a run with equal settings and seed.")
+    if alike := [group for group in groups if group.equal]:
+        n = sum(len(group.equal) for group in alike)
+        models = cells.join_names(list(dict.fromkeys(group.label for group in alike)))
+        cautions.append(f"Not counted: {cells.counted(n, 'run')} with the predictions of another seed ({models}).")
+    if cautions:
+        console.print(Text("\n".join(cautions), style="yellow"))
 
 
-def print_repeats(console: Console, found: list[Family]) -> None:
-    """List older runs that were repeated; only the newest counts."""
-    older = [run for family in found for group in family.groups for run in group.repeats]
-    if older:
-        console.print("\nNot counted, because the same run was repeated later:", style="yellow")
-    for run in older:
-        console.print(Text(f"  {relative_path(run.folder)}"), soft_wrap=True)
-
-
-def print_rest(console: Console, rest: list[Run]) -> None:
-    """List the runs that are not in a table, with the reason."""
-    if rest:
-        console.print("\nNot in the table:", style="yellow")
+def print_rest(console: Console, rest: Sequence[Run]) -> None:
+    """List runs that have not finished, with the reason."""
     for run in rest:
         reason = run.error.strip().splitlines()[0]
-        console.print(Text(f"  {run.state:10} {relative_path(run.folder)}\n             {reason}"), soft_wrap=True)
+        console.print(Text(f"{run.state:10} {relative_path(run.folder)}\n           {reason}"), soft_wrap=True)
 
 
 def relative_path(folder: Path) -> str:

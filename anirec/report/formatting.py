@@ -101,38 +101,61 @@ def differing_keys(settings: Sequence[Settings]) -> list[str]:
     return [key for key in keys if any(key not in one or one[key] != settings[0].get(key) for one in settings)]
 
 
-def describe_settings(settings: Settings, keys: Iterable[str]) -> list[str]:
-    """Return settings as `n_factors=20`, with the section for keys outside the model; missing keys are skipped.
-
-    >>> describe_settings({"model.n_factors": 20, "trainer.max_epochs": 3}, ["model.n_factors", "model.lr"])
-    ['n_factors=20']
-    """
-    return [f"{short_key(key)}={brief(settings[key])}" for key in keys if key in settings]
+SECTIONS = ("model.", "trainer.", "metrics.", "callbacks.", "dataset.")
 
 
 def short_key(key: str) -> str:
-    """Return the key as shown in labels.
+    """Return the key as shown in labels: without its section, unless that is needed to understand it.
 
-    >>> short_key("model.lr"), short_key("trainer.max_epochs"), short_key("dataset._target_")
-    ('lr', 'trainer.max_epochs', 'dataset')
+    >>> short_key("model.lr"), short_key("trainer.max_epochs"), short_key("split.test"), short_key("dataset._target_")
+    ('lr', 'max_epochs', 'split.test', 'dataset')
     >>> short_key("dataset.joined.metadata")
     'joined'
     """
     if key.startswith("dataset.joined."):  # named as on the command line
         return "joined"
-    return key.removeprefix("model.").removesuffix("._target_")
+    key = key.removesuffix("._target_")
+    return next((key.removeprefix(section) for section in SECTIONS if key.startswith(section)), key)
 
 
-def brief(value: Any) -> str:
-    """Return a value as in YAML, cut to a length that fits a table.
+def brief(value: Any, most: int = MAX_VALUE) -> str:
+    """Return a value as on the command line, cut to a length that fits a table.
 
-    >>> brief(None), brief(0.02), brief("anirec.data.titles.datamodule.Corpus"), brief(["rmse", "mae", "r2", "ndcg@10"])
-    ('null', '0.02', 'Corpus', '["rmse", "mae", "r2", "…')
+    >>> brief(None), brief(0.02), brief(True), brief("anirec.data.titles.datamodule.Corpus")
+    ('null', '0.02', 'true', 'Corpus')
+    >>> brief(["genres", "type"]), brief([256.0, 128.0, 64.0, 32.0, 16.0, 8.0])
+    ('[genres,type]', '[256,128,64,32,16,8]')
+    >>> brief(["genres", "type", "studios", "source"])
+    '[genres,type,studios,so…'
     """
-    value = f"{value:g}" if isinstance(value, float) else value
     if isinstance(value, str) and (source := SOURCE.fullmatch(value)):
-        value = source[1]
-    if isinstance(value, str) and value.startswith("anirec."):
-        value = value.rpartition(".")[2]
-    text = value if isinstance(value, str) else json.dumps(value, default=str, skipkeys=True)
-    return text if len(text) <= MAX_VALUE else text[: MAX_VALUE - 1] + "…"
+        text = source[1]
+    elif isinstance(value, str):
+        text = value.rpartition(".")[2] if value.startswith("anirec.") else value
+    elif isinstance(value, float):
+        text = f"{value:g}"
+    elif isinstance(value, list):
+        text = f"[{','.join(brief(one, most) for one in value)}]"
+    else:
+        text = json.dumps(value, default=str, skipkeys=True)
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def join_names(names: Sequence[str], most: int = 4) -> str:
+    """Join names to a phrase, shortened to `most` items.
+
+    >>> join_names(["a"]), join_names(["a", "b", "c"]), join_names(["a", "b", "c", "d", "e", "f"])
+    ('a', 'a, b and c', 'a, b, c and 3 more')
+    """
+    if len(names) > most:
+        names = [*names[: most - 1], f"{len(names) - most + 1} more"]
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
+def counted(n: int, what: str) -> str:
+    """Return a number with its noun.
+
+    >>> counted(1, "run"), counted(1200, "run")
+    ('1 run', '1,200 runs')
+    """
+    return f"{n:,} {what}{'s' * (n != 1)}"

@@ -1,16 +1,16 @@
 """Groups of runs: runs that differ only in seed and fold form a group, groups on the same data and split a family."""
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from anirec.report.formatting import Settings, brief, describe_settings, differing_keys
+from anirec.config.identity import PROTOCOL, configuration
+from anirec.metrics.names import is_metric
+from anirec.report.formatting import Settings, brief, differing_keys
+from anirec.report.labels import Label, describe_settings, labels
+from anirec.report.run_files import nested
 from anirec.report.runs import Run
-
-# These settings change the meaning of the metrics, so they are shown wherever runs differ in them.
-PROTOCOL_KEYS = frozenset({"metrics.relevant_from", "metrics.max_users", "metrics.candidates"})
-# These only select what is computed, so they are shown only if two groups differ in nothing else.
-REPORTING_KEYS = frozenset(f"metrics.{key}" for key in ("names", "segments", "block", "bands", "interval"))
 
 
 @dataclass
@@ -18,16 +18,18 @@ class Group:
     """Runs of one configuration, which differ only in seed and fold.
 
     Attributes:
-        members: The newest run of each seed and fold.
+        members: One run of each seed and fold.
         settings: Their configuration as flat keys, such as `model.n_factors` to 20.
-        differences: Settings that distinguish this group from others of the same model, such as `n_factors=20`.
-        repeats: Older runs with the same seed and fold as a member; not counted.
+        repeats: Other runs with the same seed and fold as a member; not counted.
+        equal: Runs with another seed, but with the predictions of a member; not counted.
+        short: Its name among the groups of its family.
     """
 
     members: list[Run]
     settings: Settings
-    differences: list[str] = field(default_factory=list)
     repeats: list[Run] = field(default_factory=list)
+    equal: list[Run] = field(default_factory=list)
+    short: Label = field(default=Label("", "", []))
 
     @property
     def model(self) -> str:
@@ -35,7 +37,37 @@ class Group:
 
     @property
     def label(self) -> str:
+        """Name in tables: the model with the settings that differ, or with a number if these are too long."""
+        return self.short.name
+
+    @property
+    def number(self) -> str:
+        """The model with a number by age, such as `svd-3`."""
+        return self.short.number
+
+    @property
+    def differences(self) -> list[str]:
+        """Settings that distinguish this group from others of the same model, such as `n_factors=20`."""
+        return self.short.differences
+
+    @property
+    def description(self) -> str:
+        """The model with the settings that differ, however long."""
         return " ".join([self.model, *self.differences])
+
+    @property
+    def n_replicates(self) -> int:
+        """Number of seeds and folds, including those with equal predictions."""
+        return len(self.members) + len(self.equal)
+
+    def having(self, metric: str) -> list[Run]:
+        """Return the members that computed a metric."""
+        return [run for run in self.members if metric in run.metrics]
+
+
+def is_numbered(group: Group) -> bool:
+    """Return whether a number stands for the group's settings, so that its name needs an explanation."""
+    return bool(group.differences) and group.label == group.number
 
 
 @dataclass
@@ -60,62 +92,74 @@ def families(runs: Iterable[Run]) -> list[Family]:
 
 
 def group_runs(runs: Iterable[Run]) -> list[Group]:
-    """Return the groups of one family, with distinct labels."""
-    by_experiment: dict[str, list[Run]] = defaultdict(list)
-    for run in runs:
-        by_experiment[f"{run.model} {run.experiment}"].append(run)
-    found = [group_of(members) for members in by_experiment.values()]
-    judged = sorted(PROTOCOL_KEYS.intersection(differing_keys([group.settings for group in found])))
-    for model in dict.fromkeys(group.model for group in found):
-        set_differences([group for group in found if group.model == model], judged)
-    number_namesakes(found)
+    """Return the groups of one family, with distinct names."""
+    found = sorted(map(group_of, by_configuration(runs)), key=oldest)
+    named = labels([group.model for group in found], [group.settings for group in found])
+    for group, label in zip(found, named, strict=True):
+        group.short = label
     return found
 
 
-def set_differences(alike: list[Group], judged: Iterable[str]) -> None:
-    """Set the differences of all groups of one model: settings of the model first."""
-    different = dict.fromkeys([*visibly_differing_keys([group.settings for group in alike]), *judged])
-    keys = drop_redundant_keys(sorted(different, key=lambda key: not key.startswith("model.")), alike)
-    telling = [key for key in keys if key not in REPORTING_KEYS]
-    if len({str([group.settings.get(key) for key in telling]) for group in alike}) == len(alike):
-        keys = telling
-    for group in alike:
-        group.differences = describe_settings(group.settings, keys)
+def by_configuration(runs: Iterable[Run]) -> list[list[Run]]:
+    """Return the runs of each configuration, whichever metrics they computed.
+
+    A run that ranked nothing (`metrics=ratings_only`) fits each way of ranking; it is added to those of its
+    configuration that ranked in one way.
+    """
+    alike: dict[str, dict[str, list[Run]]] = defaultdict(lambda: defaultdict(list))
+    for run in runs:
+        settings = configuration(run.settings)
+        protocol = {key: settings.pop(key) for key in sorted(PROTOCOL) if key in settings}
+        alike[canonical([run.model, settings])][canonical(protocol)].append(run)
+    found = []
+    for by_protocol in alike.values():
+        if len(by_protocol) == 2 and (unranked := by_protocol.pop(canonical({}), [])):
+            next(iter(by_protocol.values())).extend(unranked)
+        found += by_protocol.values()
+    return found
 
 
-def number_namesakes(found: list[Group]) -> None:
-    """Number groups with equal labels, which differ only in cut-off values, by the age of their oldest run."""
-    by_label: dict[str, list[Group]] = defaultdict(list)
-    for group in found:
-        by_label[group.label].append(group)
-    for namesakes in by_label.values():
-        for number, group in enumerate(sorted(namesakes, key=oldest), start=1):
-            if len(namesakes) > 1:
-                group.differences = [*group.differences, f"#{number}"]
+def canonical(value: object) -> str:
+    """Return a text that is equal for equal settings."""
+    return json.dumps(value, sort_keys=True, default=str)
 
 
 def oldest(group: Group) -> tuple[str, str]:
-    return min((run.folder.name, str(run.folder)) for run in [*group.members, *group.repeats])
+    return min((run.folder.name, str(run.folder)) for run in [*group.members, *group.repeats, *group.equal])
 
 
 def unlike_splits(groups: Iterable[Group]) -> str:
     """Return a warning if rows average different splits; else an empty string."""
     if len({frozenset(run.split_replicate for run in group.members) for group in groups}) < 2:
         return ""
-    return "not all rows average the same splits (split seeds or folds), so their means are not strictly comparable."
-
-
-def drop_redundant_keys(keys: list[str], alike: list[Group]) -> list[str]:
-    """Drop keys whose values repeat those of an earlier key: YAML lets one setting refer to another."""
-    values = [[group.settings.get(key) for group in alike] for key in keys]
-    return [key for place, key in enumerate(keys) if values[place] not in values[:place]]
+    return "Not all rows average the same splits (split seeds or folds), so their means are not strictly comparable."
 
 
 def group_of(runs: list[Run]) -> Group:
-    """Make a group of the newest run of each seed and fold; folder names begin with the time of the run."""
-    newest = {run.replicate: run for run in sorted(runs, key=lambda run: run.folder.name)}
-    members = sorted(newest.values(), key=lambda run: str(run.replicate))
-    return Group(members, runs[0].settings, repeats=[run for run in runs if run not in members])
+    """Make a group of the newest run of each seed and fold; folder names begin with the time of the run.
+
+    A newer run that computed fewer metrics does not replace an older one.
+    """
+    newest = {run.replicate: run for run in sorted(runs, key=lambda run: (n_requested(run), run.folder.name))}
+    replicates = sorted(newest.values(), key=lambda run: str(run.replicate))
+    shared = [name for name in replicates[0].metrics if all(name in run.metrics for run in replicates)]
+    measured = list(filter(is_metric, shared))
+    distinct: dict[object, Run] = {}
+    for run in replicates:
+        outcome = [run.metrics[name] for name in measured] if measured else str(run.folder)
+        distinct.setdefault(f"{run.split_replicate} {run.split.get('fingerprint')} {outcome}", run)
+    members = list(distinct.values())
+    return Group(
+        members,
+        max((configuration(run.settings) for run in members), key=len),
+        repeats=[run for run in runs if run not in replicates],
+        equal=[run for run in replicates if run not in members],
+    )
+
+
+def n_requested(run: Run) -> int:
+    """Return the number of metrics that a run was asked to compute."""
+    return len(run.settings.get("metrics.names") or [])
 
 
 def family_titles(by_family: dict[str, list[Run]]) -> dict[str, str]:
@@ -144,4 +188,7 @@ def visibly_differing_keys(settings: Sequence[Settings]) -> list[str]:
 
 
 def data_settings(run: Run) -> Settings:
-    return {key: value for key, value in run.settings.items() if key.startswith(("dataset.", "split."))}
+    """Return the settings of dataset and split, and the options of a generator, such as its number of users."""
+    options = nested(run.provenance, "data.source.options")
+    found = {key: value for key, value in run.settings.items() if key.startswith(("dataset.", "split."))}
+    return found | {f"dataset.{key}": value for key, value in (options if isinstance(options, dict) else {}).items()}

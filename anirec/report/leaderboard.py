@@ -1,5 +1,6 @@
 """Leaderboards: one row of mean metrics per group of a family, for terminal, Markdown and CSV."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
-from anirec.metrics.names import MetricName, has_direction, lower_is_better
+from anirec.metrics.names import MetricName, extreme, has_direction, lower_is_better, metric_phrase
 from anirec.report import formatting as cells
 from anirec.report.groups import Family, Group
 from anirec.report.intervals import Interval, intervals
@@ -23,17 +24,18 @@ COSTS = ("wall_seconds", "fit_seconds", "peak_memory_mb")
 
 @dataclass(frozen=True)
 class Row:
-    """One group: mean and standard deviation over its runs, of every metric that all of them have."""
+    """One group: mean and standard deviation of every metric over the runs that computed it.
+
+    Attributes:
+        n_runs: Number of runs that computed the sorting metric.
+    """
 
     group: Group
     mean: dict[str, float]
     std: dict[str, float]
     interval: dict[str, Interval]
     cost: dict[str, float]
-
-    @property
-    def n_runs(self) -> int:
-        return len(self.group.members)
+    n_runs: int
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,18 @@ class Leaderboard:
         first = FIRST_OF_SCORES if "pearson" in metrics else FIRST
         return sorted(shown, key=lambda name: first.index(m) if (m := parsed[name].metric) in first else len(first))
 
+    @property
+    def counterpart(self) -> str | None:
+        """Metric of the other kind: NDCG for a table sorted by an error, RMSE for one sorted by the quality of lists.
+
+        None where there is none, or the sorting metric has no better direction.
+        """
+        sorted_by = MetricName.parse(self.metric).declared
+        if sorted_by is None or not has_direction(self.metric):
+            return None
+        wanted = "rmse" if sorted_by.kind in ("ranking", "lists") else "ndcg"
+        return next((name for name in self.others if MetricName.parse(name).metric == wanted), None)
+
     def best(self, name: str) -> float | None:
         """Return the best mean of a metric; None with fewer than two values or without a better direction."""
         values = [row.mean[name] for row in self.rows if name in row.mean]
@@ -70,7 +84,7 @@ class Leaderboard:
 
 def leaderboard(family: Family, metric: str, with_intervals: Sequence[str]) -> Leaderboard:
     """Rank a family by `metric`; intervals read the runs' tables and are computed for the given names only."""
-    rows = [row_of(group, with_intervals) for group in family.groups]
+    rows = [row_of(group, metric, with_intervals) for group in family.groups]
     sign = 1 if lower_is_better(metric) else -1
     rows.sort(key=lambda row: (metric not in row.mean, sign * row.mean.get(metric, 0.0), row.group.label))
     floor = f"floor/{metric.partition('/')[2]}"
@@ -78,19 +92,33 @@ def leaderboard(family: Family, metric: str, with_intervals: Sequence[str]) -> L
     return Leaderboard(family.title, metric, rows, float(np.mean(reachable)) if reachable else None)
 
 
-def row_of(group: Group, with_intervals: Iterable[str]) -> Row:
+def row_of(group: Group, metric: str, with_intervals: Iterable[str]) -> Row:
     """Summarise the members of a group."""
-    members = group.members
-    shared = [name for name in members[0].metrics if all(name in member.metrics for member in members)]
-    values = {name: [member.metrics[name] for member in members] for name in shared if not name.startswith("floor/")}
-    cost = {name: [run.provenance[name] for run in members if run.provenance.get(name) is not None] for name in COSTS}
+    names = [name for name in metric_names(run.metrics for run in group.members) if not name.startswith("floor/")]
+    values = {name: [run.metrics[name] for run in group.having(name)] for name in names}
+    cost = {
+        name: [run.provenance[name] for run in group.members if run.provenance.get(name) is not None] for name in COSTS
+    }
     return Row(
         group,
         mean={name: float(np.mean(of_name)) for name, of_name in values.items()},
-        std={name: float(np.std(of_name, ddof=1)) for name, of_name in values.items()} if len(members) > 1 else {},
-        interval=intervals(members, [name for name in with_intervals if name in values]),
+        std={name: float(np.std(of_name, ddof=1)) for name, of_name in values.items() if len(of_name) > 1},
+        interval=intervals_of_group(group, with_intervals),
         cost={name: float(np.mean(of_name)) for name, of_name in cost.items() if of_name},
+        n_runs=len(values.get(metric, group.members)),
     )
+
+
+def intervals_of_group(group: Group, names: Iterable[str]) -> dict[str, Interval]:
+    """Return the intervals of metrics, each over the runs that computed it."""
+    together: dict[tuple[int, ...], list[str]] = defaultdict(list)
+    for name in names:
+        if places := tuple(place for place, run in enumerate(group.members) if name in run.metrics):
+            together[places].append(name)
+    found: dict[str, Interval] = {}
+    for places, of_places in together.items():
+        found |= intervals([group.members[place] for place in places], of_places)
+    return found
 
 
 def metric_names(metrics: Iterable[Iterable[str]]) -> list[str]:
@@ -126,7 +154,6 @@ def result_record(board: Leaderboard, row: Row) -> dict[str, object]:
 
 FLOOR = "best reachable"
 GAP = 2
-MODEL_SHARE = 0.3
 MARKDOWN_METRICS = 6
 
 
@@ -147,10 +174,21 @@ class TableColumn:
 def table_columns(board: Leaderboard, others: Sequence[str]) -> list[TableColumn]:
     """Return model, the sorting metric with its interval, the other metrics, and the costs of the runs."""
     return [
-        plain_column(board, "model", lambda row: row.group.label, floor=FLOOR),
+        model_column(board),
         metric_column(board, board.metric, sorted_by=True),
         interval_column(board),
         *(metric_column(board, name) for name in others),
+        *cost_columns(board),
+    ]
+
+
+def model_column(board: Leaderboard) -> TableColumn:
+    return plain_column(board, "model", lambda row: row.group.label, floor=FLOOR)
+
+
+def cost_columns(board: Leaderboard) -> list[TableColumn]:
+    """Return number of runs, time and memory."""
+    return [
         plain_column(board, "runs", lambda row: str(row.n_runs)),
         plain_column(board, "time", lambda row: cells.duration(row.cost.get("wall_seconds"))),
         plain_column(board, "memory", lambda row: cells.memory(row.cost.get("peak_memory_mb"))),
@@ -183,12 +221,13 @@ def places_of(board: Leaderboard, name: str) -> int:
 
 
 def terminal_table(board: Leaderboard, width: int) -> Table:
-    """Return a table at most `width` characters wide; only long model names are broken over lines."""
+    """Return a table at most `width` characters wide; model names are broken over lines only if nothing else fits."""
     chosen = fitting_columns(board, width)
-    table = Table(title=Text(board.title, style="bold"), title_justify="left", title_style="", box=box.SIMPLE_HEAD)
+    table = Table(box=box.SIMPLE_HEAD)
     table.show_edge = table.pad_edge = False
     table.padding = (0, GAP - 1, 0, 0)  # the box adds one
-    table.add_column(chosen[0].heading, max_width=max(1, room_for_model(chosen, width)), overflow="fold")
+    room = width - sum(GAP + column.width for column in chosen[1:])
+    table.add_column(chosen[0].heading, max_width=max(1, room), overflow="fold")
     for column in chosen[1:]:
         table.add_column(column.heading, justify="right", no_wrap=True)
     for row in range(len(board.rows)):
@@ -199,18 +238,42 @@ def terminal_table(board: Leaderboard, width: int) -> Table:
     return table
 
 
+def title_of(board: Leaderboard) -> str:
+    """Return the data and split, and what the table is sorted by."""
+    n_runs = {row.n_runs for row in board.rows}
+    each = f" of {n_runs.pop()} runs each" if len(n_runs) == 1 and n_runs != {1} and len(board.rows) > 1 else ""
+    if len(board.rows) < 2:
+        return board.title
+    order = f"{extreme(board.metric)} {metric_phrase(board.metric)} first"
+    return f"{board.title}: {len(board.rows)} configurations{each}, {order}"
+
+
 def fitting_columns(board: Leaderboard, width: int) -> list[TableColumn]:
-    """Drop other metrics from the last one until the table fits, with model names broken between words."""
-    for n in range(len(board.others), 0, -1):
-        chosen = table_columns(board, board.others[:n])
-        longest_word = max(cell_len(word) for label in chosen[0].cells for word in label.split())
-        if min(longest_word, int(width * MODEL_SHARE)) <= room_for_model(chosen, width):
-            return chosen
-    return table_columns(board, [])
+    """Return the columns that fit, chosen by importance; a column that is equal in all rows is left out.
+
+    Equal are, for example, the numbers of runs of configurations that ran once each.
+    """
+    model, sorted_by, interval = (
+        model_column(board),
+        metric_column(board, board.metric, sorted_by=True),
+        interval_column(board),
+    )
+    runs, time, memory = cost_columns(board)
+    first, *others = [metric_column(board, name) for name in board.others] or [None]
+    wanted = [column for column in (interval, runs, first, time, *others, memory) if column and differs(column)]
+    room = width - sum(GAP + column.width for column in (model, sorted_by)) + GAP
+    kept: list[TableColumn] = []
+    for column in wanted:
+        if GAP + column.width <= room:
+            kept.append(column)
+            room -= GAP + column.width
+    in_order = [interval, *([first] if first else []), *others, runs, time, memory]
+    return [model, sorted_by, *(column for column in in_order if column in kept)]
 
 
-def room_for_model(chosen: list[TableColumn], width: int) -> int:
-    return width - sum(GAP + column.width for column in chosen[1:])
+def differs(column: TableColumn) -> bool:
+    """Return whether a column says anything: its cells differ, or there is a single row with a value."""
+    return len(set(column.cells)) > 1 or (len(column.cells) == 1 and column.cells != [cells.MISSING])
 
 
 def markdown_table(board: Leaderboard) -> str:

@@ -26,7 +26,8 @@ from anirec.report.run_files import (
     read_run_config,
 )
 
-MARKS = ("status.json", "provenance.json")
+PROVENANCE = "provenance.json"
+MARKS = ("status.json", PROVENANCE)
 # Columns of the tables that the reports use.
 COLUMNS = {
     "predictions": {"target": "a number", "prediction": "a number"},
@@ -54,8 +55,9 @@ class Run:
         folder: Its resolved folder.
         state: `finished`, `failed`, `running`, `interrupted`, `pruned` or `unreadable`.
         error: Why it is not in a table; empty for a finished run.
-        config: The resolved configuration of finished and pruned runs.
-        provenance: Dataset, model, seed, split and costs; for a pruned run only what was known at its start.
+        config: The resolved configuration; empty if a run that has not finished lacks it.
+        provenance: Dataset, model, seed, split and costs; for a run that has not finished only what was known at its
+            start, or nothing.
         metrics: Metric names to values.
     """
 
@@ -162,9 +164,10 @@ def read_run(folder: Path) -> Run:
         if not isinstance(state, str) or not state.isalpha():
             return Run(folder, "unreadable", "status.json is damaged: expected a state")
         if state not in {"finished", "pruned"}:
-            return Run(folder, state, reason(status))
+            about = (readable(read_run_config, folder / "config.yaml"), readable(read_provenance, folder / PROVENANCE))
+            return Run(folder, state, reason(status), *about)
         config = read_run_config(folder / "config.yaml")
-        provenance = read_provenance(folder / "provenance.json")
+        provenance = read_provenance(folder / PROVENANCE)
         metrics = read_metrics(folder / "metrics.json") if state == "finished" else {}
     except DamagedError as error:
         return Run(folder, "unreadable", str(error))
@@ -176,6 +179,14 @@ def read_run(folder: Path) -> Run:
             f"provenance.json lacks {', '.join(lacking)}: was it written by an older version of anirec?",
         )
     return Run(folder, state, "" if state == "finished" else reason(status), config, provenance, metrics)
+
+
+def readable(read: Callable[[Path], dict[str, Any]], path: Path) -> dict[str, Any]:
+    """Return the content of a file of a run that has not finished; empty if it is missing or damaged."""
+    try:
+        return read(path)
+    except DamagedError:
+        return {}
 
 
 def reason(status: dict[str, Any]) -> str:

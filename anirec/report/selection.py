@@ -63,12 +63,12 @@ def select_configuration(runs: Sequence[Run], metric: str | None = None) -> Sele
     metric = logged_name(metric, "val") if metric else shared_objective(finished)
     check_metric(metric, finished)
     ranked = [row for row in leaderboard(found[0], metric, []).rows if metric in row.mean]
-    most = max(row.n_runs for row in ranked)
+    most = max(row.group.n_replicates for row in ranked)
     tried = {run.experiment for run in (*finished, *pruned)}
     return Selection(
         metric,
-        [row for row in ranked if row.n_runs == most],
-        [row for row in ranked if row.n_runs < most],
+        [row for row in ranked if row.group.n_replicates == most],
+        [row for row in ranked if row.group.n_replicates < most],
         n_configurations=len(tried),
         n_runs=len(finished) + len(pruned),
         n_pruned=len(pruned),
@@ -111,7 +111,7 @@ def show_ranking(console: Console, selection: Selection) -> None:
     places = cells.decimals(row.mean[selection.metric] for row in selection.rows)
     for row in selection.rows[:SHOWN]:
         value = cells.spread(row.mean[selection.metric], row.std.get(selection.metric), places)
-        table.add_row(Text(row.group.label), value, str(row.n_runs))
+        table.add_row(Text(row.group.description), value, str(row.group.n_replicates))
     console.print(table)
     if len(selection.rows) > SHOWN:
         console.print(f"and {len(selection.rows) - SHOWN} more", style="dim")
@@ -121,10 +121,10 @@ def show_ranking(console: Console, selection: Selection) -> None:
             f"{len(equal)} configurations are tied for the best; the first by name was chosen.", style="yellow"
         )
     if selection.fewer:
-        most = selection.rows[0].n_runs
+        most = selection.rows[0].group.n_replicates
         console.print(f"Excluded, because they have fewer than {most} runs:", style="yellow")
     for row in selection.fewer:
         value = cells.number(row.mean[selection.metric], places)
-        console.print(Text(f"  {row.group.label}: {value}, {row.n_runs} runs"), soft_wrap=True)
+        console.print(Text(f"  {row.group.description}: {value}, {row.group.n_replicates} runs"), soft_wrap=True)
     if len({tuple(sorted(str(run.replicate) for run in row.group.members)) for row in selection.rows}) > 1:
         console.print("Not all rows average the same seeds and splits, which may favour some of them.", style="yellow")

@@ -63,7 +63,7 @@ def select(
     look = {
         "metric": chosen.metric,
         "refit": refit,
-        "chosen": chosen.chosen.label,
+        "chosen": chosen.chosen.description,
         "runs": relative_folders(members, sweep),
     }
     if not known:
@@ -135,7 +135,9 @@ def print_selection(console: Console, choice: Selection, tested: Sequence[Run], 
     pruned = f", {choice.n_pruned} of them pruned" if choice.n_pruned else ""
     n = choice.n_configurations
     of = f"{n} configuration{'s' * (n != 1)} ({choice.n_runs} run{'s' * (choice.n_runs != 1)}{pruned})"
-    console.print(Text(f"Chosen by {choice.metric} from {of}: {choice.chosen.label}", style="bold"), soft_wrap=True)
+    console.print(
+        Text(f"Chosen by {choice.metric} from {of}: {choice.chosen.description}", style="bold"), soft_wrap=True
+    )
     for run in tested:
         console.print(Text(f"  {run.folder}"), soft_wrap=True)
     test = content["test"]

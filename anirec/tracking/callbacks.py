@@ -8,16 +8,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from anirec.atomic import replacing
 from anirec.errors import UserError
-from anirec.lightning import Callback, Checkpoint, EarlyStopping, LightningModule, RichProgressBar, Trainer
+from anirec.lightning import Callback, Checkpoint, EarlyStopping, LightningModule, Trainer
+from anirec.lightning import ProgressBar as LightningProgressBar
 from anirec.metrics.names import minimized
+from anirec.progress import duration, epoch_line
 from anirec.settings import Configurable, Count, NonNegative, PositiveInt
+from anirec.tracking.console import CONSOLE
 from anirec.tracking.folders import Pruned
 
 if TYPE_CHECKING:
     from optuna import Trial
+
+LINE_SECONDS = 2.0  # between the lines of two epochs
+LONG_SECONDS = 30.0  # without a line before one is printed within an epoch
 
 
 class LastAndBest(Checkpoint, Configurable):
@@ -132,18 +139,99 @@ class Stopwatch(Callback):
         self.started = time.perf_counter()
 
 
-class ProgressBar(RichProgressBar):
-    """Lightning's progress bar, disabled if stderr is not a terminal."""
+class ProgressBar(LightningProgressBar):
+    """Print a line per epoch, such as `epoch 3/20, 1.2 s, val/rmse 1.1430`; on a terminal, a bar with the same words.
+
+    Fast epochs share a line. At the end it prints how long the training took, why it stopped and its best epoch.
+    Training of one epoch is mentioned only if it takes longer than `LINE_SECONDS`.
+    """
 
     only_watches: ClassVar[bool] = True
 
     def __init__(self) -> None:
-        super().__init__(leave=False)
+        super().__init__()
+        self.bar: Progress | None = None
+        self.is_enabled, self.is_shown = True, False
 
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        super().setup(trainer, pl_module, stage)
-        if not os.isatty(2):
-            self.disable()
+    def enable(self) -> None:
+        self.is_enabled = True
+
+    def disable(self) -> None:
+        self.is_enabled = False
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.is_shown = trainer.is_global_zero and self.is_enabled
+        self.start = self.printed_at = time.monotonic()
+        self.first_epoch, self.line = trainer.current_epoch, ""
+        if self.is_shown and CONSOLE.is_terminal:
+            parts = TextColumn("{task.description}"), BarColumn(bar_width=20), TaskProgressColumn()
+            self.bar = Progress(*parts, console=CONSOLE, transient=True)
+            self.bar.add_task("training", total=1.0)
+            self.bar.start()
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.epoch_start = time.monotonic()
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        n_batches = self.total_train_batches
+        share = (trainer.fit_loop.epoch_loop.batch_idx + 1) / n_batches if isfinite(n_batches) else 0.0
+        self.report(trainer, share, {}, pause=LONG_SECONDS)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.report(trainer, 1.0, self.shown_metrics(trainer), pause=LINE_SECONDS)
+
+    def report(self, trainer: Trainer, share: float, metrics: dict[str, float], *, pause: float) -> None:
+        """Show a line about the current epoch, of which this share is done: on the bar, or after a pause printed."""
+        now, epoch, n_epochs = time.monotonic(), trainer.current_epoch, trainer.max_epochs
+        done = epoch - self.first_epoch + share
+        left = (now - self.start) / done * ((n_epochs or 0) - self.first_epoch - done) if done else 0.0
+        n_known = n_epochs if n_epochs and n_epochs > 0 else None
+        self.line = epoch_line(epoch + 1, n_known, now - self.epoch_start, metrics, left)
+        if self.bar:
+            self.bar.update(self.bar.task_ids[0], description=self.line, completed=share)
+        elif self.is_shown and now - self.printed_at >= pause:
+            self.print_line()
+
+    def print_line(self) -> None:
+        CONSOLE.print(f"  {self.line}", markup=False)
+        self.line, self.printed_at = "", time.monotonic()
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        seconds, n_epochs = time.monotonic() - self.start, trainer.current_epoch
+        self.close()
+        if self.is_shown and (trainer.max_epochs != 1 or seconds > LINE_SECONDS):
+            if self.line:
+                self.print_line()
+            if trainer.max_epochs != 1:
+                CONSOLE.print(f"  {self.summary(trainer, n_epochs, seconds)}", markup=False)
+
+    def summary(self, trainer: Trainer, n_epochs: int, seconds: float) -> str:
+        """Return how many epochs were trained, why training stopped, and which epoch was best."""
+        words = f"{n_epochs} epochs in {duration(seconds)}"
+        if n_epochs < (trainer.max_epochs or 0):
+            stops = [one for one in trainer.early_stopping_callbacks if one.stopped_epoch]
+            why = "".join(f" ({one.monitor} has not improved for {one.patience} epochs)" for one in stops)
+            words = f"stopped after {n_epochs} of {trainer.max_epochs} epochs{why}"
+        checkpoint = trainer.checkpoint_callback
+        best = checkpoint.best if isinstance(checkpoint, LastAndBest) else {"epoch": None}
+        if best["epoch"] is None:
+            return words
+        return f"{words}; best: epoch {best['epoch'] + 1}, {checkpoint.objective} {abs(best['score']):.4f}"
+
+    def shown_metrics(self, trainer: Trainer) -> dict[str, float]:
+        """Return the objective and the first validation metric of the last epoch."""
+        found = trainer.callback_metrics
+        names = [getattr(trainer.checkpoint_callback, "objective", None), *trainer.progress_bar_metrics]
+        return {name: float(found[name]) for name in names if name in found and name.startswith("val/")}
+
+    def close(self) -> None:
+        """Remove the bar."""
+        if self.bar:
+            self.bar.stop()
+        self.bar = None
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self.close()
 
 
 class Until(Callback, Configurable):

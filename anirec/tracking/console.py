@@ -72,7 +72,7 @@ def print_metrics(
         if name.startswith(("floor/", "ceiling/")):
             CONSOLE.print(f"best reachable {name.partition('/')[2]} on this data: {value:.4f}")
     for sentence in findings:
-        CONSOLE.print(escape(sentence))
+        CONSOLE.print(escape(sentence), soft_wrap=False)
 
 
 def print_sweep(sweep: Path) -> int:

@@ -171,7 +171,7 @@ class RunFolder:
         run = f"{self.provenance['model']} on {self.provenance['dataset']}"
         figure.suptitle("\n".join(filter(None, [figure.get_suptitle(), run])))
         with replacing(path) as temporary:
-            figure.savefig(temporary, format="png", dpi=DPI, bbox_inches="tight")
+            figure.savefig(temporary, format="png", dpi=DPI)
         return path
 
     @property

@@ -31,6 +31,8 @@ setInterval(() => {{
     drawings: drawings.length,
     drawn: drawings.filter((one) => one.querySelector(".main-svg") && one.querySelector(marks)).length,
     widest: Math.max(root.scrollWidth, ...drawings.map((one) => one.getBoundingClientRect().right)),
+    clipped: Math.max(...[...page.querySelectorAll(".leaderboard")].map(
+      (one) => one.parentElement.scrollWidth - one.parentElement.clientWidth)),
     requests: inner.contentWindow.performance.getEntriesByType("resource").map((entry) => entry.name),
     paper: getComputedStyle(root).backgroundColor,
     ink: getComputedStyle(page.querySelector(".drawing text")).fill,
@@ -72,13 +74,14 @@ def opened(page: str, folder: Path, *, width: int = 1400, dark: bool = False, sc
     return {**json.loads(html.unescape(found[1])), "complaints": complaints}
 
 
-@pytest.mark.parametrize(("width", "dark"), [(1400, False), (390, True)])
+@pytest.mark.parametrize(("width", "dark"), [(1400, False), (1000, False), (390, True)])
 def test_everything_is_drawn_and_nothing_is_fetched(page: str, tmp_path: Path, width: int, dark: bool) -> None:
     found = opened(page, tmp_path, width=width, dark=dark)
     assert found["complaints"] == []
     assert found["requests"] == []
     assert found["drawn"] == found["drawings"] >= 8
     assert found["widest"] <= width, "a page is not to be pushed sideways"
+    assert found["clipped"] <= 0, "a table is not to be scrolled to be read"
     brightness = [sum(map(int, re.findall(r"\d+", found[name])[:3])) for name in ("paper", "ink")]
     assert (brightness[0] < brightness[1]) == dark, "plots and page change together"
 

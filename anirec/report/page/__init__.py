@@ -1,16 +1,18 @@
 """`anirec compare --html`: writes one self-contained HTML page with tables and plots."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import jinja2
 from plotly.offline import get_plotlyjs
 
 from anirec.atomic import write_text
-from anirec.metrics.names import has_direction, lower_is_better
-from anirec.report.groups import Family
-from anirec.report.leaderboard import Leaderboard
+from anirec.metrics.names import metric_phrase
+from anirec.report.formatting import counted, join_names
+from anirec.report.groups import Family, is_numbered
+from anirec.report.leaderboard import Leaderboard, intervals_of_group
 from anirec.report.page.about import Fact, GroupDetails, all_details, provenance_facts
 from anirec.report.page.curves import learning_curve_plots
 from anirec.report.page.effects import hyper_parameter_plots
@@ -37,30 +39,28 @@ class Section:
     details: list[GroupDetails]
     facts: list[Fact]
     looks: dict[str, Look]
+    legend: dict[str, str]
 
 
-def write_page(path: Path, *, families: list[Family], boards: list[Leaderboard], rest: list[Run], metric: str) -> None:
+def write_page(path: Path, *, families: list[Family], boards: list[Leaderboard], rest: list[Run]) -> None:
     """Write one HTML file with tables, plots, tests and provenance of all runs.
 
     Args:
         path: The file; overwritten if it exists.
         families: Families of runs.
-        boards: Their leaderboards, in the same order, with intervals of `metric`.
+        boards: Their leaderboards, in the same order, with intervals of their metric.
         rest: Runs that are in no table.
-        metric: Metric that the tables are sorted by.
     """
     sections = [section(family, board) for family, board in zip(families, boards, strict=True)]
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
-    direction = "lower is better" if lower_is_better(metric) else "higher is better"
+    n_runs = sum(len(family.runs) for family in families)
+    metrics = list(dict.fromkeys(metric_phrase(board.metric) for board in boards))
     html = environment.get_template("page.html").render(
         sections=sections,
-        n_runs=sum(len(family.runs) for family in families),
-        repeats=[run for family in families for group in family.groups for run in group.repeats],
-        rest=rest,
-        metric=metric,
-        direction=direction if has_direction(metric) else "neither direction is better",
+        title=f"{counted(n_runs, 'run')} by {join_names(metrics)}",
+        left_out=[*((run.state, run, run.error.strip().partition("\n")[0]) for run in rest), *not_counted(families)],
         style=(HERE / "style.css").read_text(encoding="utf-8"),
         script=(HERE / "page.js").read_text(encoding="utf-8"),
         plotly=get_plotlyjs(),
@@ -70,8 +70,16 @@ def write_page(path: Path, *, families: list[Family], boards: list[Leaderboard],
     write_text(path, html)
 
 
+def not_counted(families: list[Family]) -> Iterator[tuple[str, Run, str]]:
+    """Yield the finished runs that are in no table, with the reason."""
+    for group in (group for family in families for group in family.groups):
+        yield from (("repeated", run, "another run has equal settings and seed") for run in group.repeats)
+        yield from (("equal", run, "another seed has equal predictions") for run in group.equal)
+
+
 def section(family: Family, board: Leaderboard) -> Section:
     """Build the section of one family."""
+    board = with_counterpart(board)
     look_of = looks(board)
     found = pair_tests(family, board)
     return Section(
@@ -82,15 +90,26 @@ def section(family: Family, board: Leaderboard) -> Section:
         [
             *learning_curve_plots(board, look_of),
             *hyper_parameter_plots(board),
-            *predicted_vs_true_plots(board, look_of),
             *tradeoff_plots(board, look_of),
+            *predicted_vs_true_plots(board, look_of),
             *segment_plots(board, look_of),
         ],
         found,
         all_details(board),
         provenance_facts(family),
         look_of,
+        {row.group.label: " ".join(row.group.differences) for row in board.rows if is_numbered(row.group)},
     )
+
+
+def with_counterpart(board: Leaderboard) -> Leaderboard:
+    """Return the leaderboard with intervals of its counterpart, too."""
+    if board.counterpart is None:
+        return board
+    rows = [
+        replace(row, interval=row.interval | intervals_of_group(row.group, [board.counterpart])) for row in board.rows
+    ]
+    return replace(board, rows=rows)
 
 
 __all__ = ["write_page"]

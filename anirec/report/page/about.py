@@ -5,9 +5,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from anirec.metrics.names import MetricName
+from anirec.report import formatting as cells
 from anirec.report.formatting import brief, differing_keys
 from anirec.report.groups import Family, Group
-from anirec.report.leaderboard import Leaderboard
+from anirec.report.leaderboard import Leaderboard, Row
 from anirec.report.runs import Run, nested
 
 
@@ -19,6 +21,7 @@ class GroupDetails:
         label: As in the table.
         differences: Key, the best group's value, this group's value; empty for the best group.
         seeds: Seeds, and folds if there are any.
+        metrics: Name and mean of each metric, with ± the standard deviation, without segments.
         folders: Folders of its runs.
         commands: Commands that reproduce the runs, a single one if one sweep does.
     """
@@ -26,6 +29,7 @@ class GroupDetails:
     label: str
     differences: list[tuple[str, str, str]]
     seeds: str
+    metrics: list[tuple[str, str]]
     folders: list[str]
     commands: list[str]
 
@@ -42,10 +46,11 @@ class Fact:
 def all_details(board: Leaderboard) -> list[GroupDetails]:
     """Return the details of all groups of a leaderboard."""
     best = board.rows[0].group
-    return [details_of(row.group, best) for row in board.rows]
+    return [details_of(row, best) for row in board.rows]
 
 
-def details_of(group: Group, best: Group) -> GroupDetails:
+def details_of(row: Row, best: Group) -> GroupDetails:
+    group = row.group
     pair = [best.settings, group.settings]
     keys = sorted(differing_keys(pair), key=lambda key: (not key.startswith("model."), key))
     first, second = ([brief(one[key]) if key in one else "-" for key in keys] for one in pair)
@@ -53,8 +58,13 @@ def details_of(group: Group, best: Group) -> GroupDetails:
     seeds = join_distinct(run.provenance["seed"] for run in group.members)
     folds = join_distinct(run.split_replicate or None for run in group.members)
     kept = f"seed {seeds}" + (f"; split {folds}" if folds else "")
+    metrics = [
+        (name, cells.spread(mean, row.std.get(name), cells.decimals([mean])))
+        for name, mean in row.mean.items()
+        if (parsed := MetricName.parse(name)).is_metric and not parsed.segment
+    ]
     return GroupDetails(
-        group.label, differences, kept, [str(run.folder) for run in group.members], commands(group.members)
+        group.label, differences, kept, metrics, [str(run.folder) for run in group.members], commands(group.members)
     )
 
 

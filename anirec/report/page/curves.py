@@ -6,10 +6,10 @@ import numpy as np
 import plotly.graph_objects as go
 import polars as pl
 
-from anirec.metrics.names import MetricName, lower_is_better, objectives
+from anirec.metrics.names import MetricName, lower_is_better, metric_phrase, objectives
 from anirec.report import formatting as cells
 from anirec.report.leaderboard import Leaderboard, Row, metric_names
-from anirec.report.page.plots import FAR, HEADROOM, Look, Panel, Plot, escape_html, figure, metric_phrase
+from anirec.report.page.plots import FAR, HEADROOM, Look, Panel, Plot, escape_html, figure
 
 MOST = 10
 MAX_TRAIN_PANELS = 2
@@ -38,12 +38,12 @@ def learning_curve_plots(board: Leaderboard, looks: dict[str, Look]) -> list[Plo
     if name is None:
         return []
     shown = candidates[name]
-    panels = [Panel(draw_curves(shown, name, looks), metric_phrase(name))]
+    panels = [Panel(draw_curves(shown, name, looks), heading_of(shown, name))]
     trains = {one: curves(histories, one) for one in names if one.startswith("train/")}
     labels = {curve.label for curve in shown}
     for train, found in trains.items():
         if (kept := [curve for curve in found if curve.label in labels]) and len(panels) <= MAX_TRAIN_PANELS:
-            panels.append(Panel(draw_curves(kept, train, looks), metric_phrase(train).replace("train", "training")))
+            panels.append(Panel(draw_curves(kept, train, looks), heading_of(kept, train)))
     several = any(curve.n_runs > 1 for curve in shown)
     note = "Each line is a configuration" + (
         ": the mean of its runs, with a band from the lowest to the highest." if several else "."
@@ -109,6 +109,39 @@ def draw_curves(shown: list[Curve], name: str, looks: dict[str, Look]) -> go.Fig
     last = max(curve.epochs[-1] for curve in inside)
     axis = {"title": {"text": "epoch"}, "dtick": max(1, round(last / 10)), "range": [0.5, last + 0.5], "tick0": 0}
     return figure(traces, x=axis, y={"title": {"text": escape_html(cells.heading(name))}, "range": (low, high)})
+
+
+def heading_of(shown: list[Curve], name: str) -> str:
+    """Return the metric in words, and which epochs lie outside the axes.
+
+    >>> curve = Curve("svd", [1, 2, 3, 4, 5], [9.0, 1.3, 1.2, 1.1, 1.1], *2 * [[9.0, 1.3, 1.2, 1.1, 1.1]], n_runs=1)
+    >>> heading_of([curve], "val/rmse")
+    'validation RMSE; axis cut at 1.5240, outside: epoch 1 of svd'
+    """
+    low, high = heights(shown, name)
+    outside = {
+        curve.label: [epoch for epoch, value in zip(curve.epochs, curve.mean, strict=True) if not low <= value <= high]
+        for curve in shown
+    }
+    cut = [f"{epoch_range(epochs)} of {label}" for label, epochs in outside.items() if epochs]
+    if not cut:
+        return metric_phrase(name)
+    end = high if lower_is_better(name) else low
+    value = cells.number(end, cells.decimals([end]))
+    return f"{metric_phrase(name)}; axis cut at {value}, outside: {cells.join_names(cut)}"
+
+
+def epoch_range(epochs: list[int]) -> str:
+    """Return epochs in words.
+
+    >>> epoch_range([1]), epoch_range([1, 2, 3]), epoch_range([1, 4])
+    ('epoch 1', 'epochs 1 to 3', 'epochs 1 and 4')
+    """
+    if len(epochs) == 1:
+        return f"epoch {epochs[0]}"
+    if epochs[-1] - epochs[0] == len(epochs) - 1:
+        return f"epochs {epochs[0]} to {epochs[-1]}"
+    return f"epochs {cells.join_names([str(epoch) for epoch in epochs])}"
 
 
 def heights(shown: list[Curve], name: str) -> tuple[float, float]:

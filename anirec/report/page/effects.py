@@ -8,13 +8,13 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
-from anirec.metrics.names import lower_is_better
+from anirec.metrics.names import lower_is_better, metric_phrase
 from anirec.report import formatting as cells
-from anirec.report.formatting import brief, differing_keys, short_key
-from anirec.report.groups import REPORTING_KEYS, drop_redundant_keys
+from anirec.report.formatting import brief, short_key
+from anirec.report.labels import telling_keys
 from anirec.report.leaderboard import Leaderboard, Row
 from anirec.report.page.importance import FEWEST, importance
-from anirec.report.page.plots import Panel, Plot, escape_html, figure, format_values, metric_phrase
+from anirec.report.page.plots import Panel, Plot, escape_html, figure, format_values
 
 MOST_KEYS = 7  # axes that fit side by side
 MOST_LEVELS = 10  # values with a tick each; more are placed on a scale
@@ -41,18 +41,11 @@ def hyper_parameter_plots(board: Leaderboard) -> list[Plot]:
     plots = []
     for model in dict.fromkeys(row.group.model for row in board.rows):
         rows = [row for row in board.rows if row.group.model == model and board.metric in row.mean]
-        keys = varied_keys(rows)
+        keys = telling_keys(model, [model] * len(rows), [row.group.settings for row in rows])
         # Two configurations that differ in several settings do not show the effect of any one of them.
         if len(keys) == 1 or (keys and len(rows) > 2):
             plots.append(model_plot(board.metric, model, rows, keys))
     return plots
-
-
-def varied_keys(rows: Sequence[Row]) -> list[str]:
-    """Return the settings that differ, the model's own first, without those that only select what is computed."""
-    settings = [row.group.settings for row in rows]
-    keys = sorted(differing_keys(settings), key=lambda key: not key.startswith("model."))
-    return [key for key in drop_redundant_keys(keys, [row.group for row in rows]) if key not in REPORTING_KEYS]
 
 
 def model_plot(metric: str, model: str, rows: Sequence[Row], keys: list[str]) -> Plot:

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from anirec.metrics.names import MetricName
 from anirec.report import formatting as cells
-from anirec.report.leaderboard import Leaderboard
+from anirec.report.leaderboard import Leaderboard, Row
 
 # Okabe & Ito with a lighter blue, without yellow and black, which are invisible on white or black; and two more.
 COLOURS = ("#1F83C6", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7F7F7F", "#8C6D31")
@@ -121,7 +120,6 @@ THEMES = {
 
 FAR = 4.0
 HEADROOM = 0.06  # share of the range left free at both ends
-SPOKEN = {"val": "validation", "test": "test", "population": "population"}
 
 
 @dataclass(frozen=True)
@@ -171,12 +169,18 @@ def metric_range(board: Leaderboard) -> tuple[float, float]:
     rows = [row for row in board.rows if isfinite(row.mean.get(board.metric, float("nan")))]
     means = [row.mean[board.metric] for row in rows] or [0.0]
     reach = FAR * abs(float(np.median(means)) - means[0]) or float("inf")
-    ends = []
-    for row in rows:
-        if abs(row.mean[board.metric] - means[0]) <= reach:
-            ends += [row.mean[board.metric], *filter(isfinite, row.interval.get(board.metric, ()))]
-    room = HEADROOM * (max(ends, default=0.0) - min(ends, default=0.0)) or HEADROOM * abs(means[0]) or 1.0
-    return min(ends, default=0.0) - room, max(ends, default=0.0) + room
+    near = [row for row in rows if abs(row.mean[board.metric] - means[0]) <= reach]
+    low, high = with_headroom(near, board.metric)
+    inside = [row for row in rows if low <= row.mean[board.metric] <= high]  # a few more than those near the best
+    return with_headroom(inside, board.metric)
+
+
+def with_headroom(rows: Sequence[Row], metric: str) -> tuple[float, float]:
+    """Return the range of means and intervals, with some room at both ends."""
+    ends = [end for row in rows for end in (row.mean[metric], *row.interval.get(metric, ())) if isfinite(end)]
+    low, high = min(ends, default=0.0), max(ends, default=0.0)
+    room = HEADROOM * (high - low) or HEADROOM * abs(low) or 1.0
+    return low - room, high + room
 
 
 def escape_html(text: str) -> str:
@@ -188,29 +192,7 @@ def escape_html(text: str) -> str:
     return escape(text, quote=False)
 
 
-def metric_phrase(name: str) -> str:
-    """Return a metric name in words.
-
-    >>> metric_phrase("test/rmse"), metric_phrase("val/ndcg@10/cold_users"), metric_phrase("loss")
-    ('test rmse', 'validation ndcg@10 of cold users', 'loss')
-    """
-    parsed = MetricName.parse(name)
-    words = [SPOKEN.get(parsed.split, parsed.split), parsed.short]
-    return " ".join(filter(None, words)) + (f" of {parsed.segment.replace('_', ' ')}" if parsed.segment else "")
-
-
 def format_values(*values: float) -> list[str]:
     """Format values that are shown together, with the digits of a table."""
     places = cells.decimals(values)
     return [cells.number(value, places) for value in values]
-
-
-def join_names(names: Sequence[str], most: int = 4) -> str:
-    """Join names to a phrase, shortened to `most` items.
-
-    >>> join_names(["a"]), join_names(["a", "b", "c"]), join_names(["a", "b", "c", "d", "e", "f"])
-    ('a', 'a, b and c', 'a, b, c and 3 more')
-    """
-    if len(names) > most:
-        names = [*names[: most - 1], f"{len(names) - most + 1} more"]
-    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))

@@ -1,13 +1,14 @@
 """Tables of the page: the leaderboard with sort keys and drawn intervals, paired tests, and the summary."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
 
-from anirec.metrics.names import has_direction, lower_is_better
+from anirec.metrics.names import has_direction, lower_is_better, metric_phrase
 from anirec.report import formatting as cells
 from anirec.report.groups import Family, unlike_splits
-from anirec.report.leaderboard import Leaderboard, Row, places_of, table_columns
-from anirec.report.page.plots import join_names, metric_phrase, metric_range
+from anirec.report.leaderboard import Leaderboard, Row, differs, metric_column, places_of, table_columns
+from anirec.report.page.plots import metric_range
 from anirec.report.paired.table import cautions, sample_size, verdict
 from anirec.report.paired.tests import pairwise, why_no_pairs
 
@@ -43,6 +44,9 @@ class PairTests:
     note: str
 
 
+MOST_METRICS = 4  # besides the sorting metric: fit a page
+OTHERS = ("narrow", "medium", "wide", "widest")  # least width of the page at which each is shown
+ALWAYS = 3  # model, sorting metric, interval
 HEADINGS = [
     *("first", "second", "difference", "95% interval", "p", "p (Holm)", "effect", "first better", "second better"),
 ]
@@ -86,8 +90,8 @@ def pair_tests(family: Family, board: Leaderboard) -> PairTests | None:
         f"{one.unit} with the better value for that one. Seeds and splits are not resampled."
     )
     matrix = [[cell_of.get((row, column)) for column in labels] for row in labels]
-    notes = [note, *cautions(family, pairs, join_names)]
-    return PairTests(labels, matrix, HEADINGS, rows, verdict(family, pairs, join_names), " ".join(notes))
+    notes = [note, *cautions(family, pairs)]
+    return PairTests(labels, matrix, HEADINGS, rows, verdict(family, pairs), " ".join(notes))
 
 
 def signed(value: float, places: int) -> str:
@@ -123,9 +127,20 @@ class TableCell:
 
 @dataclass(frozen=True)
 class Table:
-    """Headings; one list of cells and one mark per group; the ends of the drawn range; the best reachable value."""
+    """The leaderboard of a family.
+
+    Attributes:
+        headings: One per column.
+        classes: Class of each column in style.css, which leaves out the less important ones on narrow screens.
+        rows: One list of cells per group.
+        marks: Drawn interval of each group.
+        ends: Ends of the drawn range.
+        floor: The best reachable value, if it is known.
+        floor_mark: The same, drawn.
+    """
 
     headings: list[str]
+    classes: list[str]
     rows: list[list[TableCell]]
     marks: list[Mark]
     ends: tuple[str, str]
@@ -134,9 +149,13 @@ class Table:
 
 
 def table(board: Leaderboard) -> Table:
-    """Return a table of every metric of the leaderboard's split."""
-    shown = table_columns(board, board.others)
-    keys = [sort_keys(board, row) for row in board.rows]
+    """Return a table of the most informative metrics; columns that are equal in all rows are left out."""
+    others = [name for name in board.others if differs(metric_column(board, name))][:MOST_METRICS]
+    every = table_columns(board, others)
+    ranks = ["", "", "wide", *OTHERS[: len(others)], "medium", "medium", "widest"]
+    kept = [place for place, column in enumerate(every) if place < ALWAYS or differs(column)]
+    shown, classes = [every[place] for place in kept], [ranks[place] for place in kept]
+    keys = [[of_row[place] for place in kept] for of_row in (sort_keys(board, row, others) for row in board.rows)]
     rows = [
         [
             TableCell(column.cells[place], key, column.best[place])
@@ -159,6 +178,7 @@ def table(board: Leaderboard) -> Table:
 
     return Table(
         [column.heading for column in shown],
+        classes,
         rows,
         [mark(row.mean.get(board.metric), row.interval.get(board.metric, ())) for row in board.rows],
         (cells.number(low, places), cells.number(high, places)),
@@ -167,10 +187,10 @@ def table(board: Leaderboard) -> Table:
     )
 
 
-def sort_keys(board: Leaderboard, row: Row) -> list[float | str | None]:
+def sort_keys(board: Leaderboard, row: Row, others: Sequence[str]) -> list[float | str | None]:
     """Return the sort keys of a row, in the order of `table_columns`."""
     low = row.interval.get(board.metric, (None, None))[0]
-    means = [row.mean.get(name) for name in board.others]
+    means = [row.mean.get(name) for name in others]
     costs = [row.cost.get(name) for name in ("wall_seconds", "peak_memory_mb")]
     return [row.group.label, row.mean.get(board.metric), low, *means, row.n_runs, *costs]
 
@@ -193,8 +213,10 @@ def summarise(board: Leaderboard, found: PairTests | None) -> list[str]:
     extreme = "lowest" if lower_is_better(board.metric) else "highest"
     equal = [row.group.label for row in measured if row.mean[board.metric] == best.mean[board.metric]]
     if len(equal) > 1:
-        sentences = [f"{join_names(equal)} share the {extreme} {phrase} of {len(measured)} configurations: {figure}."]
+        sentences = [
+            f"{cells.join_names(equal)} share the {extreme} {phrase} of {len(measured)} configurations: {figure}."
+        ]
     else:
         sentences = [f"{best.group.label} has the {extreme} {phrase} of {len(measured)} configurations: {figure}."]
     sentences += [found.verdict] if found and found.verdict else []
-    return sentences + list(filter(None, [unlike_splits(row.group for row in board.rows).capitalize()]))
+    return sentences + list(filter(None, [unlike_splits(row.group for row in board.rows)]))

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 
 import plotly.graph_objects as go
 
-from anirec.metrics.names import MetricName, has_direction
+from anirec.metrics.names import MetricName, has_direction, metric_phrase
 from anirec.report import formatting as cells
 from anirec.report.leaderboard import Leaderboard, Row
-from anirec.report.page.plots import Look, Panel, Plot, escape_html, figure, join_names, metric_phrase, metric_range
+from anirec.report.page.plots import Look, Panel, Plot, escape_html, figure, metric_range
 from anirec.report.pareto import front, loss, objectives_and_front
 
 COSTS = ("fit_seconds", "wall_seconds")
@@ -22,8 +22,13 @@ def tradeoff_plots(board: Leaderboard, looks: dict[str, Look]) -> list[Plot]:
     if not has_direction(board.metric):
         return []
     plots = []
+    if (other := board.counterpart) and len(rows := having(board, other)) > 1:
+        found = front(rows, lambda row: [loss(row, board.metric), loss(row, other)])
+        drawing = draw_scatter(board, rows, found, looks, lambda row: row.mean[other], across=other, named=rows)
+        drawing.update_xaxes(title_text=escape_html(cells.heading(other)))
+        plots.append(tradeoff_plot(board, rows, found, drawing, looks, what=metric_phrase(other)))
     if coverage := coverage_name(board):
-        rows = [row for row in board.rows if board.metric in row.mean and coverage in row.mean]
+        rows = having(board, coverage)
         if len(rows) > 1:
             found = front(rows, lambda row: [loss(row, board.metric), -row.mean[coverage]])
             drawing = draw_scatter(board, rows, found, looks, lambda row: row.mean[coverage])
@@ -40,6 +45,11 @@ def tradeoff_plots(board: Leaderboard, looks: dict[str, Look]) -> list[Plot]:
         )
         plots.append(tradeoff_plot(board, rows, found, drawing, looks, what=SPOKEN_COSTS[cost]))
     return plots
+
+
+def having(board: Leaderboard, other: str) -> list[Row]:
+    """Return the rows with the sorting metric and another one."""
+    return [row for row in board.rows if board.metric in row.mean and other in row.mean]
 
 
 def time_ticks(low: float, high: float) -> dict[float, str]:
@@ -62,13 +72,30 @@ def coverage_name(board: Leaderboard) -> str | None:
 
 
 def draw_scatter(
-    board: Leaderboard, rows: list[Row], found: list[Row], looks: dict[str, Look], x: Callable[[Row], float]
+    board: Leaderboard,
+    rows: list[Row],
+    found: list[Row],
+    looks: dict[str, Look],
+    x: Callable[[Row], float],
+    *,
+    across: str = "",
+    named: list[Row] | None = None,
 ) -> go.Figure:
-    """Draw every group as a point with its interval; join the front, and label each model on it once."""
+    """Draw every group as a point with its interval, and join the front.
+
+    Args:
+        board: The leaderboard.
+        rows: Rows to draw.
+        found: Rows on the front.
+        looks: Colour and symbol of each group.
+        x: Returns the horizontal position of a row.
+        across: Metric of the horizontal axis, for its intervals; empty if it is none.
+        named: Rows whose models are labelled, each at its first row; None for those on the front.
+    """
     name = board.metric
     line = go.Scatter(x=[x(row) for row in found], y=[row.mean[name] for row in found], mode="lines", hoverinfo="skip")
     line.update(line={"width": 1.2, "dash": "dot"}, opacity=0.7)
-    traces, named = [line], {row.group.model: row for row in reversed(found)}
+    traces, labelled = [line], {row.group.model: row for row in reversed(found if named is None else named)}
     for row in rows:
         look, mean = looks[row.group.label], row.mean[name]
         low, high = row.interval.get(name, (mean, mean))
@@ -76,11 +103,14 @@ def draw_scatter(
         point.update(
             marker={"color": look.colour, "symbol": look.symbol, "size": 11},
             error_y={"array": [high - mean], "arrayminus": [mean - low], "color": look.faint(0.55), "width": 0},
-            text=escape_html(row.group.model) if named.get(row.group.model) is row else "",
+            text=escape_html(row.group.model) if labelled.get(row.group.model) is row else "",
             textposition="top center",
             name=escape_html(row.group.label),
             hovertemplate="%{fullData.name}<br>%{x:.3g}, %{y:.4f}<extra></extra>",
         )
+        if ends := row.interval.get(across):
+            error = {"array": [ends[1] - x(row)], "arrayminus": [x(row) - ends[0]], "width": 0}
+            point.update(error_x={**error, "color": look.faint(0.55)})
         traces.append(point)
     return figure(traces, x={}, y={"title": {"text": escape_html(cells.heading(name))}, "range": metric_range(board)})
 
@@ -94,12 +124,12 @@ def tradeoff_plot(
     if len(found) == 1:
         title = f"{compared}: {names[0]} is best in both"
     else:
-        title = f"{compared}: {join_names(names)} are on the Pareto front"
+        title = f"{compared}: {cells.join_names(names)} are on the Pareto front"
     dotted = "Dotted: the Pareto front, configurations with no other that is better in one and not worse in the other. "
     note = (dotted if len(found) > 1 else "") + "Bars: 95 % intervals."
     low, high = metric_range(board)
     if behind := [row.group.label for row in rows if not low <= row.mean[board.metric] <= high]:
-        note += f" Far behind, outside the plotted range: {join_names(behind)}."
+        note += f" Far behind, outside the plotted range: {cells.join_names(behind)}."
     legend: dict[str, Look] = {}
     for row in rows:
         legend.setdefault(row.group.model, looks[row.group.label])
@@ -138,6 +168,6 @@ def pareto_front(board: Leaderboard, looks: dict[str, Look]) -> Front | None:
     legend = {row.group.model: looks[row.group.label] for row in reversed(measured)}
     note = "Dotted: the Pareto front of these two objectives. Bars: 95 % intervals."
     plot = Plot("pareto", f"{metric_phrase(first)} against {metric_phrase(second)}", [Panel(drawing)], note, legend)
-    phrases = join_names([metric_phrase(name) for name in names])
+    phrases = cells.join_names([metric_phrase(name) for name in names])
     title = f"Pareto front: {len(found)} of {len(measured)} configurations, by {phrases}"
     return Front(title, headings, rows, plot)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from anirec.metrics.names import MetricName
 from anirec.report.leaderboard import Leaderboard, Row
 from anirec.report.page.plots import Look, Panel, Plot, figure
+from anirec.report.runs import Run
 
 MOST = 4
 FEW_ROWS = 1500
@@ -41,11 +42,8 @@ def predicted_vs_true_plots(board: Leaderboard, looks: dict[str, Look]) -> list[
         "Each column shows the distribution of the predictions for that true value, darker: more; empty: fewer than "
         f"{FEW_IN_COLUMN} rows. Solid: their median."
     )  # fmt: skip
-    sizes = sorted({len(target) for target, _ in found.values()})
-    counted = " to ".join(f"{size:,}" for size in dict.fromkeys((sizes[0], sizes[-1])))
-    note = (
-        f"{form} Dotted: predicted = true. {counted} rows, all runs together; values outside the range are not drawn."
-    )
+    shown = [row for row in board.rows if row.group.label in found]
+    note = f"{form} Dotted: predicted = true. {row_counts(shown, split)}; values outside the range are not drawn."
     return [Plot("truth", truth_title(*next(iter(found.items()))), panels, note.replace("test set", f"{split} set"))]
 
 
@@ -61,6 +59,23 @@ def pooled_predictions(row: Row, split: str) -> tuple[ValueArray, ValueArray] | 
         return None
     rows = pl.concat(columns).filter(pl.all_horizontal(pl.all().is_finite()))
     return (rows["target"].to_numpy(), rows["prediction"].to_numpy()) if len(rows) else None
+
+
+def row_counts(rows: Sequence[Row], split: str) -> str:
+    """Return the number of rows of the set, each counted once however many runs predicted it, and that of the runs."""
+    n_rows, n_runs = [], []
+    for row in rows:
+        members = [run for run in row.group.members if (run.folder / "predictions.parquet").is_file()]
+        one_of_split = {f"{run.split_replicate} {run.split.get('fingerprint')}": run for run in members}
+        n_rows.append(sum(count_rows(run, split) for run in one_of_split.values()))
+        n_runs.append(len(members))
+    counted = " to ".join(f"{n:,}" for n in dict.fromkeys((min(n_rows), max(n_rows))))
+    return f"{counted} rows" + (f", predicted by up to {max(n_runs)} runs" if max(n_runs) > 1 else "")
+
+
+def count_rows(run: Run, split: str) -> int:
+    rows = pl.scan_parquet(run.folder / "predictions.parquet").filter(pl.col("split") == split)
+    return int(rows.select(pl.len()).collect().item())
 
 
 def has_few_values(found: Iterable[tuple[ValueArray, ValueArray]]) -> bool:

@@ -1,9 +1,10 @@
 """Paired tests as a table on the terminal, and their verdict in sentences."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from rich import box
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -14,11 +15,11 @@ from anirec.report.groups import Family, Group
 from anirec.report.intervals import TABLES
 from anirec.report.paired.tests import BEST, Pair, best_groups, pairwise, why_no_pairs, why_untestable
 
-CHEAP_BYTES = 16_000_000  # size of the Parquet files that are read and resampled in about a second
 MOST_NAMES = 3
+CHEAP_BYTES = 16_000_000  # size of the Parquet files that are read and resampled in about a second
+LONGEST = 14  # characters of a name in the table of pairs
 FEW_UNITS = 30  # with fewer, bootstrap intervals are too narrow
-HOW = "paired bootstrap, Holm's correction, 5% level"
-Naming = Callable[[list[str]], str]
+HOW = "paired bootstrap, Holm's correction, 5 % level"
 
 
 def print_pairs(console: Console, family: Family, metric: str) -> None:
@@ -31,6 +32,8 @@ def print_pairs(console: Console, family: Family, metric: str) -> None:
         console.print(Text(f"{family.title}: no paired tests: {why_no_pairs(family, metric)}.", style="yellow"))
         return
     console.print(pairs_table(f"{family.title}: pairs by {metric}", pairs))
+    tested = {id(group): group for pair in pairs for group in (pair.first, pair.second)}
+    print_legend(console, [group for group in tested.values() if pair_name(group) != group.label])
     n_apart = sum(pair.differs for pair in pairs)
     console.print(Text(f"\n{n_apart} of {len(pairs)} pairs differ significantly. {verdict(family, pairs)}"))
     console.print(Text(how_to_read(pairs), style="dim"))
@@ -49,7 +52,7 @@ def pairs_table(title: str, pairs: Sequence[Pair]) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
     for pair in pairs:
         table.add_row(
-            Text(f"{pair.first.label} {sign(pair)} {pair.second.label}"),
+            Text(f"{pair_name(pair.first)} {sign(pair)} {pair_name(pair.second)}"),
             f"{pair.difference:+.{places}f}",
             cells.interval(pair.interval, places),
             cells.probability(pair.p_holm),
@@ -58,6 +61,20 @@ def pairs_table(title: str, pairs: Sequence[Pair]) -> Table:
             style="" if pair.differs else "dim",
         )
     return table
+
+
+def pair_name(group: Group) -> str:
+    """Return a name so short that two fit into one column."""
+    return group.label if len(group.label) <= LONGEST else group.number
+
+
+def print_legend(console: Console, groups: Sequence[Group]) -> None:
+    """Print the settings of groups whose number stands in a table."""
+    lines = [f"{group.number}: {' '.join(group.differences)}" for group in groups]
+    if lines:
+        console.print()
+    for line in lines:
+        console.print(Padding(Text(line, style="dim"), (0, 0, 0, 2), expand=False))
 
 
 def sign(pair: Pair) -> str:
@@ -73,7 +90,7 @@ def ahead(pair: Pair) -> str:
     return f"{pair.n_better / n:.0%}" if n else cells.MISSING
 
 
-def verdict(family: Family, pairs: Sequence[Pair], named: Naming = ", ".join) -> str:
+def verdict(family: Family, pairs: Sequence[Pair]) -> str:
     """Return what the tests say about the best group, in one or two sentences; empty if it is in no pair."""
     if not pairs:
         return ""
@@ -82,15 +99,15 @@ def verdict(family: Family, pairs: Sequence[Pair], named: Naming = ", ".join) ->
     sentences = []
     # The best mean may come from easier splits.
     if stronger := [group.label for pair, group in tested if pair.differs and pair.first is group]:
-        worse = f"On shared splits, {best.label} is significantly worse than {named(stronger)} ({HOW})"
+        worse = f"On shared splits, {best.label} is significantly worse than {cells.join_names(stronger)}"
         sentences.append(f"{worse}: the means in the table are over different splits.")
     if rivals := [group.label for pair, group in tested if not pair.differs]:
-        sentences.append(f"Not significantly different from {best.label} ({HOW}): {named(rivals)}.")
+        sentences.append(f"Not significantly different from {best.label}: {cells.join_names(rivals)}.")
     if sentences:
         return " ".join(sentences)
     names = [group.label for _, group in tested]
-    against = named(names) if len(names) <= MOST_NAMES else f"each of the {len(names)} others tested"
-    return f"{best.label} is significantly better than {against} ({HOW})." if tested else ""
+    against = cells.join_names(names) if len(names) <= MOST_NAMES else f"each of the {len(names)} others tested"
+    return f"{best.label} is significantly better than {against}." if tested else ""
 
 
 def quick_verdict(family: Family, metric: str) -> str:
@@ -110,12 +127,12 @@ def other(pair: Pair, group: Group) -> Group | None:
     return {id(pair.first): pair.second, id(pair.second): pair.first}.get(id(group))
 
 
-def cautions(family: Family, pairs: Sequence[Pair], named: Naming = ", ".join) -> list[str]:
+def cautions(family: Family, pairs: Sequence[Pair]) -> list[str]:
     """Return which groups are in no pair, and a warning if there are few units."""
     sentences = []
     if left_out := [group.label for group in family.groups if not any(other(pair, group) for pair in pairs)]:
         why = f"metric or rows missing, undefined in some resamples, or not among the best {BEST}"
-        sentences.append(f"Not tested ({why}): {named(left_out)}.")
+        sentences.append(f"Not tested ({why}): {cells.join_names(left_out)}.")
     if min(pair.n_units for pair in pairs) < FEW_UNITS:
         sentences.append(
             f"Fewer than {FEW_UNITS} {pairs[0].unit}: p-values tend to be too small and intervals too narrow."
@@ -134,7 +151,7 @@ def how_to_read(pairs: Sequence[Pair]) -> str:
     unit = pairs[0].unit
     return (
         f"p: two-sided p-value of a {pairs[0].test} over {sample_size(pairs)}, with Holm's correction for {len(pairs)} "
-        f"pairs; the intervals are not corrected. ≈: p is 5% or more. effect: {pairs[0].effect_name} of the gain per "
+        f"pairs; the intervals are not corrected. ≈: p is 5 % or more. effect: {pairs[0].effect_name} of the gain per "
         f"{unit.removesuffix('s')}, from -1 to 1. ahead: share of {unit} with a better value for the first, among "
         f"those where the two differ. Only {unit} are resampled: the tests do not cover the variation between seeds or "
         "splits."

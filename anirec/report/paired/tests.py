@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from anirec.metrics.names import MetricName, has_direction, lower_is_better
 from anirec.metrics.resampling import FEWEST_UNITS, LEVEL, holm, p_value, percentile_interval, rank_biserial
@@ -17,6 +18,7 @@ from anirec.report.intervals import TABLES, Interval
 from anirec.report.paired.runs import PairedRuns, paired_runs
 
 BEST = 12
+ROUNDING = 1e-12
 TEST = "paired bootstrap"
 EFFECT = "rank-biserial correlation"
 
@@ -107,12 +109,12 @@ def pair_of(runs: PairedRuns, metric: str, one: Group, other: Group) -> Pair | N
     """Test two groups on the splits that they share; None if the metric is undefined in a resample."""
     shared = runs.shared_splits(one, other)
     (value, value_b, loss_u), (other_value, other_b, other_loss_u) = (runs.means(it, shared) for it in (one, other))
-    difference, resampled_b = value - other_value, value_b - other_b
+    difference, resampled_b = float(difference_of(value, other_value)), difference_of(value_b, other_b)
     if not (np.isfinite(difference) and np.isfinite(resampled_b).all()):
         return None
     if (difference > 0) if lower_is_better(metric) else (difference < 0):
         return pair_of(runs, metric, other, one)
-    gain_u = (other_loss_u - loss_u)[np.isfinite(loss_u)]
+    gain_u = difference_of(other_loss_u, loss_u)[np.isfinite(loss_u)]
     p = p_value(difference, resampled_b)
     return Pair(
         first=one,
@@ -132,6 +134,16 @@ def pair_of(runs: PairedRuns, metric: str, one: Group, other: Group) -> Pair | N
     )
 
 
+def difference_of(one: ArrayLike, other: ArrayLike) -> NDArray[np.float64]:
+    """Subtract two means; 0 where they differ by rounding only, as means of equal values over two and three runs do.
+
+    >>> difference_of([0.1 + 0.2, 0.5, np.nan], [0.3, 0.4, 1.0]).round(3)
+    array([0. , 0.1, nan])
+    """
+    one, other = np.asarray(one, np.float64), np.asarray(other, np.float64)
+    return np.where(np.isclose(one, other, rtol=ROUNDING, atol=ROUNDING), 0.0, one - other)
+
+
 def why_untestable(metric: str) -> str:
     """Return why a metric cannot be tested in any run; empty if it can."""
     parsed = MetricName.parse(metric)
@@ -143,8 +155,10 @@ def why_untestable(metric: str) -> str:
 
 
 def best_groups(family: Family, metric: str) -> list[Group]:
-    """Return the groups whose runs all have the metric, best mean first, as in the leaderboard."""
-    having = [group for group in family.groups if all(metric in run.metrics for run in group.members)]
+    """Return the groups that have the metric, best mean first, as in the leaderboard."""
+    having = [group for group in family.groups if group.having(metric)]
     sign = 1 if lower_is_better(metric) else -1
-    means = {id(group): sign * float(np.mean([run.metrics[metric] for run in group.members])) for group in having}
+    means = {
+        id(group): sign * float(np.mean([run.metrics[metric] for run in group.having(metric)])) for group in having
+    }
     return sorted(having, key=lambda group: (means[id(group)], group.label))

@@ -8,7 +8,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from anirec.config.compose import conf_folder
-from anirec.config.identity import Identity, identity_of
+from anirec.config.identity import Identity, configuration, identity_of
 from anirec.config.validate import hydra_overrides, validate
 from anirec.errors import UserError
 
@@ -166,6 +166,18 @@ def test_the_number_of_devices_counts_where_it_changes_the_steps(data: Path) -> 
     network = ["model=ncf"]
     assert identity(data, *network, "trainer.devices=2").experiment != identity(data, *network).experiment
     assert identity(data, *network, "trainer=cpu").run == identity(data, *network).run
+
+
+def test_the_order_of_metrics_does_not_count(data: Path) -> None:
+    one, other = identity(data, "metrics.names=[rmse,mae]"), identity(data, "metrics.names=[mae,rmse]")
+    assert one.run == other.run
+
+
+def test_the_choice_of_metrics_makes_no_other_configuration(data: Path) -> None:
+    plain = configuration(identity(data).settings)
+    assert configuration(identity(data, "metrics.names=[rmse]", "metrics.segments=false").settings) == plain
+    assert configuration(identity(data, "metrics.candidates=cold").settings) != plain
+    assert configuration(identity(data, "model.damping=7").settings) != plain
 
 
 def test_select_needs_one_objective() -> None:

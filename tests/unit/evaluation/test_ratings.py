@@ -1,5 +1,6 @@
 """RatingEvaluation inside real Lightning loops, around a model that knows the answer and a datamodule of arrays."""
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +17,8 @@ from anirec.lightning import LightningDataModule, LightningModule, Trainer
 from anirec.metrics.definition import DECLARED
 from anirec.metrics.rating import rmse
 from anirec.report.intervals import RequestedMetric, shared_units
+from anirec.tracking.callbacks import LastAndBest, Patience
+from anirec.tracking.loggers import HistoryLogger
 
 N_USERS, N_ITEMS = 40, 60
 NAMES = [
@@ -101,19 +104,19 @@ class Oracle(LightningModule):
 
 
 def evaluation(**changed: Any) -> RatingEvaluation:
-    ranking = {"block": 7, "relevant_from": None, "max_users": None, "candidates": "all"}
+    ranking = {"block": 7, "relevant_from": None, "max_users": None, "candidates": "all", "rank_every": 1}
     return RatingEvaluation(**{"names": NAMES, "segments": True, "torchmetrics": {}, **ranking, **changed})
 
 
-def trainer(callback: RatingEvaluation) -> Trainer:
+def trainer(callback: RatingEvaluation, *others: Any, **changed: Any) -> Trainer:
+    settings = {"max_epochs": 2, "logger": False, **changed}
     return Trainer(
         accelerator="cpu",
-        max_epochs=2,
-        callbacks=[callback],
-        logger=False,
-        enable_checkpointing=False,
+        callbacks=[callback, *others],
+        enable_checkpointing=bool(others),
         enable_progress_bar=False,
         enable_model_summary=False,
+        **settings,
     )
 
 
@@ -330,3 +333,121 @@ def test_predictions_of_the_wrong_shape_are_refused() -> None:
 
     with pytest.raises(ValueError, match="shape"):
         evaluated(model=Column(Data().truth))
+
+
+def test_findings_set_a_model_beside_the_dummies() -> None:
+    data = Data()
+    callback = evaluated(data, Oracle(data.truth, noise=0.5))
+    error, users, titles, lists, content = callback.findings
+    assert error.startswith(f"Better than damped title means: RMSE {callback.metrics['test/rmse']:.3f} on ")
+    assert users.startswith("RMSE of users with at most ")
+    assert f"training ratings: {callback.metrics['test/rmse/cold_items']:.3f}; with more than" in titles
+    assert f"the most popular titles could be shown: NDCG@10 {callback.metrics['test/ndcg@10']:.3f}" in lists
+    assert f"The lists contain {callback.metrics['test/coverage@10']:.1%} of 60 titles" in content
+    assert f"{callback.metrics['test/popularity@10']:.0f} training ratings on average" in content
+
+
+class Popular(Oracle):
+    """Predicts damped means of the training ratings and ranks by their number."""
+
+    def __init__(self, data: Data) -> None:
+        super().__init__(data.truth)
+        count = np.bincount(data.train.item, minlength=N_ITEMS)
+        total = np.bincount(data.train.item, weights=data.train.rating, minlength=N_ITEMS)
+        self.means = torch.from_numpy((total + 5 * data.train.rating.mean()) / (count + 5)).float()
+        self.scores = torch.from_numpy(count - np.arange(N_ITEMS) / 1000).float().expand(N_USERS, -1)
+
+    def validation_step(self, batch: Batch, batch_index: int) -> Tensor:
+        return self.means[batch.item]
+
+    test_step = validation_step
+
+
+def test_the_dummies_are_damped_means_and_popularity() -> None:
+    data = Data()
+    callback = evaluated(data, Popular(data))
+    assert callback.results is not None
+    assert callback.results.gain.model == pytest.approx(callback.results.gain.dummy, rel=1e-6)
+    assert callback.results.lists is not None
+    lists = callback.results.lists
+    assert lists.theirs.top.items_uk.tolist() == lists.ours.top.items_uk.tolist()
+    assert callback.findings[3].startswith("Equal to the most popular titles: NDCG@10")
+
+
+def test_a_model_of_noise_is_not_said_to_have_learned() -> None:
+    data = Data()
+    findings = evaluated(data, Oracle(np.random.default_rng(5).permuted(data.truth))).findings
+    assert findings[0].startswith("Worse than damped title means: RMSE")
+    assert not any("Better" in sentence for sentence in findings)
+
+
+def test_rating_metrics_alone_have_findings_and_figures_without_lists() -> None:
+    callback = evaluated(names=["rmse"])
+    assert len(callback.findings) == 3
+    assert set(callback.figures) == {"error_by_count", "predicted_vs_true"}
+
+
+def test_figures_can_be_drawn_and_name_their_axes() -> None:
+    figures = evaluated().figures
+    assert set(figures) == {"error_by_count", "predicted_vs_true", "list_popularity"}
+    for figure in figures.values():
+        figure.draw_without_rendering()
+        assert figure.get_suptitle()
+        assert all(axis.get_label_text() for axis in (figure.axes[0].xaxis, figure.axes[0].yaxis))
+    counted = [label.get_text().partition("\n")[2] for label in figures["error_by_count"].axes[0].get_xticklabels()]
+    assert sum(map(int, counted)) == len(Data().test.user)
+
+
+def test_cold_candidates_are_set_beside_lists_in_random_order() -> None:
+    data = Data()
+    data.part[:, 40:56] = np.where(data.part[:, 40:56] == 1, 0, data.part[:, 40:56])
+    data.train = Interactions(data.part == 1, data.truth)
+    callback = evaluated(data, candidates="cold")
+    assert any("lists in random order" in sentence for sentence in callback.findings)
+    callback.figures["list_popularity"].draw_without_rendering()
+
+
+class CountingOracle(Oracle):
+    """Counts the rankings of its training."""
+
+    n_ranked = 0
+
+    def score_items(self, users: Tensor) -> Tensor:
+        self.n_ranked += 1
+        return super().score_items(users)
+
+
+@pytest.mark.parametrize(
+    ("every", "objective", "epochs"),
+    [("auto", "val/rmse", []), ("auto", "val/ndcg@10", [0, 1, 2, 3]), (1, "val/rmse", [0, 1, 2, 3]), (3, None, [2])],
+)
+def test_the_catalogue_is_ranked_in_training_only_when_it_is_needed(
+    tmp_path: Path, every: Any, objective: str | None, epochs: list[int]
+) -> None:
+    """History has empty cells for epochs without a ranking; the final model is ranked in the row of its epoch."""
+    data, callback = Data(), evaluation(rank_every=every, block=1000, names=["rmse", "ndcg@10"])
+    model = CountingOracle(data.truth)
+    checkpoint = LastAndBest(folder=str(tmp_path / "checkpoints"), objective=objective)
+    history = HistoryLogger(folder=str(tmp_path))
+    run = trainer(callback, checkpoint, max_epochs=4, logger=history)
+    run.fit(model, datamodule=data)
+    assert model.n_ranked == len(epochs)
+    rows = pl.read_csv(tmp_path / "history.csv") if epochs else pl.DataFrame({"epoch": [], "val/ndcg@10": []})
+    assert rows.drop_nulls("val/ndcg@10")["epoch"].to_list() == epochs
+    best = tmp_path / "checkpoints" / ("best.ckpt" if objective else "last.ckpt")
+    run.validate(model, datamodule=data, ckpt_path=best, weights_only=True, verbose=False)
+    run.test(model, datamodule=data, verbose=False)
+    rows = pl.read_csv(tmp_path / "history.csv").sort("epoch")
+    assert rows["epoch"].to_list() == [0, 1, 2, 3]
+    assert rows["val/rmse"].null_count() == 0
+    expected = sorted({*epochs, 3})
+    assert rows.drop_nulls("val/ndcg@10")["epoch"].to_list() == expected
+    assert rows["val/ndcg@10"].drop_nulls()[-1] == pytest.approx(callback.metrics["val/ndcg@10"])
+    assert {"val/ndcg@10", "test/ndcg@10"} <= set(callback.metrics)
+
+
+def test_a_ranking_that_is_needed_after_every_epoch_cannot_be_skipped(tmp_path: Path) -> None:
+    data, callback = Data(), evaluation(rank_every=2)
+    patience = Patience(objective="val/ndcg@10", epochs=1, min_delta=0)
+    with pytest.raises(UserError, match=r"metrics.rank_every=2: val/ndcg@10 is needed after every epoch"):
+        trainer(callback, patience).fit(Oracle(data.truth), datamodule=data)

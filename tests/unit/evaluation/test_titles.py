@@ -217,7 +217,10 @@ def test_curves_survive_a_resume_and_the_best_checkpoint(tmp_path: Path, late: b
 
 def test_findings_and_figures_of_a_finished_run(finished: tuple[Titles, ScoreEvaluation], tmp_path: Path) -> None:
     _, callback = finished
-    curves, impact, intervals = callback.findings
+    gain, curves, impact, intervals = callback.findings
+    assert gain.startswith(
+        f"Better than the training mean: RMSE {callback.metrics['test/rmse']:.3f} on 200 test titles"
+    )
     assert "Learning curves: " in curves
     assert "epoch 3 of 3" in curves
     assert f"Pearson {callback.metrics['test/pearson']:.2f}" in impact
@@ -231,11 +234,13 @@ def test_findings_and_figures_of_a_finished_run(finished: tuple[Titles, ScoreEva
     assert sum(n_in_bands) == 200
 
 
-def test_one_epoch_has_no_curve_to_draw() -> None:
+def test_one_epoch_has_no_curve_to_draw_or_to_judge() -> None:
     data, callback = Titles(), evaluation(interval=None)
     run(data, Line(data), callback, epochs=1)
     assert set(callback.figures) == {"predicted_vs_true", "residuals"}
-    assert len(callback.findings) == 2
+    gain, impact = callback.findings
+    assert gain.startswith("Better than the training mean")
+    assert "correlate" in impact
     assert not any("interval" in name for name in callback.metrics)
 
 
@@ -256,7 +261,17 @@ def test_a_model_that_always_says_the_same_has_no_correlation(caplog: pytest.Log
     run(data, Line(data, lr=0.0), callback)
     assert "Undefined on this data and left out: test/kendall, test/pearson, test/spearman" in caplog.messages
     assert not any("pearson" in name for name in callback.metrics)
-    assert "do not vary" in callback.findings[0]
+    assert callback.findings[0].startswith("No gain over the training mean could be shown")
+    assert not any("correlate" in sentence for sentence in callback.findings)
+
+
+def test_a_model_of_noise_is_not_said_to_have_learned(finished: tuple[Titles, ScoreEvaluation]) -> None:
+    data, callback = Titles(), evaluation()
+    data.known = torch.from_numpy(np.random.default_rng(7).normal(size=N).astype(np.float32))
+    run(data, Line(data, lr=0.02), callback)
+    gain, *others = callback.findings
+    assert gain.startswith(("No gain over the training mean could be shown", "Worse than the training mean"))
+    assert not any(word in sentence for sentence in others for word in ("correlate", "good", "impact"))
 
 
 def test_wrong_settings_are_refused_before_anything_runs() -> None:

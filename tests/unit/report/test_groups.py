@@ -30,9 +30,9 @@ def test_groups_of_one_model_are_labelled_by_their_settings(write_run: WriteRun,
     write_run("popularity")
     assert sorted(labels(tmp_path)["mal_2016, random split"]) == [
         "popularity",
-        "svdpp n_factors=20 trainer.max_epochs=12",
-        "svdpp n_factors=80 trainer.max_epochs=12",
-        "svdpp n_factors=80 trainer.max_epochs=3",
+        "svdpp n_factors=20 max_epochs=12",
+        "svdpp n_factors=80 max_epochs=12",
+        "svdpp n_factors=80 max_epochs=3",
     ]
 
 
@@ -40,19 +40,68 @@ def test_runs_judged_differently_are_marked_whatever_their_model(write_run: Writ
     write_run("svd")
     write_run("ease", config={"metrics.relevant_from": 8})
     assert sorted(labels(tmp_path)["mal_2016, random split"]) == [
-        "ease metrics.relevant_from=8",
-        "svd metrics.relevant_from=null",
+        "ease relevant_from=8",
+        "svd relevant_from=null",
     ]
 
 
-def test_the_choice_of_metrics_tells_groups_apart_only_where_nothing_else_does(
-    write_run: WriteRun, tmp_path: Path
-) -> None:
-    write_run("svd", config={"metrics.names": ["rmse"]})
-    write_run("svd", config={"metrics.names": ["rmse", "mae"], "model.n_factors": 20})
-    assert sorted(labels(tmp_path)["mal_2016, random split"]) == ["svd n_factors=20", "svd n_factors=80"]
-    write_run("svd", config={"metrics.names": ["rmse", "mae"]})
-    assert 'svd n_factors=80 metrics.names=["rmse"]' in labels(tmp_path)["mal_2016, random split"]
+def test_the_choice_of_metrics_makes_no_configuration(write_run: WriteRun, tmp_path: Path) -> None:
+    for seed, names in enumerate((["rmse"], ["mae", "rmse"], ["rmse", "mae"])):
+        write_run("svd", seed=seed, config={"metrics.names": names, "metrics.segments": seed > 0})
+    unranked = {"metrics": {"_target_": "anirec.evaluation.ratings.RatingErrors", "names": ["rmse"]}}
+    write_run("svd", seed=4, config=unranked)
+    (family,) = families(read_runs([tmp_path]))
+    (group,) = family.groups
+    assert (group.label, len(group.members)) == ("svd", 4)
+
+
+def test_a_run_that_ranked_nothing_joins_none_of_several_ways_of_ranking(write_run: WriteRun, tmp_path: Path) -> None:
+    for relevant in (None, 8):
+        write_run("svd", config={"metrics.relevant_from": relevant})
+    write_run("svd", config={"metrics": {"names": ["rmse"]}})
+    assert sorted(labels(tmp_path)["mal_2016, random split"]) == [
+        "svd",
+        "svd relevant_from=8",
+        "svd relevant_from=null",
+    ]
+
+
+def test_a_part_stands_for_its_settings(write_run: WriteRun, tmp_path: Path) -> None:
+    patience = {"_target_": "anirec.tracking.callbacks.Patience", "objective": "val/rmse", "epochs": 3}
+    write_run("svd")
+    write_run("svd", config={"callbacks": {"early_stopping": patience}})
+    assert labels(tmp_path)["mal_2016, random split"] == ["svd", "svd early_stopping"]
+    write_run("svd", config={"callbacks": {"early_stopping": {**patience, "epochs": 5}}})
+    assert "svd early_stopping epochs=5" in labels(tmp_path)["mal_2016, random split"]
+
+
+def test_seeds_with_equal_predictions_count_once(write_run: WriteRun, tmp_path: Path) -> None:
+    first, *others = (write_run("bias", seed=seed) for seed in (1, 2, 3))
+    for other in others:
+        (other / "metrics.json").write_text((first / "metrics.json").read_text())
+    write_run("svd", seed=1)
+    write_run("svd", seed=2)
+    (family,) = families(read_runs([tmp_path]))
+    bias, svd = sorted(family.groups, key=lambda group: group.model)
+    assert (len(bias.members), len(bias.equal), bias.n_replicates) == (1, 2, 3)
+    assert (len(svd.members), len(svd.equal)) == (2, 0)
+
+
+def test_a_newer_run_with_fewer_metrics_replaces_nothing(write_run: WriteRun, tmp_path: Path) -> None:
+    older = write_run("svd", config={"metrics.names": ["rmse", "ndcg@10"]})
+    newer = write_run("svd", config={"metrics.names": ["rmse"]})
+    ((group,),) = (family.groups for family in families(read_runs([tmp_path])))
+    assert [run.folder for run in group.members] == [older.resolve()]
+    assert [run.folder for run in group.repeats] == [newer.resolve()]
+
+
+def test_generated_data_of_other_sizes_is_named_by_its_size(write_run: WriteRun, tmp_path: Path) -> None:
+    for n_users in (200, 2000):
+        folder = write_run("svd", dataset="demo_ratings", family=f"f{n_users}")
+        provenance = json.loads((folder / "provenance.json").read_text())
+        provenance["data"]["source"] = {"options": {"n_users": n_users, "n_items": 100}}
+        (folder / "provenance.json").write_text(json.dumps(provenance))
+    assert set(labels(tmp_path)) == {f"demo_ratings, random split (n_users={n})" for n in (200, 2000)}
 
 
 def test_families_of_one_name_have_distinct_titles(write_run: WriteRun, tmp_path: Path) -> None:
@@ -76,14 +125,15 @@ def test_a_run_made_again_counts_once_and_the_newest_counts(write_run: WriteRun,
 
 
 def test_groups_that_differ_in_what_is_cut_off_are_numbered_by_age(write_run: WriteRun, tmp_path: Path) -> None:
-    older, newer = (
-        write_run("svd", config={"model.layers": [256, 128, 64, 32, 16, 8, last], "model.a": 1}) for last in (4, 2)
-    )
+    older, newer = (write_run("svd", config={"model.layers": [256, 128, 64, 32, 16, 8, 4, 2, last]}) for last in (4, 2))
     for paths in ([older, newer], [newer, older]):
         (family,) = families(read_runs(paths))
         found = {group.members[0].folder.name: group.label for group in family.groups}
-        assert found[older.name].endswith("#1")
-        assert found[newer.name].endswith("#2")
+        assert (found[older.name], found[newer.name]) == ("svd-1", "svd-2")
+        assert [" ".join(group.differences) for group in family.groups] == [
+            "layers=[256,128,64,32,16,8,4,2,4]",
+            "layers=[256,128,64,32,16,8,4,2,2]",
+        ]
 
 
 def joined(folder: Path, source: str) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from anirec.metrics.names import metric_phrase
 from anirec.report.groups import families
 from anirec.report.leaderboard import leaderboard
 from anirec.report.page import tables as pairs
@@ -26,7 +27,7 @@ def page(folder: Path, metric: str = "test/rmse") -> str:
     found = families(run for run in runs if run.state == "finished")
     boards = [leaderboard(family, metric, [metric]) for family in found]
     rest = [run for run in runs if run.state != "finished"]
-    write_page(folder / "page.html", families=found, boards=boards, rest=rest, metric=metric)
+    write_page(folder / "page.html", families=found, boards=boards, rest=rest)
     return (folder / "page.html").read_text()
 
 
@@ -51,8 +52,8 @@ def test_the_table_has_the_numbers_of_the_leaderboard(write_run: WriteRun, tmp_p
     best = leaderboard(found, "test/rmse", ["test/rmse"]).rows[0]
     low, high = best.interval["test/rmse"]
     figures = f"{best.mean['test/rmse']:.4f} ±{best.std['test/rmse']:.4f}"
-    assert f"svdpp has the lowest test rmse of 2 configurations: {figures}, 95 % interval {low:.4f}–{high:.4f}" in html  # noqa: RUF001
-    assert f'<td class="best" data-key="{best.mean["test/rmse"]}">{figures}</td>' in html
+    assert f"svdpp has the lowest test RMSE of 2 configurations: {figures}, 95 % interval {low:.4f}–{high:.4f}" in html  # noqa: RUF001
+    assert f'best" data-key="{best.mean["test/rmse"]}">{figures}</td>' in html
     assert html.index("svdpp</th>") < html.index("bias</th>")
     assert "seed 1, 2, 3" in html
 
@@ -84,7 +85,7 @@ def test_any_metric_can_be_sorted_by(write_run: WriteRun, tmp_path: Path, metric
     for model, quality in (("bias", 0.7), ("svdpp", 0.9), ("mean", 0.2)):
         write_run(model, quality=quality)
     html = page(tmp_path, metric)
-    assert f"3 runs by {metric}" in html
+    assert f"3 runs by {metric_phrase(metric)}" in html
     assert html.count('scope="row" data-key') == 3
 
 
@@ -99,7 +100,7 @@ def test_scores_work_too(write_score_run: WriteRun, tmp_path: Path) -> None:
 def test_sections_that_have_nothing_to_show_are_left_out(write_run: WriteRun, tmp_path: Path) -> None:
     folder = write_run("svd", tables=False)
     write_history(folder, ["epoch,val/rmse", "0,1.2"])
-    assert titles(page(tmp_path)) == ["Settings and commands"]
+    assert titles(page(tmp_path)) == ["Settings, metrics and commands"]
 
 
 def test_learning_curves_average_the_seeds(write_run: WriteRun, tmp_path: Path) -> None:
@@ -112,7 +113,7 @@ def test_learning_curves_average_the_seeds(write_run: WriteRun, tmp_path: Path) 
     assert curve.epochs == [1, 2, 3]
     assert np.allclose([curve.low, curve.mean, curve.high], [(1.3, 1.1, 1.2), (1.4, 1.2, 1.3), (1.5, 1.3, 1.4)])
     html = page(tmp_path)
-    assert "svd reaches the lowest validation rmse, 1.2000, in epoch 2 of 3" in titles(html)
+    assert "svd reaches the lowest validation RMSE, 1.2000, in epoch 2 of 3" in titles(html)
     assert "training loss" in html
 
 
@@ -120,14 +121,14 @@ def test_histories_that_lack_columns_or_are_damaged_do_no_harm(write_run: WriteR
     write_history(write_run("svd"), ["epoch,val/rmse", "0,1.2", "1,1.1"])
     write_history(write_run("svdpp", quality=0.9), ["epoch,val/mae", "0,", "1,nan", "2,x"])
     (write_run("bias") / "history.csv").write_text("")
-    assert any(title.startswith("svd reaches the lowest validation rmse") for title in titles(page(tmp_path)))
+    assert any(title.startswith("svd reaches the lowest validation RMSE") for title in titles(page(tmp_path)))
 
 
 def test_settings_of_a_model_are_weighed(write_run: WriteRun, tmp_path: Path) -> None:
     for factors, lr in MANY:
         write_run("svd", quality=0.5 + lr * 4 + factors / 1000, config={"model.n_factors": factors, "model.lr": lr})
     html = page(tmp_path)
-    assert any(title.startswith("svd: lr matters most for test rmse") for title in titles(html))
+    assert any(title.startswith("svd: lr matters most for test RMSE") for title in titles(html))
     assert "permutation importance on held-out configurations, 9 in all" in html
 
 
@@ -139,7 +140,7 @@ def test_settings_that_predict_nothing_get_no_importance(write_run: WriteRun, tm
     assert "No importance is given: the settings do not predict test/rmse of held-out configurations." in html
     assert "matters most" not in html
     assert any(
-        title.startswith("svd: test rmse from ") and title.endswith("in 9 configurations") for title in titles(html)
+        title.startswith("svd: test RMSE from ") and title.endswith("in 9 configurations") for title in titles(html)
     )
 
 
@@ -161,7 +162,7 @@ def test_the_front_holds_whom_nobody_beats_in_both(write_run: WriteRun, tmp_path
         "svd",
         "bias",
     ]
-    assert "Test rmse against training time: svdpp, svd and bias are on the Pareto front" in titles(page(tmp_path))
+    assert "Test RMSE against training time: svdpp, svd and bias are on the Pareto front" in titles(page(tmp_path))
 
 
 def test_several_objectives_have_a_pareto_front(write_run: WriteRun, tmp_path: Path) -> None:
@@ -169,7 +170,7 @@ def test_several_objectives_have_a_pareto_front(write_run: WriteRun, tmp_path: P
     for model, rmse, coverage in (("svd", 1.1, 0.3), ("bias", 1.3, 0.6), ("ncf", 1.2, 0.2), ("svdpp", 1.2, 0.5)):
         write_run(model, config=several, metrics={"val/rmse": rmse, "val/coverage@10": coverage})
     html = page(tmp_path)
-    title = "Pareto front: 3 of 4 configurations, by validation rmse and validation coverage@10"
+    title = "Pareto front: 3 of 4 configurations, by validation RMSE and validation coverage@10"
     assert title in titles(html)
     table = html.partition(title)[2].partition("</table>")[0]
     assert re.findall(r"</span> (\w+)</th>", table) == ["svd", "svdpp", "bias"]
@@ -198,7 +199,7 @@ def test_runs_in_no_table_are_named_with_their_reason(write_run: WriteRun, tmp_p
     failed = write_run("svdpp", state="failed", error="ValueError: lr=-1\n  at line 3")
     html = page(tmp_path)
     assert f"{failed.resolve()}</code></td><td>ValueError: lr=-1</td>" in html
-    assert f"{older.resolve()}</code></td><td>the same run was repeated later" in html
+    assert f"{older.resolve()}</code></td><td>another run has equal settings and seed" in html
 
 
 def test_a_group_far_behind_hides_nothing(write_run: WriteRun, tmp_path: Path) -> None:
@@ -213,7 +214,7 @@ def test_the_page_asks_nobody_for_anything(write_run: WriteRun, tmp_path: Path) 
     html = page(tmp_path)
     assert "default-src 'none'" in html
     before_scripts = html.partition("<script>")[0]
-    assert set(re.findall(r'(?:src|href)="(.*?)"', before_scripts)) == {"data:,"}
+    assert set(re.findall(r'(?:src|href)="(.*?)"', before_scripts)) == {"data:,", "#family-1-details"}
     assert page(tmp_path) == html, "equal runs give an equal page"
 
 
@@ -256,7 +257,41 @@ def test_groups_are_tested_once(write_run: WriteRun, tmp_path: Path, monkeypatch
     assert "better" in page(tmp_path)
 
 
+def test_errors_are_drawn_against_lists_with_intervals_of_both(write_run: WriteRun, tmp_path: Path) -> None:
+    for model, quality in (("svdpp", 0.9), ("bias", 0.6)):
+        write_run(model, quality=quality)
+    html = page(tmp_path)
+    assert "Test RMSE against test NDCG@10: svdpp is best in both" in titles(html)
+    scatter = next(one for one in plots(html) if one["layout"]["xaxis"].get("title", {}).get("text") == "ndcg@10 ↑")
+    points = [trace for trace in scatter["data"] if "markers" in trace["mode"]]
+    assert [point["text"] for point in points] == ["svdpp", "bias"]
+    for point in points:
+        assert point["error_x"]["array"][0] > 0
+        assert point["error_y"]["array"][0] > 0
+
+
+def test_rows_are_counted_once_however_many_seeds_predict_them(write_run: WriteRun, tmp_path: Path) -> None:
+    for seed in (1, 2, 3):
+        write_run("svd", seed=seed)
+    assert "1,800 rows, predicted by up to 3 runs" in page(tmp_path)
+
+
+def test_every_metric_is_listed_with_the_settings(write_run: WriteRun, tmp_path: Path) -> None:
+    for name in ("svd", "bias"):
+        write_run(name, metrics={f"test/extra_{n}": n / 10 for n in range(12)})
+    html = page(tmp_path)
+    head = html.partition("</thead>")[0]
+    assert "extra_" not in head.replace("_\u200b", "_"), "the table shows the most informative ones"
+    assert html.count("<dt>test/extra_11</dt><dd>1.1000</dd>") == 2
+
+
+def test_epochs_outside_the_axes_are_named(write_run: WriteRun, tmp_path: Path) -> None:
+    values = [9.0, *(1.3 - 0.01 * epoch for epoch in range(12))]
+    write_history(write_run("svd"), ["epoch,val/rmse", *(f"{epoch},{value}" for epoch, value in enumerate(values))])
+    assert re.search(r"validation RMSE; axis cut at [\d.]+, outside: epoch 1 of svd", page(tmp_path))
+
+
 def test_equal_means_share_the_first_place(write_run: WriteRun, tmp_path: Path) -> None:
     for model in ("svd", "als"):
         write_run(model, quality=0.7)
-    assert "als and svd share the lowest test rmse of 2 configurations" in page(tmp_path)
+    assert "als and svd share the lowest test RMSE of 2 configurations" in page(tmp_path)

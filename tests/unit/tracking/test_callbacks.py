@@ -1,12 +1,16 @@
 """Checkpoints of the last and best epoch, and the training time over resumed runs."""
 
+import io
+import os
 from pathlib import Path
 
 import pytest
 import torch
+from rich.console import Console
 
 from anirec.lightning import Callback, LightningModule, Trainer
-from anirec.tracking.callbacks import LastAndBest, Stopwatch
+from anirec.tracking import callbacks
+from anirec.tracking.callbacks import LastAndBest, Patience, ProgressBar, Stopwatch
 
 
 class Scripted(LightningModule):
@@ -35,7 +39,7 @@ def fit(scores: list[float], *callbacks: Callback, resumed: Path | None = None) 
         logger=False,
         callbacks=list(callbacks),
         num_sanity_val_steps=0,
-        enable_progress_bar=False,
+        enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
         enable_model_summary=False,
     )
     trainer.fit(Scripted(scores), [torch.zeros(1)], [torch.zeros(1)], ckpt_path=resumed, weights_only=True)
@@ -92,3 +96,62 @@ def test_the_stopwatch_continues_the_time_of_a_checkpoint(tmp_path: Path) -> Non
     resumed = Stopwatch()
     fit([1.0, 1.0], resumed, checkpoints, resumed=tmp_path / "last.ckpt")
     assert 100.0 < resumed.seconds < 200.0
+
+
+@pytest.fixture
+def printed(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """Output of the progress bar where there is no terminal."""
+    output = io.StringIO()
+    monkeypatch.setattr(callbacks, "CONSOLE", Console(file=output, soft_wrap=True))
+    return output
+
+
+def test_without_a_terminal_there_is_a_line_for_every_slow_epoch(
+    tmp_path: Path, printed: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(callbacks, "LINE_SECONDS", 0.0)
+    fit([3.0, 1.0, 2.0], ProgressBar(), LastAndBest(folder=str(tmp_path), objective="val/rmse"))
+    *epochs, end = printed.getvalue().splitlines()
+    for line, start, value in zip(epochs, ("epoch 1/3", "epoch 2/3", "epoch 3/3"), (3, 1, 2), strict=True):
+        assert line.startswith(f"  {start}, ")
+        assert line.endswith(f" s, val/rmse {value:.4f}")
+    assert end.startswith("  3 epochs in ")
+    assert end.endswith("; best: epoch 2, val/rmse 1.0000")
+
+
+def test_fast_epochs_share_a_line_that_is_the_last_one(tmp_path: Path, printed: io.StringIO) -> None:
+    fit([3.0, 2.0, 1.0], ProgressBar(), LastAndBest(folder=str(tmp_path), objective="val/ndcg@10"))
+    last, end = printed.getvalue().splitlines()
+    assert last.startswith("  epoch 3/3, ")
+    assert end.endswith("; best: epoch 1, val/ndcg@10 3.0000")
+
+
+def test_a_model_of_one_fast_epoch_prints_nothing(tmp_path: Path, printed: io.StringIO) -> None:
+    fit([1.0], ProgressBar(), LastAndBest(folder=str(tmp_path), objective="val/rmse"))
+    assert printed.getvalue() == ""
+
+
+def test_the_reason_for_stopping_and_the_best_epoch_are_printed(tmp_path: Path, printed: io.StringIO) -> None:
+    patience = Patience(objective="val/rmse", epochs=2, min_delta=0.0)
+    fit([3.0, 1.0, 2.0, 2.0, 2.0], ProgressBar(), patience, LastAndBest(folder=str(tmp_path), objective="val/rmse"))
+    assert printed.getvalue().splitlines()[-1] == (
+        "  stopped after 4 of 5 epochs (val/rmse has not improved for 2 epochs); best: epoch 2, val/rmse 1.0000"
+    )
+
+
+def test_a_terminal_has_a_bar_with_the_same_words_that_is_gone_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    primary, secondary = os.openpty()
+    with os.fdopen(secondary, "w") as terminal:
+        monkeypatch.setattr(callbacks, "CONSOLE", Console(file=terminal, soft_wrap=True, highlight=False, width=80))
+        fit([3.0, 1.0], ProgressBar(), LastAndBest(folder=str(tmp_path), objective="val/rmse"))
+        terminal.flush()
+        output = os.read(primary, 1 << 16).decode()
+    os.close(primary)
+    bar, _, after = output.rpartition("\x1b[2K")  # the bar's line is erased
+    assert "epoch 2/2, " in bar
+    assert "━" in bar
+    assert "━" not in after
+    assert "epoch 2/2, " in after
+    assert after.rstrip().endswith("; best: epoch 2, val/rmse 1.0000")

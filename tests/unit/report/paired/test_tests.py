@@ -196,3 +196,11 @@ def test_so_few_clusters_are_neither_tested_nor_given_intervals(
     assert pairwise(family, "test/rmse") == []
     assert "fewer than 6 clusters" in (why_no_pairs(family, "test/rmse") or "")
     assert intervals(family.groups[0].members, ["test/rmse"]) == {}
+
+
+def test_equal_predictions_are_a_tie_however_many_seeds_there_are(write_run: WriteRun, tmp_path: Path) -> None:
+    first, *others = [write_run(model, seed=seed) for model, n in (("bias", 2), ("ease", 3)) for seed in range(n)]
+    for other in others:
+        (other / "predictions.parquet").write_bytes((first / "predictions.parquet").read_bytes())
+    (pair,) = pairs_of(tmp_path, "test/rmse")
+    assert (pair.difference, pair.effect, pair.p, pair.n_better, pair.n_worse) == (0.0, 0.0, 1.0, 0, 0)

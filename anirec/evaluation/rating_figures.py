@@ -1,0 +1,118 @@
+"""Figures of rating runs: error by activity, predicted against true ratings, and popularity of recommended titles."""
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from anirec.evaluation.rating_results import MEANS, RankedLists, RatingResults
+from anirec.figures.style import BLUE, COLUMN, GREY, ORANGE, PAGE, SMALL, STYLE, new_figure
+from anirec.metrics.rating import r2
+
+GROUPS = 6  # of equally many test ratings
+CELLS = 24  # bins of predicted ratings
+NORMAL_95 = 1.96
+
+
+def draw_results(results: RatingResults) -> dict[str, Figure]:
+    """Draw all figures of a rating run, by file name."""
+    drawn = {"error_by_count": draw_error_by_count(results), "predicted_vs_true": draw_predicted_vs_true(results)}
+    return drawn | ({"list_popularity": draw_list_popularity(results.lists)} if results.lists else {})
+
+
+@rc_context(STYLE)
+def draw_error_by_count(results: RatingResults) -> Figure:
+    """Draw the RMSE of model and dummy by the number of training ratings of the user and of the title."""
+    figure = Figure(figsize=(PAGE, 2.8), layout="constrained")
+    figure.suptitle("Error by number of training ratings, test set")
+    panels = figure.subplots(1, 2, sharey=True)
+    for axes, (noun, count) in zip(panels, results.counts.items(), strict=True):
+        groups = groups_of(count)
+        for shift, name, prediction, color, mark in (
+            (-0.1, "model", results.rows.prediction, BLUE, "o"),
+            (0.1, MEANS, results.dummy, ORANGE, "s"),
+        ):
+            squares = (prediction.astype(np.float64) - results.rows.target) ** 2
+            draw_errors(axes, [squares[mask] for mask in groups.values()], shift, label=name, color=color, fmt=mark)
+        labels = [f"{label}\n{mask.sum():,}" for label, mask in groups.items()]
+        axes.set_xticks(range(len(labels)), labels, fontsize=SMALL)
+        axes.set_xlim(-0.5, len(labels) - 0.5)
+        axes.set_xlabel(f"training ratings of the {noun.removesuffix('s')}, and number of test ratings")
+    panels[0].set_ylabel("RMSE (points), 95% interval")
+    panels[0].legend()
+    return figure
+
+
+def draw_errors(axes: Axes, squares: list[NDArray[np.float64]], shift: float, **look: str) -> None:
+    """Draw the root of the mean of each group of squared errors, with the interval of a normal mean."""
+    means = np.array([group.mean() for group in squares])
+    half = np.array([NORMAL_95 * group.std() / len(group) ** 0.5 for group in squares])
+    ends = np.abs(np.sqrt(np.maximum(0, [means - half, means + half])) - np.sqrt(means))
+    axes.errorbar(np.arange(len(means)) + shift, np.sqrt(means), ends, markersize=3.5, linewidth=1, **look)
+
+
+def groups_of(count: NDArray[np.integer]) -> dict[str, NDArray[np.bool_]]:
+    """Divide rows into groups of about equal size by their counts; rows with equal counts share a group.
+
+    >>> {label: mask.tolist() for label, mask in groups_of(np.array([1, 1, 5, 1])).items()}
+    {'1': [True, True, False, True], '5': [False, False, True, False]}
+    """
+    edges = np.unique(np.quantile(count, np.linspace(0, 1, GROUPS + 1)[1:], method="inverted_cdf"))
+    group = np.searchsorted(edges, count)
+    masks = [group == place for place in range(len(edges))]
+    ends = [(int(count[mask].min()), int(count[mask].max())) for mask in masks]
+    return {
+        f"{low:,}" if low == high else f"{low:,}-{high:,}": mask for (low, high), mask in zip(ends, masks, strict=True)
+    }
+
+
+@rc_context(STYLE)
+def draw_predicted_vs_true(results: RatingResults) -> Figure:
+    """Draw the number of test ratings by predicted and true rating, and the mean true rating of each prediction."""
+    figure, axes = new_figure(height=COLUMN, title="Predicted against true ratings, test set")
+    prediction, target = results.rows.prediction.astype(np.float64), results.rows.target
+    columns = np.linspace(prediction.min(), prediction.max() + 1e-6, CELLS + 1)
+    values = np.unique(target)
+    step = max(float(np.diff(values).min(initial=np.inf)), np.ptp(values) / CELLS) if len(values) > 1 else 1.0
+    rows = np.arange(values[0] - step / 2, values[-1] + step, step)
+    image = axes.hist2d(prediction, target, bins=[columns, rows], norm=LogNorm(), cmap="Blues", rasterized=True)[3]
+    figure.colorbar(image, label="number of ratings", ax=axes)
+    ends = columns[0], columns[-1]
+    axes.plot(ends, ends, "--", color="black", linewidth=0.8, label="predicted = true")
+    column = np.digitize(prediction, columns[1:-1])
+    n, total = (np.bincount(column, weights=weights, minlength=CELLS) for weights in (None, target))
+    often = n >= max(5, len(target) / 1000)
+    centres = (columns[:-1] + columns[1:]) / 2
+    axes.plot(
+        centres[often], (total / np.maximum(n, 1))[often], "o", color=ORANGE, markersize=3, label="mean true rating"
+    )
+    axes.set_xlim(*ends)
+    axes.set_ylim(rows[0], rows[-1])
+    axes.set_xlabel("predicted rating (points)")
+    axes.set_ylabel("true rating (points)")
+    figure.legend(loc="outside lower center", ncols=2, title=f"R² = {r2(prediction, target):.3f}", title_fontsize=8)
+    return figure
+
+
+@rc_context(STYLE)
+def draw_list_popularity(lists: RankedLists) -> Figure:
+    """Draw the share of the recommendations that go to the most popular titles, and their share of training ratings."""
+    figure, axes = new_figure(height=2.8, title="Recommendations by popularity of the title")
+    order = np.argsort(-lists.count_c, kind="stable")
+    share = 100 * np.arange(1, len(order) + 1) / len(order)
+    for label, times, color, style in (
+        ("model", lists.times_recommended(lists.ours), BLUE, "-"),
+        (lists.dummy, lists.times_recommended(lists.theirs), ORANGE, "--"),
+        ("training ratings", lists.count_c, GREY, ":"),
+    ):
+        if total := times.sum():
+            axes.plot(share, 100 * np.cumsum(times[order]) / total, style, color=color, label=label)
+    axes.set_xscale("log")
+    axes.set(xlim=(share[0], 100), ylim=(0, 102))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.set_xlabel("most popular titles (% of the titles, log scale)")
+    axes.set_ylabel("share of the recommendations (%)")
+    figure.legend(loc="outside lower center", ncols=2)
+    return figure

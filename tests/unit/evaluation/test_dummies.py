@@ -1,0 +1,16 @@
+import numpy as np
+
+from anirec.evaluation.dummies import popular_lists
+from tests.unit.evaluation.test_top_items import Seen
+
+
+def test_lists_of_popular_items_agree_with_walking_down_the_list() -> None:
+    random = np.random.default_rng(0)
+    order = random.permutation(200)[:150]
+    seen = [[sorted(random.choice(200, size=n, replace=False).tolist()) for n in random.integers(0, 200, 30)]]
+    seen += [[sorted(order[:n].tolist()) for n in random.integers(0, 151, 30)]]
+    users = np.array([0, 3, 4, 11, 12, 18, 19, 29])
+    lists = popular_lists(order, users, [Seen.of(rows) for rows in seen], n_items=200, k=3)
+    for row, user in enumerate(users):
+        left = [item for item in order if all(item not in rows[user] for rows in seen)]
+        assert lists[row].tolist() == (left + [-1] * 3)[:3]
