@@ -49,6 +49,7 @@ class Blend(ManualOptimization, RatingModel):
                 "such as svd"
             )
         self.models, self.weights, self.epochs = nn.ModuleDict(models), dict(weights), epochs
+        self.ranks_by_rating = all(model.ranks_by_rating for model in models.values())
         if all(isinstance(model, SupportsFoldIn) for model in models.values()):
             # Set on the instance, so that isinstance(blend, SupportsFoldIn) depends on its models.
             self.fold_in = self.fold_in_blend

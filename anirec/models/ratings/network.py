@@ -69,6 +69,7 @@ class RatingNetwork(RatingModel):
     ) -> None:
         super().__init__(**settings)
         self.objective = objective
+        self.ranks_by_rating = objective in RATING_OBJECTIVES
         self.negatives, self.reg = negatives, reg
         self.damping_user = damping_user
         self.damping_item = damping_item
