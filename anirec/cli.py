@@ -368,9 +368,10 @@ def export(
 ) -> None:
     """Copy the histories of a run's users into its folder: recommend and fanbase then need neither cache nor dump."""
     from anirec.inference.histories import export as copy
+    from anirec.report.formatting import file_size
 
     path, n_rows = copy(run)
-    typer.echo(f"{path}: {n_rows:,} list entries, {path.stat().st_size / 1e6:.1f} MB")
+    typer.echo(f"{path}: {n_rows:,} list entries, {file_size(path.stat().st_size)}")
 
 
 data = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="List, prepare and describe the datasets.")
