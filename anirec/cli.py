@@ -113,8 +113,8 @@ def run(
         arguments = hydra_overrides(typed, is_sweep=multirun)
     from anirec.sweeps import launch
 
-    options = [*(["-m"] if multirun else []), *(["--config-dir", config_dir] if config_dir else [])]
-    launch.main([*options, *arguments], typed=[*options, *typed])
+    of_hydra = [*(["-m"] if multirun else []), *(["--config-dir", config_dir] if config_dir else [])]
+    launch.main([*of_hydra, *arguments], typed=[*of_hydra, *typed])
 
 
 @app.command(context_settings=PASSED_ON, short_help="Check a config, or each job of a sweep, without loading data.")

@@ -18,6 +18,8 @@ from anirec.atomic import replacing
 from anirec.config.checks import check_targets
 from anirec.config.comments import purpose
 from anirec.config.compose import conf_folder, default_paths, did_you_mean, options, to_dict, with_folder
+from anirec.config.definitions import inherits
+from anirec.config.identity import SOURCE, config_nodes
 from anirec.config.validate import (
     COMPOSITION_ERRORS,
     format_problems,
@@ -104,17 +106,19 @@ def file_state(source: Source) -> str:
 
 
 def missing_files(overrides: Sequence[str], config_dir: str | None) -> list[str]:
-    """Return a message for each dataset of valid overrides whose files are missing; no file is read."""
-    found = []
+    """Return a message for each source of valid overrides whose files are missing; no file is read."""
+    found: dict[str, None] = {}
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         axes = [axis if axis[0].startswith("dataset=") else axis[:1] for axis in sweep_axes(null_to_none(overrides))]
         for job in product(*axes):
-            source = instantiate(compose("config", [*with_folder(config_dir), *job]).dataset.source, _convert_="all")
-            try:
-                source.files()
-            except UserError as error:
-                found.append(str(error))
-    return found
+            config = compose("config", [*with_folder(config_dir), *job])
+            for _, node in config_nodes(to_dict(config.dataset), "dataset"):
+                if inherits(str(node.get("_target_")), SOURCE):
+                    try:
+                        instantiate(node, _convert_="all").files()
+                    except UserError as error:
+                        found[str(error)] = None
+    return list(found)
 
 
 def cached_report(source: Source, cache: Path) -> dict[str, Any]:

@@ -90,4 +90,7 @@ def test_validate_reports_missing_files(tmp_path: Path, printed: io.StringIO) ->
     assert "mal_2016: 2 of 2 files are missing" in result.stderr
     assert "mal_2018: 2 of 2 files are missing" in result.stderr
     write_dump(tmp_path / "data", tmp_path / "cache", n_rows=1)
+    joined = CliRunner().invoke(app, ["validate", "dataset=mal_2016", "joined=mal_2020"]).stderr
+    assert "mal_2020: 3 of 3 files are missing" in joined
+    assert "mal_2016" not in joined
     assert CliRunner().invoke(app, ["validate", "dataset=mal_2016"]).stderr == ""
