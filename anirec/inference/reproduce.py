@@ -18,6 +18,7 @@ from anirec.errors import UserError
 from anirec.inference.trust import CHECKPOINTS, check_run
 from anirec.lightning import Callback, LightningModule, Trainer
 from anirec.report.repetition import show_repetition
+from anirec.report.run_files import require_run
 from anirec.report.runs import Run, read_run
 from anirec.run import run_experiment
 from anirec.tracking.choose_folder import choose_folder, is_helper_process
@@ -142,6 +143,7 @@ def reproduce(run: Path, *, overrides: Sequence[str], trust: bool, console: Cons
     Raises:
         UserError: The run is not finished, its data are missing, or an override is invalid.
     """
+    require_run(run)
     original = read_run(run.resolve())
     if original.state != "finished":
         raise UserError(f"{run}: {original.state}: {original.error}. Only a finished run can be reproduced.")
