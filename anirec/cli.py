@@ -102,7 +102,7 @@ def run(
 
     Hydra's own options work too: --cfg job prints the composed config.
     """
-    typed = overrides or []
+    typed = arguments = overrides or []
     if help:
         show_help(context, typed, config_dir)
         return
@@ -110,10 +110,11 @@ def run(
         validate_overrides(typed, config_dir, multirun=multirun)
         from anirec.config.validate import hydra_overrides
 
-        typed = hydra_overrides(typed, is_sweep=multirun)
+        arguments = hydra_overrides(typed, is_sweep=multirun)
     from anirec.sweeps import launch
 
-    launch.main([*(["-m"] if multirun else []), *(["--config-dir", config_dir] if config_dir else []), *typed])
+    options = [*(["-m"] if multirun else []), *(["--config-dir", config_dir] if config_dir else [])]
+    launch.main([*options, *arguments], typed=[*options, *typed])
 
 
 @app.command(context_settings=PASSED_ON, short_help="Check a config, or each job of a sweep, without loading data.")
@@ -273,9 +274,11 @@ def predict(
 def recommend(
     run: Annotated[Path, typer.Argument(help="Folder of a finished run of a model that ranks titles for users.")],
     *,
-    user: Annotated[str | None, typer.Option(help="Id of a user in the run's data.")] = None,
+    user: Annotated[list[str] | None, typer.Option(help="Id of a user in the run's data; may be repeated.")] = None,
+    users: Annotated[Path | None, typer.Option(help="File with ids of users, one per line.")] = None,
     likes: Annotated[
-        list[str] | None, typer.Option(help='Ratings of a new user: "Cowboy Bebop=9; Monster=10".')
+        list[str] | None,
+        typer.Option(help='Ratings of a new user, dislikes too: "Cowboy Bebop=9; Monster=10; Clannad=2".'),
     ] = None,
     k: Annotated[int, typer.Option("-k", min=1, help="Number of titles to recommend.")] = 10,
     types: Annotated[list[str] | None, typer.Option("--type", help="Only these types, such as TV,Movie.")] = None,
@@ -284,6 +287,9 @@ def recommend(
     year: Annotated[str | None, typer.Option(help="Year of first release: 1998, 2005-2015, 2010- or -1999.")] = None,
     min_ratings: Annotated[int, typer.Option(min=0, help="Only titles with at least this many ratings.")] = 0,
     adult: Annotated[bool, typer.Option("--adult", help="Include adult titles.")] = False,
+    sequels: Annotated[
+        bool, typer.Option("--sequels", help="Include sequels and several titles of a franchise.")
+    ] = False,
     seen: Annotated[bool, typer.Option("--seen", help="Include titles that the user has seen.")] = False,
     personal: Annotated[
         float, typer.Option(help="0 keeps the model's ranking; 1 subtracts what an unknown user would be shown.")
@@ -294,9 +300,11 @@ def recommend(
     csv: Annotated[Path | None, typer.Option(help="Write the list to this CSV file.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the list to this JSON file.")] = None,
 ) -> None:
-    """Recommend titles to a user of the run's data (--user) or to a new user (--likes), with reasons.
+    """Recommend titles to users of the run's data (--user) or to a new user (--likes), with reasons.
 
     Titles are found by any of their names in the data, ignoring case and punctuation; #1535 names a title by its id.
+    Titles similar to those rated far lower than expected are ranked lower. Of a franchise, which is found by the names
+    of its titles, the first season that the user has not seen is listed.
     """
     from anirec.inference.lists import TitleFilter, parse_years, split_commas
     from anirec.inference.recommend import recommend as show
@@ -311,12 +319,14 @@ def recommend(
     )
     show(
         run,
-        user=user,
+        users=user or [],
+        users_file=users,
         likes=likes or [],
         k=k,
         title_filter=title_filter,
         personal=personal,
         novelty=novelty,
+        sequels=sequels,
         seen=seen,
         csv=csv,
         json=json,
@@ -331,17 +341,19 @@ def fanbase(
     tastes: Annotated[int, typer.Option(min=1, help="Number of tastes (groups) to divide the users into.")] = 8,
     threshold: Annotated[float, typer.Option(help="A fan is a user who rates the title at least this high.")] = 8.0,
     nearest: Annotated[int, typer.Option(min=0, help="Number of nearest existing titles to list.")] = 5,
+    adult: Annotated[bool, typer.Option("--adult", help="List adult titles, too.")] = False,
     json: Annotated[Path | None, typer.Option(help="Write the full result to this JSON file.")] = None,
 ) -> None:
     """Predict who would love a title that does not exist yet: its expected score, its share of fans, and their tastes.
 
     A title is an object such as {"title": "Paper Kingdom", "type": "TV", "genres": ["Comedy", "School"]}. Users are
     weighted by their number of ratings. Lift is how much higher a taste rates the title than users do on average,
-    after subtracting how generous its users are.
+    after subtracting how generous its users are; tastes are sorted by it. Then follow the share of fans within the
+    taste, and the taste's share of all fans.
     """
     from anirec.inference.fanbase import fanbase as show
 
-    show(run, input=input, tastes=tastes, threshold=threshold, nearest=nearest, json=json)
+    show(run, input=input, tastes=tastes, threshold=threshold, nearest=nearest, adult=adult, json=json)
 
 
 @app.command(short_help="Copy users' histories into a run folder, so that it needs neither cache nor dump.")

@@ -1,6 +1,6 @@
-"""Predicted reception of new titles: ratings and fan probabilities by user, groups of similar taste, nearest titles."""
+"""The users of a run as the audience of new titles: their ratings, how likely they are fans, and nearest titles."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from sklearn.cluster import KMeans
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
 from anirec.errors import UserError
-from anirec.inference.histories import read_histories, scan_parquet
+from anirec.inference.histories import read_histories
+from anirec.inference.lists import is_adult
 from anirec.inference.predict import load
-from anirec.inference.recommend import read_titles
-from anirec.inference.tables import LEVEL
+from anirec.inference.reception import LEVEL
+from anirec.inference.run_tables import check_number_of_titles, read_titles, scan_parquet
 from anirec.metrics.conformal import half_width, min_calibration_size, prediction_interval
 from anirec.models.ratings.hybrid import Hybrid
 
@@ -56,51 +56,7 @@ def half_rating_step(ratings: FloatArray) -> float:
     return float(np.diff(deduplicate).min()) / 2 if len(deduplicate) > 1 else 0.0
 
 
-N_INITS = 4  # runs of k-means; the one with the lowest inertia is kept
-
-
-def cluster_users(vectors: NDArray[np.float32], n: int, *, seed: int) -> NDArray[np.int64]:
-    """Return the taste cluster, 0 to n - 1, of each user, (n_users,): k-means on the directions of their vectors.
-
-    Only the direction is used: the length of a vector grows with the number of ratings, not with what a user likes.
-
-    Args:
-        vectors: User vectors, (n_users, width).
-        n: Number of clusters; at most the number of users.
-        seed: Seed of the initial centres.
-
-    Raises:
-        UserError: There are fewer users than clusters.
-    """
-    if n > len(vectors):
-        raise UserError(f"--tastes {n}: the run has {len(vectors)} users; set --tastes to at most that")
-    centred = vectors - vectors.mean(axis=0)
-    directions = centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), np.finfo(np.float32).tiny)
-    return KMeans(n, n_init=N_INITS, random_state=seed).fit_predict(directions).astype(np.int64)
-
-
-def distinctive_items(liked: pl.DataFrame, n: int, *, n_items: int) -> list[list[int]]:
-    """Return, for each of n tastes, the items that it likes more than other tastes do, most distinctive first.
-
-    Items are ranked by the likes in excess of what independence of taste and item predicts, divided by the square root
-    of that expectation (the Pearson residual). So neither universal favourites nor items with a single like rank high.
-
-    Args:
-        liked: taste and item (integers), one row per rating that counts as a like.
-        n: Number of tastes.
-        n_items: Maximum number of items per taste.
-    """
-    of_taste = liked.group_by("taste").agg(of_taste=pl.len())
-    of_item = liked.group_by("item").agg(of_item=pl.len())
-    counts = liked.group_by("taste", "item").agg(n=pl.len()).join(of_taste, on="taste").join(of_item, on="item")
-    expected = pl.col("of_taste") * pl.col("of_item") / len(liked)
-    counts = counts.with_columns(residual=(pl.col("n") - expected) / expected.sqrt()).filter(pl.col("residual") > 0)
-    counts = counts.sort(["residual", "item"], descending=[True, False])
-    return [counts.filter(taste=taste).head(n_items)["item"].to_list() for taste in range(n)]
-
-
 MIN_RATINGS = 10  # of a held-out title, so that their mean estimates its score
-TITLES_PER_TASTE = 3  # titles that describe a taste
 
 
 @dataclass(frozen=True)
@@ -128,14 +84,11 @@ class Audience:
         """Load the model, titles, ratings and validation errors of a run.
 
         Raises:
-            UserError: The model does not predict ratings from content, or the run has no validation rows.
+            UserError: The run has no validation rows.
         """
-        model = load(run)
-        if not isinstance(model, Hybrid) or model.objective != "mse":
-            raise UserError(
-                f"{run}: {type(model).__name__} does not predict ratings of new titles from their content; "
-                "train a run with model=hybrid model.objective=mse split=whole_items"
-            )
+        model: Hybrid = load(run)  # type: ignore[assignment]  # see `check_run`
+        items = read_titles(run)
+        check_number_of_titles(run, items, model.n_items)
         rated = read_histories(run, model).filter(pl.col("rating").is_not_null()).sort("user_id", "item_id").collect()
         encode = {name: model.vocabularies[f"{name}_id"].encode for name in ("user", "item")}
         rated = rated.select("rating", **{name: pl.Series(encode[name](rated[f"{name}_id"])) for name in encode})
@@ -155,7 +108,7 @@ class Audience:
             raise UserError(
                 f"{run}: no validation rows, so the prediction error is unknown; train again with split.val=0.05"
             )
-        return cls(model, read_titles(run, model.n_items), rated, held_out, threshold, notes)
+        return cls(model, items, rated, held_out, threshold, notes)
 
     @cached_property
     def weight_u(self) -> NDArray[np.float64]:
@@ -199,58 +152,10 @@ class Audience:
         low, high = prediction_interval(np.array([self.weighted_mean(rating_u)]), self.half_width)
         return float(low[0]), float(high[0])
 
-    def distinctive_titles(self, taste_u: NDArray[np.int64], n: int) -> list[list[str]]:
-        """Return, for each of n tastes, the names of titles that it likes more than other tastes do."""
-        liked = self.rated.filter(pl.col("rating") >= self.threshold)
-        liked = liked.select("item", taste=pl.Series(taste_u[liked["user"].to_numpy()]))
-        found = distinctive_items(liked, n, n_items=5 * TITLES_PER_TASTE)
-        return [without_sequels(self.items["title"].gather(indices)) for indices in found]
-
-    def taste_table(
-        self,
-        taste_u: NDArray[np.int64],
-        loves: Sequence[Sequence[str]],
-        rating_u: FloatArray,
-        fan_u: NDArray[np.float64],
-    ) -> pl.DataFrame:
-        """Return one row per taste, that with the most fans first.
-
-        `audience` and `fans` are the taste's shares of all ratings and of all fans; `share` is the share of fans within
-        the taste; `rating` is its mean predicted rating; `lift` is that rating minus the users' own rating bias,
-        relative to the mean over all users.
-
-        Args:
-            taste_u: Taste of each user, (n_users,); see `cluster_users`.
-            loves: Titles that describe each taste.
-            rating_u: Predicted rating of the title by each user, (n_users,).
-            fan_u: Probability that each user is a fan, (n_users,).
-        """
-        lift_u = rating_u - self.model.baseline.user[:-1].numpy()
-        users = pl.DataFrame(
-            {
-                "taste": taste_u,
-                "weight": self.weight_u,
-                "lift": lift_u - self.weighted_mean(lift_u),
-                "rating": rating_u,
-                "is_fan": fan_u,
-            }
-        )
-        weight, rating, is_fan = pl.col("weight"), pl.col("rating"), pl.col("is_fan")
-        rows = users.group_by("taste").agg(
-            users=pl.len(),
-            audience=weight.sum() / self.weight_u.sum(),
-            rating=(rating * weight).sum() / weight.sum(),
-            lift=(pl.col("lift") * weight).sum() / weight.sum(),
-            share=(is_fan * weight).sum() / weight.sum(),
-            fans=(is_fan * weight).sum() / (fan_u * self.weight_u).sum(),
-        )
-        names = pl.DataFrame(
-            {"taste": range(len(loves)), "loves": list(loves)}, schema_overrides={"loves": pl.List(pl.String)}
-        )
-        return rows.join(names, on="taste").sort(["fans", "taste"], descending=[True, False]).drop("taste")
-
-    def nearest_titles(self, content: Tensor, n: int) -> pl.DataFrame:
+    def nearest_titles(self, content: Tensor, n: int, *, adult: bool) -> pl.DataFrame:
         """Return the n existing titles with the most similar content vectors, with their rating counts and means.
+
+        Adult titles are left out unless `adult`.
 
         `likeness` is the cosine similarity, -1 to 1; ties are broken by the number of ratings.
         """
@@ -260,21 +165,8 @@ class Audience:
         of_item = self.rated.group_by("item").agg(n_ratings=pl.len(), rating=pl.col("rating").mean())
         names = [name for name in ("item_id", "title", "type", "genres") if name in self.items.columns]
         table = self.items.select(names).with_columns(likeness=likeness.numpy().round(4), item=pl.int_range(pl.len()))
+        if not adult:
+            table = table.filter(~self.items.select(is_adult(self.items)).to_series())
         table = table.join(of_item.with_columns(pl.col("item").cast(pl.Int64)), on="item", how="left")
         order = ["likeness", "n_ratings", "item"]
         return table.sort(order, descending=[True, True, False], nulls_last=True).head(n).drop("item")
-
-
-def without_sequels(names: Iterable[str]) -> list[str]:
-    """Return the first `TITLES_PER_TASTE` names of which none is the beginning of another.
-
-    >>> without_sequels(["Bleach 2", "Bleach", "Naruto", "Naruto: The Last", "Monster", "Mushishi"])
-    ['Bleach 2', 'Naruto', 'Monster']
-    """
-    chosen: list[str] = []
-    for name in names:
-        if len(chosen) < TITLES_PER_TASTE and not any(
-            name.startswith(other) or other.startswith(name) for other in chosen
-        ):
-            chosen.append(name)
-    return chosen

@@ -5,19 +5,20 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
-import torch
 from rich.console import Console
 
 from anirec.config.compose import default_paths
 from anirec.data.schema import ITEMS, Column
 from anirec.errors import UserError
-from anirec.features.tabular import Tabular
-from anirec.inference.audience import Audience, cluster_users
-from anirec.inference.tables import Fanbase, print_fanbases, write_fanbases
-from anirec.models.ratings.hybrid import Hybrid
+from anirec.inference.lists import suggest
+from anirec.inference.reception import Fanbase, print_fanbases, write_fanbases
+from anirec.inference.run_tables import check_model, model_setting
+
+if TYPE_CHECKING:
+    from anirec.models.ratings.hybrid import Hybrid
 
 NOT_PROPERTIES = {"item_id", "published_part"}  # columns of the items table that do not describe a title
 LARGEST = 2**31 - 1  # upper bound of numbers in any column: the largest Int32
@@ -135,6 +136,11 @@ def add_missing_columns(titles: pl.DataFrame, columns: Sequence[str]) -> pl.Data
 
 
 SEED = 0  # of the clustering of users
+HYBRID = "anirec.models.ratings.hybrid.Hybrid"
+ADVICE = (
+    "does not predict ratings of new titles from their content; train a run with model=hybrid model.objective=mse "
+    "split=whole_items"
+)
 
 
 def fanbase(
@@ -144,6 +150,7 @@ def fanbase(
     tastes: int,
     threshold: float,
     nearest: int,
+    adult: bool,
     json: Path | None = None,
     console: Console | None = None,
 ) -> None:
@@ -155,35 +162,44 @@ def fanbase(
         tastes: Number of taste clusters; >= 1.
         threshold: Rating from which a user counts as a fan.
         nearest: Number of existing titles to list; >= 0.
+        adult: Whether adult titles may be listed.
         json: JSON file to write.
         console: Where to print; default: the terminal.
 
     Raises:
         UserError: The run does not predict ratings of new titles, or the input is invalid.
     """
+    check_run(run)
     new_titles = read_new_titles(input)
+
+    import torch
+
+    from anirec.inference.audience import Audience
+    from anirec.inference.tastes import Tastes
+
     audience = Audience.from_run(run, threshold)
     model, columns = audience.model, columns_read_by(audience.model)
+    known = known_values(model)
+    titles = with_known_spelling(add_missing_columns(new_titles, columns), known)
     cache = default_paths()["cache"]
     fanbases = []
     with torch.inference_mode():
-        contents = model.content_of(add_missing_columns(new_titles, columns), cache=cache)
-        taste_u = cluster_users(model.user_table[:-1].numpy(), tastes, seed=SEED)
-        loves = audience.distinctive_titles(taste_u, tastes)
-        for title, content in zip(new_titles.iter_rows(named=True), contents, strict=True):
+        contents = model.content_of(titles, cache=cache)
+        found = Tastes.find(audience, tastes, adult=adult, seed=SEED)
+        for title, content in zip(titles.select(new_titles.columns).iter_rows(named=True), contents, strict=True):
             rating_u = model.predict_unrated_title(content).numpy()
             fan_u = audience.fan_probability(rating_u)
             fanbase = Fanbase(
                 title=title["title"],
                 seen={name: title[name] for name in columns if title.get(name) is not None},
-                notes=[*audience.notes, *title_notes(model, title, columns)],
+                notes=[*audience.notes, *title_notes(title, columns, known)],
                 threshold=threshold,
                 score=audience.weighted_mean(rating_u),
                 interval=audience.score_interval(rating_u),
                 share=audience.weighted_mean(fan_u),
                 per_user=(float(rating_u.mean()), float(fan_u.mean())),
-                tastes=audience.taste_table(taste_u, loves, rating_u, fan_u),
-                nearest=audience.nearest_titles(content, nearest),
+                tastes=found.table(rating_u, fan_u),
+                nearest=audience.nearest_titles(content, nearest, adult=adult),
             )
             fanbases.append(fanbase)
     if json:
@@ -191,36 +207,57 @@ def fanbase(
     print_fanbases(fanbases, console or Console(highlight=False))
 
 
-def columns_read_by(model: Hybrid) -> list[str]:
+def check_run(run: Path) -> None:
+    """Raise a UserError if the model of a run does not predict ratings of new titles."""
+    check_model(run, HYBRID, ADVICE)
+    if (objective := model_setting(run, "objective")) != "mse":
+        raise UserError(f"{run}: Hybrid with model.objective={objective} {ADVICE}")
+
+
+def columns_read_by(model: "Hybrid") -> list[str]:
     """Return the columns of the items table that the model's branches read."""
     return sorted(set().union(*(model.branch(name).requires for name in model.branches)))
 
 
-def title_notes(model: Hybrid, title: dict[str, Any], columns: Sequence[str]) -> list[str]:
+def known_values(model: "Hybrid") -> dict[str, list[str]]:
+    """Return the values, such as genres, that the model was trained on, by column of names."""
+    from anirec.features.tabular import Tabular
+
+    branches = [branch for branch in map(model.branch, model.branches) if isinstance(branch, Tabular)]
+    learned = [pair for branch in branches for pair in branch.learned.items()]
+    return {column: of_column["names"] for column, of_column in learned if "names" in of_column}
+
+
+def with_known_spelling(titles: pl.DataFrame, known: Mapping[str, Sequence[str]]) -> pl.DataFrame:
+    """Return the titles with values such as "tv" replaced by the known value that differs only in case.
+
+    >>> titles = pl.DataFrame({"type": ["tv"], "genres": [["sci-fi", "Cooking"]]})
+    >>> with_known_spelling(titles, {"type": ["TV"], "genres": ["Sci-Fi"]}).row(0)
+    ('TV', ['Sci-Fi', 'Cooking'])
+    """
+    for column, names in known.items():
+        spelling = {name.casefold(): name for name in names}
+        fixed = [
+            [spelling.get(part.casefold(), part) for part in value]
+            if isinstance(value, list)
+            else value and spelling.get(value.casefold(), value)
+            for value in titles[column].to_list()
+        ]
+        titles = titles.with_columns(pl.Series(column, fixed, dtype=titles.schema[column]))
+    return titles
+
+
+def title_notes(title: Mapping[str, Any], columns: Sequence[str], known: Mapping[str, Sequence[str]]) -> list[str]:
     """Return sentences about missing properties of a title, properties that the run ignores, and unknown values."""
     lacking = [name for name in columns if title.get(name) is None]
     unread = [name for name, value in title.items() if name not in (*columns, "title") and value is not None]
     found = [f"Not given, treated as unknown: {', '.join(lacking)}."] if lacking else []
     if unread:
         found.append(f"Ignored, since this run does not use it: {', '.join(unread)}.")
-    for branch in (model.branch(name) for name in model.branches):
-        for column, of_column in branch.learned.items() if isinstance(branch, Tabular) else ():
-            value = title.get(column)
-            parts = value if isinstance(value, list) else [value]
-            found += [
-                unknown_value_note(column, part, of_column["names"]) for part in parts if "names" in of_column and part
-            ]
-    return [note for note in found if note]
-
-
-def unknown_value_note(column: str, name: str, known: Sequence[str]) -> str:
-    """Return a note if the model was not trained on a value of a column, else an empty string.
-
-    >>> unknown_value_note("type", "tv", ["Movie", "TV"])
-    'Unknown type "tv", ignored; did you mean "TV"?'
-    """
-    if name in known:
-        return ""
-    close = [other for other in known if other.casefold() == name.casefold()] or get_close_matches(name, known, n=1)
-    hint = f'; did you mean "{close[0]}"?' if close else "."
-    return f'Unknown {column} "{name}", ignored{hint}'
+    for column, names in known.items():
+        value = title.get(column)
+        parts = value if isinstance(value, list) else [value]
+        found += [
+            f"Unknown {column}, ignored: {part}{suggest(part, names)}" for part in parts if part and part not in names
+        ]
+    return found

@@ -5,11 +5,11 @@ of their source. They are read from the cache; if they are not there, they are p
 that it has the same fingerprint. `anirec export` writes a copy into the run folder.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
-from hydra.utils import instantiate
 
 from anirec.atomic import replacing
 from anirec.config.compose import default_paths
@@ -18,10 +18,11 @@ from anirec.config.identity import replace_folder
 from anirec.data.prepare.cache import Prepared, locate_prepared, prepare
 from anirec.data.prepare.fingerprint import fingerprint
 from anirec.errors import UserError
-from anirec.inference.predict import load
-from anirec.inference.reproduce import all_strings
-from anirec.models.base import RatingModel
+from anirec.inference.run_tables import check_model, scan_parquet
 from anirec.report.run_files import DamagedError, nested, read_mapping, read_run_config
+
+if TYPE_CHECKING:
+    from anirec.models.base import RatingModel
 
 EXPORTED = "interactions.parquet"
 COPIES = (EXPORTED, "seen.parquet")  # the latter in runs that are older than `anirec export`
@@ -29,7 +30,7 @@ COLUMNS = ("user_id", "item_id", "rating", "status")
 SOURCE = "anirec.data.sources.base.Source"
 
 
-def read_histories(run: Path, model: RatingModel) -> pl.LazyFrame:
+def read_histories(run: Path, model: "RatingModel") -> pl.LazyFrame:
     """Return user_id, item_id, rating and status (if known) of every list entry of the run's users and titles.
 
     Args:
@@ -39,7 +40,7 @@ def read_histories(run: Path, model: RatingModel) -> pl.LazyFrame:
     Raises:
         UserError: Neither run folder, cache nor dump holds the entries, or a file is damaged.
     """
-    path = next((run / name for name in COPIES if (run / name).exists()), None) or prepared_interactions(run)
+    path = locate_histories(run)
     rows = scan_parquet(path)
     schema = rows.collect_schema()
     ids = {name: vocabulary.ids for name, vocabulary in model.vocabularies.items()}
@@ -50,20 +51,33 @@ def read_histories(run: Path, model: RatingModel) -> pl.LazyFrame:
     return rows.filter(*(pl.col(name).is_in(of_run.implode()) for name, of_run in ids.items()))
 
 
-def scan_parquet(path: Path) -> pl.LazyFrame:
-    """Scan a Parquet file of a run folder.
+def check_users(run: Path, users: Sequence[str]) -> None:
+    """Raise a UserError if no list entry of the run's data is of one of the users; the model is not needed for it.
+
+    Args:
+        run: Run folder.
+        users: Ids of users, as typed.
 
     Raises:
-        UserError: The file is missing or damaged.
+        UserError: See above, or the entries cannot be found.
     """
-    if not path.exists():
-        raise UserError(f"{path}: missing; if an older version of anirec made this run, train it again.")
-    try:
-        table = pl.scan_parquet(path)
-        table.collect_schema()
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise UserError(f"{path}: cannot be read: {error}") from None
-    return table
+    path = locate_histories(run)
+    rows = scan_parquet(path)
+    if "user_id" not in rows.collect_schema():
+        raise UserError(f"{path}: damaged: no column user_id")
+    ids = rows.select(pl.col("user_id").cast(pl.String))
+    known = ids.filter(pl.col("user_id").is_in([*users])).unique().collect(engine="streaming")["user_id"]
+    if unknown := [user for user in users if user not in known.to_list()]:
+        some = ids.unique(maintain_order=True).head(3).collect()["user_id"]
+        raise UserError(
+            f"--user {', '.join(unknown)}: not in the data of this run, which has users such as {', '.join(some)}; "
+            "for a new user, set --likes"
+        )
+
+
+def locate_histories(run: Path) -> Path:
+    """Return the path of the list entries: in the run folder, else in the cache, where they are prepared if missing."""
+    return next((run / name for name in COPIES if (run / name).exists()), None) or prepared_interactions(run)
 
 
 def prepared_interactions(run: Path) -> Path:
@@ -122,6 +136,10 @@ def trusted_source(config: dict[str, Any], data: Path) -> Any:
     Raises:
         UserError: The config does not name a source of anirec, or the source would read outside `data`.
     """
+    from hydra.utils import instantiate
+
+    from anirec.inference.reproduce import all_strings
+
     node, run_data = nested(config, "dataset.source"), nested(config, "paths.data")
     target = str(nested(node, "_target_"))
     parts = all_strings(node)
@@ -150,9 +168,10 @@ def export(run: Path) -> tuple[Path, int]:
     Raises:
         UserError: The run is not a finished run of a rating model, or the entries cannot be found.
     """
-    model = load(run)
-    if not isinstance(model, RatingModel):
-        raise UserError(f"{run}: {type(model).__name__} has no users, so there are no lists to export")
+    check_model(run, "anirec.models.base.RatingModel", "has no users, so there are no lists to export")
+    from anirec.inference.predict import load
+
+    model: RatingModel = load(run)  # type: ignore[assignment]  # its class was checked
     rows, path = read_histories(run, model), run / EXPORTED
     try:
         with replacing(path) as unfinished:

@@ -1,7 +1,9 @@
 """Recommendation lists: filters by type, genre, year and rating count, and re-ranking for novelty and diversity."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
+from textwrap import wrap
 
 import numpy as np
 import polars as pl
@@ -10,6 +12,7 @@ from numpy.typing import NDArray
 from anirec.errors import UserError
 from anirec.metrics.variation import is_constant
 
+MESSAGE_WIDTH = 80
 ADULT_GENRES = ("Hentai", "Erotica")
 ADULT_RATING = "Rx"  # how the age rating "Rx - Hentai" begins
 
@@ -40,13 +43,19 @@ class TitleFilter:
         Raises:
             UserError: The items lack a column that is needed, or no item has a requested type or genre.
         """
-        tests = [pl.col("n_ratings") >= self.min_ratings]
-        if self.types:
-            tests.append(pl.col("type").is_in(match_values(self.types, require_column(items, "type"), "type")))
-        for requested, is_included in ((self.genres, True), (self.not_genres, False)):
+        tests, problems = [pl.col("n_ratings") >= self.min_ratings], []
+        for column, what, requested, is_included in (
+            ("type", "type", self.types, True),
+            ("genres", "genre", self.genres, True),
+            ("genres", "genre", self.not_genres, False),
+        ):
             if requested:
-                matched = match_values(requested, require_column(items, "genres").explode(), "genre")
-                tests.append(pl.col("genres").list.eval(pl.element().is_in(matched)).list.any() == is_included)
+                try:
+                    tests.append(has_value(items, column, requested, what) == is_included)
+                except UserError as error:
+                    problems.append(str(error))
+        if problems:
+            raise UserError("\n".join(problems))
         if self.years != (None, None):
             require_column(items, "year")
             first, last = self.years
@@ -65,6 +74,19 @@ def is_adult(items: pl.DataFrame) -> pl.Expr:
         pl.lit(False),
         *(test.fill_null(value=False) for column, test in tests.items() if column in items.columns),
     )
+
+
+def has_value(items: pl.DataFrame, column: str, requested: Sequence[str], what: str) -> pl.Expr:
+    """Whether the value of a column, or one of its list, is one of those requested.
+
+    Raises:
+        UserError: The items lack the column, or no item has one of the values.
+    """
+    values = require_column(items, column)
+    if values.dtype == pl.List(pl.String):
+        matched = match_values(requested, values.explode(), what)
+        return pl.col(column).list.eval(pl.element().is_in(matched)).list.any()
+    return pl.col(column).is_in(match_values(requested, values, what))
 
 
 def require_column(items: pl.DataFrame, column: str) -> pl.Series:
@@ -86,8 +108,20 @@ def match_values(requested: Sequence[str], values: pl.Series, what: str) -> Coll
     """
     spelling = {value.casefold(): value for value in sorted(values.drop_nulls().unique())}
     if unknown := [value for value in requested if value.casefold() not in spelling]:
-        raise UserError(f"No title has the {what} {', '.join(unknown)}; available: {', '.join(spelling.values())}")
+        problems = [f"No title has the {what} {value}{suggest(value, spelling.values())}" for value in unknown]
+        raise UserError("\n".join([*problems, *wrap(f"Available: {', '.join(spelling.values())}", MESSAGE_WIDTH)]))
     return [spelling[value.casefold()] for value in requested]
+
+
+def suggest(value: str, known: Iterable[str]) -> str:
+    """Return the end of a sentence that suggests the closest known value, or "." if none is close.
+
+    >>> suggest("dramma", ["Comedy", "Drama"]), suggest("tv", ["TV", "Movie"]), suggest("qwerty", ["TV"])
+    ('; did you mean Drama?', '; did you mean TV?', '.')
+    """
+    spelling = {other.casefold(): other for other in known}
+    close = get_close_matches(value.casefold(), spelling, n=1)
+    return f"; did you mean {spelling[close[0]]}?" if close else "."
 
 
 def split_commas(options: Sequence[str]) -> list[str]:

@@ -12,6 +12,7 @@ from anirec.data.ratings.interactions import RatingBatch
 from anirec.errors import UserError
 from anirec.inference.title_search import Liked
 from anirec.models.base import RatingModel, SupportsFoldIn
+from anirec.models.ratings.bias import Baseline
 
 MIN_FALL = 0.1  # standard deviations of the scores; a smaller fall would hardly change the ranking
 SECOND_REASON = 0.5  # share of the largest fall from which a second reason is given
@@ -32,6 +33,8 @@ def explain(model: SupportsFoldIn, item: Tensor, rating: Tensor, recommended: Te
         recommended: Item indices to explain, int64 (n,).
     """
     n = len(item)
+    if not n:
+        return [[] for _ in recommended]
     # Row 0 is the full history; row h + 1 leaves out entry h.
     row = torch.arange(n + 1).repeat_interleave(n)
     entry = torch.arange(n).repeat(n + 1)
@@ -73,23 +76,32 @@ class Person(NamedTuple):
     score_i: Tensor
     planned: Tensor
 
-    def personalized(self, model: RatingModel, share: float) -> "Person":
-        """Return the person with a share, 0 to 1, of the scores of an unknown user subtracted from their scores."""
+    def personal_scores(self, model: RatingModel, share: float) -> Tensor:
+        """Return the scores (n_items,) less a share, 0 to 1, of the scores of an unknown user."""
         if not share:
-            return self
+            return self.score_i
         (unknown_user_i,) = model.score_items(torch.tensor([-1]))
-        return self._replace(score_i=self.score_i - share * unknown_user_i)
+        return self.score_i - share * unknown_user_i
 
     def explain(self, model: RatingModel, recommended: Tensor) -> list[list[int]]:
         """Return, for each recommended item (n,), the positions of the history entries that explain it.
 
-        There are none if the model cannot score another history (no fold-in).
+        A disliked title is no reason. There are no reasons if the model cannot score another history (no fold-in).
         """
         if not isinstance(model, SupportsFoldIn):
             return [[] for _ in recommended]
-        order = self.rating.nan_to_num(nan=0.0).argsort(descending=True, stable=True)[:MAX_HISTORY]
+        order = self.rating.nan_to_num(nan=0.0).argsort(descending=True, stable=True)
+        order = order[~is_disliked(model, self.item, self.rating)[order]][:MAX_HISTORY]
         found = explain(model, self.item[order], self.rating[order], recommended)
         return [order[positions].tolist() for positions in found]
+
+
+def is_disliked(model: RatingModel, item: Tensor, rating: Tensor) -> Tensor:
+    """Return which history entries are dislikes, bool (H,); see `Baseline.preferences`."""
+    baseline = next((part for part in model.modules() if isinstance(part, Baseline)), None)
+    if baseline is None:  # such as of popularity, which is the same for everybody
+        return torch.zeros(len(item), dtype=torch.bool)
+    return baseline.preferences(RatingBatch(torch.zeros_like(item), item, rating), 1) < 0
 
 
 def fold_in_likes(model: RatingModel, likes: Sequence[Liked]) -> Person:
@@ -125,7 +137,10 @@ def known_user(model: RatingModel, histories: pl.LazyFrame, user: str) -> Person
     user_id = pl.Series([user]).cast(users.ids.dtype, strict=False)
     index = torch.tensor(users.encode(user_id), dtype=torch.int64)
     if index[0] < 0:
-        raise UserError(f"--user {user}: not among the {len(users):,} users of this run; for a new user, set --likes")
+        raise UserError(
+            f"--user {user}: not among the {len(users):,} users of this run, such as "
+            f"{', '.join(map(str, users.ids.head(3)))}; for a new user, set --likes"
+        )
     own = histories.with_columns(planned=is_planned(histories)).filter(pl.col("user_id") == user_id[0])
     rows = own.sort("item_id").collect()
     item = torch.tensor(items.encode(rows["item_id"]), dtype=torch.int64)

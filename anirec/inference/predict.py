@@ -125,9 +125,9 @@ def load(run: Path) -> Model:
     except Exception as error:
         raise UserError(f"{run / 'config.yaml'}: not a config of a run: {error}") from None
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         model.on_load_checkpoint(checkpoint)
-        model.load_state_dict(checkpoint["state_dict"])
+        model.load_state_dict(checkpoint["state_dict"], assign=True)
     except UserError:
         raise
     except Exception:

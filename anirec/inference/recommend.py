@@ -1,26 +1,33 @@
-"""`anirec recommend`: recommend titles to a user of the run's data or to a new user, from a run folder."""
+"""`anirec recommend`: recommend titles to users of the run's data or to a new user, from a run folder.
+
+What a person types is checked against the run's tables first; the model, and with it torch, is loaded afterwards.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
-import torch
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.markup import escape
 
 from anirec.errors import UserError
-from anirec.inference.histories import read_histories, scan_parquet
+from anirec.inference.franchises import stand_for_franchises
+from anirec.inference.histories import check_users, read_histories
 from anirec.inference.lists import TitleFilter, rerank
-from anirec.inference.people import Person, fold_in_likes, known_user
-from anirec.inference.predict import load
-from anirec.inference.tables import recommendations, terminal_list, write_csv, write_json
-from anirec.inference.title_search import TitleSearch, read_likes
+from anirec.inference.run_tables import check_model, check_number_of_titles, read_titles, source_class
+from anirec.inference.tables import print_list, recommendations, write_csv, write_json
+from anirec.inference.title_search import HIGHEST, LOWEST, Liked, TitleSearch, read_likes
 from anirec.metrics.beyond_accuracy import genre_matrix
-from anirec.models.base import RatingModel
 
+if TYPE_CHECKING:
+    from anirec.inference.people import Person
+    from anirec.models.base import RatingModel
+
+RATING_MODEL = "anirec.models.base.RatingModel"
+GENERATED = "anirec.data.synthetic."
 CANDIDATES_PER_ITEM = 5  # candidates of the re-ranker, as a multiple of the list's length
 MIN_CANDIDATES = 50
 
@@ -28,28 +35,32 @@ MIN_CANDIDATES = 50
 def recommend(
     run: Path,
     *,
-    user: str | None,
+    users: Sequence[str],
+    users_file: Path | None,
     likes: Sequence[str],
     k: int,
     title_filter: TitleFilter,
     personal: float,
     novelty: float,
+    sequels: bool,
     seen: bool,
     csv: Path | None = None,
     json: Path | None = None,
     console: Console | None = None,
 ) -> None:
-    """Print a list of recommendations with reasons, and optionally write it to files.
+    """Print lists of recommendations with reasons, and optionally write them to files.
 
     Args:
         run: Folder of a finished run of a rating model.
-        user: Id of a user of the run's data; exclusive with `likes`.
+        users: Ids of users of the run's data; exclusive with `likes`.
+        users_file: File with further ids, one per line.
         likes: Titles and ratings of a new user; see `read_likes`.
-        k: Length of the list; >= 1.
+        k: Length of each list; >= 1.
         title_filter: Conditions on the recommended titles.
         personal: Share, 0 to 1, of the scores of an unknown user that is subtracted. Useful for models of ratings, to
             which the best titles are the best for almost every user.
         novelty: From 0 for the highest scores to 1 for the least known and most diverse titles; see `rerank`.
+        sequels: Whether to include sequels, and more than one title per franchise.
         seen: Whether to include titles that the person has seen.
         csv, json: Files to write.
         console: Where to print; default: the terminal.
@@ -58,64 +69,116 @@ def recommend(
         UserError: The run cannot recommend, a title or user is unknown, or no title is left.
     """
     console = console or Console(highlight=False)
-    if (user is None) != bool(likes):
-        raise UserError('Set either --user ID or --likes "Cowboy Bebop=9; Monster=10".')
+    users = [*users, *(read_users(users_file) if users_file else [])]
+    if users and likes:
+        raise UserError("Set --user for users of the run's data or --likes for a new user, not both.")
     for option, value in {"personal": personal, "novelty": novelty}.items():
         if not 0 <= value <= 1:
             raise UserError(f"--{option} {value:g}: expected a number from 0 to 1")
-    model = load(run)
-    if not isinstance(model, RatingModel):
-        raise UserError(
-            f"{run}: {type(model).__name__} does not rank titles for users; use, for example, a run of model=ease"
-        )
-    items = read_titles(run, model.n_items)
-    is_candidate = title_filter.matches(items)
+    check_model(run, RATING_MODEL, "does not rank titles for users; use, for example, a run of model=ease")
+    items = read_titles(run)
+    is_match = title_filter.matches(items)
+    search = TitleSearch(items)
+    if not users and not likes:
+        raise UserError(f"Set --user ID, or --likes with titles such as {search.examples()}.")
+    if users:
+        check_users(run, users)
+    liked = read_new_user(run, likes, search, console) if likes else []
+
+    import torch
+
+    from anirec.inference.people import fold_in_likes, known_user
+    from anirec.inference.predict import load
+
+    model: RatingModel = load(run)  # type: ignore[assignment]  # a RatingModel: its class was checked
+    check_number_of_titles(run, items, model.n_items)
     with torch.inference_mode():
-        if user is None:
-            person = new_user(model, items, likes, console)
+        if users:
+            histories = read_histories(run, model)
+            people = {user: known_user(model, histories, user) for user in dict.fromkeys(users)}
         else:
-            person = known_user(model, read_histories(run, model), user)
-        person = person.personalized(model, personal)
-        if not seen:
-            is_candidate[person.item.numpy()] = False
-        chosen = best_items(items, person.score_i.numpy(), is_candidate, k=k, novelty=novelty)
-        reasons = person.explain(model, torch.from_numpy(chosen))
-    is_planned = np.isin(chosen, person.planned.numpy())
-    scores = pl.Series(person.score_i.numpy()[chosen])
-    table = recommendations(items[chosen], scores, reason_titles(items, person, reasons), is_planned)
+            people = {"": fold_in_likes(model, liked)}
+        tables = [
+            list_for(
+                model, items, person, is_match, k=k, personal=personal, novelty=novelty, sequels=sequels, seen=seen
+            )
+            for person in people.values()
+        ]
+    if users:
+        ids = model.vocabularies["user_id"].ids.dtype
+        tables = [
+            table.select(pl.lit(user).cast(ids).alias("user_id"), pl.all())
+            for user, table in zip(people, tables, strict=True)
+        ]
+    written = pl.concat(tables)
     if csv:
-        write_csv(table, csv)
+        write_csv(written, csv)
     if json:
-        write_json(table, json)
-    console.print(terminal_list(table))
+        write_json(written, json)
+    for user, table in zip(people, tables, strict=True):
+        if len(people) > 1:
+            console.print(f"\nUser {user}", markup=False)
+        print_list(table, console)
 
 
-def read_titles(run: Path, n_items: int) -> pl.DataFrame:
-    """Return the run's titles in index order; a missing name is replaced by the id.
+def read_users(path: Path) -> list[str]:
+    """Return the ids in a file with one id per line.
 
     Raises:
-        UserError: items.parquet is missing, damaged or of another run.
+        UserError: The file cannot be read or has no id.
     """
-    items = scan_parquet(run / "items.parquet").collect()
-    if len(items) != n_items or not {"item_id", "title", "n_ratings"} <= set(items.columns):
-        raise UserError(f"{run / 'items.parquet'}: damaged, or the titles of another run")
-    items = items.with_columns(pl.col("title").fill_null(pl.col("item_id").cast(pl.String)))
-    if "genres" not in items.columns:
-        items = items.with_columns(genres=pl.lit([], pl.List(pl.String)))
-    return items
-
-
-def new_user(model: RatingModel, items: pl.DataFrame, likes: Sequence[str], console: Console) -> Person:
-    """Return a person with these likes; print each title whose name differs from what was typed."""
     try:
-        found = read_likes(likes, TitleSearch(items))
+        users = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"--users {path}: cannot be read: {error}") from None
+    if not users:
+        raise UserError(f"--users {path}: expected one user id per line; the file is empty")
+    return users
+
+
+def read_new_user(run: Path, likes: Sequence[str], search: TitleSearch, console: Console) -> list[Liked]:
+    """Return the titles that a new user likes; print each title whose name differs from what was typed."""
+    try:
+        found = read_likes(likes, search)
     except UserError as error:
-        raise UserError(f"--likes: {error}") from None
+        note = "\nThe titles of this run are generated." if source_class(run).startswith(GENERATED) else ""
+        raise UserError(f"--likes: {error}{note}") from None
     for liked in found:
-        title = items["title"][liked.item]
+        title = search.items["title"][liked.item]
         if liked.written != title:
             console.print(f"{escape(liked.written)} -> {escape(title)}")
-    return fold_in_likes(model, found)
+    return found
+
+
+def list_for(
+    model: "RatingModel",
+    items: pl.DataFrame,
+    person: "Person",
+    is_match: NDArray[np.bool_],
+    *,
+    k: int,
+    personal: float,
+    novelty: float,
+    sequels: bool,
+    seen: bool,
+) -> pl.DataFrame:
+    """Return the list of a person as a table; see `recommendations`. The arguments are those of `recommend`."""
+    import torch
+
+    score_i = person.personal_scores(model, personal).numpy()
+    is_candidate = is_match.copy()
+    if not seen:
+        is_candidate[person.item.numpy()] = False
+    if not sequels:
+        is_candidate = stand_for_franchises(items, is_candidate, score_i)
+    chosen = best_items(items, score_i, is_candidate, k=k, novelty=novelty)
+    reasons = [
+        [(items["title"][int(person.item[p])], float(person.rating[p])) for p in positions]
+        for positions in person.explain(model, torch.from_numpy(chosen))
+    ]
+    ratings = person.score_i.numpy()[chosen].clip(LOWEST, HIGHEST) if model.ranks_by_rating else None
+    is_planned = np.isin(chosen, person.planned.numpy())
+    return recommendations(items[chosen], ratings, reasons, is_planned)
 
 
 def best_items(
@@ -133,12 +196,3 @@ def best_items(
     candidates = allowed[order]
     counts, genres = items["n_ratings"].to_numpy()[candidates], genre_matrix(items["genres"])[candidates]
     return candidates[rerank(score_i[candidates], counts, genres, k=k, novelty=novelty)]
-
-
-def reason_titles(
-    items: pl.DataFrame, person: Person, reasons: Sequence[Sequence[int]]
-) -> list[list[tuple[str, float]]]:
-    """Return title and rating of the history entries at these positions, for each recommended item."""
-    return [
-        [(items["title"][int(person.item[p])], float(person.rating[p])) for p in positions] for positions in reasons
-    ]

@@ -1,10 +1,7 @@
-"""Output of `anirec fanbase` and `anirec recommend`: tables for the terminal, CSV and JSON."""
+"""Recommendation lists as tables, and their output: terminal, CSV and JSON."""
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -14,124 +11,26 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from anirec.atomic import replacing, write_text
+from anirec.atomic import replacing
 from anirec.report import formatting as cells
 
-LEVEL = 0.9  # coverage of the interval around a score
-PLACES = 2  # decimals of a rating
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fanbase:
-    """Predicted reception of one new title.
-
-    Args:
-        title: Name of the title.
-        seen: Properties of the title that the model read.
-        notes: Caveats, as sentences.
-        threshold: Rating from which a user counts as a fan.
-        score: Predicted mean rating; users are weighted by their number of ratings.
-        interval: Lower and upper end of the interval around the score; None where it cannot be calibrated.
-        share: Predicted share of fans, 0 to 1, with the same weights.
-        per_user: Score and share with equal weights.
-        tastes: users, audience, rating, lift, share, fans, loves; see `Audience.taste_table`.
-        nearest: title, likeness, rating, n_ratings and more; see `Audience.nearest_titles`.
-    """
-
-    title: str
-    seen: dict[str, Any]
-    notes: Sequence[str]
-    threshold: float
-    score: float
-    interval: tuple[float, float] | None
-    share: float
-    per_user: tuple[float, float]
-    tastes: pl.DataFrame
-    nearest: pl.DataFrame
-
-    def to_json(self) -> dict[str, Any]:
-        score, share = self.per_user
-        return {
-            "title": self.title,
-            "seen": self.seen,
-            "notes": list(self.notes),
-            "score": self.score,
-            "interval": None
-            if self.interval is None
-            else dict(zip(("level", "low", "high"), (LEVEL, *self.interval), strict=True)),
-            "threshold": self.threshold,
-            "share": self.share,
-            "each_user_once": {"score": score, "share": share},
-            "tastes": self.tastes.to_dicts(),
-            "nearest": self.nearest.to_dicts(),
-        }
-
-    def summary(self) -> str:
-        score, share = self.per_user
-        interval = "" if self.interval is None else f" ({LEVEL:.0%} interval {cells.interval(self.interval, PLACES)})"
-        return (
-            f"{self.title}\n"
-            f"Predicted score: {self.score:.{PLACES}f}{interval}\n"
-            f"Predicted share of ratings of {self.threshold:g} or higher: {self.share:.0%}\n"
-            f"With equal weight for every user: score {score:.{PLACES}f}, share {share:.0%}"
-        )
-
-
-def print_fanbases(fanbases: Sequence[Fanbase], console: Console) -> None:
-    for number, fanbase in enumerate(fanbases):
-        parts = [fanbase.summary(), *fanbase.notes, "", tastes_table(fanbase), *nearest_table(fanbase.nearest)]
-        for part in ["", *parts] if number else parts:
-            console.print(part, markup=False)
-
-
-def tastes_table(fanbase: Fanbase) -> Table:
-    share = f"≥ {fanbase.threshold:g}"
-    table = number_table("taste, by the titles it loves", "audience", "score", "lift", share, "fans")
-    for row in fanbase.tastes.iter_rows(named=True):
-        ratings = (f"{row['rating']:.{PLACES}f}", f"{round(row['lift'], PLACES) + 0.0:+.{PLACES}f}")
-        numbers = (f"{row['audience']:.0%}", *ratings, f"{row['share']:.0%}", f"{row['fans']:.0%}")
-        table.add_row(Text(" · ".join(row["loves"]) or cells.MISSING), *numbers)
-    return table
-
-
-def nearest_table(nearest: pl.DataFrame) -> list[str | Table]:
-    """Return an empty line and the table; an empty list without titles."""
-    if not len(nearest):
-        return []
-    table = number_table("nearest existing titles", "similarity", "score", "ratings")
-    for row in nearest.iter_rows(named=True):
-        n_ratings = cells.MISSING if row["n_ratings"] is None else f"{row['n_ratings']:,}"
-        numbers = (f"{row['likeness']:.2f}", cells.number(row["rating"], PLACES), n_ratings)
-        table.add_row(Text(row["title"]), *numbers)
-    return ["", table]
-
-
-def number_table(first: str, *numbers: str) -> Table:
-    """Return an empty table with a column of text and columns of numbers that never wrap."""
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    table.add_column(first)
-    for name in numbers:
-        table.add_column(name, justify="right", no_wrap=True)
-    return table
-
-
-def write_fanbases(fanbases: Sequence[Fanbase], path: Path) -> None:
-    """Write a JSON list with one object per title."""
-    text = json.dumps([fanbase.to_json() for fanbase in fanbases], ensure_ascii=False, indent=2, default=str)
-    write_text(path, f"{text}\n")
-
-
-COLUMNS = ("item_id", "title", "type", "year", "genres", "episodes", "n_ratings", "score", "because")
-SHOWN = ("rank", "title", "type", "year", "genres", "score", "because")
-MAX_GENRES = 2  # shown on the terminal
-NUMBERS = ("rank", "year", "score")
-HEADINGS = {"rank": "", "because": "reason"}
+COLUMNS = (
+    *("item_id", "title", "title_english", "type", "year", "genres", "episodes", "n_ratings", "rating"),
+    *("reason", "url"),
+)
+SHOWN = ("rank", "title", "type", "year", "rating", "reason")  # on the terminal
+HEADINGS = {"rank": ""}
+WIDTHS = {"rank": 3, "type": 7, "year": 4, "rating": 6}  # of all columns but title and reason, which share the rest
+TITLE_SHARE = 0.55  # of the rest
+MAX_GENRES = 3  # below a title
+MAX_LINES = 2  # of a title or a reason
+PADDING = 2  # between two columns
 PLANNED = "On your watchlist. "
 
 
 def recommendations(
     items: pl.DataFrame,
-    scores: pl.Series,
+    ratings: NDArray[np.floating] | None,
     reasons: Sequence[Sequence[tuple[str, float]]],
     is_planned: Sequence[bool] | NDArray[np.bool_],
 ) -> pl.DataFrame:
@@ -139,17 +38,19 @@ def recommendations(
 
     Args:
         items: The recommended titles, best first.
-        scores: The model's score of each title.
+        ratings: The predicted rating of each title; None if the model ranks by other scores.
         reasons: For each title, the titles and ratings (NaN if unrated) from the history that explain it.
         is_planned: Whether each title is on the person's plan-to-watch list.
     """
-    n_ratings = items["n_ratings"].to_list()
+    of_others = "Popular with everyone" if ratings is None else "Rated highly by others"
     texts = [
-        reason_text(titles) or f"Popular with everyone ({n:,} ratings)"
-        for titles, n in zip(reasons, n_ratings, strict=True)
+        reason_text(titles) or f"{of_others} ({n:,} rating{'s' * (n != 1)})"
+        for titles, n in zip(reasons, items["n_ratings"].to_list(), strict=True)
     ]
     texts = [PLANNED + text if planned else text for text, planned in zip(texts, is_planned, strict=True)]
-    table = items.drop("score", strict=False).with_columns(score=scores, because=pl.Series(texts, dtype=pl.String))
+    table = items.with_columns(reason=pl.Series(texts, dtype=pl.String))
+    if ratings is not None:
+        table = table.with_columns(rating=pl.Series(ratings))
     table = table.select([column for column in COLUMNS if column in table.columns])
     return table.with_row_index("rank", offset=1)
 
@@ -167,27 +68,56 @@ def reason_text(titles: Sequence[tuple[str, float]]) -> str:
     return f"You {verb} {' and '.join(rated)}"
 
 
-def terminal_list(recommended: pl.DataFrame) -> Table:
-    """Return the list of `recommendations` for a terminal of 80 columns; titles, genres and reasons wrap."""
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+def print_list(recommended: pl.DataFrame, console: Console) -> None:
+    """Print the list of `recommendations` in the width of the terminal.
+
+    English title and genres are below a title, which is a link to its page if the data have one. Long titles and
+    reasons are shortened.
+    """
     names = [column for column in SHOWN if column in recommended.columns]
+    rest = console.width - sum(WIDTHS.get(name, 0) + PADDING for name in names) + PADDING
+    title_width = max(8, int(TITLE_SHARE * rest))
+    widths = {**WIDTHS, "title": title_width, "reason": max(8, rest - title_width)}
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, PADDING - 1, 0, 0))
     for name in names:
-        heading = HEADINGS.get(name, name)
-        table.add_column(heading, justify="right" if name in NUMBERS else "left", no_wrap=name in (*NUMBERS, "type"))
-    places = cells.decimals(recommended["score"])
-    for row in recommended.select(names).iter_rows(named=True):
-        table.add_row(*(Text(format_cell(name, value, places)) for name, value in row.items()))
-    return table
+        justify = "right" if name in ("rank", "year", "rating") else "left"
+        table.add_column(HEADINGS.get(name, name), justify=justify, no_wrap=True, width=widths[name])
+    for row in recommended.iter_rows(named=True):
+        texts = {**{name: Text(format_cell(row[name])) for name in names}, "title": title_cell(row, title_width)}
+        texts["reason"] = shorten_lines(Text(row["reason"]), widths["reason"], console)
+        table.add_row(*(texts[name] for name in names))
+    console.print(table)
 
 
-def format_cell(name: str, value: object, places: int) -> str:
+def title_cell(row: dict[str, object], width: int) -> Text:
+    """Return the title of a row, and below it the English title, if it differs, and the genres."""
+    title, english, genres = (row.get(name) for name in ("title", "title_english", "genres"))
+    below = [str(english)] if english and english != title else []
+    if isinstance(genres, list) and genres:
+        below.append(", ".join(genres[:MAX_GENRES]))
+    lines = [Text(str(title), style=f"link {row['url']}" if row.get("url") else "")]
+    lines += [Text(" · ".join(below), style="dim")] if below else []
+    for line in lines:
+        line.truncate(width, overflow="ellipsis")
+    return Text("\n").join(lines)
+
+
+def shorten_lines(text: Text, width: int, console: Console) -> Text:
+    """Wrap a text into at most `MAX_LINES` lines; the last ends in an ellipsis if there is more."""
+    lines = [line.plain.rstrip() for line in text.wrap(console, width)]
+    last = Text(" ".join(lines[MAX_LINES - 1 :]))
+    last.truncate(width, overflow="ellipsis")
+    return Text("\n".join([*lines[: MAX_LINES - 1], last.plain]).rstrip())
+
+
+def format_cell(value: object) -> str:
+    """
+    >>> format_cell(None), format_cell(8.123), format_cell(2013)
+    ('-', '8.12', '2013')
+    """
     if value is None:
         return cells.MISSING
-    if name == "score":
-        return f"{value:.{places}f}"
-    if isinstance(value, list):
-        return ", ".join(value[:MAX_GENRES]) + (" …" if len(value) > MAX_GENRES else "")
-    return str(value)
+    return f"{value:.2f}" if isinstance(value, float) else str(value)
 
 
 def write_csv(table: pl.DataFrame, path: Path) -> None:

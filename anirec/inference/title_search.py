@@ -6,11 +6,12 @@ A row of `TitleSearch.names`: index 43, n_ratings 10234, is_main true, written "
 import re
 from collections.abc import Sequence
 from difflib import SequenceMatcher
-from math import nan
+from math import inf, isnan, nan
 from typing import NamedTuple
 
 import polars as pl
 
+from anirec.data.schema import INTERACTIONS
 from anirec.errors import UserError
 
 MIN_LEAD = 5  # of several titles with one name, one with this many times the ratings of the next is meant
@@ -59,8 +60,23 @@ class TitleSearch:
             if len(found) == 1:
                 return int(found["index"][0])
         if not len(similar):
-            raise UserError(f"{wanted!r}: no title of this run has a similar name")
+            raise UserError(
+                f"{wanted!r}: no title of this run has a similar name; it has, for example, {self.examples()}"
+            )
         raise UserError(self.ambiguity(wanted, similar))
+
+    def examples(self) -> str:
+        """Return the two most rated titles as text."""
+        titles = self.items.sort("n_ratings", descending=True, maintain_order=True)["title"].head(2)
+        return " and ".join(f'"{title}"' for title in titles)
+
+    def has(self, wanted: str) -> bool:
+        """Return whether `find` finds a title."""
+        try:
+            self.find(wanted)
+        except UserError:
+            return False
+        return True
 
     def find_id(self, wanted: str) -> int:
         has_id = self.items["item_id"].cast(pl.String) == wanted.removeprefix("#").strip()
@@ -154,12 +170,12 @@ def letter_similarity(matcher: "SequenceMatcher[str]", name: str) -> float:
     return matcher.ratio()
 
 
-LOWEST, HIGHEST = 1, 10
+LOWEST, HIGHEST = (INTERACTIONS["rating"].low or 0, INTERACTIONS["rating"].high or inf)  # the scale of all ratings
 # A semicolon separates titles before a space, after a rating and at the end; that of Steins;Gate does not.
 SEPARATOR = re.compile(r";\s+|;$")
 AFTER_RATING = re.compile(r"(=\s*\d+(?:\.\d+)?)\s*;")
-RATED = re.compile(r"(?P<name>.*\S)\s*=\s*(?P<rating>\d+(\.\d+)?)")
-BEFORE_COMMA = re.compile(r"=\s*\d+(\.\d+)?\s*,")
+RATED = re.compile(r"(?P<name>.*\S)\s*=\s*(?P<rating>[+-]?\d+(\.\d+)?)")
+COMMA = re.compile(r"(=\s*\d+(?:\.\d+)?)\s*,\s*(?=\S)")  # between titles, where a semicolon is needed
 
 
 class Liked(NamedTuple):
@@ -183,22 +199,46 @@ def read_likes(texts: Sequence[str], search: TitleSearch) -> list[Liked]:
     ):
         if not written:
             continue
-        name, rating = split_rating(written)
-        if not (rating != rating or LOWEST <= rating <= HIGHEST):  # noqa: PLR0124 (NaN: no rating)
-            problems.append(f"{written}: expected a rating from {LOWEST} to {HIGHEST}")
-            continue
         try:
-            item = search.find(name)
+            liked = read_like(written, search)
         except UserError as error:
-            hint = ' Separate titles by ";", not by ",".' if BEFORE_COMMA.search(name) else ""
-            problems.append(f"{error}{hint}")
+            problems.append(str(error))
         else:
-            found[item] = Liked(name, item, rating)
+            found[liked.item] = liked
     if problems:
         raise UserError("\n".join(problems))
     if not found:
-        raise UserError('No title given; expected, for example, "Cowboy Bebop=9; Monster=10"')
+        raise UserError(f"No title given; expected titles of this run, such as {search.examples()}")
     return list(found.values())
+
+
+def read_like(written: str, search: TitleSearch) -> Liked:
+    """Parse one title with or without a rating.
+
+    Raises:
+        UserError: The title is unknown or ambiguous, or the rating is out of range.
+    """
+    name, rating = split_rating(written)
+    if COMMA.search(written):
+        separated = COMMA.sub(r"\1; ", written)
+        raise UserError(f'{written}: separate titles by semicolons: "{separated}"')
+    if not (isnan(rating) or LOWEST <= rating <= HIGHEST):
+        raise UserError(f"{written}: expected a rating from {LOWEST:g} to {HIGHEST:g}")
+    title, equals, text = (part.strip() for part in written.rpartition("="))
+    no_rating = UserError(
+        f"{written}: expected a rating from {LOWEST:g} to {HIGHEST:g} after =, such as {title}={HIGHEST - 1:g}"
+    )
+    if title and equals and not text:
+        raise no_rating
+    try:
+        return Liked(name, search.find(name), rating)
+    except UserError as error:
+        if isnan(rating) and title and equals:
+            raise no_rating from None
+        parts = [part.strip() for part in name.split(",")]
+        if len(parts) > 1 and all(map(search.has, parts)):
+            raise UserError(f'{written}: separate titles by semicolons: "{"; ".join(parts)}"') from None
+        raise error
 
 
 def split_rating(written: str) -> tuple[str, float]:

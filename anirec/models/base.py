@@ -32,10 +32,12 @@ class Model(LightningModule, ArtifactSource, Configurable, ABC):
             any work starts.
         replicates: Names of the settings in the model's YAML, at any depth, that are seeds. Runs that differ only in
             them are replicates and are averaged.
+        uses_seed: Whether the key `seed` changes the model. False: every seed gives the same run, and a sweep runs one.
     """
 
     requires: ClassVar[frozenset[str]] = frozenset()
     replicates: ClassVar[frozenset[str]] = frozenset()
+    uses_seed: ClassVar[bool] = True
     is_allocated = False
 
     @abstractmethod
@@ -114,11 +116,13 @@ class RatingModel(Model):
 
     Attributes:
         uses_unrated: Whether the model also trains on interactions without a rating.
+        ranks_by_rating: Whether the scores of `score_items` and `fold_in` are predicted ratings.
         block_rows: Target number of rows per training batch, which holds whole users.
     """
 
     requires: ClassVar[frozenset[str]] = frozenset({"user_id", "item_id", "rating"})
     uses_unrated: ClassVar[bool] = False
+    ranks_by_rating: bool = True
     block_rows: ClassVar[int] = 1 << 18
 
     def training_rows(self, data: "RatingData") -> Interactions:

@@ -147,13 +147,14 @@ class History(nn.Module):
             self.indptr.diff(),
         )
 
-    def items_of(self, users: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the concatenated items of users (B,), int32 (m,), and the offset of each user in them, int32 (B,)."""
+    def rows_of(self, users: Tensor) -> tuple[RatingBatch, Tensor]:
+        """Return the rows of users (B,), numbered 0 to B - 1, and the bounds of each user in them, int64 (B + 1,)."""
         users = users % (self.n_users + 1)  # -1 is the last, empty row
         first, count = self.indptr[users], self.indptr[users + 1] - self.indptr[users]
-        starts = count.cumsum(0) - count
-        rows = torch.arange(int(count.sum()), device=users.device) + torch.repeat_interleave(first - starts, count)
-        return self.item[rows], starts.int()
+        bounds = torch.cat([count.new_zeros(1), count.cumsum(0)])
+        user = torch.repeat_interleave(torch.arange(len(users), device=users.device), count)
+        rows = torch.arange(len(user), device=users.device) + (first - bounds[:-1])[user]
+        return RatingBatch(user, self.item[rows].long(), self.rating[rows]), bounds
 
 
 def gather_rows(column: Tensor, world_size: int) -> Tensor:

@@ -70,7 +70,7 @@ def run_of(place: Path) -> Path:
 
 def recommended(run: Path) -> pl.DataFrame:
     """Return the recommendations for user 3, as many as there are titles."""
-    command = ["recommend", str(run), "--user", "3", "-k", "100", "--csv", str(run / "list.csv")]
+    command = ["recommend", str(run), "--user", "3", "-k", "100", "--sequels", "--csv", str(run / "list.csv")]
     CliRunner().invoke(app, command, catch_exceptions=False)
     return pl.read_csv(run / "list.csv")
 
@@ -81,7 +81,7 @@ def test_planned_titles_are_recommended_with_a_note_and_seen_ones_are_not(place:
     assert len(planned) == 4, "a planned title with a rating counts as seen"
     table = recommended(run_of(place))
     assert set(table["item_id"]) == set(range(1, N_ITEMS + 1)) - set(own["anime_id"]) | planned
-    noted = table.filter(pl.col("because").str.starts_with("On your watchlist. "))
+    noted = table.filter(pl.col("reason").str.starts_with("On your watchlist. "))
     assert set(noted["item_id"]) == planned
 
 

@@ -48,7 +48,7 @@ def test_a_new_user_gets_recommendations_with_reasons(made: Path) -> None:
     assert table["rank"].to_list() == [1, 2, 3, 4, 5]
     assert not set(table["title"]) & {"Crimson Voyage", "Silent Academy"}
     assert 23 not in table["item_id"]
-    assert table["because"].str.contains("Crimson Voyage 9|Silent Academy 10").any()
+    assert table["reason"].str.contains("Crimson Voyage 9|Silent Academy 10").any()
     assert [row["title"] for row in json.loads((run / "list.json").read_text())] == table["title"].to_list()
 
 
@@ -72,18 +72,25 @@ def test_seen_titles_are_recommended_only_with_seen(made: Path, model: str) -> N
 
 def test_personal_1_removes_the_scores_of_an_unknown_user(made: Path) -> None:
     (run,) = runs(made, "bias")
-    assert recommended(run, *LIKES)["score"].n_unique() == 10
-    assert recommended(run, *LIKES, "--personal", "1")["score"].round(4).n_unique() == 1
+    plain, personal = recommended(run, *LIKES), recommended(run, *LIKES, "--personal", "1")
+    assert plain["rating"].is_sorted(descending=True)
+    assert plain["item_id"].to_list() != personal["item_id"].to_list()
+    assert personal["item_id"].is_sorted(), "all scores are equal"
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "Set either --user ID or --likes"),
-        (["--user", "99999"], "not among the 200 users"),
-        (["--user", "somebody"], "not among the 200 users"),
+        ([], 'Set --user ID, or --likes with titles such as "'),
+        (["--user", "7", *LIKES], "not both"),
+        (["--user", "99999"], "--user 99999: not in the data of this run, which has users such as 1, 2, 3"),
+        (["--user", "7", "--user", "somebody"], "--user somebody: not in the data of this run"),
+        (["--users", "nowhere.txt"], "--users nowhere.txt: cannot be read"),
         (["--likes", "Crimson=9"], "may be one of several titles"),
-        (["--user", "7", "--genre", "Dramma"], "No title has the genre Dramma"),
+        (["--likes", "Neon Genesis Evangelion=9"], 'for example, ".*(?s:.*)The titles of this run are generated'),
+        (["--likes", "Crimson Voyage=9, Silent Academy=8"], 'semicolons: "Crimson Voyage=9; Silent Academy=8"'),
+        (["--likes", "Crimson Voyage=11"], "expected a rating from 1 to 10"),
+        (["--user", "7", "--genre", "Dramma", "--type", "tvv"], "genre Dramma; did you mean Drama(?s:.*)"),
         (["--user", "7", "--year", "2005-2015"], "have no year of titles"),
         (["--user", "7", "--novelty", "3"], "expected a number from 0 to 1"),
     ],
@@ -102,3 +109,38 @@ def test_a_run_without_its_titles_is_an_error(made: Path, tmp_path: Path) -> Non
         recommended(older, "--user", "7")
     with pytest.raises(UserError, match="not a run folder"):
         recommended(tmp_path, "--user", "7")
+
+
+def test_several_users_get_a_list_each(made: Path, tmp_path: Path) -> None:
+    (run,) = runs(made, "ease")
+    (tmp_path / "users.txt").write_text("9\n\n7\n")
+    table = recommended(run, "--user", "7", "--users", str(tmp_path / "users.txt"), "-k", "4")
+    assert table.columns[:2] == ["user_id", "rank"]
+    assert table["user_id"].to_list() == [7] * 4 + [9] * 4
+    alone = recommended(run, "--user", "9", "-k", "4")
+    assert table.filter(user_id=9).equals(alone)
+    printed = recommend(run, "--user", "7", "--user", "9", "-k", "4")
+    assert printed.index("User 7") < printed.index("User 9")
+
+
+@pytest.mark.parametrize("model", ["ease", "bias"])
+def test_a_disliked_title_is_no_reason_and_scores_are_ratings_or_missing(made: Path, model: str) -> None:
+    (run,) = runs(made, model)
+    table = recommended(run, "--likes", "Crimson Voyage=1; Silent Academy=10; Paper Kingdom=9", "-k", "60")
+    assert not table["reason"].str.contains("Crimson Voyage").any()
+    assert ("rating" in table.columns) == (model == "bias")
+    assert "score" not in table.columns
+    if model == "bias":
+        assert table["rating"].is_between(1, 10).all()
+
+
+def test_mistakes_are_reported_before_the_model_is_read(made: Path, tmp_path: Path) -> None:
+    (run,) = runs(made, "ease")
+    broken = shutil.copytree(run, tmp_path / "broken")
+    (broken / "checkpoints" / "best.ckpt").unlink(missing_ok=True)
+    (broken / "checkpoints" / "last.ckpt").write_bytes(b"no checkpoint")
+    for arguments in (["--likes", "qwertyuiop=9"], ["--user", "99999"], ["--user", "7", "--genre", "Dramma"]):
+        with pytest.raises(UserError, match=r"qwertyuiop|99999|Dramma"):
+            recommended(broken, *arguments)
+    with pytest.raises(UserError, match="damaged"):
+        recommended(broken, *LIKES)

@@ -155,11 +155,13 @@ class RatingData(Data):
 
     @property
     def tables(self) -> dict[str, pl.DataFrame]:
-        """The table `items`: the main metadata of each title and the number of its training ratings."""
+        """The table `items`: the main metadata of each title, its page, and the number of its training ratings."""
         year = [pl.col("aired_from").dt.year().alias("year")] if "aired_from" in self.items.columns else []
         columns = [column for column in ITEM_COLUMNS if column in self.items.columns]
         n_ratings = pl.Series(np.bincount(self.train.item, minlength=self.n_items))
-        return {"items": self.items.select(*columns, *year, n_ratings=n_ratings)}
+        address = self.sources[FIRST].item_url
+        url = [] if address is None else [pl.format(f"{address}{{}}", "item_id").alias("url")]
+        return {"items": self.items.select(*columns, *year, *url, n_ratings=n_ratings)}
 
     @property
     def findings(self) -> list[str]:

@@ -17,12 +17,14 @@ class Source(Configurable):
 
     `columns` are the columns of all tables, as a literal that can be read without running the module. `version` is
     increased whenever the tables change for the same files. `known_flaws` are reasons for which rows of the published
-    files are rejected: such rows are counted and kept with the rejects, but do not cause a warning.
+    files are rejected: such rows are counted and kept with the rejects, but do not cause a warning. `item_url` is the
+    address of a title's page up to its id; None if there is no such page.
     """
 
     columns: ClassVar[frozenset[str]]
     version: ClassVar[int]
     known_flaws: ClassVar[frozenset[str]] = frozenset()
+    item_url: ClassVar[str | None] = None
 
     @property
     def name(self) -> str:

@@ -10,7 +10,7 @@ from anirec.data.readers import cells
 from anirec.data.readers.csv import read_csv, scan_csv
 from anirec.data.readers.layout import Layout
 from anirec.data.sources.base import Dump, Need
-from anirec.data.sources.mal_columns import mal_parsers
+from anirec.data.sources.mal_columns import MAL_URL, mal_parsers
 
 RATINGS = Layout(
     header=("user_id", "anime_id", "rating"),
@@ -34,6 +34,7 @@ class Mal2016(Dump):
 
     columns = frozenset({"user_id", "item_id", "rating", "title", "genres", "type", "episodes", "score", "members"})
     version = 1
+    item_url = MAL_URL
     origin = "https://www.kaggle.com/datasets/CooperUnion/anime-recommendations-database"
     needs = (Need(("rating.csv",)), Need(("anime.csv",)))
 

@@ -13,7 +13,7 @@ from anirec.data.readers import cells, time_cells
 from anirec.data.readers.csv import read_csv, scan_csv
 from anirec.data.readers.layout import Layout
 from anirec.data.sources.base import Dump, Need
-from anirec.data.sources.mal_columns import MAL_TITLES, mal_parsers
+from anirec.data.sources.mal_columns import MAL_TITLES, MAL_URL, mal_parsers
 
 ENTRIES = Layout(
     header=(
@@ -54,6 +54,7 @@ class Mal2018(Dump):
 
     columns = MAL_TITLES | {"user_id", "item_id", "rating", "status", "timestamp", "synonyms"}
     version = 1
+    item_url = MAL_URL
     origin = "https://www.kaggle.com/datasets/azathoth42/myanimelist"
     needs = (
         Need(("animelists_cleaned.csv", "animelists_filtered.csv"), sample="animelists_cleaned.sample.csv"),

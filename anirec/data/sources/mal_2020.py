@@ -16,7 +16,7 @@ from anirec.data.readers import cells
 from anirec.data.readers.csv import read_csv, scan_csv, scan_parquet
 from anirec.data.readers.layout import Layout
 from anirec.data.sources.base import Dump, Need
-from anirec.data.sources.mal_columns import MAL_TITLES, mal_parsers
+from anirec.data.sources.mal_columns import MAL_TITLES, MAL_URL, mal_parsers
 
 ENTRIES = Layout(
     header=("user_id", "anime_id", "rating", "watching_status", "watched_episodes"),
@@ -69,6 +69,7 @@ class Mal2020(Dump):
 
     columns = MAL_TITLES | {"user_id", "item_id", "rating", "status", "synopsis"}
     version = 2
+    item_url = MAL_URL
     origin = "https://www.kaggle.com/datasets/hernan4444/anime-recommendation-database-2020"
 
     def __init__(self, *, folder: str, ratings: str | None) -> None:

@@ -16,7 +16,7 @@ from anirec.data.readers import cells
 from anirec.data.readers.csv import read_csv, scan_csv
 from anirec.data.readers.layout import Layout
 from anirec.data.sources.base import Dump, Need
-from anirec.data.sources.mal_columns import MAL_TITLES, mal_parsers
+from anirec.data.sources.mal_columns import MAL_TITLES, MAL_URL, mal_parsers
 
 SCORES = Layout(
     header=("user_id", "username", "anime_id", "anime title", "rating"),
@@ -57,6 +57,7 @@ class Mal2023(Dump):
 
     columns = MAL_TITLES | {"user_id", "item_id", "rating", "synopsis"}
     version = 1
+    item_url = MAL_URL
     origin = "https://www.kaggle.com/datasets/dbdmobile/myanimelist-dataset"
 
     def __init__(self, *, folder: str, ratings: str | None) -> None:

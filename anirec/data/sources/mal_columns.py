@@ -30,6 +30,7 @@ PARSERS: Mapping[str, Callable[[str], CellParser]] = {
     "genres": list_cells.parse_names,
     "synopsis": cells.parse_synopsis,
 }
+MAL_URL = "https://myanimelist.net/anime/"
 MAL_TITLES = frozenset(PARSERS) - {"synonyms", "synopsis"}  # columns in every dump since 2018
 
 

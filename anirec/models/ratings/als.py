@@ -9,17 +9,17 @@ from anirec.data.ratings.interactions import RatingBatch
 from anirec.models.base import RatingModel, popularity_tie_break
 from anirec.models.one_pass import History, MemoryBased
 from anirec.models.ratings.bias import Baseline
-from anirec.models.ratings.kernels.als_sweep import Weights, half_step
-from anirec.models.ratings.kernels.neighbours import SparseRows
+from anirec.models.ratings.kernels.als_sweep import Entries, half_step
 from anirec.settings import NonNegative, Positive, PositiveInt
 
 
 class ALS(MemoryBased, RatingModel):
-    """Rank items by p_u · q_i, the factorisation of a binary user-item matrix with confidence weights.
+    """Rank items by p_u · q_i, the factorisation of a user-item matrix of preferences with confidence weights.
 
-    Minimises Σ_ui c_ui (x_ui - p_u · q_i)² + reg (Σ_u |p_u|² + Σ_i |q_i|²), where x_ui is 1 if user u has interacted
-    with item i, else 0, and c_ui is 1 + alpha for interactions and 1 elsewhere. Each epoch solves for all items, then
-    for all users. Scores of implicit feedback are no ratings, so predicted ratings come from the bias model.
+    Minimises Σ_ui c_ui (x_ui - p_u · q_i)² + reg (Σ_u |p_u|² + Σ_i |q_i|²), where x_ui is the preference (about 1 if
+    user u has interacted with item i, negative if u disliked it; see `Baseline.preferences`), and 0 without an
+    interaction; c_ui is 1 + alpha for interactions and 1 elsewhere. Each epoch solves for all items, then for all
+    users. Scores of implicit feedback are no ratings, so predicted ratings come from the bias model.
 
     Args:
         n_factors: Length of p_u and q_i; >= 1.
@@ -40,6 +40,7 @@ class ALS(MemoryBased, RatingModel):
     """
 
     uses_unrated: ClassVar[bool] = True
+    ranks_by_rating = False
     user_factors: Tensor
     item_factors: Tensor
     count_i: Tensor
@@ -82,18 +83,20 @@ class ALS(MemoryBased, RatingModel):
         if self.sweeps == 0:
             self.baseline.fit(self.history, self.damping_user, self.damping_item)
             self.count_i = torch.bincount(self.history.item, minlength=self.n_items).float()
-        by_user = self.weights(self.history)
+        by_user = self.entries(self.history)
         self.item_factors = half_step(transpose(by_user, self.n_items + 1), self.user_factors, reg=self.reg)
         self.user_factors = half_step(by_user, self.item_factors, reg=self.reg)
         self.sweeps += 1
         self.history = History(self.n_users)  # no longer needed, so that the checkpoint stays small
 
-    def weights(self, history: History) -> Weights:
-        """Return the additional confidence of each interaction."""
+    def entries(self, history: History) -> Entries:
+        """Return the preference and the additional confidence of each interaction."""
         relative = torch.ones_like(history.rating)
         if self.weighting == "rating":
             relative = (history.rating / self.baseline.mean).nan_to_num(nan=1.0)
-        return Weights(history.indptr, history.item.long(), self.alpha * relative)
+        item = history.item.long()
+        preference = self.baseline.preferences(RatingBatch(history.user(), item, history.rating), history.n_users + 1)
+        return Entries(history.indptr, item, preference, self.alpha * relative)
 
     def forward(self, batch: RatingBatch) -> Tensor:
         return self.baseline(batch.user, batch.item)
@@ -103,16 +106,17 @@ class ALS(MemoryBased, RatingModel):
 
     def fold_in(self, batch: RatingBatch, n: int) -> Tensor:
         """Solve for the factors of new users as a sweep would, with item factors fixed, and score all items."""
-        user_factors = half_step(self.weights(History.of_new_users(batch, n)), self.item_factors, reg=self.reg)
+        user_factors = half_step(self.entries(History.of_new_users(batch, n)), self.item_factors, reg=self.reg)
         return self.scores(user_factors[:-1])
 
     def scores(self, factor_bf: Tensor) -> Tensor:
         return factor_bf @ self.item_factors[:-1].T + popularity_tie_break(self.count_i)
 
 
-def transpose(weights: Weights, n_columns: int) -> Weights:
-    """Return the same weights as compressed sparse columns."""
-    device = weights.start.device
-    rows = SparseRows(*(column.cpu().numpy() for column in weights)).transpose(n_columns)
-    start, column, weight = (torch.from_numpy(array).to(device) for array in rows)
-    return Weights(start, column.long(), weight)
+def transpose(entries: Entries, n_columns: int) -> Entries:
+    """Return the same entries as compressed sparse columns."""
+    order = torch.argsort(entries.column, stable=True)
+    counts = torch.bincount(entries.column, minlength=n_columns)
+    row = torch.repeat_interleave(torch.arange(len(entries.start) - 1, device=order.device), entries.start.diff())
+    start = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+    return Entries(start, *(column[order] for column in (row, entries.target, entries.weight)))

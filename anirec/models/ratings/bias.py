@@ -1,6 +1,6 @@
 """Bias model: mean rating plus user and item offsets; also the baseline inside the other rating models."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -14,6 +14,10 @@ from anirec.models.one_pass import History, MemoryBased
 from anirec.settings import NonNegative
 
 SWEEPS = 10  # of alternating least squares; offsets have then converged to about four digits
+# Of the preferences in a history:
+DISLIKED = -0.5  # weight of a dislike; that of a like is about 1
+MARGIN = 1 / 3  # share of the range of ratings by which a dislike is lower than the expected rating; more is a dislike
+DAMPING = 20.0  # pseudo-ratings at the mean in the user offset, so that a short list of dislikes does not make it low
 
 
 class Bias(MemoryBased, RatingModel):
@@ -26,6 +30,8 @@ class Bias(MemoryBased, RatingModel):
     References:
         Koren, Factor in the Neighbors: Scalable and Accurate Collaborative Filtering, ACM TKDD 4, 2010, section 2.1.
     """
+
+    uses_seed: ClassVar[bool] = False
 
     def __init__(self, *, damping_user: NonNegative, damping_item: NonNegative) -> None:
         super().__init__()
@@ -112,6 +118,24 @@ class Baseline(nn.Module):
         user, residual = batch.user[rated], (batch.rating - self.mean - self.item[batch.item])[rated].double()
         weight = count_by_index(user, n) + damping_user
         return (sum_by_index(user, residual, weight) / weight).float()
+
+    def preferences(self, batch: RatingBatch, n: int) -> Tensor:
+        """Return how much each entry of a history counts in a ranking, float32 (B,): at most 1.5; below 0 for dislikes.
+
+        An entry counts 1 + (rating - expected) / range, and 1 if it is unrated. The expected rating is that of the bias
+        model for this user and item, and at least the middle of the range. A rating that is lower by more than a third
+        of the range is a dislike. It counts against similar items, but less than a like counts for them, as in
+        relevance feedback (Rocchio 1971; Manning, Raghavan & Schütze, Introduction to Information Retrieval, 2008,
+        section 9.1).
+
+        Args:
+            batch: Histories of users 0 to n - 1.
+            n: Number of users.
+        """
+        middle, span = (self.lowest + self.highest) / 2, self.highest - self.lowest
+        expected = self.mean + self.new_user_offsets(batch, n, DAMPING)[batch.user] + self.item[batch.item]
+        excess = (batch.rating - torch.maximum(expected, middle)) / torch.where(span > 0, span, 1)
+        return torch.where(excess < -MARGIN, DISLIKED, 1 + excess).nan_to_num(nan=1.0)
 
     def forward(self, user: Tensor, item: Tensor) -> Tensor:
         """Return predicted ratings (B,), clipped to the range of the training ratings."""

@@ -12,12 +12,16 @@ from anirec.models.one_pass import History, HistoryScorer
 from anirec.models.ratings.bias import Baseline
 from anirec.settings import NonNegative, Positive
 
+ROWS_AT_ONCE = 256  # dislikes whose rows of weights are copied together
+
 
 class EASE(HistoryScorer, RatingModel):
     """Rank items by X B, where B minimises |X - X B|² + reg |B|² with a zero diagonal.
 
-    X is the binary user-item matrix of interactions. Predicted ratings come from the bias model. Memory and checkpoint
-    grow with the square of the number of items: 400 MB for ten thousand items.
+    X is the user-item matrix of preferences: about 1 for most interactions, negative for dislikes (see
+    `Baseline.preferences`). In a score, dislikes count only against items with a positive weight. Predicted ratings
+    come from the bias model. Memory and checkpoint grow with the square of the number of items: 400 MB for ten thousand
+    items.
 
     Args:
         reg: L2 penalty on B, in units of interactions; > 0. Sparser data need more.
@@ -29,6 +33,8 @@ class EASE(HistoryScorer, RatingModel):
     """
 
     uses_unrated: ClassVar[bool] = True
+    uses_seed: ClassVar[bool] = False
+    ranks_by_rating = False
     weight_ij: Tensor
     count_i: Tensor
 
@@ -46,26 +52,32 @@ class EASE(HistoryScorer, RatingModel):
 
     def solve(self) -> None:
         self.baseline.fit(self.history, self.damping_user, self.damping_item)
+        self.count_i = torch.bincount(self.history.item, minlength=self.n_items).float()
         gram_ij = self.gram()
-        self.count_i = gram_ij.diagonal().clone()
         gram_ij.diagonal().add_(self.reg)
         inverse_ij = torch.cholesky_inverse(torch.linalg.cholesky(gram_ij)).contiguous()  # LAPACK: by columns
         self.weight_ij = inverse_ij.div_(-inverse_ij.diagonal().clone())
         self.weight_ij.fill_diagonal_(0)
 
     def gram(self) -> Tensor:
-        """Return the Gram matrix X'X: number of users that two items share, float32 (n_items, n_items)."""
+        """Return the Gram matrix X'X, float32 (n_items, n_items)."""
         from scipy.sparse import csr_array
 
-        history = self.history
-        ones = torch.ones(len(history.item)).numpy()
-        shape = (self.n_users + 1, self.n_items)
-        x_ui = csr_array((ones, history.item.cpu().numpy(), history.indptr.cpu().numpy()), shape=shape)
+        history, shape = self.history, (self.n_users + 1, self.n_items)
+        rows = RatingBatch(history.user(), history.item.long(), history.rating)
+        values = self.baseline.preferences(rows, self.n_users + 1).cpu().numpy()
+        x_ui = csr_array((values, history.item.cpu().numpy(), history.indptr.cpu().numpy()), shape=shape)
         return torch.from_numpy((x_ui.T @ x_ui).toarray()).to(self.device)
 
     def forward(self, batch: RatingBatch) -> Tensor:
         return self.baseline(batch.user, batch.item)
 
     def score_history(self, history: History, users: Tensor) -> Tensor:
-        items, starts = history.items_of(users)
-        return embedding_bag(items, self.weight_ij, starts, mode="sum") + popularity_tie_break(self.count_i)
+        rows, bounds = history.rows_of(users)
+        preference = self.baseline.preferences(rows, len(users))
+        likes, dislikes = preference.clamp(min=0), (preference < 0).nonzero()[:, 0]
+        scores_bi = embedding_bag(rows.item, self.weight_ij, bounds[:-1], mode="sum", per_sample_weights=likes)
+        for some in dislikes.split(ROWS_AT_ONCE):
+            against_ni = preference[some, None] * self.weight_ij[rows.item[some]].clamp(min=0)
+            scores_bi.index_add_(0, rows.user[some], against_ni)
+        return scores_bi + popularity_tie_break(self.count_i)

@@ -19,9 +19,10 @@ class GenrePopularity(HistoryScorer, RatingModel):
     """Rank items by Σ_g share(u, g) · popularity(g) over their genres g.
 
     popularity(g) is the mean of log(1 + training interactions) over the titles of genre g that have any. share(u, g) is
-    the fraction of the user's training items with genre g. Scores are sums, not means, over genres: a mean would place
-    titles with a single genre first, while well-known titles have several. Titles without genres rank last. A predicted
-    rating is the user's damped mean plus the mean of the damped offsets of the title's genres.
+    the fraction of the user's training items with genre g, each weighted by the user's preference, which is negative
+    for dislikes (see `Baseline.preferences`). Scores are sums, not means, over genres: a mean would place titles with a
+    single genre first, while well-known titles have several. Titles without genres rank last. A predicted rating is the
+    user's damped mean plus the mean of the damped offsets of the title's genres.
 
     Args:
         personal: Whether to weight genres by share(u, g); if false, all users get the same ranking.
@@ -31,6 +32,8 @@ class GenrePopularity(HistoryScorer, RatingModel):
 
     requires: ClassVar[frozenset[str]] = frozenset({"user_id", "item_id", "rating", "genres"})
     uses_unrated: ClassVar[bool] = True
+    uses_seed: ClassVar[bool] = False
+    ranks_by_rating = False
     count_i: Tensor
     genre_ig: Tensor
     popularity_g: Tensor
@@ -77,11 +80,14 @@ class GenrePopularity(HistoryScorer, RatingModel):
         return self.baseline.within_range(self.baseline.mean + self.baseline.user[batch.user] + of_genres)
 
     def score_history(self, history: History, users: Tensor) -> Tensor:
-        items, starts = history.items_of(users)
-        share_bg = embedding_bag(items, self.genre_ig, starts, mode="mean")
+        rows, bounds = history.rows_of(users)
+        preferences = self.baseline.preferences(rows, len(users))
+        sums_bg = embedding_bag(rows.item, self.genre_ig, bounds[:-1], mode="sum", per_sample_weights=preferences)
+        likes_b = torch.zeros(len(users), device=users.device).index_add_(0, rows.user, preferences.clamp(min=0))
+        share_bg = sums_bg / likes_b.clamp(min=1)[:, None]
         if not self.personal:
             share_bg = torch.ones_like(share_bg)
         # An unknown user gets the average shares of all users.
-        share_bg[share_bg.sum(1) == 0] = normalize(self.count_i @ self.genre_ig[:-1], p=1, dim=0)
+        share_bg[~share_bg.any(dim=1)] = normalize(self.count_i @ self.genre_ig[:-1], p=1, dim=0)
         scores_bi = (share_bg * self.popularity_g) @ self.genre_ig[:-1].T
         return scores_bi + popularity_tie_break(self.count_i)

@@ -1,6 +1,6 @@
 """Item-item collaborative filtering with k nearest neighbours."""
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from numpy.typing import NDArray
@@ -35,8 +35,9 @@ class ItemKNN(HistoryScorer, RatingModel):
 
     The rating is b_ui + Σ_j s_ij (r_uj - b_uj) / Σ_j s_ij over the nearest neighbours j of item i that user u has
     rated, where b is set by `around`; without any neighbour it is the bias model's prediction. The ranking score is Σ_j
-    s_ij over those of the item's `neighbours` nearest neighbours that the user has rated. It is not normalised, since
-    that would rank items with a single neighbour first.
+    x_uj s_ij over those of the item's `neighbours` nearest neighbours that the user has rated, where x_uj is the
+    preference: about 1 for most ratings, negative for dislikes (see `Baseline.preferences`). It is not normalised,
+    since that would rank items with a single neighbour first.
 
     Args:
         similarity: Similarity of two columns of ratings. "pearson_baseline": residuals of the bias model, over shared
@@ -56,6 +57,8 @@ class ItemKNN(HistoryScorer, RatingModel):
         Cremonesi, Koren & Turrin, Performance of Recommender Algorithms on Top-N Recommendation Tasks, RecSys 2010.
     """
 
+    uses_seed: ClassVar[bool] = False
+    ranks_by_rating = False
     deviation: Tensor
     mean_i: Tensor
     count_i: Tensor
@@ -141,9 +144,9 @@ class ItemKNN(HistoryScorer, RatingModel):
     def score_history(self, history: History, users: Tensor) -> Tensor:
         scores_bi = (popularity_tie_break(self.count_i)).cpu().repeat(len(users), 1)
         voters = SparseRows(*arrays(self.voter_start, self.voter, self.vote))
-        rows = (users % (history.n_users + 1)).cpu().numpy()
-        by_user = SparseRows(*arrays(history.indptr, history.item, history.rating))
-        sum_votes(rows, by_user, voters, scores_bi.numpy())
+        rows, bounds = history.rows_of(users)
+        preferences = self.baseline.preferences(rows, len(users))
+        sum_votes(SparseRows(*arrays(bounds, rows.item.int(), preferences)), voters, scores_bi.numpy())
         return scores_bi.to(users.device)
 
 

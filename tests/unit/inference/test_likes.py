@@ -43,6 +43,18 @@ def test_all_problems_are_reported_at_once() -> None:
         read_likes([" ; "], SEARCH)
 
 
-def test_commas_between_titles_are_pointed_out() -> None:
-    with pytest.raises(UserError, match='Separate titles by ";", not by ","'):
-        read_likes(["Monster=9, Mushishi=8"], SEARCH)
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("Monster=9, Mushishi=8", 'semicolons: "Monster=9; Mushishi=8"'),
+        ("Monster, Mushishi", 'semicolons: "Monster; Mushishi"'),
+        ("Monster=-1", "expected a rating from 1 to 10"),
+        ("Monster=9/10", "Monster=9/10: expected a rating from 1 to 10 after =, such as Monster=9"),
+        ("Monster=", "expected a rating from 1 to 10 after =, such as Monster=9"),
+        ("qwertyuiop", 'it has, for example, "Monster" and "Steins;Gate"'),
+    ],
+)
+def test_what_cannot_be_read_is_explained(text: str, message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        read_likes([text], SEARCH)
+    assert message in str(caught.value)

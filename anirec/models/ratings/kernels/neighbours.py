@@ -185,19 +185,25 @@ def weighted_means(
             values_i[by_user.column[row]] = np.nan
 
 
-def sum_votes(users: Int64Array, by_user: SparseRows, voters: SparseRows, scores_bi: Float32Array) -> None:
-    """Add to each user's row of `scores_bi` (B, n_items) the similarities of all items to the user's items."""
+def sum_votes(by_user: SparseRows, voters: SparseRows, scores_bi: Float32Array) -> None:
+    """Add to each user's row of `scores_bi` (B, n_items) the similarities of all items to the user's items.
+
+    Args:
+        by_user: Items of B users, with the weight of each.
+        voters: Similar items of each item; see `Neighbours.voters`.
+        scores_bi: Scores to add to.
+    """
 
     def task(first: int, last: int) -> None:
-        add_votes(users[first:last], by_user, voters, scores_bi[first:last])
+        add_votes(first, last, by_user, voters, scores_bi)
 
-    in_threads(task, len(users), chunk=USERS_PER_TASK)
+    in_threads(task, len(scores_bi), chunk=USERS_PER_TASK)
 
 
 @numba.njit(cache=True, nogil=True)
-def add_votes(users: Int64Array, by_user: SparseRows, voters: SparseRows, scores_bi: Float32Array) -> None:
-    for b in range(len(users)):
-        for row in range(by_user.start[users[b]], by_user.start[users[b] + 1]):
-            j = by_user.column[row]
+def add_votes(first: int, last: int, by_user: SparseRows, voters: SparseRows, scores_bi: Float32Array) -> None:
+    for b in range(first, last):
+        for row in range(by_user.start[b], by_user.start[b + 1]):
+            j, weight = by_user.column[row], by_user.value[row]
             for vote in range(voters.start[j], voters.start[j + 1]):
-                scores_bi[b, voters.column[vote]] += voters.value[vote]
+                scores_bi[b, voters.column[vote]] += weight * voters.value[vote]

@@ -10,7 +10,7 @@ import torch
 from anirec.errors import UserError
 from anirec.models.ratings.als import ALS, transpose
 from anirec.models.ratings.kernels import als_sweep
-from anirec.models.ratings.kernels.als_sweep import Weights, half_step
+from anirec.models.ratings.kernels.als_sweep import Entries, half_step
 
 SETTINGS: dict[str, Any] = {
     "n_factors": 6,
@@ -28,48 +28,61 @@ def made(**changed: Any) -> ALS:
     return ALS(**{**SETTINGS, **changed})
 
 
-def by_user(data: Any, alpha: float = 4.0) -> Weights:
+def by_user(data: Any, alpha: float = 4.0) -> Entries:
     rows = data.train_and_unrated
     start = torch.from_numpy(np.append(rows.indptr, len(rows)))  # an unknown user's row, which is empty
-    return Weights(start, torch.from_numpy(rows.item).long(), torch.full((len(rows),), alpha))
+    n = len(rows)
+    return Entries(start, torch.from_numpy(rows.item).long(), torch.ones(n), torch.full((n,), alpha))
 
 
-def confidences(data: Any, weights: Weights) -> np.ndarray:
+def confidences(data: Any, entries: Entries) -> np.ndarray:
     c_ui = np.ones((data.n_users + 1, data.n_items + 1))
     rows = data.train_and_unrated
-    c_ui[rows.user, rows.item] += weights.weight.numpy()
+    c_ui[rows.user, rows.item] += entries.weight.numpy()
     return c_ui
+
+
+def targets(data: Any, entries: Entries) -> np.ndarray:
+    t_ui = np.zeros((data.n_users + 1, data.n_items + 1))
+    rows = data.train_and_unrated
+    t_ui[rows.user, rows.item] = entries.target.numpy()
+    return t_ui
 
 
 @pytest.mark.parametrize("at_once", [1, 50, 1 << 13])
 @pytest.mark.parametrize("n_factors", [6, 20, 50])  # fewer than a user has entries, about as many, more
 def test_a_half_step_is_the_ridge_regression_of_every_row(planted, monkeypatch, at_once: int, n_factors: int) -> None:
     monkeypatch.setattr(als_sweep, "BATCH_ENTRIES", at_once)
-    weights, noise = by_user(planted), torch.Generator().manual_seed(0)
-    weights = weights._replace(weight=torch.rand(len(weights.weight), generator=noise) * 9)
+    entries, noise = by_user(planted), torch.Generator().manual_seed(0)
+    n = len(entries.weight)
+    entries = entries._replace(weight=torch.rand(n, generator=noise) * 9, target=torch.randn(n, generator=noise))
     y_jf = torch.randn(planted.n_items + 1, n_factors, generator=noise)
     y_jf[-1] = 0
-    solved = half_step(weights, y_jf, reg=2.0).numpy()
-    c_ui, y = confidences(planted, weights), y_jf.double().numpy()
-    for user, c_i in enumerate(c_ui):
+    solved = half_step(entries, y_jf, reg=2.0).numpy()
+    c_ui, t_ui, y = confidences(planted, entries), targets(planted, entries), y_jf.double().numpy()
+    for user, (c_i, t_i) in enumerate(zip(c_ui, t_ui, strict=True)):
         gram = y.T @ (c_i[:, None] * y) + 2 * np.eye(n_factors)
-        wanted = np.linalg.solve(gram, y.T @ (c_i * (c_i > 1)))
+        wanted = np.linalg.solve(gram, y.T @ (c_i * t_i))
         np.testing.assert_allclose(solved[user], wanted, atol=1e-5)
 
 
-def test_transposed_weights_are_those_of_the_other_side(planted) -> None:
-    weights = by_user(planted)
-    there_and_back = transpose(transpose(weights, planted.n_items + 1), planted.n_users + 1)
-    for got, wanted in zip(there_and_back, weights, strict=True):
+def test_transposed_entries_are_those_of_the_other_side(planted) -> None:
+    entries = by_user(planted)
+    entries = entries._replace(target=torch.arange(len(entries.target)).float())
+    there_and_back = transpose(transpose(entries, planted.n_items + 1), planted.n_users + 1)
+    for got, wanted in zip(there_and_back, entries, strict=True):
         assert torch.equal(got, wanted)
 
 
 def loss(model: ALS, data: Any) -> float:
-    """Return the loss, equation 3 of the paper."""
-    c_ui = confidences(data, by_user(data))
+    """Return the loss, equation 3 of the paper, with preferences."""
+    rows = data.train_and_unrated
+    preferences = model.baseline.preferences(rows.rows(0, len(rows)), data.n_users)
+    entries = by_user(data)._replace(target=preferences)
+    c_ui, t_ui = confidences(data, entries), targets(data, entries)
     p_uf, q_if = model.user_factors.double().numpy(), model.item_factors.double().numpy()
     penalty = model.reg * ((p_uf**2).sum() + (q_if**2).sum())
-    return float((c_ui * ((c_ui > 1) - p_uf @ q_if.T) ** 2).sum() + penalty)
+    return float((c_ui * (t_ui - p_uf @ q_if.T) ** 2).sum() + penalty)
 
 
 def test_every_epoch_lowers_the_loss(planted, fit) -> None:
@@ -113,9 +126,13 @@ def test_weighting_by_rating_trusts_good_ratings_more(planted, fit) -> None:
     for model in (equal, rating):
         fit(model, planted, epochs=6)
     rows = planted.train
-    users, items = torch.from_numpy(rows.user).long(), torch.from_numpy(rows.item).long()
-    closer = (rating.score_items(users) - equal.score_items(users))[torch.arange(len(users)), items].numpy()
-    assert np.corrcoef(closer, rows.rating)[0, 1] > 0.2
+    batch = rows.rows(0, len(rows))
+    preferences = equal.baseline.preferences(batch, planted.n_users)
+    error_equal, error_rating = (
+        (model.score_items(batch.user)[torch.arange(len(rows)), batch.item] - preferences).abs()
+        for model in (equal, rating)
+    )
+    assert np.corrcoef(error_equal - error_rating, rows.rating)[0, 1] > 0.2
 
 
 def test_ratings_are_those_of_the_bias_model(planted, fit) -> None:

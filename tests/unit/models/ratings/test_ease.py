@@ -11,12 +11,14 @@ def test_scores_are_those_of_the_closed_form(planted, fit) -> None:
     fit(model, planted)
     rows = planted.train_and_unrated
     x_ui = np.zeros((planted.n_users, planted.n_items))
-    x_ui[rows.user, rows.item] = 1
+    x_ui[rows.user, rows.item] = model.baseline.preferences(rows.rows(0, len(rows)), planted.n_users)
+    assert x_ui.min() < 0
     inverse = np.linalg.inv(x_ui.T @ x_ui + 5 * np.eye(planted.n_items))
     weights = -inverse / np.diag(inverse)
     np.fill_diagonal(weights, 0)
     scores = model.score_items(torch.arange(planted.n_users)).numpy()
-    np.testing.assert_allclose(scores, x_ui @ weights, atol=1e-5)
+    likes, dislikes = x_ui.clip(min=0), x_ui.clip(max=0)
+    np.testing.assert_allclose(scores, likes @ weights + dislikes @ weights.clip(min=0), atol=1e-5)
 
 
 def test_an_unknown_user_gets_popular_items(planted, fit) -> None:

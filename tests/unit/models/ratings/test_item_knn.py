@@ -100,12 +100,13 @@ def test_without_a_neighbour_the_bias_model_predicts(planted, fit) -> None:
     torch.testing.assert_close(predicted, model.baseline(user, item))
 
 
-def test_a_ranking_score_sums_the_similarities_of_what_the_user_rated(planted, fit) -> None:
+def test_a_ranking_score_sums_similarities_times_preferences(planted, fit) -> None:
     model = made(neighbours=5)
     fit(model, planted)
     near = dense(Neighbours(model.neighbour_ik.numpy()[:, :5], model.similarity_ik.numpy()[:, :5]))
     rated = np.zeros((planted.n_users, planted.n_items))
-    rated[planted.train.user, planted.train.item] = 1
+    rows = planted.train.rows(0, len(planted.train))
+    rated[rows.user, rows.item] = model.baseline.preferences(rows, planted.n_users)
     scores = model.score_items(torch.arange(planted.n_users)).numpy()
     np.testing.assert_allclose(scores, rated @ near.T, atol=2e-6)
 
