@@ -102,7 +102,7 @@ def run(
 
     Hydra's own options work too: --cfg job prints the composed config.
     """
-    typed = overrides or []
+    typed = arguments = overrides or []
     if help:
         show_help(context, typed, config_dir)
         return
@@ -110,10 +110,11 @@ def run(
         validate_overrides(typed, config_dir, multirun=multirun)
         from anirec.config.validate import hydra_overrides
 
-        typed = hydra_overrides(typed, is_sweep=multirun)
+        arguments = hydra_overrides(typed, is_sweep=multirun)
     from anirec.sweeps import launch
 
-    launch.main([*(["-m"] if multirun else []), *(["--config-dir", config_dir] if config_dir else []), *typed])
+    options = [*(["-m"] if multirun else []), *(["--config-dir", config_dir] if config_dir else [])]
+    launch.main([*options, *arguments], typed=[*options, *typed])
 
 
 @app.command(context_settings=PASSED_ON, short_help="Check a config, or each job of a sweep, without loading data.")

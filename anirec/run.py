@@ -51,7 +51,7 @@ def train_and_evaluate(config: DictConfig, folder: RunFolder, loggers: list[Logg
 
     resumed = folder.last if config.resume and folder.last.exists() else None
     trainer.fit(model, datamodule=data, ckpt_path=resumed, weights_only=True)
-    fit_seconds = stopwatch.seconds
+    times = {"fit_seconds": stopwatch.seconds, "compile_seconds": stopwatch.compile_seconds}
     trainer.validate(model, datamodule=data, ckpt_path=folder.best, weights_only=True, verbose=False)
     if not config.select:  # with `select`, only the chosen configuration is tested, after the sweep
         trainer.test(model, datamodule=data, verbose=False)
@@ -61,7 +61,7 @@ def train_and_evaluate(config: DictConfig, folder: RunFolder, loggers: list[Logg
     if not any(name.startswith(f"{split}/") for name in metrics):
         raise UserError(f"No metric was computed on the {split} set. Does the trainer config limit its batches?")
     if trainer.is_global_zero:
-        folder.provenance.update(data.provenance(), **model.provenance(), fit_seconds=fit_seconds)
+        folder.provenance.update(data.provenance(), **model.provenance(), **times)
         folder.write_json("metrics.json", metrics)
         for part in (data, model, evaluation):
             for name, table in part.tables.items():

@@ -11,16 +11,25 @@
 import functools
 import inspect
 import operator
+import pkgutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from math import isfinite
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, GroupedMetadata, Gt, Interval, Le, Lt, MaxLen, MinLen, MultipleOf
 
 from anirec.errors import UserError
+
+
+@dataclass(frozen=True)
+class SumsTo:
+    """Mark of an annotation: the values of a mapping have this sum."""
+
+    total: float
+
 
 Positive = Annotated[float, Gt(0)]
 NonNegative = Annotated[float, Ge(0)]
@@ -29,6 +38,8 @@ PositiveShare = Annotated[float, Interval(gt=0, lt=1)]
 PositiveInt = Annotated[int, Ge(1)]
 Count = Annotated[int, Ge(0)]
 Seed = Annotated[int, Interval(ge=0, le=4294967295)]  # the range that NumPy, PyTorch and Lightning all accept
+
+TOLERANCE = 1e-6  # of sums
 
 PLAIN: dict[Any, tuple[type, ...]] = {
     int: (int,),
@@ -61,19 +72,32 @@ class Configurable:
 
     Only plain values (numbers, text, lists, mappings, None) are checked, not objects such as branches or tensors.
 
+    Attributes:
+        constraints: `module:function` of a function that takes the keyword arguments of this class's constructor, as a
+            mapping, and yields what is wrong with their combination, as `name=value: …`. `anirec validate` calls it
+            too, with config nodes instead of objects, so its module must not import heavy libraries.
+
     Raises:
-        SettingsError: An argument has the wrong type or is out of its range.
+        SettingsError: An argument has the wrong type or is out of its range, or arguments contradict each other.
     """
+
+    constraints: ClassVar[str] = ""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         if "__init__" in vars(cls):
-            cls.__init__ = checking(cls.__init__)  # type: ignore[method-assign]
+            cls.__init__ = checking(cls.__init__, vars(cls).get("constraints", ""))  # type: ignore[method-assign]
 
 
-def checking(init: Callable[..., None]) -> Callable[..., None]:
+def contradictions(constraints: str, settings: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong with a combination of settings; see `Configurable.constraints`."""
+    return list(pkgutil.resolve_name(constraints)(settings))
+
+
+def checking(init: Callable[..., None], constraints: str) -> Callable[..., None]:
     """Return a constructor that checks its keyword arguments before it runs."""
     hints: dict[str, Any] = {}
+    parameters = inspect.signature(init)
 
     @functools.wraps(init)
     def checked(self: Any, *arguments: Any, **settings: Any) -> None:
@@ -81,6 +105,9 @@ def checking(init: Callable[..., None]) -> Callable[..., None]:
             with suppress(NameError):  # imported for type checkers only
                 hints.update(inspect.get_annotations(init, eval_str=True))
         found = [p for name, value in settings.items() for p in problems(name, value, hints.get(name, Any))]
+        if constraints and not found:
+            parameters.bind(self, *arguments, **settings)  # raises TypeError if an argument is missing
+            found = contradictions(constraints, settings)
         if found:
             raise SettingsError(found)
         init(self, *arguments, **settings)
@@ -107,11 +134,10 @@ def problems(name: str, value: Any, hint: Any) -> Iterator[str]:
             found = [f"{name}={value!r}: expected {wanted}"]
         yield from found
     elif kind in (Union, UnionType):
-        tries = [(list(problems(name, value, member)), member) for member in arguments]
-        if all(found for found, _ in tries):
-            wrong = [f"{name}={value!r}: expected {describe_type(hint)}, not {type(value).__name__}"]
-            yield from next((found for found, member in tries if is_kind(value, member)), wrong)
+        yield from problems_of_union(name, value, hint)
     elif kind is Literal:
+        if isinstance(value, dict) and "_target_" in value:
+            return  # a node of a config
         if (type(value), value) not in [(type(choice), choice) for choice in arguments]:
             yield f"{name}={value!r}: expected {describe_type(hint)}"
     elif not is_kind(value, kind):
@@ -124,6 +150,16 @@ def problems(name: str, value: Any, hint: Any) -> Iterator[str]:
         yield from (p for index, item in enumerate(value) for p in problems(f"{name}[{index}]", item, arguments[0]))
 
 
+def problems_of_union(name: str, value: Any, hint: Any) -> Iterator[str]:
+    """Yield what is wrong with a value that must have one of several types: by the type that it has, if it has one."""
+    members = get_args(hint)
+    tries = [(list(problems(name, value, member)), member) for member in members]
+    if all(found for found, _ in tries):
+        is_choice = any(get_origin(member) is Literal for member in members)
+        wrong = f"{name}={value!r}: expected {describe_type(hint)}" + f", not {type(value).__name__}" * (not is_choice)
+        yield from next((found for found, member in tries if is_kind(value, member)), [wrong])
+
+
 def is_kind(value: Any, hint: Any) -> bool:
     """Return whether a plain value has the type of an annotation, whatever its range.
 
@@ -131,6 +167,8 @@ def is_kind(value: Any, hint: Any) -> bool:
     (True, False, True, False)
     """
     kind = get_origin(hint) or hint
+    if kind is Literal:
+        return False
     if kind is Annotated:
         return is_kind(value, get_args(hint)[0])
     if kind in PLAIN:
@@ -149,6 +187,9 @@ def describe_range(value: Any, marks: Sequence[Any]) -> str:
     ('a number >= 0 and < 1', 'a list of length >= 1', '')
     """
     single: list[Any] = [m for mark in marks for m in (mark if isinstance(mark, GroupedMetadata) else [mark])]
+    for mark in single:
+        if isinstance(mark, SumsTo) and abs(sum(value.values()) - mark.total) > TOLERANCE:
+            return f"values that sum to {mark.total}, not {sum(value.values()):g}"
     ranges = [(*RANGES[type(m)], getattr(m, fields(m)[0].name)) for m in single if type(m) in RANGES]
     size = len(value) if isinstance(value, list | tuple | dict) else value
     if all(holds(size, limit) for holds, _, limit in ranges):
@@ -162,12 +203,18 @@ def describe_type(hint: Any) -> str:
 
     >>> describe_type(PositiveInt | None), describe_type(Literal["a", False]), describe_type(Mapping[str, list[int]])
     ('int | None', 'one of a, False', 'Mapping')
+    >>> describe_type(Literal[16] | Literal["16", "bf16"] | None)
+    'one of 16, bf16 | None'
     """
     kind, arguments = get_origin(hint) or hint, get_args(hint)
     if kind is Annotated:
         return describe_type(arguments[0])
     if kind in (Union, UnionType):
-        return " | ".join(map(describe_type, arguments))
+        choices = [choice for member in arguments if get_origin(member) is Literal for choice in get_args(member)]
+        one_of = [f"one of {', '.join(dict.fromkeys(map(str, choices)))}"] if choices else []
+        return " | ".join(
+            [*one_of, *(describe_type(member) for member in arguments if get_origin(member) is not Literal)]
+        )
     if kind is Literal:
         return f"one of {', '.join(map(str, arguments))}"
     return "None" if kind is NoneType else getattr(kind, "__name__", str(kind))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, Literal
 
 from hydra import compose
 from hydra.errors import HydraException, InstantiationException
@@ -11,13 +11,14 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from anirec.config.compose import conf_folder, did_you_mean, first_line, options, to_dict, with_placeholders
-from anirec.config.definitions import UnknownTargetError
+from anirec.config.definitions import UnknownTargetError, inherits
 from anirec.config.hints import suggest_key
 from anirec.config.identity import config_nodes
-from anirec.config.signatures import Signature, attribute, signature
+from anirec.config.signatures import Signature, attribute, declarations, signature
 from anirec.errors import UserError
 from anirec.metrics.names import MetricName, has_direction, objectives, problem_with, problem_with_kind
-from anirec.settings import Seed, SettingsError, describe_type, problems
+from anirec.models.constraints import rejected_parameters
+from anirec.settings import Count, Positive, PositiveInt, Seed, SettingsError, contradictions, describe_type, problems
 
 SELECT = ("best", "refit")
 # Types of the top-level keys that are not groups. Groups are checked against the signature of their target.
@@ -30,20 +31,53 @@ TOP_LEVEL: dict[str, Any] = {
     "sweep": Mapping[str, bool],
     "paths": Mapping[str, str],
 }
+# Ranges of the arguments of Lightning's trainer, whose annotations give their types only.
+TRAINER: dict[str, Any] = {
+    "accelerator": Literal["auto", "cpu", "gpu", "cuda", "mps", "tpu"],
+    "devices": PositiveInt | Literal["auto", -1] | list[Count],
+    "num_nodes": PositiveInt,
+    **dict.fromkeys(("limit_train_batches", "limit_val_batches", "limit_test_batches"), Positive | None),
+    "max_epochs": PositiveInt | None,
+    "min_epochs": PositiveInt | None,
+    "accumulate_grad_batches": PositiveInt,
+    "gradient_clip_val": Positive | None,
+    "log_every_n_steps": Count | None,
+    "check_val_every_n_epoch": PositiveInt | None,
+    "deterministic": bool | Literal["warn"] | None,
+}
+ONE_PASS, MANUAL, SVD = (
+    "anirec.models.one_pass.OnePass",
+    "anirec.models.base.ManualOptimization",
+    "anirec.models.ratings.svd.SVD",
+)
 # Arguments that the run passes to the target of a node, in addition to its YAML.
 SUPPLIED = {"dataset": frozenset({"split", "cache"}), "trainer": frozenset({"logger", "callbacks"})}
 
 
-def check_config(config: DictConfig) -> list[str]:
-    """Return all problems of one composed config, one line each."""
+def check_config(config: DictConfig, choices: Mapping[str, str] | None = None) -> list[str]:
+    """Return all problems of one composed config, one line each.
+
+    Args:
+        config: Composed config.
+        choices: The chosen YAML file of each group, which messages name.
+    """
+    names = {group: f"{group}={choice}" for group, choice in (choices or {}).items()}
     try:
         content = to_dict(with_placeholders(config))
     except OmegaConfBaseException as error:
         return [f"{getattr(error, 'full_key', None) or 'config'}: {first_line(error)}"]
     if absent := list(missing_groups(content)):
         return absent
-    parts = (check_keys, check_targets, check_columns, check_split, check_metrics, check_select)
-    return list(dict.fromkeys(problem for part in parts for problem in part(content)))
+    parts = (
+        check_keys(content),
+        check_targets(content),
+        check_columns(content, names),
+        check_trainer(content, names),
+        check_split(content),
+        check_metrics(content),
+        check_select(content, names),
+    )
+    return list(dict.fromkeys(problem for part in parts for problem in part))
 
 
 @lru_cache(maxsize=1)
@@ -83,6 +117,8 @@ def check_targets(content: dict[str, Any]) -> Iterator[str]:
             yield f"{path}._target_: {target}: {error}"
             continue
         yield from check_arguments(path, node, found)
+        if target.startswith("sklearn."):
+            yield from check_estimator(path, node)
 
 
 def check_arguments(path: str, node: dict[str, Any], found: Signature) -> Iterator[str]:
@@ -94,7 +130,9 @@ def check_arguments(path: str, node: dict[str, Any], found: Signature) -> Iterat
         if key not in known and not found.open:
             takes = f"Arguments: {', '.join(name for name in known if name not in supplied)}" if known else ""
             yield f"{path}.{key}: {target} has no such argument{did_you_mean(key, known)} {takes}".strip()
+    wrong: list[str] = []
     for parameter in found.parameters:
+        hint = TRAINER.get(parameter.name, parameter.hint) if path == "trainer" else parameter.hint
         if parameter.name not in given:
             if (
                 parameter.required
@@ -103,10 +141,28 @@ def check_arguments(path: str, node: dict[str, Any], found: Signature) -> Iterat
             ):
                 yield f"{path}.{parameter.name}: missing; {target} requires it ({describe_type(parameter.hint)})"
         else:
-            yield from problems(f"{path}.{parameter.name}", given[parameter.name], parameter.hint)
+            wrong += problems(f"{path}.{parameter.name}", given[parameter.name], hint)
+    yield from wrong
+    if not wrong and given.keys() >= {parameter.name for parameter in found.parameters if parameter.required}:
+        declared = declarations(node["_target_"], "constraints")
+        yield from (
+            f"{path}.{problem}"
+            for constraints in filter(None, declared)
+            for problem in contradictions(constraints, given)
+        )
 
 
-def check_columns(content: dict[str, Any]) -> Iterator[str]:
+def check_estimator(path: str, node: dict[str, Any]) -> Iterator[str]:
+    """Yield the parameters that an estimator of scikit-learn rejects; it is imported and created, which is cheap."""
+    try:
+        estimator = instantiate(node)
+    except InstantiationException:
+        return  # `check_arguments` reports it
+    if hasattr(estimator, "get_params"):
+        yield from rejected_parameters(path, estimator)
+
+
+def check_columns(content: dict[str, Any], names: Mapping[str, str]) -> Iterator[str]:
     """Yield columns that the model or the split needs and the dataset lacks."""
     offered = offered_columns(content["dataset"])
     if offered is None:
@@ -115,10 +171,11 @@ def check_columns(content: dict[str, Any]) -> Iterator[str]:
         needed = required_columns(content[part])
         if missing := sorted(needed - offered):
             datasets = matching_choices("dataset", partial(offers, needed=needed))
-            choices = matching_choices(part, partial(needs_only, offered=offered))
+            fitting = matching_choices(part, partial(needs_only, offered=offered))
+            dataset = names.get("dataset", "the dataset")
             yield (
-                f"{part} {target_name(content[part])} needs {', '.join(missing)}, which the dataset does not have. "
-                f"Datasets that have it: {datasets}. Choices of {part} that work with this dataset: {choices}."
+                f"{names.get(part, part)} needs {', '.join(missing)}, which {dataset} lacks. "
+                f"Datasets that have it: {datasets}. Choices of {part} that work with this dataset: {fitting}."
             )
 
 
@@ -154,10 +211,6 @@ def declared_by(node: Any, name: str) -> frozenset[str] | None:
         return None
 
 
-def target_name(node: dict[str, Any]) -> str:
-    return str(node.get("_target_", "?")).rpartition(".")[2]
-
-
 def matching_choices(group: str, condition: Callable[[Any], bool]) -> str:
     """Return the choices of a group whose config satisfies a condition, separated by commas."""
     found = []
@@ -169,6 +222,24 @@ def matching_choices(group: str, condition: Callable[[Any], bool]) -> str:
         if condition(content):
             found.append(option)
     return ", ".join(found) or "none"
+
+
+def check_trainer(content: dict[str, Any], names: Mapping[str, str]) -> Iterator[str]:
+    """Yield settings of the trainer that have no effect on the model, or that it does not support."""
+    model, trainer = content["model"], content["trainer"]
+    target, name_of_model = str(model.get("_target_")), names.get("model", "the model")
+    if inherits(target, MANUAL):
+        for name, default in (("gradient_clip_val", None), ("accumulate_grad_batches", 1)):
+            if (value := trainer.get(name, default)) != default:
+                yield f"trainer.{name}={value}: no effect on {name_of_model}, which has no PyTorch optimiser; remove it"
+    value = trainer.get("max_epochs")
+    if inherits(target, ONE_PASS) and "epochs" not in model and type(value) is int and value > 1:
+        yield f"trainer.max_epochs={value}: no effect on {name_of_model}, which is fitted in one epoch; remove it"
+    in_one_process = any(inherits(str(node.get("_target_")), SVD) for _, node in config_nodes(model, "model"))
+    for name in ("devices", "num_nodes"):
+        value = trainer.get(name)
+        if in_one_process and type(value) is int and value > 1:
+            yield f"trainer.{name}={value}: {name_of_model} trains in one process; set trainer.{name}=1"
 
 
 def check_split(content: dict[str, Any]) -> Iterator[str]:
@@ -187,6 +258,9 @@ def check_metrics(content: dict[str, Any]) -> Iterator[str]:
         yield f"metrics.names={names!r}: expected a list of metrics, such as [rmse, ndcg@10]"
         return
     kinds = declared_by(content["metrics"], "kinds")
+    if len(set(names)) < len(names):
+        twice = dict.fromkeys(name for name in names if names.count(name) > 1)
+        yield f"metrics.names: {', '.join(twice)}: named more than once"
     for name in names:
         if problem := problem_with(name) or (problem_with_kind(name, kinds) if kinds else ""):
             yield f"metrics.names: {name}: {problem}"
@@ -206,7 +280,7 @@ def check_metrics(content: dict[str, Any]) -> Iterator[str]:
             yield f"objective={name}: split.val=0 leaves no validation rows; set objective=null or split.val > 0"
 
 
-def check_select(content: dict[str, Any]) -> Iterator[str]:
+def check_select(content: dict[str, Any], names: Mapping[str, str]) -> Iterator[str]:
     """Yield problems of `select`: an unknown value, or no single objective to choose by."""
     select = content.get("select")
     if select is None:
@@ -218,4 +292,4 @@ def check_select(content: dict[str, Any]) -> Iterator[str]:
     elif isinstance(content["objective"], list) and "search" not in content:  # a search shows its Pareto front
         yield f"select={select}: needs a single objective; set select=null, then run `anirec select --metric val/…`"
     elif select == "refit" and "val" not in content["split"]:
-        yield f"select=refit: split {target_name(content['split'])} has no validation share (split.val) to retrain on"
+        yield f"select=refit: {names.get('split', 'the split')} has no validation share (split.val) to retrain on"

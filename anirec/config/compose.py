@@ -13,8 +13,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from anirec.metrics.names import objectives
 
-# Hydra warns that conf/hydra/launcher/ray.yaml has the name of the plugin's own config: it is meant to extend it.
-warnings.filterwarnings("ignore", "(?s).*hydra/launcher/ray' is validated against ConfigStore schema")
+# Hydra warns that these YAML files have the names of its plugins' own configs: they are meant to extend them.
+warnings.filterwarnings("ignore", "(?s).*hydra/(launcher/ray|sweeper/basic)' is validated against ConfigStore schema")
 OmegaConf.register_new_resolver("user_cache", lambda: platformdirs.user_cache_dir("anirec"), replace=True)
 OmegaConf.register_new_resolver("process_id", os.getpid, replace=True)
 OmegaConf.register_new_resolver("first", lambda objective: next(iter(objectives(objective)), None), replace=True)

@@ -1,8 +1,9 @@
 """Identity of a run: which runs are the same experiment, replicates of one, or the same run.
 
 Two runs are the same *experiment* if model, training, evaluation, content of the sources, filters and split are equal.
-They are *replicates* if they differ only in seeds or folds: the key `seed`, and the keys that the classes of the model
-and the split declare as `replicates`. With equal seeds and folds they are the same *run*.
+They are *replicates* if they differ only in seeds or folds: the key `seed`, unless the model has no randomness, and the
+keys that the classes of the model and the split declare as `replicates`. With equal seeds and folds they are the same
+*run*.
 
 Folders, loggers, launchers, devices and the number of threads do not count. A source counts by the fingerprint of its
 content: equal files in two folders are one dataset, and replacing a file makes another dataset.
@@ -163,14 +164,24 @@ def source_fingerprints(config: Mapping[str, Any]) -> dict[str, str]:
 
 
 def replicate_keys(config: Mapping[str, Any]) -> list[str]:
-    """Return the dotted keys in which replicates differ: `seed`, and those that model and split declare."""
+    """Return the dotted keys in which replicates differ: `seed`, and those that model and split declare.
+
+    A model without randomness has no replicates by seed: runs with different seeds are the same run.
+    """
     from anirec.config.signatures import attribute
 
-    found = ["seed"]
+    found = ["seed"] if depends_on_seed(config) else []
     for part in ("model", "split"):
         leaves = attribute(config[part]["_target_"], "replicates") or frozenset()
         found += [key for key, _ in flatten(config[part], part) if key.rpartition(".")[2] in leaves]
     return found
+
+
+def depends_on_seed(config: Mapping[str, Any]) -> bool:
+    """Whether the seed changes the model, as all models but those that declare the opposite."""
+    from anirec.config.signatures import attribute
+
+    return attribute(config["model"]["_target_"], "uses_seed") is not False
 
 
 def only_watches(callback: Any) -> bool:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -31,8 +32,14 @@ def parse_overrides(overrides: Sequence[str]) -> list[Override]:
     Raises:
         UserError: An override cannot be parsed.
     """
+    return [parse_override(override) for override in overrides]
+
+
+@cache
+def parse_override(override: str) -> Override:
+    """Parse one override; see `parse_overrides`."""
     try:
-        return OverridesParser.create().parse_overrides(list(overrides))
+        return OverridesParser.create().parse_override(override)
     except HydraException as error:
         raise UserError(
             f"{first_line(error)}\nExpected overrides of the form key=value, such as model.damping=1"

@@ -15,8 +15,8 @@ from typing import Any
 import annotated_types
 from griffe import Attribute, Class, Function, NameResolutionError, Object, ParameterKind
 
+from anirec import settings
 from anirec.config.definitions import (
-    OPAQUE,
     UnknownTargetError,
     UnreadableSourceError,
     find_definition,
@@ -25,7 +25,7 @@ from anirec.config.definitions import (
 )
 
 BUILT_IN = {kind.__name__: kind for kind in (int, float, bool, str, list, dict, tuple, set, frozenset)}
-LIBRARIES = {"typing": typing, "collections.abc": abc, "annotated_types": annotated_types}
+LIBRARIES = {"typing": typing, "collections.abc": abc, "annotated_types": annotated_types, "anirec.settings": settings}
 
 
 def resolve_annotation(annotation: Any, scope: Object) -> Any:
@@ -67,8 +67,8 @@ def resolve_subscript(kind: Any, node: ast.expr, scope: Object) -> Any:
 
 
 def resolve_range(kind: Any, node: ast.Call) -> Any:
-    """Return a range of annotated_types, such as Interval(ge=0, lt=1)."""
-    if getattr(kind, "__module__", None) != annotated_types.__name__:
+    """Return a range of annotated_types or of anirec.settings, such as Interval(ge=0, lt=1)."""
+    if getattr(kind, "__module__", None) not in (annotated_types.__name__, settings.__name__):
         return Any
     given = {keyword.arg: ast.literal_eval(keyword.value) for keyword in node.keywords if keyword.arg}
     return kind(*map(ast.literal_eval, node.args), **given)
@@ -83,7 +83,7 @@ def resolve_name(name: str, scope: Object) -> Any:
     library, _, leaf = path.rpartition(".")
     if library in LIBRARIES:
         return getattr(LIBRARIES[library], leaf, Any)
-    if path.partition(".")[0] in OPAQUE:
+    if path.startswith("torch."):
         return Any
     try:
         found = find_definition(path)
@@ -140,6 +140,20 @@ def attribute(target: str, name: str) -> Any:
         return read_attribute(target, name)
     except UnreadableSourceError:
         return getattr(import_target(target), name, None)
+
+
+def declarations(target: str, name: str) -> list[Any]:
+    """Return the values that a class and its bases give to a class attribute, as far as their source shows.
+
+    >>> declarations("anirec.models.ratings.blend.Blend", "constraints")
+    ['anirec.models.constraints:check_blend', '']
+    """
+    try:
+        found = find_definition(target)
+    except UnreadableSourceError:
+        return []
+    members = [base.members.get(name) for base in lineage(found)] if isinstance(found, Class) else []
+    return [literal_value(str(m.value)) for m in members if isinstance(m, Attribute) and m.value]
 
 
 @lru_cache

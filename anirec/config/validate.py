@@ -99,28 +99,33 @@ class Composer:
         Raises:
             ConfigCompositionException: Or another of `COMPOSITION_ERRORS`.
         """
-        return self.compose_both(overrides)[0]
+        config = deepcopy(self.compose_choices(overrides)[0])
+        for override in self.values(overrides):
+            key, is_new = override.key_or_group, override.is_force_add()
+            try:
+                OmegaConf.update(config, key, override.value(), merge=True, force_add=is_new)
+            except OmegaConfBaseException as error:
+                raise ConfigCompositionException(f"Could not override '{key}'. {error}") from None
+        return config
 
-    def compose_both(self, overrides: Sequence[str]) -> tuple[DictConfig, DictConfig]:
-        """Return the config of a job, and Hydra's section of it, in which the overrides of values are missing."""
-        read = parse_overrides(overrides)
-        values = [override for override in read if self.sets_value(override)]
-        if any((override.input_line or "")[0] in "+~" for override in read):
-            values = []  # these depend on the order of all overrides
-        choices = (*self.search_path, *(override.input_line or "" for override in read if override not in values))
+    def compose_choices(self, overrides: Sequence[str]) -> tuple[DictConfig, DictConfig]:
+        """Return the config of a job before its values are set, and Hydra's section of it; neither may be changed."""
+        values = self.values(overrides)
+        others = [override for override in parse_overrides(overrides) if override not in values]
+        choices = (*self.search_path, *(override.input_line or "" for override in others))
         if choices not in self.composed:
             full = compose("config", list(choices), return_hydra_config=True)
             bare = OmegaConf.masked_copy(full, [str(key) for key in full if key != "hydra"])
             OmegaConf.set_struct(bare, True)  # unknown keys are errors, as in Hydra
             self.composed[choices] = bare, full.hydra
-        base, of_hydra = self.composed[choices]
-        config = deepcopy(base)
-        for override in values:
-            try:
-                OmegaConf.update(config, override.key_or_group, override.value(), merge=True)
-            except OmegaConfBaseException as error:
-                raise ConfigCompositionException(f"Could not override '{override.key_or_group}'. {error}") from None
-        return config, of_hydra
+        return self.composed[choices]
+
+    def values(self, overrides: Sequence[str]) -> list[Override]:
+        """Return the overrides that set values; none if some add or delete keys, which depends on the order of all."""
+        read = parse_overrides(overrides)
+        if any(override.is_add() or override.is_delete() for override in read):
+            return []
+        return [override for override in read if self.sets_value(override)]
 
     def sets_value(self, override: Override) -> bool:
         """Whether an override sets the value of a key, and chooses no YAML file; those of Hydra itself do not count."""
@@ -135,7 +140,7 @@ class Composer:
         """
         for overrides in attempts:
             try:
-                config, of_hydra = self.compose_both(overrides)
+                config, of_hydra = self.compose(overrides), self.compose_choices(overrides)[1]
             except COMPOSITION_ERRORS:
                 continue
             return OmegaConf.create({**config, "hydra": of_hydra}) if "search" in config else None
@@ -206,17 +211,16 @@ def sample_jobs(axes: list[list[str]]) -> list[list[str]]:
     if len(jobs) <= MAX_CHECKED_JOBS:
         return jobs
     keys = [axis[0].lstrip("+~").partition("=")[0].partition("@")[0] for axis in axes]
-    is_choice = [bool(options(key)) for key in keys]
-    jobs = [
-        list(job)
-        for job in product(*(axis if is_one else axis[:1] for axis, is_one in zip(axes, is_choice, strict=True)))
-    ]
-    for place, axis in enumerate(axes):
-        if not is_choice[place]:
-            owner = [is_one and is_within(keys[place], key) for is_one, key in zip(is_choice, keys, strict=True)]
-            for value in axis[1:]:
-                others = (axis if is_owner else axis[:1] for axis, is_owner in zip(axes, owner, strict=True))
-                jobs += [[*job[:place], value, *job[place + 1 :]] for job in product(*others)]
+    groups = {key for key in keys if options(key)}
+    of_choices = [axis if key in groups else axis[:1] for key, axis in zip(keys, axes, strict=True)]
+    jobs = [list(job) for job in product(*of_choices)]
+    for place, (key, axis) in enumerate(zip(keys, axes, strict=True)):
+        if key in groups:
+            continue
+        owners = {group for group in groups if is_within(key, group)}
+        others = [one if name in owners else one[:1] for name, one in zip(keys, axes, strict=True)]
+        for value in axis[1:]:
+            jobs += map(list, product(*others[:place], [value], *others[place + 1 :]))
     return jobs
 
 
@@ -269,7 +273,7 @@ def check_job(overrides: Sequence[str], composer: Composer) -> list[str]:
     left = list(overrides)
     while True:
         try:
-            config = composer.compose(left)
+            config, of_hydra = composer.compose(left), composer.compose_choices(left)[1]
         except COMPOSITION_ERRORS as error:
             culprit = next((o for o in left if is_blamed(error, o)), None) or find_culprit(left, composer)
             others = [o for o in left if o != culprit]
@@ -278,7 +282,7 @@ def check_job(overrides: Sequence[str], composer: Composer) -> list[str]:
                 return problems
             left = others
         else:
-            return problems + check_config(config)
+            return problems + check_config(config, of_hydra.runtime.choices)
 
 
 def find_culprit(overrides: list[str], composer: Composer) -> str | None:

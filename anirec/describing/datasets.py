@@ -163,12 +163,15 @@ def print_table(table: Table) -> None:
     CONSOLE.print()
 
 
-def save_figure(figure: "Figure", path: Path) -> None:
-    """Save a figure in the format of the file's suffix.
+def save_figure(figure: "Figure", path: Path, dataset: str) -> None:
+    """Save a figure in the format of the file's suffix, with the dataset in its title.
 
     Raises:
         UserError: The file cannot be written.
     """
+    from anirec.figures.style import name_origin
+
+    name_origin(figure, dataset)
     try:
         with replacing(path) as unfinished:
             figure.savefig(unfinished, format=path.suffix[1:].lower())

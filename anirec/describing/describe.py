@@ -86,7 +86,7 @@ def show_posts(name: str, overrides: Sequence[str], figure: Path | None) -> None
     if figure:
         for figure_name, picture in {**data.figures, **(regression.figures if regression else {})}.items():
             path = figure.with_stem(f"{figure.stem}_{figure_name}")
-            save_figure(picture, path)
+            save_figure(picture, path, name)
             CONSOLE.print(f"Figure written to {path}", soft_wrap=True, markup=False)
     else:
         CONSOLE.print("Add --figure FILE.png to draw these tables, in files FILE_scores.png and so on.")
@@ -159,7 +159,7 @@ def show_description(name: str, overrides: Sequence[str], figure: Path | None) -
     if not lacking:
         prepared |= prepare_all({key: source for key, source in sources.items() if key != FIRST}, cache)
         CONSOLE.print("Titles with scores\n", style="bold")
-        show_titles(Catalogue(sources, prepared), create_object(config.dataset.cleaning), figure)
+        show_titles(name, Catalogue(sources, prepared), create_object(config.dataset.cleaning), figure)
 
 
 def lacking_columns(sources: Mapping[str, Source], report: Mapping[str, Any]) -> list[str]:
@@ -168,7 +168,7 @@ def lacking_columns(sources: Mapping[str, Source], report: Mapping[str, Any]) ->
     return [column for column in ("synopsis", "score") if column not in columns]
 
 
-def show_titles(catalogue: Catalogue, cleaning: Cleaning, figure: Path | None) -> None:
+def show_titles(name: str, catalogue: Catalogue, cleaning: Cleaning, figure: Path | None) -> None:
     """Print how many titles each cleaning rule drops, and a summary of the kept titles; draw it if `figure` is set."""
     titles, removed = catalogue.clean(cleaning)
     print_table(cleaning_table(cleaning_steps(cleaning, removed, len(catalogue.characters()))))
@@ -188,7 +188,7 @@ def show_titles(catalogue: Catalogue, cleaning: Cleaning, figure: Path | None) -
             f"with a score of at least {cleaning.ablate_min_score:g} and more than {cleaning.ablate_min_words} words."
         )
     if figure:
-        save_figure(tables.plot_by_score(bands), figure)
+        save_figure(tables.plot_by_score(bands), figure, name)
         CONSOLE.print(f"Figure written to {figure}", soft_wrap=True, markup=False)
     else:
         CONSOLE.print("Add --figure FILE.png to draw synopsis length and main characters by score.")

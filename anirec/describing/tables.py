@@ -112,9 +112,10 @@ def plot_by_score(bands: pl.DataFrame) -> "Figure":
 
     with rc_context(STYLE):
         figure = Figure(figsize=(2 * COLUMN + 0.4, 2.6), layout="constrained")
+        figure.suptitle("Length of synopsis and number of main characters by score")
         words, characters = figure.subplots(1, 2)
         words.vlines(bands["from"], bands["words_low"], bands["words_high"], color=GREY, linewidth=4, alpha=0.4)
-        plot_means(words, bands, "words_mean", "words in the synopsis\n(mean; grey: middle 50 %)")
+        plot_means(words, bands, "words_mean", "words in the synopsis\n(mean; grey: middle 50%)")
         plot_means(characters, bands, "characters_mean", "main characters\n(mean)")
     return figure
 
@@ -122,7 +123,7 @@ def plot_by_score(bands: pl.DataFrame) -> "Figure":
 def plot_means(axes: "Axes", bands: pl.DataFrame, column: str, label: str) -> None:
     from anirec.figures.style import BLUE
 
-    axes.plot(bands["from"], bands[column], "o-", color=BLUE, markersize=4)
+    axes.plot(bands["from"], bands[column], "o", color=BLUE, markersize=4)
     ticks = [f"{band_name(first)}\n{n:,}" for first, n in bands.select("from", "titles").iter_rows()]
     axes.set_xticks(bands["from"].to_list(), ticks, fontsize=TICK_SIZE)
     axes.margins(x=0.08)

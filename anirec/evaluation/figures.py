@@ -1,15 +1,19 @@
 """Figures of predicted scores: learning curves, predicted against true scores, and residuals."""
 
+from typing import Any
+
 import numpy as np
 import polars as pl
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
-from anirec.evaluation.segments import Bands
 from anirec.figures.style import BLUE, COLUMN, GREY, ORANGE, SMALL, STYLE, new_figure
+from anirec.metrics.rating import r2
 
 WHISKERS = (5, 95)
+BOXES = 5
 
 
 @rc_context(STYLE)
@@ -48,16 +52,17 @@ def draw_learning_curves(curves: pl.DataFrame, constant: float | None) -> Figure
 
 @rc_context(STYLE)
 def draw_predicted_vs_true(predictions: pl.DataFrame, level: float | None) -> Figure:
-    """Draw every title as a point, with the prediction interval as a band around the diagonal.
+    """Draw every title as a point, with the prediction interval as a band around the diagonal, and R² in the title.
 
     Args:
         predictions: target and prediction in points; optionally low and high, the ends of its interval.
         level: Promised coverage of the intervals, such as 0.9; None if there are none.
     """
-    figure, axes = new_figure(height=COLUMN, title="Predicted against true scores, test set")
     target, prediction = (predictions[name].to_numpy() for name in ("target", "prediction"))
-    both = np.concatenate([target, prediction])
-    ends = [np.floor(both.min()), np.floor(both.max()) + 1]
+    fit = r2(prediction, target)
+    words = f"Predicted and true scores, test set{f', R² = {fit:.2f}' if np.isfinite(fit) else ''}"
+    figure, axes = new_figure(height=COLUMN, title=words)
+    ends = with_margin(prediction)
     if level is not None and "low" in predictions.columns and predictions["low"].count():
         low, high = (predictions[name].to_numpy() for name in ("low", "high"))
         half = np.nanmax([high - prediction, prediction - low])  # the widest: some are clipped at an end of the scale
@@ -67,38 +72,44 @@ def draw_predicted_vs_true(predictions: pl.DataFrame, level: float | None) -> Fi
             np.add(ends, half),
             color="0.9",
             lw=0,
-            label=f"true score inside the {100 * level:g} % interval (±{half:.2f})",
+            label=f"true score inside the {100 * level:g}% interval (±{half:.2f})",
         )
     axes.plot(ends, ends, "--", color="black", linewidth=0.8, label="predicted = true")
     opacity = float(np.clip(300 / max(1, len(target)), 0.1, 0.8))
-    axes.scatter(target, prediction, s=5, color=BLUE, alpha=opacity, linewidths=0, rasterized=True)
-    axes.set(xlim=ends, ylim=ends, aspect="equal")
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_xlabel("true score (points)")
-    axes.set_ylabel("predicted score (points)")
-    axes.legend(loc="upper left", fontsize=SMALL)
+    axes.scatter(prediction, target, s=5, color=BLUE, alpha=opacity, linewidths=0, rasterized=True)
+    axes.set(xlim=ends, ylim=with_margin(target))
+    axes.set_xlabel("predicted score (points)")
+    axes.set_ylabel("true score (points)")
+    figure.legend(loc="outside lower center", fontsize=SMALL)
     return figure
 
 
-@rc_context(STYLE)
-def draw_residuals(predictions: pl.DataFrame, bands: Bands) -> Figure:
-    """Draw box plots of the errors by band of the true score.
+def with_margin(values: NDArray[np.floating]) -> tuple[float, float]:
+    """Return the range of the values, extended by 5% on both sides; equal values get half a point."""
+    low, high = float(values.min()), float(values.max())
+    margin = 0.05 * (high - low) or 0.5
+    return low - margin, high + margin
 
-    A box shows the quartiles and the median; whiskers reach from the 5th to the 95th percentile.
+
+@rc_context(STYLE)
+def draw_residuals(predictions: pl.DataFrame) -> Figure:
+    """Draw box plots of the errors by predicted score, in groups of about equally many rows.
+
+    A box shows the quartiles and the median; whiskers reach from the 5th to the 95th percentile. Errors by true score
+    would show regression to the mean for any model: the rows with the highest true scores are underestimated.
 
     Args:
         predictions: target and prediction in points.
-        bands: Bands of true scores; without edges all titles are in one box.
     """
-    figure, axes = new_figure(height=2.6, title="Errors by true score, test set")
-    target = predictions["target"].to_numpy()
-    error = predictions["prediction"].to_numpy() - target
-    boxes = {band_label(name): error[mask] for name, mask in bands.masks(target)} or {"all": error}
+    figure, axes = new_figure(height=2.6, title="Errors by predicted score, test set")
+    prediction = predictions["prediction"].to_numpy()
+    error = prediction - predictions["target"].to_numpy()
+    groups = quantile_groups(prediction, BOXES)
+    labels = [f"{low:.2f}" if low == high else f"{low:.2f}\nto {high:.2f}" for low, high, _ in groups]
     axes.axhline(0, color="black", linestyle="--", linewidth=0.8)
     axes.boxplot(
-        list(boxes.values()),
-        tick_labels=[f"{name}\n{len(errors):,}" for name, errors in boxes.items()],
+        [error[mask] for _, _, mask in groups],
+        tick_labels=[f"{label}\n{mask.sum():,}" for label, (_, _, mask) in zip(labels, groups, strict=True)],
         whis=WHISKERS,
         showfliers=False,
         widths=0.6,
@@ -109,9 +120,24 @@ def draw_residuals(predictions: pl.DataFrame, bands: Bands) -> Figure:
         medianprops={"color": "black", "linewidth": 1.5},
     )
     axes.tick_params(axis="x", labelsize=SMALL)
-    axes.set_xlabel("true score (points), and number of rows")
+    axes.set_xlabel("predicted score (points), and number of rows")
     axes.set_ylabel("predicted \N{MINUS SIGN} true\n(points)")
     return figure
+
+
+def quantile_groups(values: NDArray[Any], n: int) -> list[tuple[float, float, NDArray[np.bool_]]]:
+    """Divide rows into at most n groups of about equal size by their values; rows with equal values share a group.
+
+    Returns:
+        The lowest value, the highest value and the mask (n,) of each group, lowest group first.
+
+    >>> [(low, high, mask.tolist()) for low, high, mask in quantile_groups(np.array([1.0, 1, 5, 1]), 6)]
+    [(1.0, 1.0, [True, True, False, True]), (5.0, 5.0, [False, False, True, False])]
+    """
+    edges = np.unique(np.quantile(values, np.linspace(0, 1, n + 1)[1:], method="inverted_cdf"))
+    group = np.searchsorted(edges, values)
+    masks = [group == place for place in range(len(edges))]
+    return [(float(values[mask].min()), float(values[mask].max()), mask) for mask in masks]
 
 
 def band_label(band: str) -> str:

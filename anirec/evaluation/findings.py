@@ -74,10 +74,10 @@ def judge_fit(train: Sequence[float | None], val: Sequence[float], constant: flo
     `constant` is the error of the best constant prediction. What a model has learned is how much lower its error is. At
     the epoch with the lowest validation error, the first rule that holds decides:
 
-    1. under-fit: even on the training titles, the model learned less than 5 % of the constant's error;
+    1. under-fit: even on the training titles, the model learned less than 5% of the constant's error;
     2. over-fit: less than half of what it learned on the training titles carries over to validation;
-    3. over-fit: by the last epoch, the validation error had risen more than 10 % above its lowest value;
-    4. under-fit: the last epoch lowered both errors by more than 10 %: training stopped too early;
+    3. over-fit: by the last epoch, the validation error had risen more than 10% above its lowest value;
+    4. under-fit: the last epoch lowered both errors by more than 10%: training stopped too early;
     5. good.
 
     Args:
@@ -106,7 +106,7 @@ def judge_fit(train: Sequence[float | None], val: Sequence[float], constant: flo
 
 
 def still_falls(errors: Sequence[float | None]) -> bool:
-    """Return whether the last epoch lowered the error by more than 10 %."""
+    """Return whether the last epoch lowered the error by more than 10%."""
     before, last = errors[-2:] if len(errors) > 1 else (None, None)
     return before is not None and last is not None and last < (1 - RISE) * before
 

@@ -100,7 +100,7 @@ class PostEvaluation(Evaluation):
 
         if (test := self.predictions.get("test")) is None:
             return {}
-        drawn = {"residuals": draw_residuals(test, self.bands)}
+        drawn = {"residuals": draw_residuals(test)}
         target, prediction = (test[name].to_numpy() for name in ("target", "prediction"))
         rows = [
             {"band": band_label(name), "n": int(mask.sum())}

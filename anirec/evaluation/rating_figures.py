@@ -7,6 +7,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from anirec.evaluation.figures import quantile_groups
 from anirec.evaluation.rating_results import MEANS, RankedLists, RatingResults
 from anirec.figures.style import BLUE, COLUMN, GREY, ORANGE, PAGE, SMALL, STYLE, new_figure
 from anirec.metrics.rating import r2
@@ -29,14 +30,15 @@ def draw_error_by_count(results: RatingResults) -> Figure:
     figure.suptitle("Error by number of training ratings, test set")
     panels = figure.subplots(1, 2, sharey=True)
     for axes, (noun, count) in zip(panels, results.counts.items(), strict=True):
-        groups = groups_of(count)
+        groups = quantile_groups(count, GROUPS)
         for shift, name, prediction, color, mark in (
             (-0.1, "model", results.rows.prediction, BLUE, "o"),
             (0.1, MEANS, results.dummy, ORANGE, "s"),
         ):
             squares = (prediction.astype(np.float64) - results.rows.target) ** 2
-            draw_errors(axes, [squares[mask] for mask in groups.values()], shift, label=name, color=color, fmt=mark)
-        labels = [f"{label}\n{mask.sum():,}" for label, mask in groups.items()]
+            draw_errors(axes, [squares[mask] for _, _, mask in groups], shift, label=name, color=color, fmt=mark)
+        ranges = [f"{low:,.0f}" if low == high else f"{low:,.0f}-{high:,.0f}" for low, high, _ in groups]
+        labels = [f"{counts}\n{mask.sum():,}" for counts, (_, _, mask) in zip(ranges, groups, strict=True)]
         axes.set_xticks(range(len(labels)), labels, fontsize=SMALL)
         axes.set_xlim(-0.5, len(labels) - 0.5)
         axes.set_xlabel(f"training ratings of the {noun.removesuffix('s')}, and number of test ratings")
@@ -53,26 +55,12 @@ def draw_errors(axes: Axes, squares: list[NDArray[np.float64]], shift: float, **
     axes.errorbar(np.arange(len(means)) + shift, np.sqrt(means), ends, markersize=3.5, linewidth=1, **look)
 
 
-def groups_of(count: NDArray[np.integer]) -> dict[str, NDArray[np.bool_]]:
-    """Divide rows into groups of about equal size by their counts; rows with equal counts share a group.
-
-    >>> {label: mask.tolist() for label, mask in groups_of(np.array([1, 1, 5, 1])).items()}
-    {'1': [True, True, False, True], '5': [False, False, True, False]}
-    """
-    edges = np.unique(np.quantile(count, np.linspace(0, 1, GROUPS + 1)[1:], method="inverted_cdf"))
-    group = np.searchsorted(edges, count)
-    masks = [group == place for place in range(len(edges))]
-    ends = [(int(count[mask].min()), int(count[mask].max())) for mask in masks]
-    return {
-        f"{low:,}" if low == high else f"{low:,}-{high:,}": mask for (low, high), mask in zip(ends, masks, strict=True)
-    }
-
-
 @rc_context(STYLE)
 def draw_predicted_vs_true(results: RatingResults) -> Figure:
     """Draw the number of test ratings by predicted and true rating, and the mean true rating of each prediction."""
-    figure, axes = new_figure(height=COLUMN, title="Predicted against true ratings, test set")
     prediction, target = results.rows.prediction.astype(np.float64), results.rows.target
+    title = f"Predicted and true ratings, test set, R² = {r2(prediction, target):.2f}"
+    figure, axes = new_figure(height=COLUMN, title=title)
     columns = np.linspace(prediction.min(), prediction.max() + 1e-6, CELLS + 1)
     values = np.unique(target)
     step = max(float(np.diff(values).min(initial=np.inf)), np.ptp(values) / CELLS) if len(values) > 1 else 1.0
@@ -92,7 +80,7 @@ def draw_predicted_vs_true(results: RatingResults) -> Figure:
     axes.set_ylim(rows[0], rows[-1])
     axes.set_xlabel("predicted rating (points)")
     axes.set_ylabel("true rating (points)")
-    figure.legend(loc="outside lower center", ncols=2, title=f"R² = {r2(prediction, target):.3f}", title_fontsize=8)
+    figure.legend(loc="outside lower center", ncols=2)
     return figure
 
 
@@ -113,6 +101,6 @@ def draw_list_popularity(lists: RankedLists) -> Figure:
     axes.set(xlim=(share[0], 100), ylim=(0, 102))
     axes.xaxis.set_major_formatter("{x:g}")
     axes.set_xlabel("most popular titles (% of the titles, log scale)")
-    axes.set_ylabel("share of the recommendations (%)")
+    axes.set_ylabel("recommendations (%)")
     figure.legend(loc="outside lower center", ncols=2)
     return figure

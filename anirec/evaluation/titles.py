@@ -148,7 +148,7 @@ class ScoreEvaluation(Evaluation):
         if (test := self.predictions.get("test")) is not None:
             drawn |= {
                 "predicted_vs_true": draw_predicted_vs_true(test, self.interval),
-                "residuals": draw_residuals(test, self.bands),
+                "residuals": draw_residuals(test),
             }
         return drawn
 

@@ -27,16 +27,6 @@ def adapt(
         checkpoint_gradients(encoder)
 
 
-def check_settings(frozen: bool, trained_layers: int | None, lora_rank: int | None) -> None:
-    """Raise a UserError if settings contradict each other or would have no effect."""
-    training = {"trained_layers": trained_layers, "lora_rank": lora_rank}
-    given = [f"{name}={value}" for name, value in training.items() if value is not None]
-    if frozen and given:
-        raise UserError(f"frozen=true does not train the encoder, so {', '.join(given)} has no effect: set it to null")
-    if len(given) > 1:
-        raise UserError(f"{', '.join(given)}: only one of the two can be used; set the other to null")
-
-
 def train_last(encoder: nn.Module, n: int) -> None:
     """Train only the last n layers and everything after them; embeddings and earlier layers are frozen.
 

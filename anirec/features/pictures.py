@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from anirec.data.prepare.fingerprint import digest
-from anirec.errors import UserError
 from anirec.features import adaptation, picture_encoders
 from anirec.features.cache import Selection, Store
 from anirec.features.encoded import Encoded, InputRows
@@ -42,6 +41,7 @@ class Pictures(Encoded):
         UserError: The settings contradict each other.
     """
 
+    constraints = "anirec.features.constraints:check_pictures"
     requires = frozenset({"portrait"})
 
     def __init__(
@@ -57,11 +57,6 @@ class Pictures(Encoded):
         super().__init__()
         self.encoder_name, self.layout, self.output = encoder, layout, output
         self.frozen, self.trained_layers, self.compiled = frozen, trained_layers, compile
-        adaptation.check_settings(frozen, trained_layers, None)
-        if frozen and encoder == "tiny":
-            raise UserError("frozen=true: tiny has no pretrained weights and must be trained; use efficientnet_lite0")
-        if frozen and compile:
-            raise UserError("frozen=true: compile is only for training; set it to false")
 
     def fit(self, titles: pl.DataFrame) -> None:
         self.recipe = picture_encoders.recipe_of(self.encoder_name)

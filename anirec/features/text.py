@@ -15,6 +15,7 @@ from anirec.errors import UserError
 from anirec.features import adaptation, encoders, text_encoders
 from anirec.features.branch import TOKEN_POOLING, AttentionPool
 from anirec.features.cache import Selection, key_of
+from anirec.features.constraints import FROM_SCRATCH
 from anirec.features.encoded import Encoded, InputRows
 from anirec.features.text_encoders import Recipe
 from anirec.features.tokens import Reading, Tokens, texts_of
@@ -47,6 +48,8 @@ class Text(Encoded):
         UserError: The settings contradict each other.
     """
 
+    constraints = "anirec.features.constraints:check_text"
+
     def __init__(
         self,
         *,
@@ -69,26 +72,11 @@ class Text(Encoded):
         self.trained_layers, self.lora_rank = trained_layers, lora_rank
         self.gradient_checkpointing, self.compiled = gradient_checkpointing, compile
         self.requires = frozenset({column.removesuffix("s") if column == "descriptions" else column})
-        self.check_settings()
-
-    def check_settings(self) -> None:
-        """Raise a UserError if settings contradict each other."""
-        adaptation.check_settings(self.frozen, self.trained_layers, self.lora_rank)
-        if self.frozen and self.pooling == "attention":
-            raise UserError("frozen=true: pooling=attention cannot be trained on cached vectors; use mean")
-        if self.frozen and self.encoder_name in text_encoders.SCRATCH:
-            raise UserError(
-                f"frozen=true: {self.encoder_name} has no pretrained weights and must be trained; use minilm"
-            )
-        if self.layers is not None and self.encoder_name in text_encoders.SCRATCH:
-            raise UserError(f"layers={self.layers}: {self.encoder_name} always has two layers; use null")
-        if self.frozen and (self.gradient_checkpointing or self.compiled):
-            raise UserError("frozen=true: gradient_checkpointing and compile are only for training; set both to false")
 
     def fit(self, titles: pl.DataFrame) -> None:
         if self.frozen:
             self.width = text_encoders.hidden_size(encoders.read_encoder_config(self.locate()))
-        elif self.encoder_name in text_encoders.SCRATCH:
+        elif self.encoder_name in FROM_SCRATCH:
             self.create(self.from_scratch(titles))
         else:
             encoder = self.load()

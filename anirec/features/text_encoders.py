@@ -11,10 +11,10 @@ from typing import Any
 from torch import nn
 
 from anirec.errors import UserError
+from anirec.features.constraints import FROM_SCRATCH
 from anirec.features.encoders import offline, plain_settings, read_encoder_config
 
-SCRATCH = ("tiny", "tiny_causal")
-KNOWN = (*SCRATCH, "minilm")
+KNOWN = (*FROM_SCRATCH, "minilm")
 VOCABULARY = 4_000  # maximum number of tokens of a tokenizer that is trained here
 WIDTHS = ("hidden_size", "n_embd", "d_model", "dim")  # names of the length of vectors in configs of architectures
 

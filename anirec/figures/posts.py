@@ -57,12 +57,12 @@ def draw_error_by_band(errors: pl.DataFrame) -> Figure:
     """
     figure, axes = new_figure(height=2.6, title="Error by true score, test set")
     predictors = [name for name in errors.columns if name not in ("band", "n")]
-    looks = cycle([(BLUE, "o-"), (ORANGE, "s--"), (GREY, "^:"), ("black", "D-.")])
+    looks = cycle([(BLUE, "o"), (ORANGE, "s"), (GREY, "^"), ("black", "D")])
     sideways = np.linspace(-1, 1, len(predictors)) * min(0.18, 0.06 * len(predictors)) if len(predictors) > 1 else [0]
     band = np.arange(len(errors))
     for predictor, shift, (color, style) in zip(predictors, sideways, looks, strict=False):
         error = errors[predictor].cast(pl.Float64).to_numpy()
-        axes.plot(band + shift, error, style, color=color, markersize=4, linewidth=0.8, label=predictor)
+        axes.plot(band + shift, error, style, color=color, markersize=4, clip_on=False, label=predictor)
     name_bands(axes, errors)
     axes.set_ylim(0, 1.08 * axes.dataLim.ymax if np.isfinite(axes.dataLim.ymax) and axes.dataLim.ymax > 0 else 1)
     axes.set_xlabel("true score (points), and number of posts")
@@ -101,7 +101,7 @@ def draw_explained_variance(components: pl.DataFrame) -> Figure:
     if len(components):
         end = (components["component"][-1], explained[-1])
         total.plot(*end, "o", color=BLUE, markersize=3.5)
-        words = f"{len(components):,} components: {explained[-1]:.0f} %"
+        words = f"{len(components):,} components: {explained[-1]:.0f}%"
         total.annotate(words, end, (0, 5), textcoords="offset points", ha="right", color=BLUE)
     total.set_ylim(0, 100)
     total.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
@@ -123,12 +123,13 @@ def draw_tag_effects(effects: pl.DataFrame) -> Figure:
     """Draw the tags with the largest effects on the score: fifteen positive, and below them fifteen negative ones.
 
     Args:
-        effects: tag; effect, in points of score; low and high, its 95 % interval, null where there is none. May contain
+        effects: tag; effect, in points of score; low and high, its 95% interval, null where there is none. May contain
             all tags; the strongest are selected here.
     """
     up = strongest(effects, "effect", EFFECTS_EACH_WAY)
     down = strongest(effects, "effect", EFFECTS_EACH_WAY, sign=-1).reverse()
-    figure, axes = new_figure(height=1 + ROW * max(2, len(up) + len(down)), title="Tags with the largest effects")
+    height = 1.1 + ROW * max(2, len(up) + len(down))
+    figure, axes = new_figure(width=1.3 * COLUMN, height=height, title="Tags with the largest effects")
     rows = np.arange(len(up) + len(down))
     for drawn, row, color in ((up, rows[: len(up)], BLUE), (down, rows[len(up) :], ORANGE)):
         low, high = (drawn[name].cast(pl.Float64).to_numpy() for name in ("low", "high"))
@@ -138,7 +139,7 @@ def draw_tag_effects(effects: pl.DataFrame) -> Figure:
     list_names(axes, [shortened(tag) for tag in [*up["tag"], *down["tag"]]])
     axes.grid(axis="y", color="0.93", linewidth=0.6)
     axes.set_axisbelow(True)
-    interval = ", with 95 % interval\n(simultaneous over all tags)" if effects["low"].count() else ""
+    interval = "\nwith 95% interval (simultaneous)" if effects["low"].count() else ""
     axes.set_xlabel(f"effect on the score (points){interval}")
     return figure
 

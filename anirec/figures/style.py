@@ -32,6 +32,12 @@ def new_figure(*, height: float, width: float = COLUMN, title: str = "") -> tupl
     return figure, figure.add_subplot()
 
 
+def name_origin(figure: Figure, origin: str) -> None:
+    """Add a line to the title of a figure that names what was drawn: a model and its data, or a dataset."""
+    title = "\n".join(filter(None, [figure.get_suptitle(), origin]))
+    figure.suptitle(title, fontsize=STYLE["figure.titlesize"])  # the style is not active here
+
+
 def list_names(axes: Axes, names: Sequence[str]) -> None:
     """Label the rows y = 0, 1, ... from the top down."""
     axes.set_yticks(range(len(names)), names, fontsize=SMALL)

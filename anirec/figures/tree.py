@@ -13,6 +13,7 @@ from matplotlib.patches import Rectangle
 from anirec.figures.style import COLUMN, GREY, STYLE, shortened
 
 BOX, BOX_HEIGHT, EDGE, LINE, MARGIN = 0.44, 0.23, 1.17, 0.29, 0.06  # inches: a tree of depth 4 is as wide as a page
+TITLE = 0.4  # inches: two lines above the tree
 ELBOW = 0.04  # inches from a box to the fork of its edges
 LONGEST = 21  # characters of a tag that fit an edge
 TEXT = 5.5  # points
@@ -37,8 +38,10 @@ def draw_tree(nodes: pl.DataFrame) -> Figure:
     positions = node_positions(known)
     width = max([COLUMN, *(x + BOX + MARGIN for x, _ in positions.values())])
     height = LINE + max([LINE, *(y + LINE / 2 for _, y in positions.values())])
-    figure = Figure(figsize=(width, height))
-    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))  # in inches, from the top left
+    figure = Figure(figsize=(width, height + TITLE))
+    figure.suptitle("Regression tree on tags", y=1 - MARGIN / (height + TITLE), va="top")
+    share = height / (height + TITLE)
+    axes = figure.add_axes((0, 0, 1, share), xlim=(0, width), ylim=(height, 0))  # in inches, from the top left
     axes.set_axis_off()
     shades = dict(zip(known, shade_by_mean([row["mean"] for row in known.values()]), strict=True))
     for node, place in positions.items():

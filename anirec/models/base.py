@@ -32,10 +32,12 @@ class Model(LightningModule, ArtifactSource, Configurable, ABC):
             any work starts.
         replicates: Names of the settings in the model's YAML, at any depth, that are seeds. Runs that differ only in
             them are replicates and are averaged.
+        uses_seed: Whether the key `seed` changes the model. False: every seed gives the same run, and a sweep runs one.
     """
 
     requires: ClassVar[frozenset[str]] = frozenset()
     replicates: ClassVar[frozenset[str]] = frozenset()
+    uses_seed: ClassVar[bool] = True
     is_allocated = False
 
     @abstractmethod

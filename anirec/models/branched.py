@@ -9,7 +9,6 @@ import torch
 from scipy.sparse import csr_matrix
 from torch import Tensor, nn
 
-from anirec.errors import UserError
 from anirec.features.branch import Branch, mean_pool
 from anirec.features.encoders import check_fingerprint
 from anirec.features.tfidf import TfIdf
@@ -82,15 +81,3 @@ def branch_features(branch: Branch, index: Tensor) -> csr_matrix:
 def n_features(branch: Branch) -> int:
     """Return the number of columns of `branch_features`."""
     return branch.width + (not isinstance(branch, TfIdf))
-
-
-def check_frozen(branches: Mapping[str, Branch]) -> None:
-    """Check that there are branches and that all of them are frozen, as models without gradients require.
-
-    Raises:
-        UserError: There is no branch, or one of them is not frozen.
-    """
-    if not branches:
-        raise UserError("model.branches is empty: the model needs at least one branch")
-    if trained := [name for name, branch in branches.items() if not branch.frozen]:
-        raise UserError(f"model.branches.{trained[0]}: this model does not train encoders; set frozen=true")

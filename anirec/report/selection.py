@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -63,16 +64,35 @@ def select_configuration(runs: Sequence[Run], metric: str | None = None) -> Sele
     metric = logged_name(metric, "val") if metric else shared_objective(finished)
     check_metric(metric, finished)
     ranked = [row for row in leaderboard(found[0], metric, []).rows if metric in row.mean]
-    most = max(row.group.n_replicates for row in ranked)
+    fullest = max((row.group for row in ranked), key=lambda group: group.n_replicates)
     tried = {run.experiment for run in (*finished, *pruned)}
     return Selection(
         metric,
-        [row for row in ranked if row.group.n_replicates == most],
-        [row for row in ranked if row.group.n_replicates < most],
+        [row for row in ranked if is_complete(row.group, fullest)],
+        [row for row in ranked if not is_complete(row.group, fullest)],
         n_configurations=len(tried),
         n_runs=len(finished) + len(pruned),
         n_pruned=len(pruned),
     )
+
+
+def is_complete(group: Group, fullest: Group) -> bool:
+    """Whether a configuration has as many runs as the one with the most.
+
+    Seeds do not count for a model without randomness, which has one run for all of them.
+    """
+    return group.n_replicates >= len(replicates(fullest, replicate_names(group)))
+
+
+def replicate_names(group: Group) -> set[str]:
+    """Return the keys of the seeds and folds in which runs of a configuration may differ."""
+    return {name for run in (*group.members, *group.equal) for name, _ in run.replicate}
+
+
+def replicates(group: Group, names: set[str]) -> set[tuple[tuple[str, Any], ...]]:
+    """Return the different values of these seeds and folds."""
+    runs = (*group.members, *group.equal)
+    return {tuple((name, value) for name, value in run.replicate if name in names) for run in runs}
 
 
 def shared_objective(runs: Sequence[Run]) -> str:
@@ -121,10 +141,11 @@ def show_ranking(console: Console, selection: Selection) -> None:
             f"{len(equal)} configurations are tied for the best; the first by name was chosen.", style="yellow"
         )
     if selection.fewer:
-        most = selection.rows[0].group.n_replicates
+        most = max(row.group.n_replicates for row in selection.rows)
         console.print(f"Excluded, because they have fewer than {most} runs:", style="yellow")
     for row in selection.fewer:
         value = cells.number(row.mean[selection.metric], places)
         console.print(Text(f"  {row.group.description}: {value}, {row.group.n_replicates} runs"), soft_wrap=True)
-    if len({tuple(sorted(str(run.replicate) for run in row.group.members)) for row in selection.rows}) > 1:
+    shared = set.intersection(*(replicate_names(row.group) for row in selection.rows))
+    if len({frozenset(replicates(row.group, shared)) for row in selection.rows}) > 1:
         console.print("Not all rows average the same seeds and splits, which may favour some of them.", style="yellow")

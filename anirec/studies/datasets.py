@@ -22,14 +22,21 @@ class ChosenData:
     Attributes:
         choice: The dataset, with its own overrides and commands.
         description: Its size, and how it compares with the published data.
+        n_rows: Number of its ratings, titles or posts; None for generated data.
         is_own: Whether it is the complete data of the study; only then can results be compared with published ones.
         rejected: Why earlier datasets of the part were not chosen, one line each.
     """
 
     choice: DatasetChoice
     description: str
+    n_rows: int | None
     is_own: bool
     rejected: list[str]
+
+    @property
+    def n_scaled(self) -> int | None:
+        """Size to which counts of the full data are scaled; None for generated or complete data."""
+        return None if self.is_own else self.n_rows
 
 
 def choose_data(part: Part, overrides: Sequence[str]) -> ChosenData | None:
@@ -63,7 +70,7 @@ def choose_data(part: Part, overrides: Sequence[str]) -> ChosenData | None:
         else:
             description = f"{choice.dataset}: {count:,} {part.unit}, {compare_size(part, choice, count)}"
         is_own = choice is part.data[0] and count is not None and count >= COMPLETE * part.published
-        return ChosenData(choice=choice, description=description, is_own=is_own, rejected=rejected)
+        return ChosenData(choice=choice, description=description, n_rows=count, is_own=is_own, rejected=rejected)
     raise UserError("\n".join([f"{part.name}: none of its datasets is available:", *(f"  {why}" for why in rejected)]))
 
 

@@ -10,6 +10,7 @@ parts:
     metric: test/rmse                      # metric to sort by
     size: {ratings: 19125485}              # size of the published data in ratings, titles or posts
     least: 100000                          # minimum size of a real dump; smaller ones are skipped
+    scaled: {dataset.min_item_ratings: 50} # counts of the full data, reduced in proportion on less of it
     data:                                  # in order of preference: the study's own first, generated data last
       mal_2018:
       mal_2016: {overrides: trainer=cpu, commands: [model=surprise_svdpp]}   # only for this dataset
@@ -52,6 +53,8 @@ class Part:
         metric: Metric to sort the runs by.
         size: Number of ratings, titles or posts in the published data.
         least: Minimum number of them in a real dump.
+        scaled: Counts of ratings, titles or posts that fit the published data, by config key. On fewer rows they are
+            set to the same share of them, at least 1.
         data: Datasets in order of preference; the study's own first.
         overrides: Overrides for all commands.
         commands: Arguments of `anirec run -m`, as typed.
@@ -65,6 +68,7 @@ class Part:
     commands: list[str]
     overrides: str = ""
     least: int = 0
+    scaled: dict[str, int] = field(default_factory=dict)
 
     @property
     def unit(self) -> str:
@@ -76,9 +80,16 @@ class Part:
         """Size of the published data."""
         return self.size[self.unit]
 
-    def commands_for(self, choice: DatasetChoice) -> list[list[str]]:
-        """Return the overrides of each command on a dataset."""
-        shared = f"dataset={choice.dataset} {self.overrides} {choice.overrides}"
+    def scaled_settings(self, n_rows: int) -> dict[str, int]:
+        """Return the settings of `scaled` for data of this size; empty for the published size or more."""
+        if n_rows >= self.published:
+            return {}
+        return {key: max(1, round(value * n_rows / self.published)) for key, value in self.scaled.items()}
+
+    def commands_for(self, choice: DatasetChoice, n_rows: int | None = None) -> list[list[str]]:
+        """Return the overrides of each command on a dataset; `n_rows` is its size, None for generated data."""
+        scaled = " ".join(f"{key}={value}" for key, value in self.scaled_settings(n_rows or self.published).items())
+        shared = f"dataset={choice.dataset} {self.overrides} {scaled} {choice.overrides}"
         return [keep_last(shlex.split(f"{shared} {one}")) for one in [*self.commands, *choice.commands]]
 
 

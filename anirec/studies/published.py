@@ -1,23 +1,54 @@
 """Comparison of the published figures of a study with the results of our runs."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 import polars.selectors as cs
-from rich.table import Table
+from rich.cells import cell_len
+from rich.console import Console
+from rich.text import Text
 
 from anirec.errors import UserError
+from anirec.metrics.names import metric_phrase
 from anirec.report import formatting as cells
 
 MEAN, STD = ":mean", ":std"
-COLUMNS = ("model", "settings", "data", "metric", "published", "ours", "difference", "source", "note")
-Line = tuple[str, ...]
+NOT_RUN = "not run"
+
+
+class Comparison(NamedTuple):
+    """One published figure and one group of our runs, as text.
+
+    Attributes:
+        model: Name of the model.
+        settings: Settings that distinguish the group from others of its model.
+        data: Dataset and split of our runs; empty if there are none.
+        source: Where the figure was published.
+        metric: Name as logged.
+        published: The published figure; "-" if the publication does not give it.
+        ours: Mean of our runs, with ± their standard deviation, or "not run".
+        difference: Ours minus published; empty where the two cannot be compared.
+        note: Remark on the published figure.
+    """
+
+    model: str
+    settings: str
+    data: str
+    source: str
+    metric: str
+    published: str
+    ours: str
+    difference: str
+    note: str
 
 
 def read_published_figures(path: Path) -> pl.DataFrame:
-    """Read `published.csv`: columns model, source, one per metric (test/…) and, optionally, note.
+    """Read `published.csv`: columns model, source, one per metric (test/…) and, optionally, note and comparable.
+
+    `comparable` is no where the figure measures something else, whatever the data.
 
     Raises:
         UserError: The file or a required column is missing.
@@ -38,54 +69,112 @@ def read_our_figures(path: Path) -> pl.DataFrame:
     return rows.with_columns(cs.matches(":(mean|std|low|high)$").cast(pl.Float64), pl.col("settings").cast(pl.String))
 
 
-def compare_figures(published: pl.DataFrame, ours: pl.DataFrame) -> list[Line]:
-    """Return rows of COLUMNS: one for each published figure and each of our settings of that model.
+def compare_figures(published: pl.DataFrame, ours: pl.DataFrame, own: Collection[str]) -> list[Comparison]:
+    """Return one comparison for each published figure and each of our settings of that model.
 
     Args:
         published: Published figures; see `read_published_figures`.
         ours: Our results; see `read_our_figures`.
+        own: Datasets that are the study's own, in full; results on others are given without a difference.
     """
-    lines = []
+    metrics = [name for name in published.columns if name.startswith("test/")]
+    found = []
     for row in published.iter_rows(named=True):
-        for metric in [name for name in published.columns if name.startswith("test/") and row[name] is not None]:
-            groups = ours.filter(pl.col("model") == row["model"])
-            groups = groups.drop_nulls(metric + MEAN) if metric + MEAN in ours.columns else groups.clear()
-            lines += [comparison_row(row, metric, one) for one in groups.iter_rows(named=True)] or [
-                (row["model"], "", "", metric, f"{row[metric]:g}", "not run", "", row["source"], note_of(row))
-            ]
-    return lines
+        given = [name for name in metrics if row[name] is not None] or metrics
+        for one in ours.filter(pl.col("model") == row["model"]).to_dicts() or [{}]:
+            found += [comparison_of(row, metric, one, own) for metric in given]
+    return [one for one in found if one.published != cells.MISSING or one.ours != NOT_RUN]
 
 
-def comparison_row(published: dict[str, Any], metric: str, ours: dict[str, Any]) -> Line:
-    """Return the row of one published figure and one group of our runs."""
-    labels = (published["model"], ours["settings"] or "", f"{ours['dataset']}, {ours['split']} split")
-    numbers = format_figures(published[metric], ours[metric + MEAN], ours[metric + STD])
-    return *labels, metric, *numbers, published["source"], note_of(published)
+def comparison_of(row: dict[str, Any], metric: str, ours: dict[str, Any], own: Collection[str]) -> Comparison:
+    """Return the comparison of one published figure with one group of our runs; `ours` is empty if there is none."""
+    published, mean = row[metric], ours.get(metric + MEAN)
+    places = cells.decimals([value for value in (published, mean) if value is not None])
+    is_comparable = None not in (published, mean) and ours["dataset"] in own and row.get("comparable") != "no"
+    return Comparison(
+        row["model"],
+        ours.get("settings") or "",
+        f"{ours['dataset']}, {ours['split']} split" if ours else "",
+        row["source"],
+        metric,
+        cells.MISSING if published is None else f"{published:g}",
+        NOT_RUN if mean is None else cells.spread(mean, ours[metric + STD], places),
+        f"{mean - published:+.{places}f}" if is_comparable else "",
+        row.get("note") or "",
+    )
 
 
-def note_of(published: dict[str, Any]) -> str:
-    """Return the note of a published figure, such as a reason why it cannot be compared; empty if there is none."""
-    return str(published.get("note") or "")
+@dataclass(frozen=True)
+class FiguresTable:
+    """Comparisons as a table.
 
-
-def format_figures(published: float, mean: float, std: float | None) -> tuple[str, str, str]:
-    """Return the published figure, ours and the difference (ours - published).
-
-    >>> format_figures(1.1805, 1.18174, None), format_figures(0.8706, 0.90123, 0.0021)
-    (('1.1805', '1.1817', '+0.0012'), ('0.8706', '0.9012 ±0.0021', '+0.0306'))
+    Attributes:
+        title: What is compared, and whether differences are given.
+        headings: metric, published, ours and, if there is any, difference.
+        groups: Name of each model with settings, source and data, and its rows.
+        remarks: Numbered remarks, which the names refer to.
     """
-    places = cells.decimals([published, mean])
-    return f"{published:g}", cells.spread(mean, std, places), f"{mean - published:+.{places}f}"
+
+    title: str
+    headings: list[str]
+    groups: list[tuple[str, list[list[str]]]]
+    remarks: list[str]
 
 
-def figures_table(lines: Sequence[Line], *, title: str) -> Table:
-    table = Table(*COLUMNS, title=title, title_justify="left", box=None, pad_edge=False)
-    for line in lines:
-        table.add_row(*line)
-    return table
+def figures_table(found: Sequence[Comparison]) -> FiguresTable:
+    """Group comparisons by model, settings, source and data."""
+    notes = list(dict.fromkeys(one.note for one in found if one.note))
+    sources, data = {one.source for one in found}, {one.data for one in found if one.data}
+    has_differences = any(one.difference for one in found)
+    groups: dict[str, list[list[str]]] = {}
+    for one in found:
+        about = [one.source if len(sources) > 1 else "", one.data if len(data) > 1 else ""]
+        about.append(f"note {notes.index(one.note) + 1}" if one.note else "")
+        remark = "; ".join(filter(None, about))
+        name = f"{one.model} {one.settings}".strip() + (f" ({remark})" if remark else "")
+        row = [metric_phrase(one.metric).removeprefix("test "), one.published, one.ours, one.difference]
+        groups.setdefault(name, []).append(row if has_differences else row[:-1])
+    on = f" on {data.pop()}" if len(data) == 1 else ""
+    why = "" if has_differences else "; not comparable, so no differences are given"
+    return FiguresTable(
+        f"Published figures and ours{on}{why}",
+        ["metric", "published", "ours", "difference"][: 4 if has_differences else 3],
+        list(groups.items()),
+        [f"Note {number}: {note}." for number, note in enumerate(notes, start=1)],
+    )
 
 
-def figures_markdown(lines: Sequence[Line], *, title: str) -> str:
-    rows = [COLUMNS, ("---", "---", "---", "---", "---:", "---:", "---:", "---", "---"), *lines]
-    escaped = (" | ".join(cell.replace("|", "\\|") for cell in row) for row in rows)
-    return "\n".join([f"### {title}", "", *(f"| {row} |" for row in escaped), ""])
+def print_figures(console: Console, found: Sequence[Comparison]) -> None:
+    """Print comparisons, each model above its figures."""
+    table = figures_table(found)
+    rows = [table.headings, *(row for _, of_group in table.groups for row in of_group)]
+    widths = [max(cell_len(row[place]) for row in rows) for place in range(len(table.headings))]
+
+    def line(row: list[str]) -> str:
+        figures = [text.rjust(width) for text, width in zip(row[1:], widths[1:], strict=True)]
+        return "  ".join([f"  {row[0]:{widths[0]}}", *figures])
+
+    console.print(Text(f"\n{table.title}\n", style="bold"))
+    console.print(Text(f"{line(table.headings)}\n{'─' * len(line(table.headings))}"))
+    for name, of_group in table.groups:
+        console.print(Text("\n".join([name, *map(line, of_group)])))
+    console.print(Text("\n".join(["", *table.remarks]), style="dim"))
+
+
+def figures_markdown(found: Sequence[Comparison]) -> str:
+    """Return comparisons as a table in Markdown, with its remarks below."""
+    table = figures_table(found)
+    empty = [""] * (len(table.headings) - 1)
+    rows = [row for name, of_group in table.groups for row in ([f"**{escape_markdown(name)}**", *empty], *of_group)]
+    lines = [f"| {' | '.join(row)} |" for row in (table.headings, ["---", *["---:"] * len(empty)], *rows)]
+    remarks = [line for remark in table.remarks for line in ("", remark)]
+    return "\n".join([f"{table.title}.", "", *lines, *remarks, ""])
+
+
+def escape_markdown(text: str) -> str:
+    """Escape characters that Markdown would interpret in a table.
+
+    >>> print(escape_markdown("svd n_factors=80 a|b"))
+    svd n\\_factors=80 a\\|b
+    """
+    return "".join(f"\\{character}" if character in "|_*<" else character for character in text)

@@ -17,13 +17,12 @@ from anirec.config.identity import Identity, identity_of
 from anirec.errors import UserError
 from anirec.metrics.names import objectives
 from anirec.notices import on_terminal
-from anirec.sweeps.worker import exit_with_sweep
+from anirec.sweeps.worker import INTERRUPTED, exit_with_sweep
 from anirec.tracking.choose_folder import choose_folder, is_helper_process
-from anirec.tracking.console import CONSOLE, print_failure, print_job, print_metrics, print_sweep, silence_libraries
+from anirec.tracking.console import CONSOLE, print_failure, print_job, print_metrics, silence_libraries
 from anirec.tracking.folders import Pruned, find_finished, link_into_sweep
 
 WANDB_AGENT = "WANDB_SWEEP_ID"  # set in a job of a W&B sweep, which `anirec select` can evaluate afterwards
-INTERRUPTED = 130
 
 
 @on_terminal()  # for jobs in a process of a launcher
@@ -39,34 +38,34 @@ def run_job(config: DictConfig) -> list[float] | None:
     sweep = Path(chosen.sweep.dir) if chosen.mode == RunMode.MULTIRUN else None
     # Lightning starts further processes with the command line of this one: they must run this job, not the sweep.
     sys.argv = [sys.argv[0], "run", *config_dir_options(chosen), *chosen.overrides.task]
-    label = f"job {chosen.job.num}: {' '.join(typed_overrides(chosen))}" if sweep else "run"
+    number, label = (f"job {chosen.job.num}: ", " ".join(typed_overrides(chosen))) if sweep else ("", "run")
     path = None
     try:
         if config.select and not (sweep or is_helper_process() or WANDB_AGENT in os.environ):
             raise UserError(f"select={config.select} needs a sweep to choose from: add -m, or remove select.")
         folder = runs_folder(config, chosen)
         identity = identity_of(config)
-        done = find_finished(folder, identity.run, tested=not config.select) if config.sweep.skip_done else None
+        done = find_done(config, folder, identity.run)
         path = done or choose_folder(config, folder, identity.run)
         if sweep and not is_helper_process():
             link_into_sweep(path, sweep, chosen.job.num)
         if done:
-            print_job(done, f"already done, {label}")
+            print_job(done, f"{number}already done, {label}")
+            if not sweep:
+                CONSOLE.print("This run has finished: nothing is left to do. To run it again, remove resume=true.")
             metrics = json.loads((done / "metrics.json").read_text())
         else:
             from anirec.run import run_experiment  # imports Lightning, which the checks above do not need
 
-            run = run_experiment(config, path, about=initial_provenance(config, chosen, identity), label=label)
+            about = initial_provenance(config, chosen, identity)
+            run = run_experiment(config, path, about=about, label=f"{number}{label}")
             metrics = run.metrics
             print_metrics(metrics, objectives=objectives(config.objective), in_full=not sweep, findings=run.findings)
     except Pruned as pruned:
         CONSOLE.print(f"  {pruned}")
         return None
     except (KeyboardInterrupt, SystemExit):  # Lightning turns the first into the second
-        CONSOLE.print("Interrupted. Repeat the command with resume=true to continue from the last checkpoint.")
-        if sweep:
-            print_sweep(sweep)
-        sys.exit(INTERRUPTED)
+        sys.exit(INTERRUPTED)  # `anirec.sweeps.launch` prints how to continue
     except Exception as error:
         print_failure(path, error)
         if is_helper_process():
@@ -76,6 +75,16 @@ def run_job(config: DictConfig) -> list[float] | None:
         sys.exit(1)
     values = [metrics.get(name, nan) for name in objectives(config.objective)]
     return values if values and all(map(isfinite, values)) else None
+
+
+def find_done(config: DictConfig, folder: Path, run: str) -> Path | None:
+    """Return the folder of an earlier run that makes this one needless, with `sweep.skip_done` or `resume`; else None.
+
+    `resume` prefers a later run that did not finish.
+    """
+    if is_helper_process() or not (config.sweep.skip_done or config.resume):
+        return None
+    return find_finished(folder, run, tested=not config.select, since_unfinished=not config.sweep.skip_done)
 
 
 def runs_folder(config: DictConfig, chosen: HydraConf) -> Path:

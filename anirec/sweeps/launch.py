@@ -1,14 +1,19 @@
 """Launch of runs and sweeps with Hydra. Imports little: a job imports what it needs, often in another process."""
 
 import os
+import shlex
 import sys
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import hydra
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn
 from hydra.experimental.callback import Callback
+from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
@@ -16,9 +21,12 @@ from omegaconf import DictConfig
 from anirec.atomic import write_text
 from anirec.config.compose import conf_folder, pin
 from anirec.errors import UserError
-from anirec.sweeps.worker import exit_with_sweep, mark_sweep_process
+from anirec.sweeps.worker import INTERRUPTED, exit_with_sweep, mark_sweep_process
 
-PLUGIN = "hydra_plugins.anirec"  # the name of this module for Hydra, which accepts sweepers only from that package
+if TYPE_CHECKING:
+    from anirec.sweeps.estimate import Estimate
+
+PLUGIN = "hydra_plugins.anirec"  # the name of this module for Hydra, which accepts plugins only from that package
 DATA_FOLDERS = ("ANIREC_DATA", "ANIREC_CACHE")
 
 
@@ -27,6 +35,65 @@ def job(config: DictConfig) -> list[float] | None:
     from anirec.sweeps import jobs
 
     return jobs.run_job(config)
+
+
+class JobSweeper(BasicSweeper):
+    """The sweeper of `-m`: Hydra's own, without jobs that repeat others: models without randomness ignore the seed.
+
+    It does not compose each job before the first is launched: `validate` has checked the jobs, and each launcher
+    composes them.
+    """
+
+    __module__ = PLUGIN
+
+    def get_job_batch(self) -> Sequence[Sequence[str]]:
+        """Return the next jobs to launch."""
+        from anirec.config.repetitions import drop_repetitions
+        from anirec.sweeps.estimate import Estimate
+
+        jobs, notes = drop_repetitions(super().get_job_batch())
+        for note in notes:
+            print(note, file=sys.stderr)
+        folder, at_once = Path(SweepEnd.config.hydra.sweep.dir), getattr(self.launcher, "n_processes", 1)
+        SweepEnd.estimate = Estimate(folder, len(jobs), at_once=at_once)
+        return jobs
+
+    def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
+        """Do nothing."""
+
+
+class LocalLauncher(Launcher):
+    """The launcher `local`: run jobs in processes of this machine.
+
+    Args:
+        n_jobs: Number of processes; -1: one per core.
+    """
+
+    __module__ = PLUGIN
+
+    def __init__(self, n_jobs: int) -> None:
+        self.n_jobs = n_jobs
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        from anirec.sweeps.local import Pool
+
+        parts = {"hydra_context": hydra_context, "task_function": task_function, "config": config}
+        self.pool = Pool(self.n_jobs, parts)
+
+    @property
+    def n_processes(self) -> int:
+        return self.pool.n_processes
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        results = {}
+        for number, result in self.pool.run(job_overrides, first=initial_job_idx):
+            results[number] = result
+            SweepEnd.count(number)
+        return [results[number] for number in sorted(results)]
+
+    def interrupt(self) -> None:
+        """Interrupt the jobs of all threads that have called `launch`."""
+        self.pool.interrupt()
 
 
 class SearchSweeper(Sweeper):
@@ -56,7 +123,17 @@ class SweepEnd(Callback):
     With select=best or refit, one configuration is chosen and evaluated on the test set.
     """
 
-    config: ClassVar[DictConfig | None] = None
+    config: ClassVar[Any] = None  # of the multirun
+    estimate: ClassVar["Estimate | None"] = None  # in the process that launches the jobs
+
+    @classmethod
+    def count(cls, number: int) -> None:
+        """Count a job that has ended, and print the time that is left if it is long."""
+        if cls.estimate and (sentence := cls.estimate.count(number)):
+            print(sentence, file=sys.stderr)
+
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: object) -> None:
+        self.count(config.hydra.job.num)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: object) -> None:
         """Fix the sweep folder and data folders for jobs in other processes or on other machines."""
@@ -93,20 +170,46 @@ class SweepEnd(Callback):
             sys.exit(1)
 
 
-def main(arguments: list[str]) -> None:
-    """Run `anirec run` with these arguments."""
+def main(arguments: list[str], *, typed: Sequence[str]) -> None:
+    """Run `anirec run` with these arguments.
+
+    Args:
+        arguments: Arguments for Hydra.
+        typed: Arguments as the user typed them.
+    """
     sys.argv[1:] = arguments
     exit_with_sweep()  # the parent may be a study
     mark_sweep_process()
     sys.modules[PLUGIN] = sys.modules[__name__]
-    Plugins.instance().register(SearchSweeper)
+    for plugin in (JobSweeper, SearchSweeper, LocalLauncher):
+        Plugins.instance().register(plugin)
     try:
         hydra.main(config_path=str(conf_folder()), config_name="config", version_base="1.3")(job)()
+    except (KeyboardInterrupt, SystemExit) as stop:
+        if isinstance(stop, SystemExit) and stop.code != INTERRUPTED:
+            raise
+        report_interruption(typed)
+        sys.exit(INTERRUPTED)
     except Exception as error:
         if SweepEnd.config is None or isinstance(error, UserError):  # the search could not start
             raise
         report_broken_sweep(Path(SweepEnd.config.hydra.sweep.dir), error)
         sys.exit(1)
+
+
+def report_interruption(typed: Sequence[str]) -> None:
+    """Print how many jobs have finished, and the command that continues."""
+    from anirec.tracking.console import CONSOLE, print_sweep
+
+    config = SweepEnd.config
+    more = {"resume": "resume=true"}
+    if config is not None and "search" not in config:
+        more["sweep.skip_done"] = "sweep.skip_done=true"
+    if config is not None:
+        print_sweep(Path(config.hydra.sweep.dir))
+    same = [argument for argument in typed if argument.partition("=")[0] not in more]
+    CONSOLE.print("Interrupted. This command continues:")
+    CONSOLE.print(shlex.join(["anirec", "run", *same, *more.values()]), style="bold", markup=False)
 
 
 def report_broken_sweep(sweep: Path, error: Exception) -> None:

@@ -90,13 +90,16 @@ def compare_with_defaults(trials: list[FrozenTrial], best: list[FrozenTrial], na
     first = next((t for t in reversed(trials) if t.user_attrs.get(DEFAULTS) and t.state == TrialState.COMPLETE), None)
     if first is None:
         return "The trial with the default values did not finish, so the search cannot be compared with it."
-    values = ", ".join(f"{name} {value:.4f}" for name, value in zip(names, first.values, strict=True))
-    of_defaults = f"Default values (trial {first.number}): {values}"
     if len(names) > 1:
-        return f"{of_defaults}; {'on the Pareto front' if first in best else 'not on the Pareto front'}."
-    if first.values == best[0].values:
-        return f"{of_defaults}; no trial was better."
-    return f"{of_defaults}; best (trial {best[0].number}): {best[0].values[0]:.4f}."
+        values = ", ".join(f"{name} {value:.4f}" for name, value in zip(names, first.values, strict=True))
+        place = "on the Pareto front" if first in best else "not on the Pareto front"
+        return f"Default values (trial {first.number}): {values}; {place}."
+    (value,), (default,) = best[0].values, first.values
+    of_defaults = f"defaults {default:.4f} (trial {first.number})"
+    if value == default:
+        return f"{names[0]}: {of_defaults}; no trial was better."
+    gain = abs(value - default)
+    return f"{names[0]}: best {value:.4f} (trial {best[0].number}), {of_defaults}: {gain:.4f} better."
 
 
 def search(config: DictConfig, *, launcher: Callable[[], Launcher]) -> None:
@@ -129,7 +132,7 @@ def search(config: DictConfig, *, launcher: Callable[[], Launcher]) -> None:
             CONSOLE.print(f"{len(names)} objectives: trials are not pruned; {names[0]} chooses the checkpoints.")
         pin(config, "hydra.sweep.dir", folder)
         if config.search.at_once > 1 and config.hydra.launcher.get("n_jobs") == -1:
-            config.hydra.launcher.n_jobs = config.search.at_once  # joblib: one process per concurrent trial
+            config.hydra.launcher.n_jobs = config.search.at_once  # one process per concurrent trial
         overrides = fixed_overrides(config.hydra.overrides.task)
         Workers(study, distributions, folder, launcher(), overrides).run(n_left, at_once=config.search.at_once)
         print_results(study, folder, names)

@@ -2,13 +2,15 @@
 
 import threading
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import optuna
 from hydra.plugins.launcher import Launcher
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from anirec.tracking.console import print_failure
+from anirec.sweeps.estimate import Estimate
+from anirec.tracking.console import CONSOLE, print_failure
 from anirec.tracking.folders import status_of
 
 EXHAUSTED = "exhausted"  # attribute of a study whose sampler has tried all combinations
@@ -20,6 +22,14 @@ Space = dict[str, BaseDistribution]
 def job_link(folder: Path, trial: Trial | FrozenTrial) -> Path:
     """Return the path of the link to the run of a trial."""
     return folder / f"{trial.number:04d}"
+
+
+@runtime_checkable
+class Interruptible(Protocol):
+    """A launcher whose jobs do not receive Ctrl-C themselves."""
+
+    def interrupt(self) -> None:
+        """Interrupt all jobs, and wait for them."""
 
 
 class Workers:
@@ -50,6 +60,7 @@ class Workers:
             Exception: The launcher could not start a job.
         """
         self.n_left = n_trials
+        self.estimate = Estimate(self.folder, n_trials, at_once=at_once, word="trials")
         if at_once == 1:  # stay in this thread: a job in this process may need signals
             self.work()
             return
@@ -60,8 +71,15 @@ class Workers:
         threads = [threading.Thread(target=self.work_guarded, daemon=True) for _ in range(at_once)]
         for thread in threads:
             thread.start()
-        for thread in threads:
-            thread.join()
+        try:
+            for thread in threads:
+                while thread.is_alive():
+                    thread.join(timeout=1.0)  # a join without a timeout may never notice Ctrl-C
+        except KeyboardInterrupt:
+            self.n_left = 0
+            if isinstance(self.launcher, Interruptible):
+                self.launcher.interrupt()
+            raise
         if self.error:
             raise self.error
 
@@ -78,6 +96,8 @@ class Workers:
             values = self.launch(trial)
             with self.lock:
                 self.tell(trial, values)
+                if sentence := self.estimate.count(trial.number):
+                    CONSOLE.print(sentence)
 
     def ask(self) -> Trial | None:
         """Return the next trial; None if no more are needed."""

@@ -1,11 +1,13 @@
 """Worker processes of a sweep: they exit when the sweep is killed."""
 
+import multiprocessing
 import os
 import threading
 import time
 from functools import lru_cache
 
 SWEEP = "ANIREC_SWEEP_PROCESS"
+INTERRUPTED = 130  # exit status after Ctrl-C
 
 
 def mark_sweep_process() -> None:
@@ -16,12 +18,14 @@ def mark_sweep_process() -> None:
 @lru_cache(maxsize=1)
 def exit_with_sweep() -> None:
     """If this process is a child of the sweep, exit when the sweep does. On a cluster, the scheduler does this."""
-    sweep = os.environ.get(SWEEP)
-    if sweep != str(os.getppid()):
+    sweep, parent = os.environ.get(SWEEP), multiprocessing.parent_process()
+    if parent is None and sweep != str(os.getppid()):
         return
 
     def watch() -> None:
-        while str(os.getppid()) == sweep:
+        if parent:
+            parent.join()  # of a forked process too, whose parent by number is the server
+        while parent is None and str(os.getppid()) == sweep:
             time.sleep(0.5)
         os._exit(1)
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 import time
 from math import isfinite, nan
 from pathlib import Path
@@ -118,16 +119,23 @@ class Patience(EarlyStopping, Configurable):
 class Stopwatch(Callback):
     """Count the seconds of training of a model, including training before it was resumed.
 
-    A resumed run continues the count of its checkpoint: epochs that were lost when a run was killed do not count.
+    A resumed run continues the count of its checkpoint: epochs that were lost when a run was killed do not count. The
+    first run of a process also compiles kernels and starts the GPU, which does not count either.
     """
 
     def __init__(self) -> None:
         self.earlier, self.started = 0.0, time.perf_counter()
+        self.compilation: Any = None  # numba's timer
 
     @property
     def seconds(self) -> float:
-        """Seconds of training so far."""
-        return round(self.earlier + time.perf_counter() - self.started, 3)
+        """Seconds of training so far, without compilation."""
+        return round(self.earlier + time.perf_counter() - self.started - self.compile_seconds, 3)
+
+    @property
+    def compile_seconds(self) -> float:
+        """Seconds in which numba compiled kernels that were not in its cache on disk."""
+        return round(self.compilation.duration, 3) if self.compilation and self.compilation.done else 0.0
 
     def state_dict(self) -> dict[str, Any]:
         return {"seconds": self.seconds}
@@ -136,7 +144,21 @@ class Stopwatch(Callback):
         self.earlier = state["seconds"]
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.strategy.root_device.type == "cuda":
+            torch.zeros(1, device=trainer.strategy.root_device)  # the first call starts the GPU
+        if "numba" in sys.modules:
+            from numba.core import event
+
+            self.compilation = event.TimingListener()
+            event.register("numba:compile", self.compilation)
         self.started = time.perf_counter()
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Remove numba's timer; Lightning also calls this after an error."""
+        if self.compilation and stage == "fit":
+            from numba.core import event
+
+            event.unregister("numba:compile", self.compilation)
 
 
 class ProgressBar(LightningProgressBar):

@@ -9,8 +9,10 @@ import platform
 import threading
 import time
 import uuid
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import lru_cache
+from itertools import takewhile
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -178,15 +180,18 @@ def link_into_sweep(path: Path, sweep: Path, number: int) -> None:
     link.symlink_to(os.path.relpath(path, sweep.resolve()), target_is_directory=True)
 
 
-def find_finished(parent: Path, run: str, *, tested: bool) -> Path | None:
+def find_finished(parent: Path, run: str, *, tested: bool, since_unfinished: bool = False) -> Path | None:
     """Return the latest finished folder of a run, or None.
 
     Args:
         parent: Folder of the runs of its dataset and model.
         run: Id of the run; see `anirec.config.identity`.
         tested: Whether it must have test metrics.
+        since_unfinished: Whether to ignore the folders before the latest one that can be resumed.
     """
-    paths = sorted(parent.glob(f"*_{run}*"), reverse=True)
+    paths: Iterable[Path] = sorted(parent.glob(f"*_{run}*"), reverse=True)
+    if since_unfinished:
+        paths = takewhile(lambda path: not can_resume(path), paths)
     return next((path for path in paths if is_finished(path, tested=tested)), None)
 
 
@@ -203,13 +208,14 @@ def find_unfinished(parent: Path, run: str) -> Path | None:
     The lock of the folder is taken: of several processes that call this at once, only one gets the folder.
     """
     for path in sorted(parent.glob(f"*_{run}*"), reverse=True):
-        if (path / "checkpoints" / "last.ckpt").exists() and is_resumable(path) and claim(path):
+        if can_resume(path) and claim(path):
             if read_status(path).get("state") != "finished":  # another process may have finished it meanwhile
                 return path
             release(path)
     return None
 
 
-def is_resumable(path: Path) -> bool:
-    """Whether a run has not finished and is not running."""
-    return status_of(path)["state"] not in ("finished", "running")
+def can_resume(path: Path) -> bool:
+    """Whether a run has a checkpoint, has not finished and is not running."""
+    has_checkpoint = (path / "checkpoints" / "last.ckpt").exists()
+    return has_checkpoint and status_of(path)["state"] not in ("finished", "running")

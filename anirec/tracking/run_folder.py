@@ -167,9 +167,10 @@ class RunFolder:
 
     def write_figure(self, name: str, figure: "Figure") -> Path:
         """Write `figures/<name>.png` with the model and the dataset in its title, and return its path."""
+        from anirec.figures.style import name_origin
+
         path = self.path / "figures" / f"{name}.png"
-        run = f"{self.provenance['model']} on {self.provenance['dataset']}"
-        figure.suptitle("\n".join(filter(None, [figure.get_suptitle(), run])))
+        name_origin(figure, f"{self.provenance['model']} on {self.provenance['dataset']}")
         with replacing(path) as temporary:
             figure.savefig(temporary, format="png", dpi=DPI)
         return path

@@ -12,9 +12,9 @@ from anirec.lightning import WandbLogger, rank_zero_experiment, rank_zero_only
 from anirec.settings import Configurable, Count, NonNegative, Positive
 from anirec.tracking import wandb_results as results
 from anirec.tracking.folders import status_of
+from anirec.tracking.wandb_login import OFFLINE
 
 EXIT_CODES = {"finished": 0, "pruned": 0, "interrupted": 130}  # all other states: 1
-OFFLINE = "or log to this disk with logger.wandb.offline=true"
 
 
 class RunWandbLogger(WandbLogger, Configurable):
@@ -33,6 +33,8 @@ class RunWandbLogger(WandbLogger, Configurable):
     Raises:
         UserError: The run is online and there is no login, the key is wrong, or the server does not respond.
     """
+
+    constraints = "anirec.tracking.wandb_login:check_login"
 
     def __init__(
         self,
@@ -73,7 +75,7 @@ class RunWandbLogger(WandbLogger, Configurable):
         )
         if is_agents:
             self._wandb_init |= {"project": None, "entity": None, "id": None}
-        require_login(offline=offline)
+        verify_login(offline=offline)
 
     @property
     @rank_zero_experiment
@@ -141,18 +143,15 @@ class RunWandbLogger(WandbLogger, Configurable):
 
 
 @rank_zero_only
-def require_login(*, offline: bool) -> None:
-    """Check the login now, rather than prompt for it or fail after the training.
+def verify_login(*, offline: bool) -> None:
+    """Check the login with the server now, rather than fail after the training.
 
     Raises:
-        UserError: There is no valid login, or the server does not respond.
+        UserError: The key is wrong, or the server does not respond.
     """
-    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # else W&B sends error reports, even offline
     if offline or wandb.setup().settings.mode != "online":  # WANDB_MODE, or `wandb offline`
         return
     try:
-        logged_in = wandb.login(prompt=False, verify=True)
+        wandb.login(prompt=False, verify=True)
     except wandb.Error as error:
         raise UserError(f"W&B login failed: {error}\nLog in with `wandb login`, {OFFLINE}") from None
-    if not logged_in:
-        raise UserError(f"There is no W&B login on this machine. Log in with `wandb login`, {OFFLINE}")

@@ -11,7 +11,12 @@ from anirec.cli import app
 from anirec.config.compose import conf_folder
 from anirec.config.validate import validate
 from anirec.studies.definition import Study, read_study, studies_folder, study_names
-from anirec.studies.published import read_published_figures
+from anirec.studies.published import (
+    compare_figures,
+    figures_markdown,
+    read_our_figures,
+    read_published_figures,
+)
 
 MODELS = {path.stem for path in (conf_folder() / "model").glob("*.yaml")}
 REPEATS = re.compile(r"\b(seed|fold)=(\d+)(,\d+)+")  # one value is enough to check that a command composes
@@ -46,3 +51,8 @@ def test_a_study_runs_without_dumps_and_has_results(study: Study) -> None:
     readme = (study.folder / "README.md").read_text()
     assert f"anirec study {study.name}" in readme
     assert "**Question" in readme
+    own = {part.data[0].dataset for part in study.parts}
+    found = compare_figures(published, read_our_figures(study.folder / "results.csv"), own)
+    assert figures_markdown(found).strip() in readme, (
+        "published figures and ours side by side, as the study prints them"
+    )

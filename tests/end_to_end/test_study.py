@@ -39,7 +39,7 @@ def test_a_study_compares_its_results_with_the_published_figures(anirec: Anirec,
     assert sorted(results["model"]) == ["popularity", "svd"]
     report = (tmp_path / "outputs" / "studies" / "mine" / "report.md").read_text()
     assert "anirec run -m dataset=demo_ratings" in report
-    assert f"| test/rmse | 1.25 | {results.filter(model='svd')['test/rmse:mean'].item():.4f} |" in report
+    assert f"| RMSE | 1.25 | {results.filter(model='svd')['test/rmse:mean'].item():.4f} |" in report
 
     again = anirec("study", "mine", ANIREC_DATA=str(tmp_path))
     assert again.stderr.count("already done") == 2

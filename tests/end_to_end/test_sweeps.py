@@ -15,7 +15,7 @@ import yaml
 from .conftest import SMALL, Anirec, content, runs
 
 LAUNCHERS = {
-    "local": ("joblib", ["hydra.launcher.n_jobs=2"]),
+    "local": ("anirec", ["hydra.launcher.n_jobs=2"]),
     "ray": ("ray", ["hydra.launcher.ray.init.num_cpus=2"]),
     "slurm_local": ("submitit", []),
 }
@@ -111,7 +111,7 @@ def test_a_killed_worker_is_reported(anirec: Anirec, sweep: list[str]) -> None:
 @pytest.mark.slow
 def test_a_killed_sweep_leaves_no_processes(sweep: list[str], tmp_path: Path) -> None:
     launcher = ["hydra/launcher=local", "hydra.launcher.n_jobs=2"]
-    command = [sys.executable, "-m", "anirec", *sweep, *launcher, "model.fate=sleep", "seed=1,2"]
+    command = [sys.executable, "-m", "anirec", *sweep, *launcher, "model.fate=sleep", "split.seed=1,2"]
     with subprocess.Popen(command, cwd=tmp_path, env={**os.environ, MARK: str(tmp_path)}) as process:
         assert wait_until(lambda: len(runs(tmp_path)) == 2, seconds=120)
         process.kill()
@@ -122,7 +122,7 @@ def test_a_killed_sweep_leaves_no_processes(sweep: list[str], tmp_path: Path) ->
 def test_finished_jobs_are_skipped(anirec: Anirec, sweep: list[str], tmp_path: Path) -> None:
     anirec(*sweep, "model.fate=null,fail", expect=1)
     output = anirec(*sweep, "model.fate=null,fail", "sweep.skip_done=true", expect=1).stderr
-    assert "already done, job 0" in output
+    assert "job 0: already done" in output
     assert len(runs(tmp_path)) == 3
 
 

@@ -203,7 +203,7 @@ def test_without_login_or_server_nothing_is_trained_and_no_prompt_is_shown(anire
     online = {"HOME": str(tmp_path), "WANDB_MODE": "online", "WANDB_HTTP_TIMEOUT": "2"}
     nobody = {"WANDB_API_KEY": "0" * 40, "WANDB_BASE_URL": "http://127.0.0.1:9"}
     command = ["run", *SMALL, "model=svd", "logger=wandb"]
-    output = anirec(*command, expect=1, **online).stderr
+    output = anirec(*command, expect=2, **online).stderr
     assert "wandb login" in output
     assert "logger.wandb.offline=true" in output
     output = anirec(*command, expect=1, **online, **nobody).stderr

@@ -38,8 +38,17 @@ def test_each_warning_is_shown_once_per_sweep(
 ) -> None:
     anirec = anirec_in(dump, ANIREC_DATA="data", ANIREC_CACHE=str(dump / "cache"))
     done = anirec(
-        *("run", "-m", "dataset=mal_2016", "model=popularity", "trainer=cpu", "seed=1,2,3", "select=best", *launcher),
-        cold=bool(launcher),  # joblib's processes do not start from a forked one
+        *(
+            "run",
+            "-m",
+            "dataset=mal_2016",
+            "model=popularity",
+            "trainer=cpu",
+            "split.seed=1,2,3",
+            "select=best",
+            *launcher,
+        ),
+        cold=bool(launcher),  # the processes of a sweep do not start from a forked one
     )
     shown = warnings_of(done.stderr)
     assert len(set(shown)) == len(shown)

@@ -16,6 +16,8 @@ from torch import Tensor
 
 from anirec.threads import in_threads
 
+IMPLIED = 0.9  # share of the posts with a tag
+
 
 def phi_coefficients(pairs: NDArray[np.float64], n: int) -> NDArray[np.float64]:
     """Return phi of each pair of tags, (n_tags, n_tags); 0 where a tag is on no post or on all.
@@ -38,8 +40,14 @@ def phi_coefficients(pairs: NDArray[np.float64], n: int) -> NDArray[np.float64]:
 def strongest_pairs(
     tags: Sequence[str], phi: NDArray[np.float64], pairs: NDArray[np.float64], top: int
 ) -> pl.DataFrame:
-    """Return tag, other, phi and n_both of the `top` pairs with the largest absolute phi, in decreasing order."""
-    row, column = np.tril_indices(len(tags), -1)
+    """Return tag, other, phi and n_both of the `top` pairs with the largest absolute phi, in decreasing order.
+
+    Pairs in which one tag implies the other, such as a uniform and the school, are left out: at least `IMPLIED` of the
+    posts with the rarer tag have the other one too.
+    """
+    count = np.diagonal(pairs)
+    is_implied = (phi > 0) & (pairs >= IMPLIED * np.minimum(count, count[:, None]))
+    row, column = np.nonzero(np.tril(~is_implied, -1))
     values = phi[row, column]
     order = np.argsort(-np.abs(values), kind="stable")[:top]
     row, column = row[order], column[order]

@@ -40,11 +40,11 @@ class SklearnModel(OnePass, PostModel):
     """
 
     replicates: ClassVar[frozenset[str]] = frozenset({"random_state"})
+    constraints = "anirec.models.constraints:check_regressor"
     seed: Tensor
 
     def __init__(self, *, regressor: RegressorMixin) -> None:
         super().__init__()
-        check_parameters(regressor)
         self.regressor: Any = regressor
         self.unseeded = [
             name
@@ -135,20 +135,6 @@ class SklearnModel(OnePass, PostModel):
 
         draw = {"effects": ("tag_effects", draw_tag_effects), "tree": ("tree", draw_tree)}
         return {draw[name][0]: draw[name][1](table) for name, table in self.tables.items()}
-
-
-def check_parameters(regressor: Any) -> None:
-    """Check the parameters of a regressor and its parts as scikit-learn does in `fit`.
-
-    Raises:
-        UserError: scikit-learn rejects a parameter.
-    """
-    for name, part in {"": regressor, **regressor.get_params()}.items():
-        if hasattr(part, "_parameter_constraints"):  # an estimator that declares them
-            try:
-                part._validate_params()
-            except ValueError as error:
-                raise UserError(f"{'.'.join(['model.regressor', *name.split('__')]).rstrip('.')}: {error}") from None
 
 
 class TrainingPosts(nn.Module):

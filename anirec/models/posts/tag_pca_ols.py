@@ -4,7 +4,7 @@ Both steps need only the co-occurrence counts of the tags. Memory therefore grow
 not with the number of posts, and the result equals that of the dense matrix of posts, up to rounding.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import polars as pl
 import torch
@@ -43,6 +43,7 @@ class TagPcaOls(OnePass, PostModel):
         A. Lamson, Predicting User Ratings for Anime-Style Images (Safebooru), section 3.
     """
 
+    uses_seed: ClassVar[bool] = False
     pairs: Tensor
     products: Tensor
     sums: Tensor

@@ -1,6 +1,6 @@
 """Bias model: mean rating plus user and item offsets; also the baseline inside the other rating models."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -30,6 +30,8 @@ class Bias(MemoryBased, RatingModel):
     References:
         Koren, Factor in the Neighbors: Scalable and Accurate Collaborative Filtering, ACM TKDD 4, 2010, section 2.1.
     """
+
+    uses_seed: ClassVar[bool] = False
 
     def __init__(self, *, damping_user: NonNegative, damping_item: NonNegative) -> None:
         super().__init__()

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from torch import Tensor, nn
 
 from anirec.data.ratings.interactions import Interactions, RatingBatch
 from anirec.errors import UserError
 from anirec.models.base import ManualOptimization, RatingModel, SupportsFoldIn
-from anirec.settings import PositiveInt
+from anirec.settings import PositiveInt, SumsTo
 
 if TYPE_CHECKING:
     from anirec.data.ratings.datamodule import RatingData
@@ -33,15 +33,21 @@ class Blend(ManualOptimization, RatingModel):
         Bell & Koren, Lessons from the Netflix Prize Challenge, SIGKDD Explorations 9, 2007.
     """
 
-    def __init__(self, *, models: Mapping[str, RatingModel], weights: Mapping[str, float], epochs: PositiveInt) -> None:
+    constraints = "anirec.models.constraints:check_blend"
+
+    def __init__(
+        self,
+        *,
+        models: Mapping[str, RatingModel],
+        weights: Annotated[Mapping[str, float], SumsTo(1)],
+        epochs: PositiveInt,
+    ) -> None:
         super().__init__()
         if by_gradient := [name for name, model in models.items() if not isinstance(model, ManualOptimization)]:
             raise UserError(
                 f"model.models.{by_gradient[0]} needs a PyTorch optimiser; a blend accepts only models without one, "
                 "such as svd"
             )
-        if set(weights) != set(models) or abs(sum(weights.values()) - 1) > 1e-6:
-            raise UserError(f"model.weights={dict(weights)}: expected one for each of {', '.join(models)}, with sum 1")
         self.models, self.weights, self.epochs = nn.ModuleDict(models), dict(weights), epochs
         self.ranks_by_rating = all(model.ranks_by_rating for model in models.values())
         if all(isinstance(model, SupportsFoldIn) for model in models.values()):

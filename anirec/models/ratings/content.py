@@ -13,7 +13,7 @@ from torch import Tensor
 
 from anirec.data.ratings.interactions import RatingBatch
 from anirec.features.branch import Branch
-from anirec.models.branched import Branched, branch_features, check_frozen, n_features
+from anirec.models.branched import Branched, branch_features, n_features
 from anirec.models.ratings.network import RatingNetwork
 
 OFFSET_PENALTY = 10.0  # L2 penalty of the ridge regression; content rows have length 1
@@ -34,6 +34,7 @@ class Content(Branched, RatingNetwork):
         known: 1 for items with a training row, else 0, float32 (n_items + 1, 1).
     """
 
+    constraints = "anirec.models.constraints:check_frozen"
     content: Tensor
     known: Tensor
     centre: Tensor
@@ -43,7 +44,6 @@ class Content(Branched, RatingNetwork):
 
     def __init__(self, *, branches: Mapping[str, Branch], **settings: Any) -> None:
         super().__init__(branches=branches, **settings)
-        check_frozen(branches)
 
     def setup(self, stage: str) -> None:
         super().setup(stage)

@@ -33,6 +33,7 @@ class EASE(HistoryScorer, RatingModel):
     """
 
     uses_unrated: ClassVar[bool] = True
+    uses_seed: ClassVar[bool] = False
     ranks_by_rating = False
     weight_ij: Tensor
     count_i: Tensor

@@ -32,6 +32,7 @@ class GenrePopularity(HistoryScorer, RatingModel):
 
     requires: ClassVar[frozenset[str]] = frozenset({"user_id", "item_id", "rating", "genres"})
     uses_unrated: ClassVar[bool] = True
+    uses_seed: ClassVar[bool] = False
     ranks_by_rating = False
     count_i: Tensor
     genre_ig: Tensor

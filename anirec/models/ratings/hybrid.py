@@ -46,6 +46,8 @@ class Hybrid(Content):
 
     whole_users = True
 
+    constraints = "anirec.models.constraints:check_hidden"
+
     def __init__(
         self,
         *,

@@ -1,6 +1,6 @@
 """Item-item collaborative filtering with k nearest neighbours."""
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from numpy.typing import NDArray
@@ -57,6 +57,7 @@ class ItemKNN(HistoryScorer, RatingModel):
         Cremonesi, Koren & Turrin, Performance of Recommender Algorithms on Top-N Recommendation Tasks, RecSys 2010.
     """
 
+    uses_seed: ClassVar[bool] = False
     ranks_by_rating = False
     deviation: Tensor
     mean_i: Tensor

@@ -30,6 +30,8 @@ class NCF(RatingNetwork):
         it.
     """
 
+    constraints = "anirec.models.constraints:check_hidden"
+
     def __init__(
         self,
         *,

@@ -11,7 +11,6 @@ from torch.nn.functional import cross_entropy, embedding, logsigmoid
 
 from anirec.data.ratings.interactions import RatingBatch
 from anirec.data.ratings.loaders import ShuffledInteractions
-from anirec.errors import UserError
 from anirec.models.base import RatingModel
 from anirec.models.one_pass import History
 from anirec.models.ratings.bias import Baseline
@@ -50,6 +49,7 @@ class RatingNetwork(RatingModel):
         Jean et al., On Using Very Large Target Vocabulary for Neural Machine Translation, ACL 2015 (sampled softmax).
     """
 
+    constraints: ClassVar[str] = "anirec.models.constraints:check_objective"
     whole_users: ClassVar[bool] = False
     head: Head
     user_table: Tensor
@@ -68,8 +68,6 @@ class RatingNetwork(RatingModel):
         **settings: Any,
     ) -> None:
         super().__init__(**settings)
-        if objective == "bpr" and not negatives:
-            raise UserError("model.negatives=0: objective=bpr needs at least one sampled item per row; expected >= 1")
         self.objective = objective
         self.ranks_by_rating = objective in RATING_OBJECTIVES
         self.negatives, self.reg = negatives, reg

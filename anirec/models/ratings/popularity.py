@@ -1,5 +1,7 @@
 """Popularity: rank items by their number of interactions; a baseline for all rating models."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
@@ -18,7 +20,8 @@ class Popularity(OnePass, RatingModel):
         damping: Number of pseudo-ratings at the global mean added to every item; >= 0.
     """
 
-    uses_unrated = True
+    uses_unrated: ClassVar[bool] = True
+    uses_seed: ClassVar[bool] = False
     ranks_by_rating = False
     count_i: Tensor
     rated_i: Tensor

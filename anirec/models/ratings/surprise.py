@@ -32,6 +32,7 @@ class SurpriseModel(MemoryBased, RatingModel):
     """
 
     replicates: ClassVar[frozenset[str]] = frozenset({"random_state"})
+    constraints = "anirec.models.constraints:check_surprise"
     seed: Tensor
 
     def __init__(self, *, algorithm: AlgoBase) -> None:

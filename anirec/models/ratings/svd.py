@@ -50,6 +50,7 @@ class SVD(ManualOptimization, RatingModel):
         Niu et al., Hogwild!: A Lock-Free Approach to Parallelizing Stochastic Gradient Descent, NeurIPS 2011.
     """
 
+    constraints = "anirec.models.constraints:check_svd"
     user_factors: Tensor
     item_factors: Tensor
     seed: Tensor

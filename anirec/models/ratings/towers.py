@@ -3,7 +3,6 @@
 import torch
 from torch import Tensor, nn
 
-from anirec.errors import UserError
 from anirec.models.titles.network import layers
 
 
@@ -20,19 +19,12 @@ class Head(nn.Module):
         dropout: Dropout in the MLP; 0 <= dropout < 1.
         inputs: Number of inputs of the MLP per user and per item; None: n_factors.
 
-    Raises:
-        UserError: There is dropout but no hidden layer.
-
     References:
         He et al., Neural Collaborative Filtering, WWW 2017.
     """
 
     def __init__(self, *, n_factors: int, hidden: list[int], dropout: float, inputs: int | None = None) -> None:
         super().__init__()
-        if dropout and not hidden:
-            raise UserError(
-                f"model.dropout={dropout}: hidden=[] has no layer for dropout; set dropout=0 or add a hidden layer"
-            )
         self.n_factors, self.inputs = n_factors, n_factors if inputs is None else inputs
         self.weight = nn.Parameter(torch.ones(n_factors))
         first = hidden[0] if hidden else 0

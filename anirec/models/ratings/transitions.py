@@ -49,6 +49,7 @@ class Transitions(MemoryBased, RatingModel):
 
     requires: ClassVar[frozenset[str]] = frozenset({"user_id", "item_id", "rating", "timestamp"})
     uses_unrated: ClassVar[bool] = True
+    uses_seed: ClassVar[bool] = False
     ranks_by_rating = False
     count_i: Tensor
 

@@ -121,6 +121,7 @@ class ClosedForm(OnePass, ScoreModel):
 class Mean(ClosedForm):
     """Predict the mean training score for every title; the baseline of all score models."""
 
+    uses_seed: ClassVar[bool] = False
     mean: Tensor
 
     def __init__(self) -> None:

@@ -46,6 +46,8 @@ class Fusion(Network):
         Armenta-Segura & Sidorov, PeerJ Computer Science 11:e2715, 2025.
     """
 
+    constraints = "anirec.models.constraints:check_fusion"
+
     def __init__(
         self,
         *,
@@ -62,14 +64,6 @@ class Fusion(Network):
         self.requires = frozenset(requires)  # type: ignore[misc]
         self.groups = {name: list(members) for name, members in groups.items()}
         self.pooling, self.group_layers, self.head_layers, self.dropout = pooling, group_layers, head, dropout
-        grouped = sorted(name for members in self.groups.values() for name in members)
-        if grouped != sorted(branches) or not branches:
-            raise UserError(
-                f"model.groups contains {', '.join(grouped) or 'no branch'}; "
-                f"expected each branch once: {', '.join(branches) or 'at least one'}"
-            )
-        if unknown := sorted(set(group_layers) - set(groups)):
-            raise UserError(f"model.group_layers names {', '.join(unknown)}; the groups are {', '.join(groups)}")
 
     def allocate(self) -> None:
         self.absent = nn.ParameterDict({name: torch.zeros(self.branch(name).width) for name in self.branches})

@@ -15,7 +15,7 @@ from anirec.data.titles.loaders import TitleBatch
 from anirec.errors import UserError
 from anirec.features.branch import Branch
 from anirec.metrics.variation import standard_deviation
-from anirec.models.branched import branch_features, check_frozen
+from anirec.models.branched import branch_features
 from anirec.models.titles.base import ClosedForm
 from anirec.settings import Positive
 
@@ -44,6 +44,7 @@ class KernelRidge(ClosedForm):
         Saunders, Gammerman & Vovk, Ridge Regression Learning Algorithm in Dual Variables, ICML 1998.
     """
 
+    constraints = "anirec.models.constraints:check_kernel_ridge"
     dual: Tensor
     mean: Tensor
 
@@ -56,12 +57,6 @@ class KernelRidge(ClosedForm):
         alpha: Positive,
     ) -> None:
         super().__init__(branches=branches)
-        check_frozen(branches)
-        for name, setting in (("kernels", kernels), ("weights", weights)):
-            if set(setting) != set(branches):
-                raise UserError(
-                    f"model.{name} names {', '.join(setting) or 'none'}; expected one for each of {', '.join(branches)}"
-                )
         self.kernels, self.alpha = dict(kernels), alpha
         self.weights = {name: float(weight) for name, weight in weights.items()}
 

@@ -9,10 +9,9 @@ from sklearn import linear_model
 from torch import Tensor
 
 from anirec.data.titles.loaders import TitleBatch
-from anirec.errors import UserError
 from anirec.features.branch import Branch
 from anirec.metrics.variation import ROUNDING
-from anirec.models.branched import branch_features, check_frozen, n_features
+from anirec.models.branched import branch_features, n_features
 from anirec.models.titles.base import ClosedForm
 from anirec.settings import NonNegative, Positive
 
@@ -38,6 +37,7 @@ class Ridge(ClosedForm):
         Paige & Saunders, LSQR: An Algorithm for Sparse Linear Equations and Sparse Least Squares, ACM TOMS 8, 1982.
     """
 
+    constraints = "anirec.models.constraints:check_ridge"
     coefficient: Tensor
     scale: Tensor
     intercept: Tensor
@@ -46,9 +46,6 @@ class Ridge(ClosedForm):
         self, *, branches: Mapping[str, Branch], alpha: Positive, weights: Mapping[str, NonNegative] | None
     ) -> None:
         super().__init__(branches=branches)
-        check_frozen(branches)
-        if unknown := sorted(set(weights or {}) - set(branches)):
-            raise UserError(f"model.weights names {', '.join(unknown)}; the branches are {', '.join(branches)}")
         self.alpha = alpha
         self.weights = {name: float((weights or {}).get(name, 1.0)) for name in branches}
 

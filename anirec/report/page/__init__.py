@@ -90,8 +90,8 @@ def section(family: Family, board: Leaderboard) -> Section:
         [
             *learning_curve_plots(board, look_of),
             *hyper_parameter_plots(board),
-            *predicted_vs_true_plots(board, look_of),
             *tradeoff_plots(board, look_of),
+            *predicted_vs_true_plots(board, look_of),
             *segment_plots(board, look_of),
         ],
         found,

@@ -84,5 +84,5 @@ def test_all_jobs_of_a_small_multirun_are_checked() -> None:
 @pytest.mark.slow
 def test_a_blend_needs_the_columns_of_its_models() -> None:
     blend = ["model=blend", "model.models.factors._target_=anirec.models.ratings.transitions.Transitions"]
-    with pytest.raises(UserError, match=r"model Blend needs timestamp, which the dataset does not have"):
+    with pytest.raises(UserError, match=r"model=blend needs timestamp, which dataset=mal_2016 lacks"):
         validate(["dataset=mal_2016", *blend])

@@ -203,7 +203,7 @@ def test_figures_can_be_drawn_and_name_their_axes(finished: tuple[Votes, np.ndar
         (axes,) = figure.axes
         assert axes.get_xlabel()
         assert axes.get_ylabel()
-        n_in_bands = [int(label.get_text().split("\n")[1].replace(",", "")) for label in axes.get_xticklabels()]
+        n_in_bands = [int(label.get_text().split("\n")[-1].replace(",", "")) for label in axes.get_xticklabels()]
         assert sum(n_in_bands) == len(data.test)
 
 

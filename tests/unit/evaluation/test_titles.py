@@ -230,7 +230,7 @@ def test_findings_and_figures_of_a_finished_run(finished: tuple[Titles, ScoreEva
         figure.savefig(tmp_path / f"{name}.png")
         assert all(axis.get_label_text() for axes in figure.axes for axis in (axes.xaxis, axes.yaxis))
     (axes,) = callback.figures["residuals"].axes
-    n_in_bands = [int(label.get_text().partition("\n")[2].replace(",", "")) for label in axes.get_xticklabels()]
+    n_in_bands = [int(label.get_text().rpartition("\n")[2].replace(",", "")) for label in axes.get_xticklabels()]
     assert sum(n_in_bands) == 200
 
 

@@ -76,7 +76,7 @@ def test_a_place_without_a_panel_is_blank():
 def test_components_add_up_and_the_first_ten_are_named():
     total, each = draw_explained_variance(COMPONENTS).axes
     assert list(total.get_lines()[0].get_ydata()) == pytest.approx([4.0 * i for i in range(1, 13)])
-    assert total.texts[0].get_text() == "12 components: 48 %"
+    assert total.texts[0].get_text() == "12 components: 48%"
     assert names(each) == [str(i) for i in range(1, 11)]
     assert each.texts[0].get_text() == "+1girl  \N{MINUS SIGN}1boy  +dress"
 

@@ -1,14 +1,23 @@
 """Definitions of studies, the choice of their data, and the comparison with published figures."""
 
+import io
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from anirec.errors import UserError
 from anirec.studies import study
 from anirec.studies.datasets import choose_data
 from anirec.studies.definition import Part, read_study
-from anirec.studies.published import compare_figures, read_our_figures, read_published_figures
+from anirec.studies.published import (
+    Comparison,
+    compare_figures,
+    figures_markdown,
+    print_figures,
+    read_our_figures,
+    read_published_figures,
+)
 
 YAML = """
 question: Who will love it?
@@ -156,30 +165,88 @@ def test_a_dataset_that_is_not_of_the_study_is_an_error(folder: Path) -> None:
         study.run_study(str(folder), overrides=["dataset=malsugoi"], dry=True)
 
 
-def test_published_figures_are_compared_with_ours(tmp_path: Path) -> None:
-    file = tmp_path / "published.csv"
-    file.write_text("model,source,test/rmse,test/mae,note\nsvd,paper,1.1805,,by Surprise\nbert,paper,,0.5,\n")
-    ours = tmp_path / "part.csv"
-    ours.write_text(
-        "dataset,split,model,settings,test/rmse:mean,test/rmse:std,test/mae:mean,test/mae:std\n"
-        "mal_2016,random,svd,reg=0.02,1.19,,,\n"
-        "mal_2016,random,svd,,1.17,,,\n"
-    )
-    assert compare_figures(read_published_figures(file), read_our_figures(ours)) == [
-        (
-            "svd",
-            "reg=0.02",
-            "mal_2016, random split",
-            "test/rmse",
-            "1.1805",
-            "1.1900",
-            "+0.0095",
-            "paper",
-            "by Surprise",
-        ),
-        ("svd", "", "mal_2016, random split", "test/rmse", "1.1805", "1.1700", "-0.0105", "paper", "by Surprise"),
-        ("bert", "", "", "test/mae", "0.5", "not run", "", "paper", ""),
+PUBLISHED = """model,source,test/rmse,test/mae,comparable,note
+svd,paper,1.1805,,yes,by Surprise
+ease,paper,1.2,,no,on other users
+bert,paper,,0.5,,
+mean,paper,,,,
+"""
+OURS = """dataset,split,model,settings,test/rmse:mean,test/rmse:std,test/mae:mean,test/mae:std
+mal_2016,random,svd,reg=0.02,1.19,0.01,,
+mal_2016,random,svd,,1.17,,,
+mal_2016,random,ease,,1.3,,,
+mal_2016,random,mean,,1.4,,,
+"""
+
+
+def compared(folder: Path, *own: str) -> list[Comparison]:
+    (folder / "published.csv").write_text(PUBLISHED)
+    (folder / "ours.csv").write_text(OURS)
+    return compare_figures(read_published_figures(folder / "published.csv"), read_our_figures(folder / "ours.csv"), own)
+
+
+def test_published_figures_stand_beside_ours(tmp_path: Path) -> None:
+    found = [(one.model, one.settings, one.metric, one.published, one.ours) for one in compared(tmp_path)]
+    assert found == [
+        ("svd", "reg=0.02", "test/rmse", "1.1805", "1.1900 ±0.0100"),
+        ("svd", "", "test/rmse", "1.1805", "1.1700"),
+        ("ease", "", "test/rmse", "1.2", "1.3000"),
+        ("bert", "", "test/mae", "0.5", "not run"),
+        ("mean", "", "test/rmse", "-", "1.4000"),
     ]
+
+
+def test_differences_are_given_on_the_studys_own_data_only(tmp_path: Path) -> None:
+    assert [one.difference for one in compared(tmp_path, "mal_2016")] == ["+0.0095", "-0.0105", "", "", ""]
+    assert not any(one.difference for one in compared(tmp_path, "mal_2018"))
+    assert "difference" in figures_markdown(compared(tmp_path, "mal_2016")).splitlines()[2]
+    elsewhere = figures_markdown(compared(tmp_path))
+    assert "on mal_2016, random split; not comparable, so no differences are given." in elsewhere
+    assert "difference |" not in elsewhere
+
+
+def test_a_table_of_figures_fits_80_columns_and_cuts_no_name(tmp_path: Path) -> None:
+    stream = io.StringIO()
+    long = [one._replace(model="profile_mlp_malsugoi_with_all_features") for one in compared(tmp_path, "mal_2016")]
+    print_figures(Console(file=stream, width=80), long)
+    printed = stream.getvalue()
+    assert max(map(len, printed.splitlines())) <= 80
+    assert "profile_mlp_malsugoi_with_all_features reg=0.02 (note 1)\n  RMSE" in printed
+    assert "Note 2: on other users." in printed
+
+
+def test_counts_of_the_full_data_are_scaled_to_a_sample(folder: Path) -> None:
+    text = YAML.replace("least: 2", "least: 2\n    scaled: {dataset.min_item_ratings: 9}").replace(
+        "ratings: 3", "ratings: 300"
+    )
+    part = only_part(write(folder, text))
+    assert part.scaled_settings(100) == {"dataset.min_item_ratings": 3}
+    assert part.scaled_settings(1) == {"dataset.min_item_ratings": 1}
+    assert part.scaled_settings(300) == {}
+    assert part.commands_for(part.data[0], 100)[0] == [
+        "dataset=mal_2016", "split=per_user", "dataset.min_item_ratings=3", "trainer=cpu", "model=bias"
+    ]  # fmt: skip
+    assert "dataset.min_item_ratings=9" not in str(part.commands_for(part.data[0]))
+
+
+def test_scaled_settings_are_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = YAML.replace("least: 2", "least: 2\n    scaled: {dataset.min_item_ratings: 9}").replace(
+        "ratings: 3", "ratings: 9"
+    )
+    ratings(folder.parent / "data", 3)
+    study.run_study(str(write(folder, text)), overrides=[], dry=True)
+    printed = capsys.readouterr().out
+    assert "(dataset.min_item_ratings=3 instead of 9: the same share)" in printed
+    assert "dataset.min_item_ratings=3 trainer=cpu model=bias" in printed
+
+
+def test_dry_gives_the_time_of_earlier_runs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "results.csv").write_text(
+        "part,dataset,model,settings,runs,wall_seconds\nratings,demo_ratings,svd,a,3,20.0\n"
+        "ratings,demo_ratings,ease,,1,900\nratings,mal_2016,svd,,1,900\nother,demo_ratings,svd,,1,900\n"
+    )
+    study.run_study(str(folder), overrides=[], dry=True)
+    assert "About 1.0 min, without bias: time of the study's results.csv." in capsys.readouterr().out
 
 
 def test_published_figures_need_a_model_and_a_source(tmp_path: Path) -> None:

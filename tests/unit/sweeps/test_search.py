@@ -116,7 +116,11 @@ def test_the_first_trial_has_the_defaults(tmp_path: Path, capsys: pytest.Capture
     )
     best = json.loads((tmp_path / "searches" / "mine" / "best.json").read_text())
     assert best["value"] == study.best_value
-    assert f"Default values (trial 0): val/rmse {study.trials[0].value:.4f}; best (trial {best['trial']}): " in output
+    default = study.trials[0].value
+    assert (
+        f"val/rmse: best {best['value']:.4f} (trial {best['trial']}), defaults {default:.4f} (trial 0): "
+        f"{default - best['value']:.4f} better." in output
+    )
 
 
 def test_what_the_study_keeps_of_each_trial(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

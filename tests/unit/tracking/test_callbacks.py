@@ -2,8 +2,12 @@
 
 import io
 import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
+import numba
 import pytest
 import torch
 from rich.console import Console
@@ -32,7 +36,7 @@ class Scripted(LightningModule):
         return torch.optim.SGD(self.parameters(), lr=1.0)
 
 
-def fit(scores: list[float], *callbacks: Callback, resumed: Path | None = None) -> None:
+def fit(scores: list[float], *callbacks: Callback, resumed: Path | None = None, model: Scripted | None = None) -> None:
     trainer = Trainer(
         accelerator="cpu",
         max_epochs=len(scores),
@@ -42,7 +46,7 @@ def fit(scores: list[float], *callbacks: Callback, resumed: Path | None = None) 
         enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
         enable_model_summary=False,
     )
-    trainer.fit(Scripted(scores), [torch.zeros(1)], [torch.zeros(1)], ckpt_path=resumed, weights_only=True)
+    trainer.fit(model or Scripted(scores), [torch.zeros(1)], [torch.zeros(1)], ckpt_path=resumed, weights_only=True)
 
 
 def epochs_saved(
@@ -98,6 +102,26 @@ def test_the_stopwatch_continues_the_time_of_a_checkpoint(tmp_path: Path) -> Non
     assert 100.0 < resumed.seconds < 200.0
 
 
+class Compiling(Scripted):
+    """Compiles a kernel in its first training step."""
+
+    def training_step(self, batch: torch.Tensor, index: int) -> torch.Tensor:
+        numba.njit(lambda number: number + 1)(1)
+        return super().training_step(batch, index)
+
+
+def test_compilation_does_not_count_as_training(tmp_path: Path) -> None:
+    stopwatch, checkpoints = Stopwatch(), LastAndBest(folder=str(tmp_path), objective=None)
+    start = time.perf_counter()
+    fit([1.0], stopwatch, checkpoints, model=Compiling([1.0]))
+    seconds, whole = stopwatch.seconds, time.perf_counter() - start
+    assert stopwatch.compile_seconds > 0
+    assert seconds + stopwatch.compile_seconds <= whole + 0.001
+    another = Stopwatch()
+    fit([1.0], another, checkpoints)
+    assert another.compile_seconds == 0
+
+
 @pytest.fixture
 def printed(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     """Output of the progress bar where there is no terminal."""
@@ -143,11 +167,12 @@ def test_a_terminal_has_a_bar_with_the_same_words_that_is_gone_at_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     primary, secondary = os.openpty()
-    with os.fdopen(secondary, "w") as terminal:
-        monkeypatch.setattr(callbacks, "CONSOLE", Console(file=terminal, soft_wrap=True, highlight=False, width=80))
-        fit([3.0, 1.0], ProgressBar(), LastAndBest(folder=str(tmp_path), objective="val/rmse"))
-        terminal.flush()
-        output = os.read(primary, 1 << 16).decode()
+    with ThreadPoolExecutor() as pool:
+        reading = pool.submit(read_all, primary)
+        with os.fdopen(secondary, "w") as terminal:
+            monkeypatch.setattr(callbacks, "CONSOLE", Console(file=terminal, soft_wrap=True, highlight=False, width=80))
+            fit([3.0, 1.0], ProgressBar(), LastAndBest(folder=str(tmp_path), objective="val/rmse"))
+        output = reading.result()
     os.close(primary)
     bar, _, after = output.rpartition("\x1b[2K")  # the bar's line is erased
     assert "epoch 2/2, " in bar
@@ -155,3 +180,12 @@ def test_a_terminal_has_a_bar_with_the_same_words_that_is_gone_at_the_end(
     assert "━" not in after
     assert "epoch 2/2, " in after
     assert after.rstrip().endswith("; best: epoch 2, val/rmse 1.0000")
+
+
+def read_all(terminal: int) -> str:
+    """Read until the other end is closed, which is an error on Linux and an empty read elsewhere."""
+    parts = []
+    with suppress(OSError):
+        while part := os.read(terminal, 1 << 16):
+            parts.append(part)
+    return b"".join(parts).decode()

@@ -26,10 +26,15 @@ def test_a_blend_is_the_weighted_mean_of_its_models(planted, fit) -> None:
 @pytest.mark.parametrize(
     ("models", "weights", "words"),
     [
-        ({"a": Popularity(damping=1.0)}, {"a": 0.5}, "with sum 1"),
+        ({"a": Popularity(damping=1.0)}, {"a": 0.5}, "values that sum to 1, not 0.5"),
         ({"a": Popularity(damping=1.0)}, {"b": 1.0}, "expected one for each of a"),
     ],
 )
 def test_invalid_weights_are_refused(models: dict, weights: dict, words: str) -> None:
     with pytest.raises(UserError, match=words):
         Blend(models=models, weights=weights, epochs=1)
+
+
+def test_a_blend_trains_as_long_as_its_models_need() -> None:
+    with pytest.raises(UserError, match="epochs=3: expected 1, the largest number of epochs of a"):
+        Blend(models={"a": Popularity(damping=1.0)}, weights={"a": 1.0}, epochs=3)

@@ -154,11 +154,11 @@ def test_a_branch_without_variance_in_training_has_no_effect(cache: Path) -> Non
 
 
 def test_settings_for_unknown_branches_are_refused() -> None:
-    with pytest.raises(UserError, match=r"model.weights names word; the branches are words"):
+    with pytest.raises(UserError, match=r"weights: names word; the branches are words"):
         Ridge(branches={"words": tfidf()}, alpha=1.0, weights={"word": 2.0})
-    with pytest.raises(UserError, match=r"model.kernels names words; expected one for each of words, counts"):
+    with pytest.raises(UserError, match=r"kernels: names words; expected one for each of words, counts"):
         KernelRidge(branches={"words": tfidf(), "counts": counts()}, kernels={"words": "linear"}, weights={}, alpha=1.0)
-    with pytest.raises(UserError, match=r"model.branches is empty"):
+    with pytest.raises(UserError, match=r"branches=\{\}: the model needs at least one"):
         Ridge(branches={}, alpha=1.0, weights=None)
 
 
@@ -229,7 +229,7 @@ def test_a_missing_modality_is_a_learned_vector(cache: Path) -> None:
 
 
 def test_groups_must_name_each_branch_once() -> None:
-    with pytest.raises(UserError, match=r"model.groups contains words; expected each branch once: words, counts"):
+    with pytest.raises(UserError, match=r"groups: contains words; expected each branch once: words, counts"):
         Fusion(
             branches={"words": tfidf(), "counts": counts()},
             groups={"plot": ["words"]},
