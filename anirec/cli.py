@@ -309,8 +309,9 @@ def recommend(
     """Recommend titles to users of the run's data (--user) or to a new user (--likes), with reasons.
 
     Titles are found by any of their names in the data, ignoring case and punctuation; #1535 names a title by its id.
-    Titles similar to those rated far lower than expected are ranked lower. Of a franchise, which is found by the names
-    of its titles, the first season that the user has not seen is listed.
+    A rating that is lower than expected of the user and the title by more than a third of the scale is a dislike:
+    similar titles are ranked lower. Of a franchise, which is found by the names of its titles, the first season that
+    the user has not seen is listed.
     """
     from anirec.inference.lists import TitleFilter, parse_years, split_commas
     from anirec.inference.recommend import recommend as show
