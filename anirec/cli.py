@@ -375,6 +375,32 @@ def export(
     typer.echo(f"{path}: {n_rows:,} list entries, {file_size(path.stat().st_size)}")
 
 
+@app.command(short_help="Remove runs that failed or that a later equal run supersedes.")
+def clean(
+    path: Annotated[Path, typer.Argument(help="A folder that contains runs.")] = Path("outputs"),
+    *,
+    dry: Annotated[bool, typer.Option("--dry", help="List the runs without removing them.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove them without asking.")] = False,
+) -> None:
+    """Remove the runs in a folder that are not needed, after listing them with their sizes.
+
+    These are runs that did not finish and cannot be resumed, and runs of which a later run of the same config, data and
+    seeds has finished. Runs that a sweep or search has chosen are kept. Links to a removed run are set to the later
+    one, or removed.
+    """
+    from anirec.tracking import cleaning
+
+    if not path.is_dir():
+        raise UserError(f"{path}: no such folder")
+    removals = cleaning.find_removals(path)
+    if not removals:
+        typer.echo(f"{path}: no run to remove")
+        return
+    cleaning.show_removals(removals)
+    if not dry and (yes or typer.confirm("Remove them?")):
+        cleaning.remove(path, removals)
+
+
 data = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="List, prepare and describe the datasets.")
 app.add_typer(data, name="data")
 

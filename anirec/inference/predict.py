@@ -112,6 +112,8 @@ def load(run: Path) -> Model:
     paths = [run / "checkpoints" / f"{name}.ckpt" for name in ("best", "last")]
     path = next((path for path in paths if path.exists()), None)
     if path is None:
+        if (run / "metrics.json").exists():
+            raise UserError(f"{run}: kept no checkpoint. Run its config again with checkpoints=best")
         raise UserError(f"{run}: no checkpoint; expected checkpoints/best.ckpt or last.ckpt")
     try:
         # Resolved before the check, so that no interpolation can add anything afterwards.

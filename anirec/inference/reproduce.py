@@ -88,6 +88,14 @@ def epochs_of(checkpoint: Path) -> int:
         raise UserError(f"{checkpoint}: missing or damaged: {error}") from None
 
 
+def require_checkpoint(checkpoint: Path) -> Path:
+    """Return the path of a checkpoint, or raise a UserError if the run has not kept it."""
+    if not checkpoint.exists():
+        run = checkpoint.parents[1]
+        raise UserError(f"{run}: kept no {checkpoint.name}. Run its config again with checkpoints=all")
+    return checkpoint
+
+
 def perform_again(
     config: DictConfig, path: Path, run: Run, *, identity: Identity, title: str, **provenance: Any
 ) -> RunFolder:
