@@ -12,7 +12,7 @@ from anirec.errors import UserError
 from anirec.lightning import Logger, seed_everything
 from anirec.settings import SettingsError
 from anirec.tracking.callbacks import Stopwatch
-from anirec.tracking.console import print_job
+from anirec.tracking.console import print_job, silence_libraries
 from anirec.tracking.loggers import loggers_of_run
 from anirec.tracking.run_folder import RunFolder
 
@@ -29,6 +29,7 @@ def run_experiment(
         label: Name of the run on the terminal.
         shown: Folder to print; None: `path`.
     """
+    silence_libraries()
     with open_dict(config):
         config.run.folder, config.run.name = str(path), "/".join(path.parts[-3:])
         config.run.sweep = about["sweep"]

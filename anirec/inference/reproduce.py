@@ -18,10 +18,11 @@ from anirec.errors import UserError
 from anirec.inference.trust import CHECKPOINTS, check_run
 from anirec.lightning import Callback, LightningModule, Trainer
 from anirec.report.repetition import show_repetition
+from anirec.report.run_files import require_run
 from anirec.report.runs import Run, read_run
 from anirec.run import run_experiment
 from anirec.tracking.choose_folder import choose_folder, is_helper_process
-from anirec.tracking.console import print_failure, silence_libraries
+from anirec.tracking.console import print_failure
 from anirec.tracking.run_folder import RunFolder
 
 HISTORY = {"_target_": "anirec.tracking.loggers.HistoryLogger", "folder": "${run.folder}"}
@@ -119,7 +120,6 @@ def perform_again(
     Raises:
         UserError: The run failed.
     """
-    silence_libraries()
     about = {
         **{key: run.provenance.get(key) for key in KEPT},
         "sweep": None,
@@ -158,6 +158,7 @@ def reproduce(run: Path, *, overrides: Sequence[str], trust: bool, console: Cons
     Raises:
         UserError: The run is not finished, its data are missing, or an override is invalid.
     """
+    require_run(run)
     original = read_run(run.resolve())
     if original.state != "finished":
         raise UserError(f"{run}: {original.state}: {original.error}. Only a finished run can be reproduced.")

@@ -32,6 +32,12 @@ def test_a_run_writes_its_folder(anirec: Anirec, tmp_path: Path) -> None:
     assert "title" in pl.read_parquet(run / "recommendations.parquet").columns
     history = pl.read_csv(run / "history.csv")
     assert history["epoch"].to_list() == [0]
+    assert history["val/ndcg@10"].to_list() == [metrics["val/ndcg@10"]]
+    findings = (run / "findings.txt").read_text().splitlines()
+    assert findings[0].startswith("Equal to damped title means: RMSE")
+    assert any("most popular titles" in sentence for sentence in findings)
+    figures = {path.stem for path in (run / "figures").iterdir()}
+    assert figures == {"error_by_count", "predicted_vs_true", "list_popularity"}
 
 
 @pytest.mark.slow
