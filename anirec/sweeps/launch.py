@@ -5,18 +5,18 @@ import shlex
 import sys
 import traceback
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import hydra
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn
 from hydra.experimental.callback import Callback
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from anirec.atomic import write_text
 from anirec.config.compose import conf_folder, pin
@@ -38,29 +38,47 @@ def job(config: DictConfig) -> list[float] | None:
     return jobs.run_job(config)
 
 
-class JobSweeper(BasicSweeper):
-    """The sweeper of `-m`: Hydra's own, without jobs that repeat others: models without randomness ignore the seed.
+class JobSweeper(Sweeper):
+    """The sweeper of `-m`: every combination of the values, without jobs that repeat others.
 
-    It does not compose each job before the first is launched: `validate` has checked the jobs, and each launcher
-    composes them.
+    Unlike Hydra's own, it does not compose each job before the first is launched: `validate` has checked the jobs, and
+    each launcher composes them. Models without randomness ignore the seed.
+
+    Args:
+        max_batch_size: Number of jobs that the launcher gets at once; None: all.
+        params: Further overrides, by key.
     """
 
     __module__ = PLUGIN
 
-    def get_job_batch(self) -> Sequence[Sequence[str]]:
-        """Return the next jobs to launch."""
+    def __init__(self, max_batch_size: int | None, params: DictConfig | None) -> None:
+        self.max_batch_size, self.params = max_batch_size, params or {}
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self.config = config
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> Sequence[JobReturn]:
         from anirec.config.repetitions import drop_repetitions
+        from anirec.config.validate import sweep_axes
         from anirec.sweeps.estimate import Estimate
 
-        jobs, notes = drop_repetitions(super().get_job_batch())
+        axes = sweep_axes([*(f"{key}={value}" for key, value in self.params.items()), *arguments])
+        jobs, notes = drop_repetitions(list(product(*axes)))
         for note in notes:
             print(note, file=sys.stderr)
-        folder, at_once = Path(SweepEnd.config.hydra.sweep.dir), getattr(self.launcher, "n_processes", 1)
-        SweepEnd.estimate = Estimate(folder, len(jobs), at_once=at_once)
-        return jobs
-
-    def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
-        """Do nothing."""
+        folder = Path(self.config.hydra.sweep.dir)
+        write_text(folder / "multirun.yaml", OmegaConf.to_yaml(self.config))
+        SweepEnd.estimate = Estimate(folder, len(jobs), at_once=getattr(self.launcher, "n_processes", 1))
+        results: list[JobReturn] = []
+        size = self.max_batch_size or len(jobs)
+        for first in range(0, len(jobs), size):
+            results += self.launcher.launch(jobs[first : first + size], initial_job_idx=first)
+        for result in results:
+            _ = result.return_value  # raises the error of a job that has raised one
+        return results
 
 
 class LocalLauncher(Launcher):
