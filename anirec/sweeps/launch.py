@@ -52,30 +52,30 @@ class JobSweeper(Sweeper):
     __module__ = PLUGIN
 
     def __init__(self, max_batch_size: int | None, params: DictConfig | None) -> None:
-        self.max_batch_size, self.params = max_batch_size, params or {}
+        self.max_batch_size, self.params = max_batch_size, dict(params or {})
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        self.config = config
-        self.launcher = Plugins.instance().instantiate_launcher(
+        self.job_launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
+        self.sweep_config = config
 
     def sweep(self, arguments: list[str]) -> Sequence[JobReturn]:
         from anirec.config.repetitions import drop_repetitions
         from anirec.config.validate import sweep_axes
         from anirec.sweeps.estimate import Estimate
 
-        axes = sweep_axes([*(f"{key}={value}" for key, value in self.params.items()), *arguments])
+        axes = sweep_axes([*(f"{key!s}={value}" for key, value in self.params.items()), *arguments])
         jobs, notes = drop_repetitions(list(product(*axes)))
         for note in notes:
             print(note, file=sys.stderr)
-        folder = Path(self.config.hydra.sweep.dir)
-        write_text(folder / "multirun.yaml", OmegaConf.to_yaml(self.config))
-        SweepEnd.estimate = Estimate(folder, len(jobs), at_once=getattr(self.launcher, "n_processes", 1))
+        folder = Path(self.sweep_config.hydra.sweep.dir)
+        write_text(folder / "multirun.yaml", OmegaConf.to_yaml(self.sweep_config))
+        SweepEnd.estimate = Estimate(folder, len(jobs), at_once=getattr(self.job_launcher, "n_processes", 1))
         results: list[JobReturn] = []
         size = self.max_batch_size or len(jobs)
         for first in range(0, len(jobs), size):
-            results += self.launcher.launch(jobs[first : first + size], initial_job_idx=first)
+            results += self.job_launcher.launch(jobs[first : first + size], initial_job_idx=first)
         for result in results:
             _ = result.return_value  # raises the error of a job that has raised one
         return results

@@ -20,6 +20,8 @@ from hydra import version
 from hydra.core.utils import JobReturn, JobRuntime, env_override, run_job, setup_globals
 from omegaconf import DictConfig, open_dict
 
+from anirec.sweeps.worker import exit_with_sweep
+
 # None of them imports polars, which starts threads.
 PRELOADED = ["anirec.lightning", "numba", "scipy.sparse", "hydra.core.utils", "rich.table"]
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS", "POLARS_MAX_THREADS")
@@ -65,9 +67,12 @@ class Pool:
             with env_override(self.variables):  # of the server, and so of its forks
                 futures = {executor.submit(run_here, first + i, list(job)): first + i for i, job in enumerate(jobs)}
         try:
-            left = set(futures)
+            left, processes = set(futures), set(multiprocessing.active_children())
             while left:  # a wait without a timeout may never notice Ctrl-C, which another thread may receive
                 ended, left = wait(left, timeout=1.0, return_when=FIRST_COMPLETED)
+                processes.update(multiprocessing.active_children())
+                if not ended and any(process.exitcode is not None for process in processes):
+                    raise BrokenProcessPool  # the executor does not watch the process that it has started last
                 for future in ended:
                     yield futures[future], future.result()
         except BrokenProcessPool:
@@ -110,6 +115,7 @@ def begin(given: dict[str, Any]) -> None:
     # Ctrl-C reaches the sweep alone, which interrupts the jobs: a second signal would stop them from recording it.
     os.setpgid(0, 0)
     signal.signal(signal.SIGINT, INTERRUPTION.begin)
+    exit_with_sweep()
     parts.update(given)
     version.setbase("1.3")
     setup_globals()
