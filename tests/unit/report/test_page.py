@@ -1,3 +1,4 @@
+import base64
 import json
 import re
 from collections.abc import Callable
@@ -274,6 +275,33 @@ def test_rows_are_counted_once_however_many_seeds_predict_them(write_run: WriteR
     for seed in (1, 2, 3):
         write_run("svd", seed=seed)
     assert "1,800 rows, predicted by up to 3 runs" in page(tmp_path)
+
+
+def test_true_values_are_drawn_by_prediction(write_run: WriteRun, tmp_path: Path) -> None:
+    folder = write_run("svd")
+    random = np.random.default_rng(0)
+    prediction = np.repeat(np.linspace(3, 9, 12), 400)
+    target = np.clip(np.round(prediction + random.normal(size=len(prediction))), 1, 10)
+    rows = {
+        "user_id": np.arange(len(target)),
+        "item_id": 1,
+        "target": target,
+        "prediction": prediction,
+        "split": "test",
+    }
+    pl.DataFrame(rows).write_parquet(folder / "predictions.parquet")
+    drawing = next(one for one in plots(page(tmp_path)) if one["data"][0]["type"] == "heatmap")
+    mean = next(trace for trace in drawing["data"] if trace.get("mode") == "lines+markers")
+    values = {axis: np.array(decoded(mean[axis]), dtype=float) for axis in "xy"}
+    assert np.allclose(values["x"], np.linspace(3, 9, 12))
+    assert np.allclose(values["y"], values["x"], atol=0.3), "calibrated predictions lie on the diagonal"
+
+
+def decoded(values: Any) -> Any:
+    """Return numbers that Plotly may have written as base64."""
+    if isinstance(values, dict):
+        return np.frombuffer(base64.b64decode(values["bdata"]), dtype=values["dtype"])
+    return values
 
 
 def test_every_metric_is_listed_with_the_settings(write_run: WriteRun, tmp_path: Path) -> None:
