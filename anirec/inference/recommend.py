@@ -78,12 +78,11 @@ def recommend(
     check_model(run, RATING_MODEL, "does not rank titles for users; use, for example, a run of model=ease")
     items = read_titles(run)
     is_match = title_filter.matches(items)
-    search = TitleSearch(items)
     if not users and not likes:
-        raise UserError(f"Set --user ID, or --likes with titles such as {search.examples()}.")
+        raise UserError(f"Set --user ID, or --likes with titles such as {TitleSearch(items).examples()}.")
     if users:
         check_users(run, users)
-    liked = read_new_user(run, likes, search, console) if likes else []
+    liked = read_new_user(run, likes, TitleSearch(items), console) if likes else []
 
     import torch
 

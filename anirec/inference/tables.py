@@ -80,8 +80,12 @@ def print_list(recommended: pl.DataFrame, console: Console) -> None:
     widths = {**WIDTHS, "title": title_width, "reason": max(8, rest - title_width)}
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, PADDING - 1, 0, 0))
     for name in names:
-        justify = "right" if name in ("rank", "year", "rating") else "left"
-        table.add_column(HEADINGS.get(name, name), justify=justify, no_wrap=True, width=widths[name])
+        table.add_column(
+            HEADINGS.get(name, name),
+            justify="right" if name in ("rank", "year", "rating") else "left",
+            no_wrap=True,
+            width=widths[name],
+        )
     for row in recommended.iter_rows(named=True):
         texts = {**{name: Text(format_cell(row[name])) for name in names}, "title": title_cell(row, title_width)}
         texts["reason"] = shorten_lines(Text(row["reason"]), widths["reason"], console)

@@ -108,6 +108,24 @@ def test_fold_in_ignores_order_duplicates_and_unknown_items(model: RatingModel, 
     torch.testing.assert_close(scores[1:2], unknown)
 
 
+def test_a_dislike_lowers_what_a_like_of_the_same_title_raises(model: RatingModel) -> None:
+    """The scores are relative to the mean over all titles, since a generous rater's are higher for all."""
+    folding = require_fold_in(model)
+
+    def scores(*last: float) -> torch.Tensor:
+        item, rating = torch.tensor([7, 21, 40, 5][: 3 + len(last)]), torch.tensor([8.0, 7.0, 8.0, *last])
+        with torch.no_grad():
+            (score_i,) = folding.fold_in(RatingBatch(torch.zeros_like(item), item, rating), 1)
+        return score_i - score_i.mean()
+
+    plain, liked, disliked = scores(), scores(10.0), scores(1.0)
+    raised_by = (liked - plain).topk(5)
+    if raised_by.values.mean() < 1e-4 * plain.std():
+        pytest.skip("the list does not depend on what the user likes")
+    assert disliked[raised_by.indices].mean() < liked[raised_by.indices].mean()
+    assert disliked[raised_by.indices].mean() < plain[raised_by.indices].mean()
+
+
 def require_fold_in(model: RatingModel) -> SupportsFoldIn:
     if not isinstance(model, SupportsFoldIn):
         pytest.skip(f"{type(model).__name__} has no fold-in")
