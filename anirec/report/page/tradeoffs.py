@@ -137,7 +137,7 @@ def tradeoff_plot(
     dotted = "Dotted: the Pareto front, configurations with no other that is better in one and not worse in the other. "
     note = (dotted if len(found) > 1 else "") + "Bars: 95 % intervals."
     if what in SPOKEN_COSTS.values():
-        note += " The first run of a process includes loading and compiling."
+        note += " Marked * in the table: time with loading and compiling."
     low, high = limits or metric_range(board)
     if behind := [row.group.label for row in rows if not low <= row.mean[board.metric] <= high]:
         note += f" Far behind, outside the plotted range: {cells.join_names(behind)}."
