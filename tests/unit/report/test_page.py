@@ -118,6 +118,17 @@ def test_learning_curves_average_the_seeds(write_run: WriteRun, tmp_path: Path) 
     assert "training loss" in html
 
 
+def test_metrics_of_the_final_models_make_no_learning_curve(write_run: WriteRun, tmp_path: Path) -> None:
+    """The best epochs of two seeds are two points of different models."""
+    for seed, last in ((1, ("", "0.2")), (2, ("0.3", ""))):
+        lines = [f"{epoch},{1.2 - epoch / 10},{value}" for epoch, value in enumerate(last)]
+        write_history(write_run("svd", seed=seed), ["epoch,val/rmse,val/ndcg@10", *lines])
+    (found,) = families(read_runs([tmp_path]))
+    board = leaderboard(found, "test/rmse", ["test/rmse"])
+    assert not curves({"svd": history(board.rows[0])}, "val/ndcg@10")
+    assert curves({"svd": history(board.rows[0])}, "val/rmse")
+
+
 def test_histories_that_lack_columns_or_are_damaged_do_no_harm(write_run: WriteRun, tmp_path: Path) -> None:
     write_history(write_run("svd"), ["epoch,val/rmse", "0,1.2", "1,1.1"])
     write_history(write_run("svdpp", quality=0.9), ["epoch,val/mae", "0,", "1,nan", "2,x"])
