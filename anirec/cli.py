@@ -113,8 +113,8 @@ def run(
         arguments = hydra_overrides(typed, is_sweep=multirun)
     from anirec.sweeps import launch
 
-    options = [*(["-m"] if multirun else []), *(["--config-dir", config_dir] if config_dir else [])]
-    launch.main([*options, *arguments], typed=[*options, *typed])
+    of_hydra = [*(["-m"] if multirun else []), *(["--config-dir", config_dir] if config_dir else [])]
+    launch.main([*of_hydra, *arguments], typed=[*of_hydra, *typed])
 
 
 @app.command(context_settings=PASSED_ON, short_help="Check a config, or each job of a sweep, without loading data.")
@@ -127,6 +127,8 @@ def validate(
 ) -> None:
     """Check the config of a run, or of each job of a sweep, without loading data. `anirec run` does so first.
 
+    Missing files of a dataset are reported, but are no error: a run may be meant for another machine.
+
     \b
     anirec validate dataset=mal_2016 model=svdpp
     anirec validate -m model=popularity,item_knn,svdpp seed=1,2,3
@@ -136,6 +138,10 @@ def validate(
         return
     n_jobs = validate_overrides(overrides or [], config_dir, multirun=multirun)
     typer.echo(f"{n_jobs} job{'s' * (n_jobs != 1)}, no problems" if multirun else "no problems")
+    from anirec.describing.datasets import missing_files
+
+    for message in missing_files(overrides or [], config_dir):
+        typer.echo(f"Note: a run needs files that are missing here. {message}", err=True)
 
 
 def show_help(context: typer.Context, overrides: list[str], config_dir: str | None) -> None:
@@ -363,9 +369,36 @@ def export(
 ) -> None:
     """Copy the histories of a run's users into its folder: recommend and fanbase then need neither cache nor dump."""
     from anirec.inference.histories import export as copy
+    from anirec.report.formatting import file_size
 
     path, n_rows = copy(run)
-    typer.echo(f"{path}: {n_rows:,} list entries, {path.stat().st_size / 1e6:.1f} MB")
+    typer.echo(f"{path}: {n_rows:,} list entries, {file_size(path.stat().st_size)}")
+
+
+@app.command(short_help="Remove runs that failed or that a later equal run supersedes.")
+def clean(
+    path: Annotated[Path, typer.Argument(help="A folder that contains runs.")] = Path("outputs"),
+    *,
+    dry: Annotated[bool, typer.Option("--dry", help="List the runs without removing them.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove them without asking.")] = False,
+) -> None:
+    """Remove the runs in a folder that are not needed, after listing them with their sizes.
+
+    These are runs that did not finish and cannot be resumed, and runs of which a later run of the same config, data and
+    seeds has finished. Runs that a sweep or search has chosen are kept. Links to a removed run are set to the later
+    one, or removed.
+    """
+    from anirec.tracking import cleaning
+
+    if not path.is_dir():
+        raise UserError(f"{path}: no such folder")
+    removals = cleaning.find_removals(path)
+    if not removals:
+        typer.echo(f"{path}: no run to remove")
+        return
+    cleaning.show_removals(removals)
+    if not dry and (yes or typer.confirm("Remove them?")):
+        cleaning.remove(path, removals)
 
 
 data = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="List, prepare and describe the datasets.")

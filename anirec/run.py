@@ -34,6 +34,7 @@ def run_experiment(config: DictConfig, path: Path, *, about: dict[str, Any], lab
         print_job(path, label)
         loggers.extend(instantiate_node(config.logger).values())
         folder.metrics = train_and_evaluate(config, folder, loggers)
+        folder.keep_checkpoints(config.get("checkpoints", "all"))  # a run of before has no such key
     return folder
 
 

@@ -28,6 +28,7 @@ TOP_LEVEL: dict[str, Any] = {
     "resume": bool,
     "tags": list[str | float],
     "select": str | None,
+    "checkpoints": Literal["all", "best", "none"],
     "sweep": Mapping[str, bool],
     "paths": Mapping[str, str],
 }
@@ -291,5 +292,7 @@ def check_select(content: dict[str, Any], names: Mapping[str, str]) -> Iterator[
         yield f"select={select}: needs an objective to choose by; set objective=val/…"
     elif isinstance(content["objective"], list) and "search" not in content:  # a search shows its Pareto front
         yield f"select={select}: needs a single objective; set select=null, then run `anirec select --metric val/…`"
+    elif content.get("checkpoints", "all") != "all":
+        yield f"select={select}: the chosen run is tested from its checkpoints; set checkpoints=all"
     elif select == "refit" and "val" not in content["split"]:
         yield f"select=refit: {names.get('split', 'the split')} has no validation share (split.val) to retrain on"

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 VERSION = 2  # increase it when the rules below change
 SOURCE = "anirec.data.sources.base.Source"
 # Top-level keys that do not change results (`select` only withholds the test set), and `seed`, a replicate key.
-INCIDENTAL = frozenset({"run", "paths", "resume", "tags", "logger", "search", "sweep", "select", "seed"})
+INCIDENTAL = frozenset({"run", "paths", "resume", "tags", "logger", "search", "sweep", "select", "checkpoints", "seed"})
 DEVICES = tuple(f"trainer.{key}" for key in ("accelerator", "devices", "num_nodes", "strategy"))
 # Settings of the evaluation that change the meaning of its metrics; its others only select what is computed.
 PROTOCOL = frozenset(f"metrics.{key}" for key in ("relevant_from", "max_users", "candidates"))

@@ -8,6 +8,8 @@ from anirec.config.compose import to_dict
 from anirec.config.identity import depends_on_seed, replicate_keys
 from anirec.config.validate import Composer
 
+SEED = "${seed}"  # a reference to the seed
+
 
 def drop_repetitions(jobs: Sequence[Sequence[str]]) -> tuple[list[Sequence[str]], list[str]]:
     """Leave out the jobs that differ from an earlier one only in `seed`, if their model has no randomness.
@@ -30,7 +32,7 @@ def drop_repetitions(jobs: Sequence[Sequence[str]]) -> tuple[list[Sequence[str]]
         config, of_hydra = composer.compose_choices(others)
         if id(config) not in seedless:
             seedless[id(config)] = ignores_seed(config)
-        same = tuple(others if seedless[id(config)] else job)
+        same = tuple(others if seedless[id(config)] and SEED not in "".join(others) else job)
         if kept.setdefault(same, job) is not job:
             model = of_hydra.runtime.choices["model"]
             notes[model] = f"{model} gives the same result for every seed and runs once{what_varies(config)}"
@@ -44,7 +46,7 @@ def is_seed(override: str) -> bool:
 def ignores_seed(config: DictConfig) -> bool:
     """Whether neither the model nor a key of the config depends on `seed`."""
     plain = to_dict(config, resolve=False)
-    return not depends_on_seed(plain) and "${seed}" not in str(plain)
+    return not depends_on_seed(plain) and SEED not in str(plain)
 
 
 def what_varies(config: DictConfig) -> str:

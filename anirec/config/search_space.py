@@ -38,11 +38,13 @@ def parse_overrides(overrides: Sequence[str]) -> list[Override]:
 @cache
 def parse_override(override: str) -> Override:
     """Parse one override; see `parse_overrides`."""
+    if override.startswith("-"):
+        raise UserError(f"{override}: no such option. `anirec run --help` lists options, choices and keys.")
     try:
         return OverridesParser.create().parse_override(override)
     except HydraException as error:
         raise UserError(
-            f"{first_line(error)}\nExpected overrides of the form key=value, such as model.damping=1"
+            f"{override}: {first_line(error)}\nExpected overrides of the form key=value, such as model.damping=1"
         ) from None
 
 

@@ -1,20 +1,33 @@
 """`anirec data list`, `get` and `prepare`, and what `data describe` needs of them: configs, tables, figure files."""
 
-from collections.abc import Sequence
+import json
+import re
+from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra import compose, initialize_config_dir
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
 
 from anirec.atomic import replacing
 from anirec.config.checks import check_targets
-from anirec.config.compose import conf_folder, did_you_mean, options, to_dict
-from anirec.config.validate import COMPOSITION_ERRORS, format_problems, parse_overrides, validate
+from anirec.config.comments import purpose
+from anirec.config.compose import conf_folder, default_paths, did_you_mean, options, to_dict, with_folder
+from anirec.config.definitions import inherits
+from anirec.config.identity import SOURCE, config_nodes
+from anirec.config.validate import (
+    COMPOSITION_ERRORS,
+    format_problems,
+    null_to_none,
+    parse_overrides,
+    sweep_axes,
+    validate,
+)
 from anirec.data.prepare.cache import prepare
 from anirec.data.sources.base import Dump, Source
 from anirec.errors import UserError
@@ -23,6 +36,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CONSOLE = Console(highlight=False)
+MISSING = "missing"
+SAMPLE_SHARE = 0.25  # a copy with fewer of the published rows is a sample
 
 
 def create_source(name: str) -> tuple[Source, str]:
@@ -33,8 +48,21 @@ def create_source(name: str) -> tuple[Source, str]:
     """
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         check_name(name)
-        config = compose("config", [f"dataset={name}"])
-        return instantiate(config.dataset.source, _convert_="all"), config.paths.cache
+        return compose_source(name), str(default_paths()["cache"])
+
+
+def compose_source(name: str) -> Source:
+    """Return the source of a dataset; Hydra must be initialised.
+
+    A YAML that names the class of the source is read alone, which is twenty times as fast as composing a config.
+    """
+    own = OmegaConf.load(conf_folder() / "dataset" / f"{name}.yaml")
+    if OmegaConf.select(own, "source._target_"):
+        node = OmegaConf.create({"paths": {key: str(path) for key, path in default_paths().items()}, **own}).source
+    else:
+        node = compose("config", [f"dataset={name}"]).dataset.source
+    source: Source = instantiate(node, _convert_="all")
+    return source
 
 
 def check_name(name: str) -> None:
@@ -44,28 +72,83 @@ def check_name(name: str) -> None:
 
 
 def show_list() -> None:
-    """Print every dataset, its purpose, and whether its files are present."""
+    """Print every dataset, with its number of rows, whether its files are present, and its purpose."""
+    paths = default_paths()
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        names = options("dataset")
-    table = Table("dataset", "description", "files", box=None, pad_edge=False)
-    for name in names:
-        table.add_row(name, first_comment(name), file_state(create_source(name)[0]))
+        sources = {name: compose_source(name) for name in options("dataset")}
+    table = Table("dataset", "rows", "files", "description", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.columns[1].justify = "right"
+    table.columns[3].overflow = "fold"
+    states = {name: file_state(source) for name, source in sources.items()}
+    for name, source in sources.items():
+        rows = count_rows(cached_report(source, paths["cache"]) if states[name] != MISSING else {})
+        state = "sample" if is_sample(source, rows) else states[name]
+        table.add_row(name, f"{rows[0]:,} {rows[1]}" if rows else "", state, first_comment(name))
     CONSOLE.print(table)
+    CONSOLE.print(f"\nDumps belong in {paths['data'].absolute()} (paths.data, set by ANIREC_DATA).", soft_wrap=True)
+    if MISSING in states.values():
+        CONSOLE.print("For a missing one, `anirec data get NAME` prints the address and the files.")
+    CONSOLE.print("Rows are known for datasets that a run or `anirec data prepare NAME` has read.")
 
 
 def first_comment(name: str) -> str:
-    """Return the first line of the dataset's YAML up to a colon."""
-    with (conf_folder() / "dataset" / f"{name}.yaml").open(encoding="utf-8") as file:
-        return file.readline().lstrip("# ").strip().partition(":")[0]
+    """Return the first line of the dataset's YAML up to a colon, without its address."""
+    return re.sub(r" \(Kaggle [^)]*\)", "", purpose(conf_folder() / "dataset" / f"{name}.yaml").partition(":")[0])
 
 
 def file_state(source: Source) -> str:
-    """Return "generated", the number of files, or the command that says where to get them."""
+    """Return "generated", "missing", or the number of files."""
     try:
         files = source.files()
     except UserError:
-        return "missing; see anirec data get " + source.name
+        return MISSING
     return f"{len(files)} present" if files else "generated"
+
+
+def missing_files(overrides: Sequence[str], config_dir: str | None) -> list[str]:
+    """Return a message for each source of valid overrides whose files are missing; no file is read."""
+    found: dict[str, None] = {}
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        axes = [axis if axis[0].startswith("dataset=") else axis[:1] for axis in sweep_axes(null_to_none(overrides))]
+        for job in product(*axes):
+            config = compose("config", [*with_folder(config_dir), *job])
+            for _, node in config_nodes(to_dict(config.dataset), "dataset"):
+                if inherits(str(node.get("_target_")), SOURCE):
+                    try:
+                        instantiate(node, _convert_="all").files()
+                    except UserError as error:
+                        found[str(error)] = None
+    return list(found)
+
+
+def cached_report(source: Source, cache: Path) -> dict[str, Any]:
+    """Return the newest report of the prepared tables of a source; empty if they are not in the cache.
+
+    Files are compared by name and size: hashing a dump takes seconds.
+    """
+    files = {path.name: path.stat().st_size for path in source.files()}
+    identity = {"name": source.name, "version": source.version, "options": dict(source.options())}
+    paths = sorted((cache / "tables").glob(f"{source.name}-*/report.json"), key=lambda path: path.stat().st_mtime)
+    for path in reversed(paths):
+        report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if report["files"] == files and report["source"] == identity:
+            return report
+    return {}
+
+
+def count_rows(report: Mapping[str, Any]) -> tuple[int, str] | None:
+    """Return the number of rows of the largest table of a report, and what they are; None without a report."""
+    units = {"rows_kept": "entries", "posts_kept": "posts", "items_kept": "titles"}
+    return next(((int(report[key]), unit) for key, unit in units.items() if key in report), None)
+
+
+def is_sample(source: Source, rows: tuple[int, str] | None) -> bool:
+    """Whether the files are a part of the published dump, by their names or by their number of rows."""
+    if not isinstance(source, Dump):
+        return False
+    samples = {need.sample for need in source.needs}
+    present = {path.name for need in source.needs for path in need.find(source.folder)}
+    return bool(samples & present) or (rows is not None and rows[0] < SAMPLE_SHARE * source.n_published)
 
 
 def show_prepared(name: str) -> None:
@@ -88,7 +171,7 @@ def show_origin(name: str) -> None:
     CONSOLE.print(f"Put into: {source.folder.absolute()}", soft_wrap=True)
     for need in source.needs:
         CONSOLE.print(f"  {need}", soft_wrap=True)
-    CONSOLE.print("Files: " + file_state(source).partition(";")[0])
+    CONSOLE.print(f"Files: {file_state(source)}")
 
 
 SOURCE_KEYS = ("dataset.source", "paths")  # the keys that every description depends on

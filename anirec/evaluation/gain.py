@@ -88,10 +88,13 @@ def row_gain(metric: RowMetric, prediction: Any, dummy: Any, target: Any, *, uni
         unit_name: Name of the units.
     """
     index = np.unique(unit, return_inverse=True)[1]
-    ours, theirs = (
-        np.stack([np.bincount(index, weights=term) for term in (np.ones(len(index)), *metric.summands(one, target))], 1)
-        for one in (prediction, np.broadcast_to(dummy, np.shape(target)))
-    )
+    ones = np.ones(len(index))
+
+    def sums_us(predicted: Any) -> NDArray[np.float64]:
+        terms = ones, *metric.summands(predicted, target)
+        return np.stack([np.bincount(index, weights=term).astype(np.float64) for term in terms], axis=1)
+
+    ours, theirs = sums_us(prediction), sums_us(np.broadcast_to(dummy, np.shape(target)))
     return resampled_gain(metric.name, metric.value, ours, theirs, unit_name)
 
 

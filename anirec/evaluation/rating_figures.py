@@ -1,5 +1,7 @@
 """Figures of rating runs: error by activity, predicted against true ratings, and popularity of recommended titles."""
 
+from typing import Any
+
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
@@ -47,7 +49,7 @@ def draw_error_by_count(results: RatingResults) -> Figure:
     return figure
 
 
-def draw_errors(axes: Axes, squares: list[NDArray[np.float64]], shift: float, **look: str) -> None:
+def draw_errors(axes: Axes, squares: list[NDArray[np.float64]], shift: float, **look: Any) -> None:
     """Draw the root of the mean of each group of squared errors, with the interval of a normal mean."""
     means = np.array([group.mean() for group in squares])
     half = np.array([NORMAL_95 * group.std() / len(group) ** 0.5 for group in squares])

@@ -17,6 +17,7 @@ from anirec.config.definitions import inherits
 from anirec.errors import UserError
 from anirec.metrics.conformal import prediction_interval
 from anirec.models.base import Model
+from anirec.report.run_files import require_run
 
 READERS = {".csv": pl.read_csv, ".jsonl": pl.read_ndjson, ".parquet": pl.read_parquet}
 WRITERS = {".csv": pl.DataFrame.write_csv, ".jsonl": pl.DataFrame.write_ndjson, ".parquet": pl.DataFrame.write_parquet}
@@ -107,10 +108,13 @@ def load(run: Path) -> Model:
     Raises:
         UserError: The folder is not a finished run, a file is damaged, or the config does not name a trusted model.
     """
+    require_run(run)
     paths = [run / "checkpoints" / f"{name}.ckpt" for name in ("best", "last")]
     path = next((path for path in paths if path.exists()), None)
-    if path is None or not (run / "config.yaml").exists():
-        raise UserError(f"{run}: not a run folder; expected config.yaml and checkpoints/best.ckpt in it")
+    if path is None:
+        if (run / "metrics.json").exists():
+            raise UserError(f"{run}: kept no checkpoint. Run its config again with checkpoints=best")
+        raise UserError(f"{run}: no checkpoint; expected checkpoints/best.ckpt or last.ckpt")
     try:
         # Resolved before the check, so that no interpolation can add anything afterwards.
         config = cast(dict[str, Any], OmegaConf.to_container(OmegaConf.load(run / "config.yaml"), resolve=True))[

@@ -18,6 +18,7 @@ from anirec.errors import UserError
 from anirec.inference.trust import CHECKPOINTS, check_run
 from anirec.lightning import Callback, LightningModule, Trainer
 from anirec.report.repetition import show_repetition
+from anirec.report.run_files import require_run
 from anirec.report.runs import Run, read_run
 from anirec.run import run_experiment
 from anirec.tracking.choose_folder import choose_folder, is_helper_process
@@ -87,6 +88,14 @@ def epochs_of(checkpoint: Path) -> int:
         raise UserError(f"{checkpoint}: missing or damaged: {error}") from None
 
 
+def require_checkpoint(checkpoint: Path) -> Path:
+    """Return the path of a checkpoint, or raise a UserError if the run has not kept it."""
+    if not checkpoint.exists():
+        run = checkpoint.parents[1]
+        raise UserError(f"{run}: kept no {checkpoint.name}. Run its config again with checkpoints=all")
+    return checkpoint
+
+
 def perform_again(
     config: DictConfig, path: Path, run: Run, *, identity: Identity, title: str, **provenance: Any
 ) -> RunFolder:
@@ -142,6 +151,7 @@ def reproduce(run: Path, *, overrides: Sequence[str], trust: bool, console: Cons
     Raises:
         UserError: The run is not finished, its data are missing, or an override is invalid.
     """
+    require_run(run)
     original = read_run(run.resolve())
     if original.state != "finished":
         raise UserError(f"{run}: {original.state}: {original.error}. Only a finished run can be reproduced.")

@@ -6,7 +6,7 @@ import polars as pl
 
 from anirec.config.definitions import inherits
 from anirec.errors import UserError
-from anirec.report.run_files import DamagedError, nested, read_run_config
+from anirec.report.run_files import DamagedError, nested, read_run_config, require_run
 
 MODEL = "anirec.models.base.Model"
 
@@ -22,8 +22,7 @@ def check_model(run: Path, ancestor: str, problem: str) -> None:
     Raises:
         UserError: See above, or the folder is not that of a run.
     """
-    if not (run / "config.yaml").is_file():
-        raise UserError(f"{run}: not a run folder; expected config.yaml and checkpoints/best.ckpt in it")
+    require_run(run)
     target = str(model_setting(run, "_target_"))
     if inherits(target, MODEL) and not inherits(target, ancestor):
         raise UserError(f"{run}: {target.rpartition('.')[2]} {problem}")

@@ -67,7 +67,13 @@ class MetricName:
         return UNDECLARED.get(self.metric, "lower" if self.metric.endswith(LOSSES) else None)
 
 
-SPOKEN = {"rmse": "RMSE", "mse": "MSE", "mae": "MAE", "r2": "R²", "ndcg": "NDCG", "map": "MAP", "mrr": "MRR"}
+SPOKEN = {
+    **{name: name.upper() for name in ("rmse", "mse", "mae", "ndcg", "map", "mrr")},
+    **{name: name.capitalize() for name in ("pearson", "spearman", "kendall")},
+    "r2": "R²",
+    "unit_mse": "unit MSE",
+    "unit_mae": "unit MAE",
+}
 SPOKEN_SPLITS = {"val": "validation", "train": "training"}
 
 

@@ -69,9 +69,9 @@ def compare(
         raise UserError(f"None of {len(runs)} runs has finished: nothing to compare.")
     available = [name for name in metric_names(run.metrics for run in finished) if is_metric(name)]
     name = find_metric(metric, available) if metric else None
-    found, without = [], []
-    for family in sorted(families(finished), key=lambda family: family.title):
-        (found if name is None or any(group.having(name) for group in family.groups) else without).append(family)
+    every = sorted(families(finished), key=lambda family: family.title)
+    found = [one for one in every if name is None or any(group.having(name) for group in one.groups)]
+    without = [one for one in every if one not in found]
     metrics = [name or default_metric(family) for family in found]
     boards = [leaderboard(family, one, available if csv else [one]) for family, one in zip(found, metrics, strict=True)]
     console.print(Text(run_counts(runs)))

@@ -72,6 +72,18 @@ def memory(megabytes: float | None) -> str:
     return f"{megabytes:.0f} MB" if megabytes < 1000 else f"{megabytes / 1024:.1f} GB"
 
 
+def file_size(n_bytes: int) -> str:
+    """Return the size of a file in the unit that gives 1 to 999.
+
+    >>> file_size(812), file_size(34_567), file_size(1_234_567)
+    ('812 bytes', '34.6 kB', '1.2 MB')
+    """
+    for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if n_bytes >= size:
+            return f"{n_bytes / size:.1f} {unit}"
+    return f"{n_bytes} bytes"
+
+
 def interval(ends: tuple[float, float] | None, places: int) -> str:
     """Return the ends of an interval, joined by an en dash.
 

@@ -111,7 +111,7 @@ def by_configuration(runs: Iterable[Run]) -> list[list[Run]]:
         settings = configuration(run.settings)
         protocol = {key: settings.pop(key) for key in sorted(PROTOCOL) if key in settings}
         alike[canonical([run.model, settings])][canonical(protocol)].append(run)
-    found = []
+    found: list[list[Run]] = []
     for by_protocol in alike.values():
         if len(by_protocol) == 2 and (unranked := by_protocol.pop(canonical({}), [])):
             next(iter(by_protocol.values())).extend(unranked)

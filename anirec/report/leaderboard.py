@@ -259,15 +259,15 @@ def fitting_columns(board: Leaderboard, width: int) -> list[TableColumn]:
         interval_column(board),
     )
     runs, time, memory = cost_columns(board)
-    first, *others = [metric_column(board, name) for name in board.others] or [None]
-    wanted = [column for column in (interval, runs, first, time, *others, memory) if column and differs(column)]
+    others = [metric_column(board, name) for name in board.others]
+    wanted = filter(differs, [interval, runs, *others[:1], time, *others[1:], memory])
     room = width - sum(GAP + column.width for column in (model, sorted_by)) + GAP
     kept: list[TableColumn] = []
     for column in wanted:
         if GAP + column.width <= room:
             kept.append(column)
             room -= GAP + column.width
-    in_order = [interval, *([first] if first else []), *others, runs, time, memory]
+    in_order = [interval, *others, runs, time, memory]
     return [model, sorted_by, *(column for column in in_order if column in kept)]
 
 
@@ -277,8 +277,10 @@ def differs(column: TableColumn) -> bool:
 
 
 def markdown_table(board: Leaderboard) -> str:
-    """Return a GitHub table under its title."""
-    chosen = table_columns(board, board.others[:MARKDOWN_METRICS])
+    """Return a GitHub table under its title, with all settings that differ in the names of the configurations."""
+    names = plain_column(board, "model", lambda row: row.group.description, floor=FLOOR)
+    sorted_by, *others = table_columns(board, board.others[:MARKDOWN_METRICS])[1:]
+    chosen = [names, sorted_by, *filter(differs, others)]
     lines = [[column.heading for column in chosen], ["---", *["---:"] * (len(chosen) - 1)]]
     for row in range(len(board.rows)):
         lines.append([f"**{column.cells[row]}**" if column.best[row] else column.cells[row] for column in chosen])

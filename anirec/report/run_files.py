@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from anirec.config.identity import flatten
+from anirec.errors import UserError
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 MAX_DEPTH = 50
@@ -20,6 +21,17 @@ PLAIN = (
 )
 NUMBERS = ("wall_seconds", "fit_seconds", "peak_memory_mb")
 MAPPINGS = ("split", "versions", "data", "git", "identity", "identity.settings", "identity.replicate")
+
+
+RUN_FILES = "config.yaml and status.json"  # the files by which a run folder is recognised
+
+
+def require_run(folder: Path) -> None:
+    """Raise a UserError unless the folder is that of a run."""
+    if not folder.is_dir():
+        raise UserError(f"No such folder: {folder}")
+    if not (folder / "config.yaml").is_file():
+        raise UserError(f"No run in {folder}: expected {RUN_FILES}, as written by `anirec run`.")
 
 
 class DamagedError(Exception):

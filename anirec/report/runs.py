@@ -18,6 +18,7 @@ from anirec.report.formatting import brief
 from anirec.report.run_files import (
     KNOWN_AT_START,
     NEEDED,
+    RUN_FILES,
     DamagedError,
     nested,
     read_mapping,
@@ -138,7 +139,7 @@ def read_runs(paths: Iterable[str | Path]) -> list[Run]:
     folders = dict.fromkeys(folder for root in roots for folder in sorted(run_folders(root)))
     if not folders:
         where = ", ".join(map(str, roots))
-        raise UserError(f"No runs in {where}: expected folders with a status.json, as written by `anirec run`.")
+        raise UserError(f"No run in {where}: expected folders with {RUN_FILES}, as written by `anirec run`.")
     return [read_run(folder) for folder in folders]
 
 

@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 
 import polars as pl
 from rich.console import Console
+from rich.padding import Padding
 from rich.text import Text
 
 from anirec.config.validate import validate
@@ -67,7 +68,7 @@ def run_study(name: str | None, *, overrides: Sequence[str], dry: bool) -> None:
         return
     chosen = read_study(name)
     plans = make_plans(chosen, overrides)
-    CONSOLE.print(Text(f"{chosen.question}\n{chosen.source}"))
+    WRAPPED.print(Text(f"{chosen.question}\n{chosen.source}"))
     folder = outputs_folder(overrides) / "studies" / chosen.name
     earlier = {"your earlier runs": folder / "results.csv", "the study's results.csv": chosen.folder / "results.csv"}
     for one in plans:
@@ -89,9 +90,10 @@ def print_studies() -> None:
     """Print every study, its question, its source, and the data that it would run on."""
     for name in study_names():
         found = read_study(name)
-        CONSOLE.print(Text.assemble((name, "bold"), f"  {found.question}\n  {found.source}"))
-        for one in make_plans(found, []):
-            CONSOLE.print(Text(f"  {one.part.name}: {one.data.description}"))
+        WRAPPED.print(Text(name, style="bold"))
+        lines = [found.question, found.source, *(f"{p.part.name}: {p.data.description}" for p in make_plans(found, []))]
+        for line in lines:
+            WRAPPED.print(Padding(Text(line), (0, 0, 0, 2), expand=False))
 
 
 def make_plans(chosen: Study, overrides: Sequence[str]) -> list[Plan]:
@@ -118,7 +120,8 @@ def print_plan(one: Plan) -> None:
     lines = [f"  ({why})" for why in one.data.rejected]
     scaled = one.part.scaled_settings(one.data.n_scaled) if one.data.n_scaled else {}
     lines += [f"  ({key}={value} instead of {one.part.scaled[key]}: the same share)" for key, value in scaled.items()]
-    CONSOLE.print(Text.assemble("\n", (one.part.question, "bold"), "\n", "\n".join([one.data.description, *lines])))
+    WRAPPED.print(Text(f"\n{one.part.question}", style="bold"))
+    WRAPPED.print(Text("\n".join([one.data.description, *lines])))
     for command in one.command_lines:
         CONSOLE.print(Text(f"  {command}"))
 

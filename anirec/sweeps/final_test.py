@@ -11,7 +11,7 @@ from rich.text import Text
 from anirec.atomic import write_text
 from anirec.config.identity import identity_of
 from anirec.errors import UserError
-from anirec.inference.reproduce import config_of, epochs_of, perform_again
+from anirec.inference.reproduce import config_of, epochs_of, perform_again, require_checkpoint
 from anirec.inference.trust import CHECKPOINTS
 from anirec.metrics.names import objectives
 from anirec.report.runs import Run, read_run
@@ -35,7 +35,9 @@ def evaluate_on_test(run: Run, *, trust: bool, console: Console) -> Run:
     check_links(run.folder)
     config = config_of(run, trust=trust)
     config.resume = True
-    config.trainer.max_epochs = epochs_of(run.folder / "checkpoints" / "last.ckpt")  # also if it stopped early
+    config.trainer.max_epochs = epochs_of(
+        require_checkpoint(run.folder / "checkpoints" / "last.ckpt")
+    )  # also if it stopped early
     config.callbacks.untrained = {"_target_": "anirec.inference.reproduce.Untrained"}
     config.trainer.devices, config.trainer.strategy, config.trainer.num_nodes = 1, "auto", 1
     scratch = run.folder / SCRATCH
@@ -85,9 +87,8 @@ def refit_run(run: Run, *, trust: bool) -> Run:
     if config.trainer.get("strategy"):
         raise UserError("Runs in several processes cannot be retrained. Use trainer=auto, or select without refit.")
     checkpoints = run.folder / "checkpoints"
-    epochs = epochs_of(
-        next((path for path in (checkpoints / "best.ckpt",) if path.exists()), checkpoints / "last.ckpt")
-    )
+    best = checkpoints / "best.ckpt"
+    epochs = epochs_of(best if best.exists() else require_checkpoint(checkpoints / "last.ckpt"))
     config.split.val = type(config.split.val)(0)
     config.objective = None
     config.tags = [*(config.get("tags") or []), "refit"]

@@ -17,9 +17,9 @@ from anirec.config.identity import Identity, identity_of
 from anirec.errors import UserError
 from anirec.metrics.names import objectives
 from anirec.notices import on_terminal
-from anirec.sweeps.worker import INTERRUPTED, exit_with_sweep
+from anirec.sweeps.worker import INTERRUPTED, VARIED, exit_with_sweep
 from anirec.tracking.choose_folder import choose_folder, is_helper_process
-from anirec.tracking.console import CONSOLE, print_failure, print_job, print_metrics, silence_libraries
+from anirec.tracking.console import CONSOLE, print_failure, print_job, print_metrics, print_size, silence_libraries
 from anirec.tracking.folders import Pruned, find_finished, link_into_sweep
 
 WANDB_AGENT = "WANDB_SWEEP_ID"  # set in a job of a W&B sweep, which `anirec select` can evaluate afterwards
@@ -38,7 +38,7 @@ def run_job(config: DictConfig) -> list[float] | None:
     sweep = Path(chosen.sweep.dir) if chosen.mode == RunMode.MULTIRUN else None
     # Lightning starts further processes with the command line of this one: they must run this job, not the sweep.
     sys.argv = [sys.argv[0], "run", *config_dir_options(chosen), *chosen.overrides.task]
-    number, label = (f"job {chosen.job.num}: ", " ".join(typed_overrides(chosen))) if sweep else ("", "run")
+    number, label = (f"job {chosen.job.num}: ", " ".join(varied_overrides(chosen))) if sweep else ("", "run")
     path = None
     try:
         if config.select and not (sweep or is_helper_process() or WANDB_AGENT in os.environ):
@@ -50,7 +50,7 @@ def run_job(config: DictConfig) -> list[float] | None:
         if sweep and not is_helper_process():
             link_into_sweep(path, sweep, chosen.job.num)
         if done:
-            print_job(done, f"{number}already done, {label}")
+            print_job(done, f"{number}already done, {label}" if sweep else "already done,")
             if not sweep:
                 CONSOLE.print("This run has finished: nothing is left to do. To run it again, remove resume=true.")
             metrics = json.loads((done / "metrics.json").read_text())
@@ -61,6 +61,8 @@ def run_job(config: DictConfig) -> list[float] | None:
             run = run_experiment(config, path, about=about, label=f"{number}{label}")
             metrics = run.metrics
             print_metrics(metrics, objectives=objectives(config.objective), in_full=not sweep, findings=run.findings)
+            if not sweep:
+                print_size([path])
     except Pruned as pruned:
         CONSOLE.print(f"  {pruned}")
         return None
@@ -109,6 +111,13 @@ def initial_provenance(config: DictConfig, chosen: HydraConf, identity: Identity
 def typed_overrides(chosen: HydraConf) -> list[str]:
     """Return the overrides as the user typed them, without the `++` of `anirec.config.validate.force_add`."""
     return [override.removeprefix("++") for override in chosen.overrides.task]
+
+
+def varied_overrides(chosen: HydraConf) -> list[str]:
+    """Return the overrides in which the jobs of a sweep differ; all of them if that is unknown."""
+    varied = os.environ.get(VARIED, "").split()
+    overrides = typed_overrides(chosen)
+    return [one for one in overrides if one.lstrip("+").partition("=")[0] in varied] or overrides
 
 
 def config_dir_options(chosen: HydraConf) -> list[str]:

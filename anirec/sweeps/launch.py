@@ -20,8 +20,9 @@ from omegaconf import DictConfig
 
 from anirec.atomic import write_text
 from anirec.config.compose import conf_folder, pin
+from anirec.config.search_space import parse_overrides
 from anirec.errors import UserError
-from anirec.sweeps.worker import INTERRUPTED, exit_with_sweep, mark_sweep_process
+from anirec.sweeps.worker import INTERRUPTED, VARIED, exit_with_sweep, mark_sweep_process
 
 if TYPE_CHECKING:
     from anirec.sweeps.estimate import Estimate
@@ -133,7 +134,8 @@ class SweepEnd(Callback):
             print(sentence, file=sys.stderr)
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: object) -> None:
-        self.count(config.hydra.job.num)
+        if self.estimate:
+            self.count(config.hydra.job.num)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: object) -> None:
         """Fix the sweep folder and data folders for jobs in other processes or on other machines."""
@@ -143,6 +145,7 @@ class SweepEnd(Callback):
         for name in DATA_FOLDERS:
             if name in os.environ:
                 pin(config, f"hydra.job.env_set.{name}", os.environ[name])
+        pin(config, f"hydra.job.env_set.{VARIED}", " ".join(varied_keys(config)))
         if config.hydra.runtime.choices["hydra/launcher"] not in (None, "basic") and "search" not in config:
             print(f"sweep {os.path.relpath(folder)}", file=sys.stderr)  # output of the jobs may be late or missing
         os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises errors of sweeper and launcher unchanged
@@ -168,6 +171,13 @@ class SweepEnd(Callback):
                 failed = True
         if failed:
             sys.exit(1)
+
+
+def varied_keys(config: DictConfig) -> list[str]:
+    """Return the keys that a multirun or search varies."""
+    params = config.hydra.sweeper.get("params") or {}
+    swept = [one.get_key_element() for one in parse_overrides(config.hydra.overrides.task) if one.is_sweep_override()]
+    return list(dict.fromkeys([*map(str, params), *swept]))
 
 
 def main(arguments: list[str], *, typed: Sequence[str]) -> None:

@@ -25,9 +25,7 @@ PRELOADED = ["anirec.lightning", "numba", "scipy.sparse", "hydra.core.utils", "r
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS", "POLARS_MAX_THREADS")
 GPU_CHECK = {"PYTORCH_NVML_BASED_CUDA_CHECK": "1"}  # torch then counts GPUs without initialising them
 KILLED = "The process of a job was killed, perhaps because memory ran out. The other jobs were stopped too."
-PATIENCE = (
-    5.0  # seconds after which a job that has not ended is interrupted again: a library may ignore it the first time
-)
+PATIENCE = 5.0  # seconds until a job that has not ended is interrupted again: a library may have ignored it
 parts: dict[str, Any] = {}  # of this process: what it needs to compose and run a job
 
 
@@ -165,7 +163,7 @@ INTERRUPTION = Interruption()
 def numbered_lines(number: int) -> Iterator[None]:
     """Write what a job prints in whole lines that begin with its number, as other processes write to the same place."""
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = streams = tuple(NumberedLines(stream, f"job {number}: ") for stream in before)  # type: ignore[assignment]
+    sys.stdout, sys.stderr = streams = tuple(NumberedLines(stream, f"job {number}: ") for stream in before)
     try:
         yield
     finally:

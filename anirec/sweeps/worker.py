@@ -7,6 +7,7 @@ import time
 from functools import lru_cache
 
 SWEEP = "ANIREC_SWEEP_PROCESS"
+VARIED = "ANIREC_SWEEP_VARIES"  # environment variable of each job: the keys that the sweep varies
 INTERRUPTED = 130  # exit status after Ctrl-C
 
 

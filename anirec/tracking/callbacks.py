@@ -235,10 +235,10 @@ class ProgressBar(LightningProgressBar):
             why = "".join(f" ({one.monitor} has not improved for {one.patience} epochs)" for one in stops)
             words = f"stopped after {n_epochs} of {trainer.max_epochs} epochs{why}"
         checkpoint = trainer.checkpoint_callback
-        best = checkpoint.best if isinstance(checkpoint, LastAndBest) else {"epoch": None}
-        if best["epoch"] is None:
+        if not isinstance(checkpoint, LastAndBest) or checkpoint.objective is None or checkpoint.best["epoch"] is None:
             return words
-        return f"{words}; best: epoch {best['epoch'] + 1}, {checkpoint.objective} {abs(best['score']):.4f}"
+        value = checkpoint.best["score"] * (1 if minimized(checkpoint.objective) else -1)
+        return f"{words}; best: epoch {checkpoint.best['epoch'] + 1}, {checkpoint.objective} {value:.4f}"
 
     def shown_metrics(self, trainer: Trainer) -> dict[str, float]:
         """Return the objective and the first validation metric of the last epoch."""

@@ -5,7 +5,7 @@ import logging
 import os
 import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -14,9 +14,10 @@ from rich.table import Table
 
 from anirec.errors import UserError
 from anirec.notices import rank_zero_only
-from anirec.tracking.folders import status_of
+from anirec.tracking.folders import folder_bytes, format_size, status_of
 
 CONSOLE = Console(stderr=True, highlight=False, soft_wrap=True)
+LARGE = 50_000_000  # bytes of run folders that are worth a line
 
 # Warnings of Lightning that do not apply: batches are slices of arrays, and models that count need no optimiser.
 NOISE = (
@@ -82,6 +83,7 @@ def print_sweep(sweep: Path) -> int:
     pruned = f", {states['pruned']} pruned" if states["pruned"] else ""
     CONSOLE.print(f"{states['finished']} of {len(statuses)} jobs finished{pruned}.", end=" ")
     CONSOLE.print(f"Compare them: [bold]anirec compare {escape(relative_path(sweep))}[/]")
+    print_size(path.resolve() for path in statuses)
     failed = {path: status for path, status in statuses.items() if status["state"] not in ("finished", "pruned")}
     if failed:
         overrides = {path: read_overrides(path) for path in statuses}
@@ -93,6 +95,17 @@ def print_sweep(sweep: Path) -> int:
             table.add_row(path.name, escape(own), escape(error))
         CONSOLE.print(table)
     return len(failed)
+
+
+def print_size(folders: Iterable[Path]) -> None:
+    """Print the size of run folders if it is large, and how to make it smaller."""
+    folders = list(folders)
+    total = folder_bytes(folders)
+    if total >= LARGE:
+        checkpoints = format_size(folder_bytes(folder / "checkpoints" for folder in folders))
+        CONSOLE.print(
+            f"Size: {format_size(total)}, of which {checkpoints} are checkpoints; checkpoints=none keeps none"
+        )
 
 
 def read_overrides(path: Path) -> list[str]:

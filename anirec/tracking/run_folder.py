@@ -175,6 +175,18 @@ class RunFolder:
             figure.savefig(temporary, format="png", dpi=DPI)
         return path
 
+    @rank_zero_only
+    def keep_checkpoints(self, which: str) -> None:
+        """Remove the checkpoints of a finished run that are not to be kept.
+
+        Args:
+            which: all; best: only the best, or the last if there is no best; none.
+        """
+        kept = {"all": {self.last, self.best}, "best": {self.best}, "none": set()}[which]
+        for path in (self.path / "checkpoints").glob("*.ckpt"):
+            if path not in kept:
+                path.unlink()
+
     @property
     def last(self) -> Path:
         """Path of the last checkpoint."""

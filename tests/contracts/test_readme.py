@@ -17,9 +17,12 @@ TEXTS = [
     path.read_text() for path in DOCUMENTS if path.parent.parent.name != "experiments"
 ]  # studies: test_experiments
 YAML = [path.read_text() for path in sorted(conf_folder().rglob("*.yaml"))]
+MAKEFILE = (ROOT / "Makefile").read_text()
 COMMAND = re.compile(r"anirec (?:run|validate) ((?:[^`#\n(]|(?<=\w)\()+)")
 REPEATS = re.compile(r"\b(seed|fold)=(\d+)(,\d+)+")  # one value is enough to check that a command composes
-COMMANDS = sorted({REPEATS.sub(r"\1=\2", found.strip()) for text in (*TEXTS, *YAML) for found in COMMAND.findall(text)})
+COMMANDS = sorted(
+    {REPEATS.sub(r"\1=\2", found.strip()) for text in (*TEXTS, *YAML, MAKEFILE) for found in COMMAND.findall(text)}
+)
 # end_to_end/test_newcomer.py runs the commands with files of the user's own; --help needs no config.
 SKIPPED = ("--config-dir mine", "--help")
 

@@ -93,7 +93,7 @@ def test_a_run_writes_its_folder(finished: tuple[Path, str]) -> None:
     assert len(predictions.filter(split="population")) == provenance["split"]["n_population"] == 400
     findings = (run / "findings.txt").read_text().splitlines()
     for words, sentence in zip(
-        ("components explain", "hold jointly", "test posts", "sampled or not"), findings, strict=True
+        ("test posts", "sampled or not", "components explain", "hold jointly"), findings, strict=True
     ):
         assert words in sentence
     assert all(" ".join(sentence.split()) in " ".join(printed.split()) for sentence in findings)

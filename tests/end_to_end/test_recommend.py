@@ -107,7 +107,7 @@ def test_a_run_without_its_titles_is_an_error(made: Path, tmp_path: Path) -> Non
     (older / "items.parquet").unlink()
     with pytest.raises(UserError, match="if an older version of anirec made this run"):
         recommended(older, "--user", "7")
-    with pytest.raises(UserError, match="not a run folder"):
+    with pytest.raises(UserError, match="No run in "):
         recommended(tmp_path, "--user", "7")
 
 

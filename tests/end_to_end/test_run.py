@@ -32,6 +32,12 @@ def test_a_run_writes_its_folder(anirec: Anirec, tmp_path: Path) -> None:
     assert "title" in pl.read_parquet(run / "recommendations.parquet").columns
     history = pl.read_csv(run / "history.csv")
     assert history["epoch"].to_list() == [0]
+    assert history["val/ndcg@10"].to_list() == [metrics["val/ndcg@10"]]
+    findings = (run / "findings.txt").read_text().splitlines()
+    assert findings[0].startswith("Equal to damped title means: RMSE")
+    assert any("most popular titles" in sentence for sentence in findings)
+    figures = {path.stem for path in (run / "figures").iterdir()}
+    assert figures == {"error_by_count", "predicted_vs_true", "list_popularity"}
 
 
 @pytest.mark.slow
@@ -96,6 +102,32 @@ def test_a_killed_run_is_resumed_from_its_last_epoch(anirec: Anirec, tmp_path: P
     assert runs(tmp_path) == [whole, killed]
     assert content(killed, "metrics.json") == content(whole, "metrics.json")
     assert (killed / "history.csv").read_text() == (whole / "history.csv").read_text()
+
+
+def test_a_finished_run_keeps_the_checkpoints_of_its_config(anirec: Anirec, tmp_path: Path) -> None:
+    for which in ("none", "best"):
+        anirec("run", *SMALL, "model=bias", f"checkpoints={which}")
+    none, best = runs(tmp_path)
+    assert [sorted(path.name for path in run.glob("checkpoints/*")) for run in (none, best)] == [[], ["best.ckpt"]]
+    (tmp_path / "new.csv").write_text("user_id,item_id\n1,2\n")
+    command = ["predict", "--input", "new.csv", "--output", "out.csv"]
+    anirec(*command, str(best))
+    assert "kept no checkpoint" in anirec(*command, str(none), expect=2).stderr
+    refused = anirec("validate", "-m", "seed=1,2", "select=best", "checkpoints=best", expect=2).stderr
+    assert "tested from its checkpoints" in refused
+    assert "1 run," in anirec("clean", "--dry").stderr
+    anirec("clean", "--yes")
+    assert runs(tmp_path) == [best]
+
+
+def test_resuming_a_finished_run_does_nothing(anirec: Anirec, tmp_path: Path) -> None:
+    command = ["run", *SMALL, "model=bias"]
+    anirec(*command)
+    (run,) = runs(tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
+    assert "nothing is left to do" in anirec(*command, "resume=true", "seed=7").stderr  # bias ignores the seed
+    assert runs(tmp_path) == [run]
+    assert {path: path.stat().st_mtime_ns for path in run.rglob("*")} == before
 
 
 def test_predictions_for_new_rows(anirec: Anirec, tmp_path: Path) -> None:

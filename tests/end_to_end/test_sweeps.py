@@ -119,6 +119,27 @@ def test_a_killed_sweep_leaves_no_processes(sweep: list[str], tmp_path: Path) ->
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("launcher", [[], ["hydra/launcher=local", "hydra.launcher.n_jobs=2"]], ids=["basic", "local"])
+def test_an_interrupted_sweep_says_how_to_continue(sweep: list[str], tmp_path: Path, launcher: list[str]) -> None:
+    """Ctrl-C while jobs sleep, with more jobs to come than processes."""
+    command = [sys.executable, "-m", "anirec", *sweep, *launcher, "model.fate=sleep", "split.seed=1,2,3,4"]
+    n_at_once = 2 if launcher else 1
+    variables = {**os.environ, MARK: str(tmp_path)}
+    with subprocess.Popen(command, cwd=tmp_path, env=variables, stderr=subprocess.PIPE, text=True) as process:
+        assert wait_until(lambda: len(runs(tmp_path)) == n_at_once, seconds=120)
+        time.sleep(2)  # the jobs sleep
+        process.send_signal(signal.SIGINT)
+        output = process.communicate(timeout=120)[1]
+    assert process.returncode == 130
+    assert [content(run, "status.json")["state"] for run in runs(tmp_path)] == ["interrupted"] * n_at_once
+    said, _, again = output.partition("Interrupted. This command continues:\n")
+    assert again == " ".join(["anirec", *command[3:], "resume=true", "sweep.skip_done=true\n"])
+    assert all(line.startswith("job ") for line in said.splitlines()[1:3]) or not launcher
+    assert "Traceback" not in output
+    assert wait_until(lambda: not left_behind(str(tmp_path)), seconds=20)
+
+
+@pytest.mark.slow
 def test_finished_jobs_are_skipped(anirec: Anirec, sweep: list[str], tmp_path: Path) -> None:
     anirec(*sweep, "model.fate=null,fail", expect=1)
     output = anirec(*sweep, "model.fate=null,fail", "sweep.skip_done=true", expect=1).stderr

@@ -68,7 +68,7 @@ def test_settings_of_base_classes_are_checked(anirec: Anirec) -> None:
 
 def test_a_split_that_needs_columns_the_dataset_lacks(anirec: Anirec) -> None:
     output = anirec("validate", "split=temporal", "dataset=mal_2016", expect=2).stderr
-    assert "needs timestamp, which the dataset does not have" in output
+    assert "needs timestamp, which dataset=mal_2016 lacks" in output
     assert "mal_2018" in output
 
 

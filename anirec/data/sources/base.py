@@ -129,6 +129,7 @@ class Dump(Source):
     """
 
     origin: ClassVar[str]  # where users get the dump
+    n_published: ClassVar[int] = 0  # approximate number of list entries or posts of the complete dump; 0: unknown
     needs: tuple[Need, ...]
 
     def __init__(self, *, folder: str) -> None:

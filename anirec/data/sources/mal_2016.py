@@ -36,6 +36,7 @@ class Mal2016(Dump):
     version = 1
     item_url = MAL_URL
     origin = "https://www.kaggle.com/datasets/CooperUnion/anime-recommendations-database"
+    n_published = 7_800_000
     needs = (Need(("rating.csv",)), Need(("anime.csv",)))
 
     def interactions(self) -> pl.LazyFrame:

@@ -56,6 +56,7 @@ class Mal2018(Dump):
     version = 1
     item_url = MAL_URL
     origin = "https://www.kaggle.com/datasets/azathoth42/myanimelist"
+    n_published = 31_000_000
     needs = (
         Need(("animelists_cleaned.csv", "animelists_filtered.csv"), sample="animelists_cleaned.sample.csv"),
         Need(("AnimeList.csv", "anime_cleaned.csv", "anime_filtered.csv")),

@@ -71,6 +71,7 @@ class Mal2020(Dump):
     version = 2
     item_url = MAL_URL
     origin = "https://www.kaggle.com/datasets/hernan4444/anime-recommendation-database-2020"
+    n_published = 57_000_000
 
     def __init__(self, *, folder: str, ratings: str | None) -> None:
         super().__init__(folder=folder)

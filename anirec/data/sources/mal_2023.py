@@ -59,6 +59,7 @@ class Mal2023(Dump):
     version = 1
     item_url = MAL_URL
     origin = "https://www.kaggle.com/datasets/dbdmobile/myanimelist-dataset"
+    n_published = 59_000_000
 
     def __init__(self, *, folder: str, ratings: str | None) -> None:
         super().__init__(folder=folder)

@@ -59,6 +59,7 @@ class Safebooru(Dump):
     columns = frozenset({"post_id", "score", "tags", "timestamp", "age_rating", "width", "height"})
     version = 1
     origin = "https://www.kaggle.com/datasets/alamson/safebooru"
+    n_published = 1_900_000
     needs = (Need(("all_data.csv", "*.json", "*.jsonl")),)
 
     def posts(self) -> pl.LazyFrame:

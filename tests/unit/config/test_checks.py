@@ -41,6 +41,8 @@ REFUSED = {
     "model=fusion model.groups.plot=[]": "expected each branch once: synopsis, descriptions, portraits",
     "model=fusion_synopsis model.branches.synopsis.frozen=true": "tiny has no pretrained weights and must be trained",
     "metrics.names=[rmse,mae,rmse]": "metrics.names: rmse: named more than once",
+    "model=svd --refit": "--refit: no such option",
+    "model=svd lr": "lr: missing EQUAL",
     "seed=-1": "seed=-1: expected a number >= 0",
     "seed=9999999999": "seed=9999999999: expected a number >= 0 and <= 4294967295",
     "split.seed=-1": "split.seed=-1: expected a number >= 0",

@@ -86,7 +86,7 @@ def test_settings_that_keep_the_run(data: Path, overrides: list[str]) -> None:
 @pytest.mark.parametrize(
     "overrides",
     [
-        ["seed=1"],
+        ["model=svd", "seed=1"],
         ["split.seed=1"],
         ["split=per_user", "split.seed=1"],
         ["split=k_fold", "split.fold=1"],
@@ -101,6 +101,12 @@ def test_seeds_and_folds_make_replicates(data: Path, overrides: list[str]) -> No
     other = identity(data, *overrides)
     assert other.experiment == one.experiment
     assert other.run != one.run
+
+
+def test_a_model_without_randomness_has_no_replicates_by_seed(data: Path) -> None:
+    assert identity(data, "model=ease", "seed=1").run == identity(data, "model=ease").run
+    assert identity(data, "model=ease", "split.seed=1").run != identity(data, "model=ease").run
+    assert identity(data, "model=als", "seed=1").run != identity(data, "model=als").run
 
 
 def test_content_of_files_counts_and_their_folder_does_not(data: Path, tmp_path: Path) -> None:

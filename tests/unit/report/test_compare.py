@@ -171,6 +171,38 @@ def test_long_names_are_numbered_and_explained_below(write_run: WriteRun, tmp_pa
     assert "\n  profile_mlp_malsugoi-2: n_factors=20 regularisation=0.02\n" in text
 
 
+def test_a_day_of_mixed_runs_takes_a_line_each_and_fits_80_columns(write_run: WriteRun, tmp_path: Path) -> None:
+    patience = {"early_stopping": {"_target_": "anirec.tracking.callbacks.Patience", "epochs": 3}}
+    for number, reg in enumerate((0.02, 0.04, 0.08, 0.16)):
+        for model in ("svd", "surprise_svdpp", "profile_mlp_malsugoi"):
+            for callbacks in ({}, patience):
+                config = {"model.reg": reg, "callbacks": callbacks, "metrics.names": ["rmse", "mae"][: 1 + number % 2]}
+                write_run(model, quality=0.9 - number / 10, config=config)
+    for seed in (1, 2, 3):
+        write_run("svd", seed=seed, split="per_user", family="b", config={"objective": "val/ndcg@10"})
+        write_run("bias", seed=seed, dataset="demo_ratings", family="c", quality=0.5)
+        write_run("svd", seed=seed, dataset="demo_ratings", family="c")
+        write_run("svdpp", seed=seed, state="failed", error="no memory")
+    text = printed(tmp_path)
+    assert max(map(len, text.splitlines())) <= 80
+    rows = re.findall(
+        r"^(?:svd|surprise_svdpp|profile_mlp_malsugoi|bias)\S*(?: \S+=\S+| early_stopping)* +\d\.\d", text, re.M
+    )
+    assert len(rows) == 24 + 1 + 2
+    assert "36 runs: 33 finished, 3 failed" in text
+    assert "callbacks" not in text
+    assert "names" not in text.partition("Bold")[0]
+
+
+def test_markdown_names_all_settings_that_differ(write_run: WriteRun, tmp_path: Path) -> None:
+    for reg in (0.01, 0.02):
+        write_run("profile_mlp_malsugoi", config={"model.regularisation": reg, "model.n_factors": int(1000 * reg)})
+    printed(tmp_path / "outputs", markdown=tmp_path / "results.md")
+    written = (tmp_path / "results.md").read_text()
+    assert "| profile_mlp_malsugoi n_factors=20 regularisation=0.02 |" in written
+    assert "runs" not in written, "one each"
+
+
 def test_equal_predictions_are_named(write_run: WriteRun, tmp_path: Path) -> None:
     write_run("svd")
     write_run("als")

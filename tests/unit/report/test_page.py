@@ -93,7 +93,7 @@ def test_scores_work_too(write_score_run: WriteRun, tmp_path: Path) -> None:
     write_score_run("tfidf_ridge", quality=0.4)
     write_score_run("bert", quality=0.6)
     html = page(tmp_path, "test/pearson")
-    assert "bert has the highest test pearson of 2 configurations" in html
+    assert "bert has the highest test Pearson of 2 configurations" in html
     assert any("predictions lie between" in title for title in titles(html))
 
 

@@ -48,7 +48,7 @@ def test_says_what_is_wrong_with_unfinished_and_damaged_runs(write_run: WriteRun
 def test_wrong_paths_are_all_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"No such folder: .*no1, .*no2"):
         read_runs([tmp_path / "no1", tmp_path, tmp_path / "no2"])
-    with pytest.raises(UserError, match=r"No runs in .* expected folders with a status\.json"):
+    with pytest.raises(UserError, match=r"No run in .* expected folders with config\.yaml and status\.json"):
         read_runs([tmp_path])
 
 

@@ -56,6 +56,19 @@ def test_a_configuration_with_fewer_seeds_is_listed_and_not_chosen(
     assert "als: 0.9000, 1 runs" in shown(found)
 
 
+def test_a_model_without_randomness_needs_no_other_seeds(write_run: WriteRun, chosen: Callable[..., Selection]) -> None:
+    for seed in (1, 2, 3):
+        write_run("svd", seed=seed, metrics=judged(1.2 + seed / 100))
+    folder = write_run("ease", seed=1, metrics=judged(0.9))
+    provenance = json.loads((folder / "provenance.json").read_text())
+    del provenance["identity"]["replicate"]["seed"]
+    (folder / "provenance.json").write_text(json.dumps(provenance))
+    found = chosen()
+    assert found.chosen.model == "ease"
+    assert found.fewer == []
+    assert "same seeds" not in shown(found)
+
+
 def test_pruned_trials_count_among_what_was_tried(write_run: WriteRun, chosen: Callable[..., Selection]) -> None:
     write_run(metrics=judged(1.2))
     for factors in (20, 40):

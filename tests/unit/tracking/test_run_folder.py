@@ -4,13 +4,14 @@ import json
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from anirec.errors import UserError
 from anirec.tracking import folders as status
-from anirec.tracking.folders import LEASE, find_unfinished, new_folder, status_of, write_status
+from anirec.tracking.folders import LEASE, find_finished, find_unfinished, new_folder, status_of, write_status
 from anirec.tracking.run_folder import RunFolder
 
 
@@ -137,3 +138,15 @@ def test_damaged_numbers_of_a_status_count_as_none(tmp_path: Path, damage: dict[
 
 def test_a_heartbeat_far_in_the_future_is_no_lease(tmp_path: Path) -> None:
     assert status_of(resumable(tmp_path, machine="other", heartbeat=time.time() + 1e6))["state"] == "killed"
+
+
+def test_a_later_run_that_can_be_resumed_hides_a_finished_one(tmp_path: Path) -> None:
+    for name, state in (("1_ab", "finished"), ("2_ab", "interrupted")):
+        (tmp_path / name / "checkpoints").mkdir(parents=True)
+        (tmp_path / name / "metrics.json").write_text('{"test/rmse": 1}')
+        write_status(tmp_path / name, state, seconds=1)
+    find = partial(find_finished, tmp_path, "ab", tested=True)
+    assert find(since_unfinished=True) == find() == tmp_path / "1_ab"  # the later one has no checkpoint
+    (tmp_path / "2_ab" / "checkpoints" / "last.ckpt").touch()
+    assert find() == tmp_path / "1_ab"
+    assert find(since_unfinished=True) is None

@@ -1,0 +1,96 @@
+"""`anirec data list`, and files that `anirec validate` reports as missing."""
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from anirec.cli import app
+from anirec.describing import datasets
+from anirec.describing.datasets import compose_source, create_source, show_list, show_origin
+
+
+@pytest.fixture
+def printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """Return what is printed; dumps belong in `data`, prepared tables in `cache`."""
+    stream = io.StringIO()
+    monkeypatch.setattr(datasets, "CONSOLE", Console(file=stream, width=80))
+    monkeypatch.setenv("ANIREC_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("ANIREC_CACHE", str(tmp_path / "cache"))
+    return stream
+
+
+def write_dump(data: Path, cache: Path, *, n_rows: int) -> None:
+    """Write the files of mal_2016, and the report of tables prepared from them."""
+    folder = data / "mal-2016"
+    folder.mkdir(parents=True)
+    for name in ("rating.csv", "anime.csv"):
+        (folder / name).write_text("x")
+    source, _ = create_source("mal_2016")
+    report = {
+        "source": {"name": "mal_2016", "version": source.version, "options": {}},
+        "files": {"rating.csv": 1, "anime.csv": 1},
+        "rows_kept": n_rows,
+        "items_kept": 3,
+    }
+    (cache / "tables" / "mal_2016-0").mkdir(parents=True)
+    (cache / "tables" / "mal_2016-0" / "report.json").write_text(json.dumps(report))
+
+
+def row(text: str, name: str) -> list[str]:
+    return next(line.split() for line in text.splitlines() if line.startswith(f"{name} "))
+
+
+@pytest.mark.parametrize(("n_rows", "state"), [(7_813_737, "2 present"), (520_609, "sample")])
+def test_list_shows_rows_and_samples(tmp_path: Path, printed: io.StringIO, n_rows: int, state: str) -> None:
+    write_dump(tmp_path / "data", tmp_path / "cache", n_rows=n_rows)
+    show_list()
+    text = printed.getvalue()
+    assert f"{n_rows:,} entries  {state} " in text
+    assert row(text, "mal_2018")[1] == "missing"
+    assert row(text, "demo_ratings")[1] == "generated"
+    assert max(len(line.rstrip()) for line in text.splitlines() if str(tmp_path) not in line) <= 80
+
+
+def test_rows_of_other_files_are_not_shown(tmp_path: Path, printed: io.StringIO) -> None:
+    write_dump(tmp_path / "data", tmp_path / "cache", n_rows=7_813_737)
+    (tmp_path / "data" / "mal-2016" / "rating.csv").write_text("changed")
+    show_list()
+    assert row(printed.getvalue(), "mal_2016")[1:3] == ["2", "present"]
+
+
+def test_a_sample_is_known_by_its_name(tmp_path: Path, printed: io.StringIO) -> None:
+    folder = tmp_path / "data" / "mal-2018"
+    folder.mkdir(parents=True)
+    for name in ("animelists_cleaned.sample.csv", "AnimeList.csv"):
+        (folder / name).touch()
+    show_list()
+    assert row(printed.getvalue(), "mal_2018")[1] == "sample"
+
+
+def test_get_does_not_point_back_at_itself(printed: io.StringIO) -> None:
+    show_origin("mal_2016")
+    assert "Files: missing\n" in printed.getvalue()
+    assert "data get" not in printed.getvalue()
+
+
+def test_sources_are_those_of_the_composed_config(printed: io.StringIO) -> None:
+    assert compose_source("mal_2020").folder == Path(datasets.default_paths()["data"]) / "mal-2020"
+    assert compose_source("demo_ratings").options()["n_users"] == 2000
+
+
+def test_validate_reports_missing_files(tmp_path: Path, printed: io.StringIO) -> None:
+    validate = ["validate", "-m", "dataset=mal_2016,mal_2018,demo_ratings", "seed=1,2"]
+    result = CliRunner().invoke(app, validate)
+    assert result.exit_code == 0
+    assert "6 jobs, no problems" in result.stdout
+    assert "mal_2016: 2 of 2 files are missing" in result.stderr
+    assert "mal_2018: 2 of 2 files are missing" in result.stderr
+    write_dump(tmp_path / "data", tmp_path / "cache", n_rows=1)
+    joined = CliRunner().invoke(app, ["validate", "dataset=mal_2016", "joined=mal_2020"]).stderr
+    assert "mal_2020: 3 of 3 files are missing" in joined
+    assert "mal_2016" not in joined
+    assert CliRunner().invoke(app, ["validate", "dataset=mal_2016"]).stderr == ""
