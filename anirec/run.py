@@ -12,7 +12,7 @@ from anirec.errors import UserError
 from anirec.lightning import Logger, seed_everything
 from anirec.settings import SettingsError
 from anirec.tracking.callbacks import Stopwatch
-from anirec.tracking.console import print_job
+from anirec.tracking.console import print_job, silence_libraries
 from anirec.tracking.loggers import loggers_of_run
 from anirec.tracking.run_folder import RunFolder
 
@@ -26,6 +26,7 @@ def run_experiment(config: DictConfig, path: Path, *, about: dict[str, Any], lab
         about: Provenance that is known before the run starts; see `RunFolder`.
         label: Name of the run on the terminal.
     """
+    silence_libraries()
     with open_dict(config):
         config.run.folder, config.run.name = str(path), "/".join(path.parts[-3:])
         config.run.sweep = about["sweep"]

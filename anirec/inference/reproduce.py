@@ -22,7 +22,7 @@ from anirec.report.run_files import require_run
 from anirec.report.runs import Run, read_run
 from anirec.run import run_experiment
 from anirec.tracking.choose_folder import choose_folder, is_helper_process
-from anirec.tracking.console import print_failure, silence_libraries
+from anirec.tracking.console import print_failure
 from anirec.tracking.run_folder import RunFolder
 
 HISTORY = {"_target_": "anirec.tracking.loggers.HistoryLogger", "folder": "${run.folder}"}
@@ -112,7 +112,6 @@ def perform_again(
     Raises:
         UserError: The run failed.
     """
-    silence_libraries()
     about = {
         **{key: run.provenance.get(key) for key in KEPT},
         "sweep": None,

@@ -19,7 +19,7 @@ from anirec.metrics.names import objectives
 from anirec.notices import on_terminal
 from anirec.sweeps.worker import INTERRUPTED, VARIED, exit_with_sweep
 from anirec.tracking.choose_folder import choose_folder, is_helper_process
-from anirec.tracking.console import CONSOLE, print_failure, print_job, print_metrics, print_size, silence_libraries
+from anirec.tracking.console import CONSOLE, print_failure, print_job, print_metrics, print_size
 from anirec.tracking.folders import Pruned, find_finished, link_into_sweep
 
 WANDB_AGENT = "WANDB_SWEEP_ID"  # set in a job of a W&B sweep, which `anirec select` can evaluate afterwards
@@ -32,7 +32,6 @@ def run_job(config: DictConfig) -> list[float] | None:
     Returns:
         The objectives, for a search; None if the job failed, was pruned, or an objective is missing or not finite.
     """
-    silence_libraries()
     exit_with_sweep()
     chosen = HydraConfig.get()
     sweep = Path(chosen.sweep.dir) if chosen.mode == RunMode.MULTIRUN else None

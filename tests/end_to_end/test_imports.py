@@ -68,3 +68,4 @@ def test_a_command_imports_only_what_it_uses(name: str, place: Path) -> None:
     assert done.returncode == status, done.stderr
     imported = set(done.stdout.rpartition(REPORT)[2].split())
     assert imported <= allowed
+    assert "GPU available" not in done.stderr  # log messages of Lightning, wherever it is imported
