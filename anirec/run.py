@@ -17,7 +17,9 @@ from anirec.tracking.loggers import loggers_of_run
 from anirec.tracking.run_folder import RunFolder
 
 
-def run_experiment(config: DictConfig, path: Path, *, about: dict[str, Any], label: str) -> RunFolder:
+def run_experiment(
+    config: DictConfig, path: Path, *, about: dict[str, Any], label: str, shown: Path | None = None
+) -> RunFolder:
     """Run the experiment of a config in a folder, and record how it ended.
 
     Args:
@@ -25,6 +27,7 @@ def run_experiment(config: DictConfig, path: Path, *, about: dict[str, Any], lab
         path: A new folder, or the folder of the run to resume.
         about: Provenance that is known before the run starts; see `RunFolder`.
         label: Name of the run on the terminal.
+        shown: Folder to print; None: `path`.
     """
     silence_libraries()
     with open_dict(config):
@@ -32,7 +35,7 @@ def run_experiment(config: DictConfig, path: Path, *, about: dict[str, Any], lab
         config.run.sweep = about["sweep"]
     content = OmegaConf.to_yaml(config, resolve=True)
     with loggers_of_run() as loggers, RunFolder(path, config=content, about=about) as folder:
-        print_job(path, label)
+        print_job(shown or path, label)
         loggers.extend(instantiate_node(config.logger).values())
         folder.metrics = train_and_evaluate(config, folder, loggers)
         folder.keep_checkpoints(config.get("checkpoints", "all"))  # a run of before has no such key

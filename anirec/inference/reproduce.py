@@ -97,7 +97,14 @@ def require_checkpoint(checkpoint: Path) -> Path:
 
 
 def perform_again(
-    config: DictConfig, path: Path, run: Run, *, identity: Identity, title: str, **provenance: Any
+    config: DictConfig,
+    path: Path,
+    run: Run,
+    *,
+    identity: Identity,
+    title: str,
+    shown: Path | None = None,
+    **provenance: Any,
 ) -> RunFolder:
     """Run the experiment of a config in a new folder.
 
@@ -107,6 +114,7 @@ def perform_again(
         run: The original run; its provenance is copied as far as it applies.
         identity: Identity of the new run.
         title: Name of the new run on the terminal.
+        shown: Folder to print; None: `path`.
         **provenance: Further entries of provenance.json.
 
     Raises:
@@ -121,7 +129,7 @@ def perform_again(
         **provenance,
     }
     try:
-        return run_experiment(config, path, about=about, label=title)
+        return run_experiment(config, path, about=about, label=title, shown=shown)
     except UserError:
         raise
     except Exception as error:

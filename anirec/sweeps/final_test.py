@@ -45,7 +45,7 @@ def evaluate_on_test(run: Run, *, trust: bool, console: Console) -> Run:
     (scratch / "checkpoints").mkdir(parents=True)
     for checkpoint in (run.folder / "checkpoints").glob("*.ckpt"):
         LastAndBest.link_or_copy(checkpoint, scratch / "checkpoints" / checkpoint.name)
-    done = perform_again(config, scratch, run, identity=identity_of(config), title="test")
+    done = perform_again(config, scratch, run, identity=identity_of(config), title="test", shown=run.folder)
     if done.provenance["split"]["fingerprint"] != run.split["fingerprint"]:
         raise UserError(f"{run.folder}: not tested: its data or split differ from those of the training.")
     for name in objectives(run.config["objective"]):

@@ -5,18 +5,18 @@ import shlex
 import sys
 import traceback
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import hydra
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn
 from hydra.experimental.callback import Callback
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from anirec.atomic import write_text
 from anirec.config.compose import conf_folder, pin
@@ -38,29 +38,47 @@ def job(config: DictConfig) -> list[float] | None:
     return jobs.run_job(config)
 
 
-class JobSweeper(BasicSweeper):
-    """The sweeper of `-m`: Hydra's own, without jobs that repeat others: models without randomness ignore the seed.
+class JobSweeper(Sweeper):
+    """The sweeper of `-m`: every combination of the values, without jobs that repeat others.
 
-    It does not compose each job before the first is launched: `validate` has checked the jobs, and each launcher
-    composes them.
+    Unlike Hydra's own, it does not compose each job before the first is launched: `validate` has checked the jobs, and
+    each launcher composes them. Models without randomness ignore the seed.
+
+    Args:
+        max_batch_size: Number of jobs that the launcher gets at once; None: all.
+        params: Further overrides, by key.
     """
 
     __module__ = PLUGIN
 
-    def get_job_batch(self) -> Sequence[Sequence[str]]:
-        """Return the next jobs to launch."""
+    def __init__(self, max_batch_size: int | None, params: DictConfig | None) -> None:
+        self.max_batch_size, self.params = max_batch_size, params or {}
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self.config = config
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> Sequence[JobReturn]:
         from anirec.config.repetitions import drop_repetitions
+        from anirec.config.validate import sweep_axes
         from anirec.sweeps.estimate import Estimate
 
-        jobs, notes = drop_repetitions(super().get_job_batch())
+        axes = sweep_axes([*(f"{key}={value}" for key, value in self.params.items()), *arguments])
+        jobs, notes = drop_repetitions(list(product(*axes)))
         for note in notes:
             print(note, file=sys.stderr)
-        folder, at_once = Path(SweepEnd.config.hydra.sweep.dir), getattr(self.launcher, "n_processes", 1)
-        SweepEnd.estimate = Estimate(folder, len(jobs), at_once=at_once)
-        return jobs
-
-    def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
-        """Do nothing."""
+        folder = Path(self.config.hydra.sweep.dir)
+        write_text(folder / "multirun.yaml", OmegaConf.to_yaml(self.config))
+        SweepEnd.estimate = Estimate(folder, len(jobs), at_once=getattr(self.launcher, "n_processes", 1))
+        results: list[JobReturn] = []
+        size = self.max_batch_size or len(jobs)
+        for first in range(0, len(jobs), size):
+            results += self.launcher.launch(jobs[first : first + size], initial_job_idx=first)
+        for result in results:
+            _ = result.return_value  # raises the error of a job that has raised one
+        return results
 
 
 class LocalLauncher(Launcher):
@@ -203,12 +221,33 @@ def main(arguments: list[str], *, typed: Sequence[str]) -> None:
     except Exception as error:
         if SweepEnd.config is None or isinstance(error, UserError):  # the search could not start
             raise
-        report_broken_sweep(Path(SweepEnd.config.hydra.sweep.dir), error)
+        report_broken_sweep(Path(SweepEnd.config.hydra.sweep.dir), error, typed)
         sys.exit(1)
 
 
 def report_interruption(typed: Sequence[str]) -> None:
-    """Print how many jobs have finished, and the command that continues."""
+    """Report a run or a sweep that the user has interrupted."""
+    from anirec.tracking.choose_folder import is_helper_process
+    from anirec.tracking.console import CONSOLE
+
+    if not is_helper_process():
+        CONSOLE.print("Interrupted.")
+        print_continuation(typed)
+
+
+def report_broken_sweep(sweep: Path, error: Exception, typed: Sequence[str]) -> None:
+    """Report a sweep whose launcher or sweeper failed, for example because the process of a job was killed."""
+    from anirec.tracking.console import print_failure
+
+    if "ray" in sys.modules:
+        sys.modules["ray"].shutdown()  # ends the jobs, so that they are listed as killed
+    write_text(sweep / "error.txt", "".join(traceback.format_exception(error)))
+    print_failure(sweep, error)
+    print_continuation(typed)
+
+
+def print_continuation(typed: Sequence[str]) -> None:
+    """Print how many jobs of a sweep have finished, and the command that continues a sweep or a run."""
     from anirec.tracking.console import CONSOLE, print_sweep
 
     config = SweepEnd.config
@@ -216,21 +255,7 @@ def report_interruption(typed: Sequence[str]) -> None:
     if config is not None and "search" not in config:
         more["sweep.skip_done"] = "sweep.skip_done=true"
     if config is not None:
-        print_sweep(Path(config.hydra.sweep.dir))
+        print_sweep(Path(config.hydra.sweep.dir), n_jobs=SweepEnd.estimate.n_jobs if SweepEnd.estimate else None)
     same = [argument for argument in typed if argument.partition("=")[0] not in more]
-    CONSOLE.print("Interrupted. This command continues:")
+    CONSOLE.print("This command continues:")
     CONSOLE.print(shlex.join(["anirec", "run", *same, *more.values()]), style="bold", markup=False)
-
-
-def report_broken_sweep(sweep: Path, error: Exception) -> None:
-    """Report a sweep whose launcher or sweeper failed, for example because the process of a job was killed."""
-    from anirec.tracking.console import CONSOLE, print_failure, print_sweep
-
-    if "ray" in sys.modules:
-        sys.modules["ray"].shutdown()  # ends the jobs, so that they are listed as killed
-    write_text(sweep / "error.txt", "".join(traceback.format_exception(error)))
-    print_failure(sweep, error)
-    CONSOLE.print(
-        "The sweep stopped. To continue a search, repeat the command; any other sweep, with sweep.skip_done=true."
-    )
-    print_sweep(sweep)

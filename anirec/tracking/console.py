@@ -76,12 +76,17 @@ def print_metrics(
         CONSOLE.print(escape(sentence), soft_wrap=False)
 
 
-def print_sweep(sweep: Path) -> int:
-    """Print how the jobs of a sweep ended, and return the number of failed ones: neither finished nor pruned."""
+def print_sweep(sweep: Path, *, n_jobs: int | None = None) -> int:
+    """Print how the jobs of a sweep ended, and return the number of failed ones: neither finished nor pruned.
+
+    Args:
+        sweep: Folder of the sweep.
+        n_jobs: Number of jobs in all; None: those that have started.
+    """
     statuses = {path: status_of(path) for path in sorted(sweep.glob("[0-9]*"))}
     states = Counter(status["state"] for status in statuses.values())
     pruned = f", {states['pruned']} pruned" if states["pruned"] else ""
-    CONSOLE.print(f"{states['finished']} of {len(statuses)} jobs finished{pruned}.", end=" ")
+    CONSOLE.print(f"{states['finished']} of {n_jobs or len(statuses)} jobs finished{pruned}.", end=" ")
     CONSOLE.print(f"Compare them: [bold]anirec compare {escape(relative_path(sweep))}[/]")
     print_size(path.resolve() for path in statuses)
     failed = {path: status for path, status in statuses.items() if status["state"] not in ("finished", "pruned")}

@@ -132,10 +132,11 @@ def test_an_interrupted_sweep_says_how_to_continue(sweep: list[str], tmp_path: P
         output = process.communicate(timeout=120)[1]
     assert process.returncode == 130
     assert [content(run, "status.json")["state"] for run in runs(tmp_path)] == ["interrupted"] * n_at_once
-    said, _, again = output.partition("Interrupted. This command continues:\n")
+    said, _, again = output.partition("This command continues:\n")
     assert again == " ".join(["anirec", *command[3:], "resume=true", "sweep.skip_done=true\n"])
     assert all(line.startswith("job ") for line in said.splitlines()[1:3]) or not launcher
     assert "Traceback" not in output
+    assert "Interrupted.\n0 of 4 jobs finished" in said
     assert wait_until(lambda: not left_behind(str(tmp_path)), seconds=20)
 
 

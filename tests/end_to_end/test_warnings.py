@@ -1,5 +1,6 @@
 """Commands on a dump with unreadable rows: each warning is shown once per command, over all jobs and processes."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,7 +30,8 @@ def dump(tmp_path: Path) -> Path:
 
 
 def warnings_of(stderr: str) -> list[str]:
-    return [line for line in stderr.splitlines() if line.startswith("warning: ")]
+    lines = [re.sub(r"^job \d+: ", "", line) for line in stderr.splitlines()]  # of a job in another process
+    return [line for line in lines if line.startswith("warning: ")]
 
 
 @pytest.mark.parametrize("launcher", [[], ["hydra/launcher=local", "hydra.launcher.n_jobs=2"]], ids=["basic", "local"])
