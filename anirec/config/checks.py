@@ -4,13 +4,20 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache, partial
 from typing import Any, Literal
 
-from hydra import compose
-from hydra.errors import HydraException, InstantiationException
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from anirec.config.compose import conf_folder, did_you_mean, first_line, options, to_dict, with_placeholders
+from anirec.config.compose import (
+    conf_folder,
+    did_you_mean,
+    first_line,
+    options,
+    read_choice,
+    to_dict,
+    with_placeholders,
+)
 from anirec.config.definitions import UnknownTargetError, inherits
 from anirec.config.hints import suggest_key
 from anirec.config.identity import config_nodes
@@ -213,14 +220,10 @@ def declared_by(node: Any, name: str) -> frozenset[str] | None:
 
 
 def matching_choices(group: str, condition: Callable[[Any], bool]) -> str:
-    """Return the choices of a group whose config satisfies a condition, separated by commas."""
+    """Return the choices of a group of anirec whose config satisfies a condition, separated by commas."""
     found = []
     for option in options(group):
-        try:
-            content = to_dict(compose("config", [f"{group}={option}"])[group], resolve=False)
-        except (HydraException, OmegaConfBaseException):
-            continue
-        if condition(content):
+        if (conf_folder() / group / f"{option}.yaml").is_file() and condition(read_choice(group, option)):
             found.append(option)
     return ", ".join(found) or "none"
 

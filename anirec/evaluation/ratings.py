@@ -4,6 +4,7 @@ It needs two things from any model: the predictions that its steps return, and `
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,6 +22,7 @@ from anirec.evaluation.top_items import find_hits, top_items
 from anirec.lightning import LightningModule, Trainer
 from anirec.metrics.beyond_accuracy import item_statistics, training_counts
 from anirec.metrics.names import MetricName
+from anirec.progress import StatusLine
 from anirec.settings import PositiveInt
 
 if TYPE_CHECKING:
@@ -125,7 +127,9 @@ class RatingEvaluation(Evaluation):
         rows = RatingRows.from_batches(batches)
         check_finite(model, split, "ratings", np.isfinite(rows.prediction))
         ranks = self.ranks(trainer.current_epoch, is_final=is_final)
-        ranked = self.rank(model, data, rows, split) if ranks else None
+        # In training, the progress bar is on the terminal.
+        with StatusLine(f"ranking titles for the {split} users") if ranks and is_final else nullcontext():
+            ranked = self.rank(model, data, rows, split) if ranks else None
         values = self.values(data, rows, ranked, [name for name in self.names if ranks or not name.k])
         if is_final:
             values |= self.details(data, rows, ranked)

@@ -13,7 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 # What follows one of these in a name is a subtitle.
-SUBTITLE = re.compile(r": |:$| - | – | ?~|\s\(| ?/ ")  # noqa: RUF001 (an en dash)
+SUBTITLE = re.compile(r": |:$|(?<=!)x\d| - | – | ?~|\s\(| ?/ ")  # noqa: RUF001 (an en dash)
 VERSION = re.compile(r"\s*\((?:tv|\d{4})\)$")  # of a remake, which is no sequel
 # Words at the end of a name that number a season or name a format.
 MARK = re.compile(

@@ -23,6 +23,10 @@ MAX_LISTED = 8  # candidates in a message
 NAMES = ("title", "title_english", "title_japanese", "synonyms")
 
 
+class UnknownTitleError(UserError):
+    """No title has a similar name."""
+
+
 class TitleSearch:
     """Index of the names of items.
 
@@ -60,9 +64,7 @@ class TitleSearch:
             if len(found) == 1:
                 return int(found["index"][0])
         if not len(similar):
-            raise UserError(
-                f"{wanted!r}: no title of this run has a similar name; it has, for example, {self.examples()}"
-            )
+            raise UnknownTitleError(f"{wanted!r}: no title of this run has a similar name")
         raise UserError(self.ambiguity(wanted, similar))
 
     def examples(self) -> str:
@@ -193,7 +195,7 @@ def read_likes(texts: Sequence[str], search: TitleSearch) -> list[Liked]:
         UserError: A title is unknown or ambiguous, or a rating is out of range; lists all problems.
     """
     found: dict[int, Liked] = {}
-    problems = []
+    problems, is_unknown = [], False
     for written in (
         part.strip() for text in texts for part in SEPARATOR.split(AFTER_RATING.sub(r"\1; ", text.strip()))
     ):
@@ -203,8 +205,11 @@ def read_likes(texts: Sequence[str], search: TitleSearch) -> list[Liked]:
             liked = read_like(written, search)
         except UserError as error:
             problems.append(str(error))
+            is_unknown |= isinstance(error, UnknownTitleError)
         else:
             found[liked.item] = liked
+    if is_unknown:
+        problems.append(f"Titles of this run are, for example, {search.examples()}.")
     if problems:
         raise UserError("\n".join(problems))
     if not found:

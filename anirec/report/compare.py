@@ -14,6 +14,7 @@ from anirec.report import formatting as cells
 from anirec.report.filters import filter_runs
 from anirec.report.groups import Family, families, is_numbered, unlike_splits
 from anirec.report.leaderboard import (
+    COLD,
     Leaderboard,
     Row,
     leaderboard,
@@ -197,7 +198,8 @@ def print_notes(
         notes.append("Interval: bootstrap over users; without users, over clusters of titles, titles or rows.")
     if any(row.std for row in rows):
         notes.append("±: standard deviation over seeds and splits.")
-    notes.append("Time: of the whole run; the first run of a process includes loading and compiling.")
+    if not all(row.is_warm for row in rows):
+        notes.append(f"{COLD}: the first run of its process, with loading and compiling.")
     console.print(Text(f"\n{' '.join(notes)}", style="dim"))
     cautions = []
     if len(boards) > 1:

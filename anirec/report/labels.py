@@ -106,8 +106,10 @@ def describe_settings(settings: Settings, keys: Iterable[str], most: int | None 
     last = Counter(name.rpartition(".")[2] for name in short.values())
     texts = []
     for key in shown:
-        leaf = short[key].rpartition(".")[2]
-        name = leaf if last[leaf] == 1 and not key.startswith("split.") else short[key]
         is_part = key.startswith("callbacks.") and key.endswith(TARGET)
+        if is_part and any(other != key and other.startswith(key.removesuffix(TARGET)) for other in shown):
+            continue  # its settings name it
+        leaf = short[key].rpartition(".")[2]
+        name = leaf if last[leaf] == 1 and not key.startswith(("split.", "callbacks.")) else short[key]
         texts.append(name if is_part else f"{name}={brief(settings[key], *([most] if most else []))}")
     return texts

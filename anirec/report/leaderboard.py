@@ -27,7 +27,9 @@ class Row:
     """One group: mean and standard deviation of every metric over the runs that computed it.
 
     Attributes:
+        cost: Mean time and memory of its runs, without the first runs of processes if there are others.
         n_runs: Number of runs that computed the sorting metric.
+        is_warm: Whether `cost` is that of runs that are not the first of their process.
     """
 
     group: Group
@@ -36,6 +38,7 @@ class Row:
     interval: dict[str, Interval]
     cost: dict[str, float]
     n_runs: int
+    is_warm: bool
 
 
 @dataclass(frozen=True)
@@ -96,9 +99,9 @@ def row_of(group: Group, metric: str, with_intervals: Iterable[str]) -> Row:
     """Summarise the members of a group."""
     names = [name for name in metric_names(run.metrics for run in group.members) if not name.startswith("floor/")]
     values = {name: [run.metrics[name] for run in group.having(name)] for name in names}
-    cost = {
-        name: [run.provenance[name] for run in group.members if run.provenance.get(name) is not None] for name in COSTS
-    }
+    warm = [run for run in group.members if not run.is_first]
+    timed = warm or group.members
+    cost = {name: [run.provenance[name] for run in timed if run.provenance.get(name) is not None] for name in COSTS}
     return Row(
         group,
         mean={name: float(np.mean(of_name)) for name, of_name in values.items()},
@@ -106,6 +109,7 @@ def row_of(group: Group, metric: str, with_intervals: Iterable[str]) -> Row:
         interval=intervals_of_group(group, with_intervals),
         cost={name: float(np.mean(of_name)) for name, of_name in cost.items() if of_name},
         n_runs=len(values.get(metric, group.members)),
+        is_warm=bool(warm),
     )
 
 
@@ -153,6 +157,7 @@ def result_record(board: Leaderboard, row: Row) -> dict[str, object]:
 
 
 FLOOR = "best reachable"
+COLD = "*"  # marks a time
 GAP = 2
 MARKDOWN_METRICS = 6
 
@@ -190,9 +195,15 @@ def cost_columns(board: Leaderboard) -> list[TableColumn]:
     """Return number of runs, time and memory."""
     return [
         plain_column(board, "runs", lambda row: str(row.n_runs)),
-        plain_column(board, "time", lambda row: cells.duration(row.cost.get("wall_seconds"))),
+        plain_column(board, "time", time_of),
         plain_column(board, "memory", lambda row: cells.memory(row.cost.get("peak_memory_mb"))),
     ]
+
+
+def time_of(row: Row) -> str:
+    """Return the time of the whole run, marked if it includes loading and compiling."""
+    text = cells.duration(row.cost.get("wall_seconds"))
+    return text if row.is_warm or text == cells.MISSING else f"{text}{COLD}"
 
 
 def plain_column(board: Leaderboard, heading: str, cell: Callable[[Row], str], floor: str = "") -> TableColumn:

@@ -7,7 +7,7 @@ A run folder contains `status.json` and, depending on its progress, `config.yaml
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from anirec.report.run_files import (
 )
 
 PROVENANCE = "provenance.json"
+PROCESS = ("host", "machine", "pid")  # of status.json
 MARKS = ("status.json", PROVENANCE)
 # Columns of the tables that the reports use.
 COLUMNS = {
@@ -60,6 +61,9 @@ class Run:
         provenance: Dataset, model, seed, split and costs; for a run that has not finished only what was known at its
             start, or nothing.
         metrics: Metric names to values.
+        process: Sweep, machine and process id; empty if not recorded.
+        is_first: Whether it is the first run of its process among those that were read, so that its time includes
+            loading and compiling.
     """
 
     folder: Path
@@ -68,6 +72,8 @@ class Run:
     config: dict[str, Any] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
+    process: str = ""
+    is_first: bool = False
 
     @property
     def model(self) -> str:
@@ -140,7 +146,13 @@ def read_runs(paths: Iterable[str | Path]) -> list[Run]:
     if not folders:
         where = ", ".join(map(str, roots))
         raise UserError(f"No run in {where}: expected folders with {RUN_FILES}, as written by `anirec run`.")
-    return [read_run(folder) for folder in folders]
+    return mark_first_runs([read_run(folder) for folder in folders])
+
+
+def mark_first_runs(runs: list[Run]) -> list[Run]:
+    """Mark the first run of each process; folder names begin with the time of the run."""
+    first = {run.process: run.folder for run in sorted(runs, key=lambda run: run.folder.name, reverse=True)}
+    return [replace(run, is_first=bool(run.process) and first[run.process] == run.folder) for run in runs]
 
 
 def run_folders(root: Path) -> Iterator[Path]:
@@ -179,7 +191,10 @@ def read_run(folder: Path) -> Run:
             "unreadable",
             f"provenance.json lacks {', '.join(lacking)}: was it written by an older version of anirec?",
         )
-    return Run(folder, state, "" if state == "finished" else reason(status), config, provenance, metrics)
+    process = (
+        " ".join(f"{one}" for one in (provenance.get("sweep"), *map(status.get, PROCESS))) if "pid" in status else ""
+    )
+    return Run(folder, state, "" if state == "finished" else reason(status), config, provenance, metrics, process)
 
 
 def readable(read: Callable[[Path], dict[str, Any]], path: Path) -> dict[str, Any]:

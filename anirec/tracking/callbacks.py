@@ -126,6 +126,7 @@ class Stopwatch(Callback):
     def __init__(self) -> None:
         self.earlier, self.started = 0.0, time.perf_counter()
         self.compilation: Any = None  # numba's timer
+        self.is_timing = False
 
     @property
     def seconds(self) -> float:
@@ -151,14 +152,22 @@ class Stopwatch(Callback):
 
             self.compilation = event.TimingListener()
             event.register("numba:compile", self.compilation)
+            self.is_timing = True
         self.started = time.perf_counter()
 
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Remove numba's timer; Lightning also calls this after an error."""
-        if self.compilation and stage == "fit":
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.stop_timer()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self.stop_timer()
+
+    def stop_timer(self) -> None:
+        """Remove numba's timer, which otherwise also measures later runs of this process."""
+        if self.is_timing:
             from numba.core import event
 
             event.unregister("numba:compile", self.compilation)
+        self.is_timing = False
 
 
 class ProgressBar(LightningProgressBar):

@@ -48,7 +48,7 @@ def test_a_study_compares_its_results_with_the_published_figures(anirec: Anirec,
 
 @pytest.mark.slow
 def test_a_failed_command_does_not_stop_the_others(anirec: Anirec, tmp_path: Path, mine: Path) -> None:
-    failing = "commands: [model=surprise_svd model.algorithm.n_factors=-1, "
+    failing = "commands: [model=svd dataset.min_user_ratings=100000, "
     (mine / "study.yaml").write_text(YAML.replace("commands: [", failing))
     done = anirec("study", "mine", ANIREC_DATA=str(tmp_path), expect=1)
     assert "Jobs failed in these commands:\nanirec run -m dataset=demo_ratings" in done.stdout

@@ -58,12 +58,16 @@ def learning_curve_plots(board: Leaderboard, looks: dict[str, Look]) -> list[Plo
 
 
 def history(row: Row) -> pl.DataFrame:
-    """Return the rows of all runs' `history.csv`; no columns if there are none."""
+    """Return the rows of all runs' `history.csv`; no columns if there are none.
+
+    A metric that a run measured in one epoch only, such as a ranking of the final model, is no curve and is left out.
+    """
     tables = []
     for member in row.group.members:
         try:
             table = pl.read_csv(member.folder / "history.csv", infer_schema_length=None)
-            tables.append(table.with_columns(pl.all().cast(pl.Float64, strict=False)))
+            table = table.with_columns(pl.all().cast(pl.Float64, strict=False))
+            tables.append(table.select(name for name in table.columns if table[name].is_finite().sum() > 1))
         except (OSError, pl.exceptions.PolarsError):
             continue  # a history is optional
     return pl.concat(tables, how="diagonal") if tables else pl.DataFrame()

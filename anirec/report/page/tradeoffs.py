@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from anirec.metrics.names import MetricName, has_direction, metric_phrase
 from anirec.report import formatting as cells
 from anirec.report.leaderboard import Leaderboard, Row
-from anirec.report.page.plots import Look, Panel, Plot, escape_html, figure, metric_range
+from anirec.report.page.plots import Look, Panel, Plot, escape_html, figure, metric_range, with_headroom
 from anirec.report.pareto import front, loss, objectives_and_front
 
 COSTS = ("fit_seconds", "wall_seconds")
@@ -26,7 +26,9 @@ def tradeoff_plots(board: Leaderboard, looks: dict[str, Look]) -> list[Plot]:
         found = front(rows, lambda row: [loss(row, board.metric), loss(row, other)])
         drawing = draw_scatter(board, rows, found, looks, lambda row: row.mean[other], across=other, named=rows)
         drawing.update_xaxes(title_text=escape_html(cells.heading(other)))
-        plots.append(tradeoff_plot(board, rows, found, drawing, looks, what=metric_phrase(other)))
+        limits = with_headroom(rows, board.metric)  # of all: models with the best lists may have large errors
+        drawing.update_yaxes(range=limits)
+        plots.append(tradeoff_plot(board, rows, found, drawing, looks, what=metric_phrase(other), limits=limits))
     if coverage := coverage_name(board):
         rows = having(board, coverage)
         if len(rows) > 1:
@@ -96,7 +98,7 @@ def draw_scatter(
     line = go.Scatter(x=[x(row) for row in found], y=[row.mean[name] for row in found], mode="lines", hoverinfo="skip")
     line.update(line={"width": 1.2, "dash": "dot"}, opacity=0.7)
     traces, labelled = [line], {row.group.model: row for row in reversed(found if named is None else named)}
-    for row in rows:
+    for place, row in enumerate(rows):
         look, mean = looks[row.group.label], row.mean[name]
         low, high = row.interval.get(name, (mean, mean))
         point = go.Scatter(x=[x(row)], y=[mean], mode="markers+text", legendgroup=row.group.model)
@@ -104,7 +106,7 @@ def draw_scatter(
             marker={"color": look.colour, "symbol": look.symbol, "size": 11},
             error_y={"array": [high - mean], "arrayminus": [mean - low], "color": look.faint(0.55), "width": 0},
             text=escape_html(row.group.model) if labelled.get(row.group.model) is row else "",
-            textposition="top center",
+            textposition="bottom center" if place % 2 else "top center",  # so that neighbours do not overlap
             name=escape_html(row.group.label),
             hovertemplate="%{fullData.name}<br>%{x:.3g}, %{y:.4f}<extra></extra>",
         )
@@ -116,7 +118,14 @@ def draw_scatter(
 
 
 def tradeoff_plot(
-    board: Leaderboard, rows: list[Row], found: list[Row], drawing: go.Figure, looks: dict[str, Look], *, what: str
+    board: Leaderboard,
+    rows: list[Row],
+    found: list[Row],
+    drawing: go.Figure,
+    looks: dict[str, Look],
+    *,
+    what: str,
+    limits: tuple[float, float] | None = None,
 ) -> Plot:
     names = [row.group.label for row in found]
     phrase = metric_phrase(board.metric)
@@ -127,7 +136,9 @@ def tradeoff_plot(
         title = f"{compared}: {cells.join_names(names)} are on the Pareto front"
     dotted = "Dotted: the Pareto front, configurations with no other that is better in one and not worse in the other. "
     note = (dotted if len(found) > 1 else "") + "Bars: 95 % intervals."
-    low, high = metric_range(board)
+    if what in SPOKEN_COSTS.values():
+        note += " Marked * in the table: time with loading and compiling."
+    low, high = limits or metric_range(board)
     if behind := [row.group.label for row in rows if not low <= row.mean[board.metric] <= high]:
         note += f" Far behind, outside the plotted range: {cells.join_names(behind)}."
     legend: dict[str, Look] = {}

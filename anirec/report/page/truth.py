@@ -1,4 +1,8 @@
-"""Predicted against true values of the best groups: points if there are few rows, else shares by true value."""
+"""True against predicted values of the best groups: points if there are few rows, else shares by predicted value.
+
+By true value, every good prediction would look too moderate: high values come with lucky noise (regression to the
+mean). By predicted value, the true values of a calibrated model lie around the diagonal.
+"""
 
 from collections.abc import Collection, Iterable, Sequence
 
@@ -30,17 +34,20 @@ def predicted_vs_true_plots(board: Leaderboard, looks: dict[str, Look]) -> list[
     found = dict(list(found.items())[:MOST])
     if not found:
         return []
-    ends = value_range(found.values())
-    is_few = max(len(target) for target, _ in found.values()) <= FEW_ROWS and not has_few_values(found.values())
+    ends = value_range([target for target, _ in found.values()])
+    across = value_range([prediction for _, prediction in found.values()])
+    is_few = max(len(target) for target, _ in found.values()) <= FEW_ROWS and not has_few_values(
+        [target for target, _ in found.values()]
+    )
     draw = draw_points if is_few else draw_shares
     panels = [
-        Panel(draw(*columns, looks[label], ends), f"{looks[label].character} {label}", height=320)
+        Panel(draw(*columns, looks[label], ends, across), f"{looks[label].character} {label}", height=320)
         for label, columns in found.items()
     ]
     form = (
         "Each point is a row of the test set." if is_few else
-        "Each column shows the distribution of the predictions for that true value, darker: more; empty: fewer than "
-        f"{FEW_IN_COLUMN} rows. Solid: their median."
+        "Each column shows the distribution of the true values for that predicted value, darker: more; empty: fewer "
+        f"than {FEW_IN_COLUMN} rows. Solid: their mean, which follows the dotted line if the model is calibrated."
     )  # fmt: skip
     shown = [row for row in board.rows if row.group.label in found]
     note = f"{form} Dotted: predicted = true. {row_counts(shown, split)}; values outside the range are not drawn."
@@ -78,72 +85,73 @@ def count_rows(run: Run, split: str) -> int:
     return int(rows.select(pl.len()).collect().item())
 
 
-def has_few_values(found: Iterable[tuple[ValueArray, ValueArray]]) -> bool:
-    """Return whether there are few distinct true values, as with ratings."""
-    return 1 < len(np.unique(np.concatenate([target for target, _ in found]))) <= MOST_VALUES
+def has_few_values(columns: Iterable[ValueArray]) -> bool:
+    """Return whether there are few distinct values, as with true ratings."""
+    return 1 < len(np.unique(np.concatenate(list(columns)))) <= MOST_VALUES
 
 
-def value_range(found: Collection[tuple[ValueArray, ValueArray]]) -> tuple[float, float]:
-    """Return the range of the true values if they are few, else of all but the most extreme values."""
-    target = np.concatenate([target for target, _ in found])
-    if has_few_values(found):
-        return float(target.min()), float(target.max())
-    both = np.concatenate([target, *(columns[1] for columns in found)])
-    low, high = np.quantile(both, [TAIL, 1 - TAIL]).tolist()
+def value_range(columns: Collection[ValueArray]) -> tuple[float, float]:
+    """Return the range of the values if they are few, else of all but the most extreme ones."""
+    values = np.concatenate(list(columns))
+    if has_few_values(columns):
+        return float(values.min()), float(values.max())
+    low, high = np.quantile(values, [TAIL, 1 - TAIL]).tolist()
     return (low, high) if high > low else (low - 1, high + 1)
 
 
-def draw_points(target: ValueArray, prediction: ValueArray, look: Look, ends: tuple[float, float]) -> go.Figure:
-    trace = go.Scatter(x=target.round(4), y=prediction.round(4), mode="markers")
+def draw_points(
+    target: ValueArray, prediction: ValueArray, look: Look, ends: tuple[float, float], across: tuple[float, float]
+) -> go.Figure:
+    trace = go.Scatter(x=prediction.round(4), y=target.round(4), mode="markers")
     opacity = float(np.clip(200 / len(target), 0.25, 0.8))
     trace.update(
         marker={"color": look.colour, "size": 5, "opacity": opacity, "line": {"width": 0}},
-        hovertemplate="true %{x:.4g}, predicted %{y:.4g}<extra></extra>",
+        hovertemplate="predicted %{x:.4g}, true %{y:.4g}<extra></extra>",
     )
-    return framed([diagonal(ends), trace], ends)
+    return framed([diagonal(across, ends), trace], across, ends)
 
 
-def draw_shares(target: ValueArray, prediction: ValueArray, look: Look, ends: tuple[float, float]) -> go.Figure:
-    """Draw the share of predictions by true value as a heat map; darker is more."""
-    edges = column_edges(target, ends)
-    lines = np.linspace(*ends, LINES + 1)
-    counts = np.histogram2d(prediction, target, bins=[lines, edges])[0]
-    column = np.searchsorted(edges, target, side="right") - 1
-    totals = np.histogram(target, bins=edges)[0]
+def draw_shares(
+    target: ValueArray, prediction: ValueArray, look: Look, ends: tuple[float, float], across: tuple[float, float]
+) -> go.Figure:
+    """Draw the share of true values by predicted value as a heat map; darker is more."""
+    edges, lines = column_edges(prediction, across, COLUMNS), column_edges(target, ends, LINES)
+    counts = np.histogram2d(target, prediction, bins=[lines, edges])[0]
+    column = np.searchsorted(edges, prediction, side="right") - 1
+    totals = np.histogram(prediction, bins=edges)[0]
     share = np.divide(counts, totals, out=np.zeros_like(counts), where=totals >= FEW_IN_COLUMN)
     centres = (edges[:-1] + edges[1:]) / 2
-    medians = [
-        np.median(prediction[column == at]) if totals[at] >= FEW_IN_COLUMN else None for at in range(len(totals))
-    ]
+    means = [target[column == at].mean() if totals[at] >= FEW_IN_COLUMN else None for at in range(len(totals))]
     heat = go.Heatmap(x=centres.round(4), y=((lines[:-1] + lines[1:]) / 2).round(4), z=share.round(4))
     heat.update(
         colorscale=[[0, look.faint(0.0)], [1, look.faint(1.0)]],
         showscale=False,
         customdata=np.broadcast_to(totals, counts.shape),
-        hovertemplate="true %{x:.4g}, predicted about %{y:.3g}<br>%{z:.1%} of %{customdata:,} rows<extra></extra>",
+        hovertemplate="predicted about %{x:.3g}, true %{y:.4g}<br>%{z:.1%} of %{customdata:,} rows<extra></extra>",
     )
-    median = go.Scatter(x=centres, y=medians, mode="lines", line={"width": 2.5}, hoverinfo="skip")
-    return framed([heat, diagonal(ends), median], (float(edges[0]), float(edges[-1])), ends)
+    mean = go.Scatter(x=centres, y=means, mode="lines+markers", line={"width": 2.5}, hoverinfo="skip")
+    up = (float(lines[0]), float(lines[-1]))
+    return framed([heat, diagonal((float(edges[0]), float(edges[-1])), up), mean], (edges[0], edges[-1]), up)
 
 
-def column_edges(target: ValueArray, ends: tuple[float, float]) -> ValueArray:
-    """Return edges with one column per value if there are few, else of equal width."""
-    inside = np.unique(target[(target >= ends[0]) & (target <= ends[1])])
+def column_edges(values: ValueArray, ends: tuple[float, float], n: int) -> ValueArray:
+    """Return the edges of one bin per value if there are few, else of `n` bins of equal width."""
+    inside = np.unique(values[(values >= ends[0]) & (values <= ends[1])])
     if 1 < len(inside) <= MOST_VALUES:
         between = (inside[:-1] + inside[1:]) / 2
         return np.concatenate([[2 * inside[0] - between[0]], between, [2 * inside[-1] - between[-1]]])
-    return np.linspace(*ends, COLUMNS + 1)
+    return np.linspace(*ends, n + 1)
 
 
-def diagonal(ends: tuple[float, float]) -> go.Scatter:
+def diagonal(across: tuple[float, float], up: tuple[float, float]) -> go.Scatter:
+    """Draw predicted = true where both axes have the value."""
+    ends = [max(across[0], up[0]), min(across[1], up[1])]
     return go.Scatter(x=ends, y=ends, mode="lines", line={"width": 1.5, "dash": "dot"}, opacity=0.6, hoverinfo="skip")
 
 
-def framed(
-    traces: Sequence[go.Scatter], across: tuple[float, float], up: tuple[float, float] | None = None
-) -> go.Figure:
-    x = {"title": {"text": "true value"}, "range": across, "showgrid": False}
-    return figure(list(traces), x=x, y={"title": {"text": "predicted value"}, "range": up or across})
+def framed(traces: Sequence[go.Scatter], across: tuple[float, float], up: tuple[float, float]) -> go.Figure:
+    x = {"title": {"text": "predicted value"}, "range": across, "showgrid": False}
+    return figure(list(traces), x=x, y={"title": {"text": "true value"}, "range": up})
 
 
 def truth_title(label: str, columns: tuple[ValueArray, ValueArray]) -> str:

@@ -5,9 +5,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from hydra import compose, initialize_config_dir
 from typer.testing import CliRunner
 
 from anirec.cli import app
+from anirec.config.checks import offered_columns, required_columns
+from anirec.config.compose import conf_folder, read_choice, to_dict
 from anirec.errors import UserError
 
 REFUSED = {
@@ -102,3 +105,19 @@ def test_wandb_without_login(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 )
 def test_settings_that_have_an_effect_are_accepted(overrides: str) -> None:
     assert CliRunner().invoke(app, ["validate", *overrides.split()]).output == "no problems\n"
+
+
+@pytest.mark.parametrize(
+    ("group", "choices"),
+    [
+        ("model", ["svdpp", "blend", "bert", "fusion_paper", "item_knn_malsugoi", "tag_two_part"]),
+        ("split", ["tenths", "temporal"]),
+        ("dataset", ["mal_2020", "demo_corpus"]),
+    ],
+)
+def test_columns_of_a_choice_are_those_of_its_composed_config(group: str, choices: list[str]) -> None:
+    columns = offered_columns if group == "dataset" else required_columns
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        for choice in choices:
+            composed = to_dict(compose("config", [f"{group}={choice}"])[group], resolve=False)
+            assert columns(read_choice(group, choice)) == columns(composed)

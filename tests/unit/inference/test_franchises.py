@@ -40,6 +40,7 @@ def chosen(*seen: str, by_score: tuple[str, ...] = (), columns: tuple[str, ...] 
         ("K-On!", "K-On!! 2nd Season", True),
         ("Code Geass: Hangyaku no Lelouch", "Code Geass: Hangyaku no Lelouch R2", True),
         ("Dragon Ball", "Dragon Ball Kai", True),
+        ("Durarara!!", "Durarara!!x2 Shou", True),
         ("Natsume Yuujinchou", "Natsume Yuujinchou San", True),
         ("Steins;Gate", "Steins;Gate Movie: Fuka Ryouiki no Deja vu", True),
         ("Fate/Zero", "Fate/Zero 2nd Season", True),

@@ -39,6 +39,9 @@ def test_the_last_rating_of_a_repeated_title_is_kept() -> None:
 def test_all_problems_are_reported_at_once() -> None:
     with pytest.raises(UserError, match=r"Monster=11: expected a rating from 1 to 10(?s:.*)qwerty"):
         read_likes(["Monster=11; qwertyuiop=3"], SEARCH)
+    with pytest.raises(UserError) as caught:
+        read_likes(["qwertyuiop; zxcvbnm"], SEARCH)
+    assert str(caught.value).count("for example") == 1
     with pytest.raises(UserError, match="No title given"):
         read_likes([" ; "], SEARCH)
 
@@ -51,7 +54,7 @@ def test_all_problems_are_reported_at_once() -> None:
         ("Monster=-1", "expected a rating from 1 to 10"),
         ("Monster=9/10", "Monster=9/10: expected a rating from 1 to 10 after =, such as Monster=9"),
         ("Monster=", "expected a rating from 1 to 10 after =, such as Monster=9"),
-        ("qwertyuiop", 'it has, for example, "Monster" and "Steins;Gate"'),
+        ("qwertyuiop", 'Titles of this run are, for example, "Monster" and "Steins;Gate".'),
     ],
 )
 def test_what_cannot_be_read_is_explained(text: str, message: str) -> None:

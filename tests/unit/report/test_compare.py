@@ -203,6 +203,26 @@ def test_markdown_names_all_settings_that_differ(write_run: WriteRun, tmp_path: 
     assert "runs" not in written, "one each"
 
 
+def test_times_leave_out_the_first_run_of_a_process_or_mark_it(write_run: WriteRun, tmp_path: Path) -> None:
+    for seed, (model, seconds) in enumerate((("bias", 90.0), ("svd", 10.0), ("svd", 20.0), ("als", 30.0))):
+        folder = write_run(model, seed=seed, seconds=seconds - seed)  # `wall_seconds` is the sum
+        process = {"pid": 7 + (model == "als"), "host": "a", "machine": "b"}
+        (folder / "status.json").write_text(json.dumps({"state": "finished", **process}))
+    first_svd = next(
+        path for path in tmp_path.glob("outputs/*/svd/*") if "seed: 1" in (path / "config.yaml").read_text()
+    )
+    text = printed(tmp_path, width=200)
+    assert re.search(r"^bias .* 1\.5 min\*", text, re.MULTILINE)
+    assert re.search(r"^svd .* 15\.0 s *$", text, re.MULTILINE), "the mean of 10 and 20 seconds"
+    assert re.search(r"^als .* 30\.0 s\*", text, re.MULTILINE)
+    assert "*: the first run of its process, with loading and compiling." in text
+    status = json.loads((first_svd / "status.json").read_text())
+    (first_svd / "status.json").write_text(json.dumps({**status, "pid": 99}))
+    assert re.search(r"^svd .* 20\.0 s *$", printed(tmp_path, width=200), re.MULTILINE), (
+        "without the first of its process"
+    )
+
+
 def test_equal_predictions_are_named(write_run: WriteRun, tmp_path: Path) -> None:
     write_run("svd")
     write_run("als")

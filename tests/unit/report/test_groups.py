@@ -72,7 +72,7 @@ def test_a_part_stands_for_its_settings(write_run: WriteRun, tmp_path: Path) -> 
     write_run("svd", config={"callbacks": {"early_stopping": patience}})
     assert labels(tmp_path)["mal_2016, random split"] == ["svd", "svd early_stopping"]
     write_run("svd", config={"callbacks": {"early_stopping": {**patience, "epochs": 5}}})
-    assert "svd early_stopping epochs=5" in labels(tmp_path)["mal_2016, random split"]
+    assert "svd early_stopping.epochs=5" in labels(tmp_path)["mal_2016, random split"]
 
 
 def test_seeds_with_equal_predictions_count_once(write_run: WriteRun, tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import base64
 import json
 import re
 from collections.abc import Callable
@@ -115,6 +116,17 @@ def test_learning_curves_average_the_seeds(write_run: WriteRun, tmp_path: Path) 
     html = page(tmp_path)
     assert "svd reaches the lowest validation RMSE, 1.2000, in epoch 2 of 3" in titles(html)
     assert "training loss" in html
+
+
+def test_metrics_of_the_final_models_make_no_learning_curve(write_run: WriteRun, tmp_path: Path) -> None:
+    """The best epochs of two seeds are two points of different models."""
+    for seed, last in ((1, ("", "0.2")), (2, ("0.3", ""))):
+        lines = [f"{epoch},{1.2 - epoch / 10},{value}" for epoch, value in enumerate(last)]
+        write_history(write_run("svd", seed=seed), ["epoch,val/rmse,val/ndcg@10", *lines])
+    (found,) = families(read_runs([tmp_path]))
+    board = leaderboard(found, "test/rmse", ["test/rmse"])
+    assert not curves({"svd": history(board.rows[0])}, "val/ndcg@10")
+    assert curves({"svd": history(board.rows[0])}, "val/rmse")
 
 
 def test_histories_that_lack_columns_or_are_damaged_do_no_harm(write_run: WriteRun, tmp_path: Path) -> None:
@@ -274,6 +286,33 @@ def test_rows_are_counted_once_however_many_seeds_predict_them(write_run: WriteR
     for seed in (1, 2, 3):
         write_run("svd", seed=seed)
     assert "1,800 rows, predicted by up to 3 runs" in page(tmp_path)
+
+
+def test_true_values_are_drawn_by_prediction(write_run: WriteRun, tmp_path: Path) -> None:
+    folder = write_run("svd")
+    random = np.random.default_rng(0)
+    prediction = np.repeat(np.linspace(3, 9, 12), 400)
+    target = np.clip(np.round(prediction + random.normal(size=len(prediction))), 1, 10)
+    rows = {
+        "user_id": np.arange(len(target)),
+        "item_id": 1,
+        "target": target,
+        "prediction": prediction,
+        "split": "test",
+    }
+    pl.DataFrame(rows).write_parquet(folder / "predictions.parquet")
+    drawing = next(one for one in plots(page(tmp_path)) if one["data"][0]["type"] == "heatmap")
+    mean = next(trace for trace in drawing["data"] if trace.get("mode") == "lines+markers")
+    values = {axis: np.array(decoded(mean[axis]), dtype=float) for axis in "xy"}
+    assert np.allclose(values["x"], np.linspace(3, 9, 12))
+    assert np.allclose(values["y"], values["x"], atol=0.3), "calibrated predictions lie on the diagonal"
+
+
+def decoded(values: Any) -> Any:
+    """Return numbers that Plotly may have written as base64."""
+    if isinstance(values, dict):
+        return np.frombuffer(base64.b64decode(values["bdata"]), dtype=values["dtype"])
+    return values
 
 
 def test_every_metric_is_listed_with_the_settings(write_run: WriteRun, tmp_path: Path) -> None:

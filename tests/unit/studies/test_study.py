@@ -185,7 +185,7 @@ def compared(folder: Path, *own: str) -> list[Comparison]:
     return compare_figures(read_published_figures(folder / "published.csv"), read_our_figures(folder / "ours.csv"), own)
 
 
-def test_published_figures_stand_beside_ours(tmp_path: Path) -> None:
+def test_published_figures_stand_next_to_ours(tmp_path: Path) -> None:
     found = [(one.model, one.settings, one.metric, one.published, one.ours) for one in compared(tmp_path)]
     assert found == [
         ("svd", "reg=0.02", "test/rmse", "1.1805", "1.1900 ±0.0100"),
