@@ -211,7 +211,7 @@ def test_a_damaged_checkpoint_is_an_error(stranger: Path, tmp_path: Path) -> Non
             ["dataset=demo_tags", "model=popularity"],
             "needs item_id, rating, user_id, .*this dataset: tag_gbm, tag_mean",
         ),
-        (["model=tag_ridge", "model.regressor.alhpa=1"], "did you mean alpha"),
+        (["model=tag_ridge", "model.regressor.alhpa=1"], "did you mean model.regressor.alpha"),
     ],
 )
 def test_incompatible_choices_are_errors_before_any_work(overrides: list[str], words: str) -> None:

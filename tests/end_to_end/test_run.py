@@ -70,7 +70,8 @@ def test_a_failed_job_does_not_stop_the_others(anirec: Anirec, tmp_path: Path) -
     (sweep,) = tmp_path.glob("outputs/sweeps/*")
     table = anirec("compare", str(sweep)).stdout
     assert "item_knn" in table
-    assert "on purpose" in table
+    assert "--where state=failed" in table
+    assert "on purpose" in anirec("compare", str(sweep), "--where", "state=failed").stdout
 
 
 @pytest.mark.slow

@@ -156,7 +156,7 @@ def test_the_jobs_of_a_sweep_are_a_group_of_runs_with_figures(anirec: Anirec, tm
 
 @pytest.mark.slow
 def test_a_killed_run_leaves_no_processes_and_resumes_the_same_wandb_run(anirec: Anirec, tmp_path: Path) -> None:
-    command = ["run", *SMALL, "model=svd", "model.epochs=300", "metrics=ratings_only", *OFFLINE]
+    command = ["run", *SMALL, "model=svd", "model.epochs=1000", "metrics=ratings_only", *OFFLINE]
     process = subprocess.Popen([sys.executable, "-m", "anirec", *command], cwd=tmp_path, stderr=subprocess.DEVNULL)
     while not (runs(tmp_path) and (runs(tmp_path)[0] / "checkpoints" / "last.ckpt").exists()):
         assert process.poll() is None
