@@ -171,7 +171,7 @@ def validate_overrides(overrides: list[str], config_dir: str | None, *, multirun
     return n_jobs
 
 
-@app.command(short_help="Compare runs in a table with 95 % intervals.")
+@app.command(short_help="Compare runs in a table with 95% intervals.")
 def compare(
     paths: Annotated[list[Path], typer.Argument(help="Run folders, or folders that contain runs.")],
     *,
@@ -190,7 +190,7 @@ def compare(
         Path | None, typer.Option(help="Write a page with tables and plots to this file; it needs no network.")
     ] = None,
 ) -> None:
-    """Compare runs in a table with 95 % intervals: one table for each dataset and split.
+    """Compare runs in a table with 95% intervals: one table for each dataset and split.
 
     Runs that differ only in seed, split seed or fold are averaged. Settings are shown only where configurations of a
     model differ. --where may be repeated; a run must fulfil all of the conditions.

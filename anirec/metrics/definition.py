@@ -46,7 +46,7 @@ class Metric:
 DECLARED: dict[str, Metric] = {}
 
 # Directions of logged metrics that are not declared; None where neither is better: for intervals that promise 90 %
-# coverage, 95 % is no better than 85 %.
+# coverage, 95% is no better than 85%.
 UNDECLARED: dict[str, Better | None] = {
     "bias": None,
     "interval_coverage": None,

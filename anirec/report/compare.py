@@ -199,7 +199,7 @@ def print_notes(
     if any(row.std for row in rows):
         notes.append("±: standard deviation over seeds and splits.")
     if not all(row.is_warm for row in rows):
-        notes.append(f"{COLD}: the first run of its process, with loading and compiling.")
+        notes.append(f"{COLD}: the first run of its process, with loading.")
     console.print(Text(f"\n{' '.join(notes)}", style="dim"))
     cautions = []
     if len(boards) > 1:

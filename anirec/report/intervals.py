@@ -1,4 +1,4 @@
-"""95 % bootstrap intervals of a group's metrics, computed from the tables of its runs.
+"""95% bootstrap intervals of a group's metrics, computed from the tables of its runs.
 
 Users are resampled; predictions without users are resampled by clusters of titles, by items, or else by rows. All
 members of a group (seeds, folds) use the same resamples, so the interval is that of their mean.

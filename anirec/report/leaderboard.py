@@ -15,6 +15,7 @@ from anirec.metrics.names import MetricName, extreme, has_direction, lower_is_be
 from anirec.report import formatting as cells
 from anirec.report.groups import Family, Group
 from anirec.report.intervals import Interval, intervals
+from anirec.report.runs import Run
 
 # Metrics that are shown first, after the sorting metric.
 FIRST = ("rmse", "ndcg", "mae", "hit_rate", "r2", "coverage", "recall", "diversity", "novelty")
@@ -95,13 +96,21 @@ def leaderboard(family: Family, metric: str, with_intervals: Sequence[str]) -> L
     return Leaderboard(family.title, metric, rows, float(np.mean(reachable)) if reachable else None)
 
 
+def cost_of(run: Run, name: str) -> float | None:
+    """Return a cost of a run, None if it is unknown; the time of the whole run is without that of compiling kernels."""
+    value = run.provenance.get(name)
+    if value is None or name != "wall_seconds":
+        return value
+    return max(0.0, value - (run.provenance.get("compile_seconds") or 0.0))
+
+
 def row_of(group: Group, metric: str, with_intervals: Iterable[str]) -> Row:
     """Summarise the members of a group."""
     names = [name for name in metric_names(run.metrics for run in group.members) if not name.startswith("floor/")]
     values = {name: [run.metrics[name] for run in group.having(name)] for name in names}
     warm = [run for run in group.members if not run.is_first]
     timed = warm or group.members
-    cost = {name: [run.provenance[name] for run in timed if run.provenance.get(name) is not None] for name in COSTS}
+    cost = {name: [value for run in timed if (value := cost_of(run, name)) is not None] for name in COSTS}
     return Row(
         group,
         mean={name: float(np.mean(of_name)) for name, of_name in values.items()},
@@ -201,7 +210,7 @@ def cost_columns(board: Leaderboard) -> list[TableColumn]:
 
 
 def time_of(row: Row) -> str:
-    """Return the time of the whole run, marked if it includes loading and compiling."""
+    """Return the time of the whole run, marked if it includes loading libraries."""
     text = cells.duration(row.cost.get("wall_seconds"))
     return text if row.is_warm or text == cells.MISSING else f"{text}{COLD}"
 

@@ -63,7 +63,7 @@ class Run:
         metrics: Metric names to values.
         process: Sweep, machine and process id; empty if not recorded.
         is_first: Whether it is the first run of its process among those that were read, so that its time includes
-            loading and compiling.
+            loading libraries.
     """
 
     folder: Path

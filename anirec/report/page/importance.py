@@ -2,7 +2,7 @@
 
 A row is a configuration: its seeds and folds are averaged, so that no configuration is used for both fitting and
 evaluation. Kernel ridge regression predicts the metric by cross-validation in ten folds. Importance is given only if
-these predictions are better than the mean and better than 95 % of those for permuted metrics (permutation test: Ojala &
+these predictions are better than the mean and better than 95% of those for permuted metrics (permutation test: Ojala &
 Garriga, Permutation Tests for Studying Classifier Performance, JMLR 2010).
 """
 

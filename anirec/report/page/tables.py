@@ -204,7 +204,7 @@ def summarise(board: Leaderboard, found: PairTests | None) -> list[str]:
     places = places_of(board, board.metric)
     value = cells.spread(best.mean[board.metric], best.std.get(board.metric), places)
     interval = best.interval.get(board.metric)
-    sure = f", 95 % interval {cells.interval(interval, places)}" if interval else ""
+    sure = f", 95% interval {cells.interval(interval, places)}" if interval else ""
     phrase, figure = metric_phrase(board.metric), f"{value}{sure}"
     if len(measured) == 1:
         return [f"{best.group.label}: {phrase} {figure}."]

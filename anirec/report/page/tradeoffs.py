@@ -135,9 +135,9 @@ def tradeoff_plot(
     else:
         title = f"{compared}: {cells.join_names(names)} are on the Pareto front"
     dotted = "Dotted: the Pareto front, configurations with no other that is better in one and not worse in the other. "
-    note = (dotted if len(found) > 1 else "") + "Bars: 95 % intervals."
+    note = (dotted if len(found) > 1 else "") + "Bars: 95% intervals."
     if what in SPOKEN_COSTS.values():
-        note += " Marked * in the table: time with loading and compiling."
+        note += " Marked * in the table: time with loading."
     low, high = limits or metric_range(board)
     if behind := [row.group.label for row in rows if not low <= row.mean[board.metric] <= high]:
         note += f" Far behind, outside the plotted range: {cells.join_names(behind)}."
@@ -177,7 +177,7 @@ def pareto_front(board: Leaderboard, looks: dict[str, Look]) -> Front | None:
     drawing = draw_scatter(replace(board, metric=first), measured, of_two, looks, lambda row: row.mean[second])
     drawing.update_xaxes(title_text=escape_html(cells.heading(second)))
     legend = {row.group.model: looks[row.group.label] for row in reversed(measured)}
-    note = "Dotted: the Pareto front of these two objectives. Bars: 95 % intervals."
+    note = "Dotted: the Pareto front of these two objectives. Bars: 95% intervals."
     plot = Plot("pareto", f"{metric_phrase(first)} against {metric_phrase(second)}", [Panel(drawing)], note, legend)
     phrases = cells.join_names([metric_phrase(name) for name in names])
     title = f"Pareto front: {len(found)} of {len(measured)} configurations, by {phrases}"

@@ -157,5 +157,5 @@ def framed(traces: Sequence[go.Scatter], across: tuple[float, float], up: tuple[
 def truth_title(label: str, columns: tuple[ValueArray, ValueArray]) -> str:
     """Return how far the predictions of the best group spread, compared with the true values."""
     (low, high), (first, last) = (np.quantile(column, [0.05, 0.95]) for column in columns)
-    inside = f"The central 90 % of {label}'s predictions lie between {first:.3g} and {last:.3g}"
+    inside = f"The central 90% of {label}'s predictions lie between {first:.3g} and {last:.3g}"
     return f"{inside}, those of the true values between {low:.3g} and {high:.3g}"

@@ -56,7 +56,7 @@ SCALES: dict[str, Callable[[FloatColumn], FloatColumn]] = {
 
 
 RESAMPLES = 9_999
-ORDER_RESAMPLES = 1_999  # slow; the smallest p-value, 1 / 2000, is still below 5 % after correction for 66 pairs
+ORDER_RESAMPLES = 1_999  # slow; the smallest p-value, 1 / 2000, is still below 5% after correction for 66 pairs
 MAX_UNITS = 2_000
 CALLED = {"user_id": "users", "cluster": "clusters", "item_id": "titles"}
 IDS = ("user_id", "item_id", "post_id")

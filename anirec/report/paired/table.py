@@ -19,7 +19,7 @@ MOST_NAMES = 3
 CHEAP_BYTES = 16_000_000  # size of the Parquet files that are read and resampled in about a second
 LONGEST = 14  # characters of a name in the table of pairs
 FEW_UNITS = 30  # with fewer, bootstrap intervals are too narrow
-HOW = "paired bootstrap, Holm's correction, 5 % level"
+HOW = "paired bootstrap, Holm's correction, 5% level"
 
 
 def print_pairs(console: Console, family: Family, metric: str) -> None:
@@ -151,7 +151,7 @@ def how_to_read(pairs: Sequence[Pair]) -> str:
     unit = pairs[0].unit
     return (
         f"p: two-sided p-value of a {pairs[0].test} over {sample_size(pairs)}, with Holm's correction for {len(pairs)} "
-        f"pairs; the intervals are not corrected. ≈: p is 5 % or more. effect: {pairs[0].effect_name} of the gain per "
+        f"pairs; the intervals are not corrected. ≈: p is 5% or more. effect: {pairs[0].effect_name} of the gain per "
         f"{unit.removesuffix('s')}, from -1 to 1. ahead: share of {unit} with a better value for the first, among "
         f"those where the two differ. Only {unit} are resampled: the tests do not cover the variation between seeds or "
         "splits."

@@ -32,7 +32,7 @@ class Pair:
         second: The other group.
         metric: Name as logged.
         difference: Metric of first - second.
-        interval: 95 % percentile interval of the difference.
+        interval: 95% percentile interval of the difference.
         p: Two-sided p-value.
         p_holm: p-value corrected for all tested pairs of the family.
         effect: From -1 to 1; above 0 if more units have a better value with `first`, or by a larger margin.

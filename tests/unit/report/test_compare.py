@@ -215,7 +215,7 @@ def test_times_leave_out_the_first_run_of_a_process_or_mark_it(write_run: WriteR
     assert re.search(r"^bias .* 1\.5 min\*", text, re.MULTILINE)
     assert re.search(r"^svd .* 15\.0 s *$", text, re.MULTILINE), "the mean of 10 and 20 seconds"
     assert re.search(r"^als .* 30\.0 s\*", text, re.MULTILINE)
-    assert "*: the first run of its process, with loading and compiling." in text
+    assert "*: the first run of its process, with loading." in text
     status = json.loads((first_svd / "status.json").read_text())
     (first_svd / "status.json").write_text(json.dumps({**status, "pid": 99}))
     assert re.search(r"^svd .* 20\.0 s *$", printed(tmp_path, width=200), re.MULTILINE), (

@@ -21,7 +21,7 @@ def test_noise_has_no_importance(n: int) -> None:
     for seed in range(200):
         values, random = settings(n, seed)
         n_claims += importance(values, random.normal(size=n)) is not None
-    assert n_claims <= 20  # of 200 tests at 5 %; 10 on average
+    assert n_claims <= 20  # of 200 tests at 5%; 10 on average
 
 
 @pytest.mark.parametrize(("n", "fewest"), [(9, 10), (20, 20), (50, 20)])

@@ -53,7 +53,7 @@ def test_the_table_has_the_numbers_of_the_leaderboard(write_run: WriteRun, tmp_p
     best = leaderboard(found, "test/rmse", ["test/rmse"]).rows[0]
     low, high = best.interval["test/rmse"]
     figures = f"{best.mean['test/rmse']:.4f} ±{best.std['test/rmse']:.4f}"
-    assert f"svdpp has the lowest test RMSE of 2 configurations: {figures}, 95 % interval {low:.4f}–{high:.4f}" in html  # noqa: RUF001
+    assert f"svdpp has the lowest test RMSE of 2 configurations: {figures}, 95% interval {low:.4f}–{high:.4f}" in html  # noqa: RUF001
     assert f'best" data-key="{best.mean["test/rmse"]}">{figures}</td>' in html
     assert html.index("svdpp</th>") < html.index("bias</th>")
     assert "seed 1, 2, 3" in html
