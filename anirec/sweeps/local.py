@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing import connection
+from multiprocessing import connection, forkserver
 from typing import Any, TextIO
 
 from hydra import version
@@ -23,7 +23,10 @@ from omegaconf import DictConfig, open_dict
 from anirec.sweeps.worker import exit_with_sweep
 
 # None of them imports polars, which starts threads.
-PRELOADED = ["anirec.lightning", "numba", "scipy.sparse", "hydra.core.utils", "rich.table"]
+PRELOADED = [
+    *("anirec.lightning", "numba", "scipy.sparse", "scipy.special", "hydra.core.utils", "rich.table"),
+    *("matplotlib.backends.backend_agg", "matplotlib.figure"),
+]
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS", "POLARS_MAX_THREADS")
 GPU_CHECK = {"PYTORCH_NVML_BASED_CUDA_CHECK": "1"}  # torch then counts GPUs without initialising them
 KILLED = "The process of a job was killed, perhaps because memory ran out. The other jobs were stopped too."
@@ -48,6 +51,10 @@ class Pool:
         share = str(max(1, n_cores // self.n_processes))
         threads = {name: share for name in THREADS if name not in os.environ}
         self.variables = {**threads, **GPU_CHECK, **parts["config"].hydra.job.env_set}
+        self.context = multiprocessing.get_context("forkserver")
+        self.context.set_forkserver_preload(PRELOADED)
+        with env_override(self.variables):  # the server imports while the jobs are still composed
+            forkserver.ensure_running()
         self.lock = threading.Lock()
         self.executor: ProcessPoolExecutor | None = None
 
@@ -100,9 +107,7 @@ class Pool:
             raise
 
     def start(self) -> ProcessPoolExecutor:
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(PRELOADED)
-        return ProcessPoolExecutor(self.n_processes, context, initializer=begin, initargs=(self.parts,))
+        return ProcessPoolExecutor(self.n_processes, self.context, initializer=begin, initargs=(self.parts,))
 
 
 def kill_children() -> None:
