@@ -7,7 +7,6 @@ import numpy as np
 import polars as pl
 from annotated_types import Ge
 from numpy.typing import NDArray
-from scipy.special import ndtr
 
 from anirec.data.sources.base import Source
 from anirec.settings import NonNegative, Positive, PositiveInt, Seed
@@ -94,6 +93,8 @@ class World:
 
     def floor_rmse(self, user: NDArray[np.int64], item: NDArray[np.int64]) -> float:
         """Return the RMSE of predicting the expected value of each rating, the lowest that a model can reach."""
+        from scipy.special import ndtr
+
         mean = self.mean(user, item)[:, None]
         edges = np.concatenate([[-np.inf], RATINGS[:-1] + 0.5, [np.inf]])
         share = np.diff(ndtr((edges - mean) / self.noise), axis=1)

@@ -10,7 +10,6 @@ import polars as pl
 from annotated_types import Ge
 from numpy.typing import NDArray
 from polars.io.plugins import register_io_source
-from scipy.special import ndtr
 
 from anirec.data import schema
 from anirec.data.sources.base import Source
@@ -161,6 +160,8 @@ class TagWorld:
 
     def expected(self, quality: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return mean and variance of the score, (n,) each, given the quality that the tags explain, (n,)."""
+        from scipy.special import ndtr
+
         passed = ndtr((quality[:, None] - self.thresholds) / self.noise)
         # Each threshold that is passed adds a point to the score, and an odd number to the square of the points.
         points, squares = passed.sum(1), passed @ (2 * np.arange(len(self.thresholds)) + 1)
@@ -192,6 +193,8 @@ def thresholds(quality: NDArray[np.float64], noise: float) -> NDArray[np.float64
         quality: The qualities explained by the tags of pilot posts, (n,).
         noise: Standard deviation of the unexplained part.
     """
+    from scipy.special import ndtr
+
     n_posts, edges = np.histogram(quality, 400)
     centre = (edges[1:] + edges[:-1]) / 2
     latent = np.linspace(-8, 8, 4001)
