@@ -46,6 +46,7 @@ bench: setup  ## compare speed and memory with Surprise and scikit-learn
 	$(BIN)/python -m experiments.benchmarks
 	$(BIN)/python -m experiments.benchmarks.tags
 	$(BIN)/python -m experiments.benchmarks.ncf
+	$(BIN)/python -m experiments.benchmarks.startup
 
 clean:  ## remove the virtual environment
 	rm -rf .venv
