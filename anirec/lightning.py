@@ -10,11 +10,15 @@ Each is imported as usual when something uses it. All modules of anirec import L
 import importlib.util
 import logging
 import sys
+import threading
 from collections.abc import Callable
 from importlib.machinery import ModuleSpec
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+PROBED = frozenset({"__path__", "__file__", "__wrapped__"})  # names that importing and inspecting look for
 
 
 class WhenCompiled(type):
@@ -39,11 +43,20 @@ def add_stand_in(spec: ModuleSpec, **names: Any) -> ModuleType:
     """Add a module that has only these names, and is executed when another name is used."""
     module = importlib.util.module_from_spec(spec)
 
+    lock, is_executing = threading.RLock(), False
+
     def execute(name: str) -> Any:
-        if name.startswith("__") and name != "__all__":
-            raise AttributeError(f"module {spec.name!r} has no attribute {name!r}")
-        del module.__getattr__
-        spec.loader.exec_module(module)  # type: ignore[union-attr]
+        nonlocal is_executing
+        with lock:  # other threads wait
+            if is_executing or name in PROBED:
+                raise AttributeError(f"module {spec.name!r} has no attribute {name!r}")
+            if vars(module).get("__getattr__") is execute:
+                is_executing = True
+                try:
+                    spec.loader.exec_module(module)  # type: ignore[union-attr]
+                finally:
+                    is_executing = False
+                    vars(module).pop("__getattr__", None)
         return getattr(module, name)
 
     vars(module).update(names, __getattr__=execute)
@@ -62,7 +75,8 @@ def import_parts_of_torchmetrics() -> None:
             del plots.plot_single_or_multi_val  # its next use executes the module
         return plots.plot_single_or_multi_val(*args, **settings)
 
-    package = add_stand_in(package_spec, _logger=logging.getLogger("torchmetrics"))  # type: ignore[arg-type]
+    names = {"__version__": version("torchmetrics"), "_logger": logging.getLogger("torchmetrics")}
+    package = add_stand_in(package_spec, **names)  # type: ignore[arg-type]
     plots = add_stand_in(plots_spec, _AX_TYPE=Any, _PLOT_OUT_TYPE=Any, plot_single_or_multi_val=plot)  # type: ignore[arg-type]
     import torchmetrics.utilities  # noqa: F401 - first: it and `torchmetrics.metric` import each other
     from torchmetrics.collections import MetricCollection

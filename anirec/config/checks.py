@@ -23,7 +23,7 @@ from anirec.config.hints import suggest_key
 from anirec.config.identity import config_nodes
 from anirec.config.signatures import Signature, attribute, declarations, signature
 from anirec.errors import UserError
-from anirec.metrics.names import MetricName, has_direction, objectives, problem_with, problem_with_kind
+from anirec.metrics.names import MetricName, has_direction, is_ranking, objectives, problem_with, problem_with_kind
 from anirec.models.constraints import rejected_parameters
 from anirec.settings import Count, Positive, PositiveInt, Seed, SettingsError, contradictions, describe_type, problems
 
@@ -280,6 +280,8 @@ def check_metrics(content: dict[str, Any]) -> Iterator[str]:
         elif name not in allowed:
             close = did_you_mean(name, allowed)
             yield f"objective={name}: not a metric of this run{close} Validation metrics: {', '.join(allowed)}"
+        elif is_ranking(name) and content["metrics"].get("rank_every", "auto") not in ("auto", 1):
+            yield f"metrics.rank_every={content['metrics']['rank_every']}: objective={name} needs auto or 1"
         elif content["split"].get("val") == 0:
             yield f"objective={name}: split.val=0 leaves no validation rows; set objective=null or split.val > 0"
 

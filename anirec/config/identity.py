@@ -32,13 +32,11 @@ INCIDENTAL = frozenset({"run", "paths", "resume", "tags", "logger", "search", "s
 DEVICES = tuple(f"trainer.{key}" for key in ("accelerator", "devices", "num_nodes", "strategy"))
 # Settings of the evaluation that change the meaning of its metrics; its others only select what is computed.
 PROTOCOL = frozenset(f"metrics.{key}" for key in ("relevant_from", "max_users", "candidates"))
-# Settings of what the trainer writes and prints.
-OUTPUT = tuple(
-    f"trainer.{key}"
-    for key in (
-        *("default_root_dir", "logger", "log_every_n_steps"),
-        *("enable_checkpointing", "enable_model_summary", "enable_progress_bar"),
-    )
+# Settings of what a run writes, prints and ranks during training.
+OUTPUT = (
+    "metrics.rank_every",
+    *("trainer.default_root_dir", "trainer.logger", "trainer.log_every_n_steps"),
+    *("trainer.enable_checkpointing", "trainer.enable_model_summary", "trainer.enable_progress_bar"),
 )
 
 
@@ -96,8 +94,8 @@ def identity_of(config: "DictConfig") -> Identity:
     from anirec.metrics.names import objectives
 
     content = to_dict(with_placeholders(config))
-    if isinstance(content["objective"], str):
-        (content["objective"],) = objectives(content["objective"])  # rmse and val/rmse are one
+    if names := objectives(content["objective"]):  # rmse, val/rmse and [val/rmse] are one
+        content["objective"] = names[0] if len(names) == 1 else names
     return identify(content, source_fingerprints(content), replicate_keys(content), hardware_keys(content))
 
 
@@ -132,7 +130,7 @@ def identify(
         and value != {}
         and key.partition(".")[0] not in INCIDENTAL
         and not any(is_within(key, part) for part in (*hardware, *OUTPUT, *watching))
-        and not (is_within(key, "trainer") and (value is None or value is False))  # the trainer's own default
+        and not (key == "trainer.deterministic" and not value)  # null and false are one
     }
     return Identity(settings, {key: values[key] for key in sorted(varying) if key in values})
 
@@ -179,9 +177,9 @@ def replicate_keys(config: Mapping[str, Any]) -> list[str]:
 
 def depends_on_seed(config: Mapping[str, Any]) -> bool:
     """Whether the seed changes the model, as all models but those that declare the opposite."""
-    from anirec.config.signatures import attribute
+    from anirec.config.signatures import own_attribute
 
-    return attribute(config["model"]["_target_"], "uses_seed") is not False
+    return own_attribute(config["model"]["_target_"], "uses_seed") is not False
 
 
 def only_watches(callback: Any) -> bool:

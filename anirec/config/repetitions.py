@@ -1,5 +1,6 @@
 """Jobs of a sweep that would repeat others: models without randomness give the same result for every seed."""
 
+import re
 from collections.abc import Sequence
 
 from omegaconf import DictConfig
@@ -8,7 +9,7 @@ from anirec.config.compose import to_dict
 from anirec.config.identity import depends_on_seed, replicate_keys
 from anirec.config.validate import Composer
 
-SEED = "${seed}"  # a reference to the seed
+SEED = re.compile(r"\$\{[\s.]*seed\b")  # a reference to the seed
 
 
 def drop_repetitions(jobs: Sequence[Sequence[str]]) -> tuple[list[Sequence[str]], list[str]]:
@@ -32,7 +33,7 @@ def drop_repetitions(jobs: Sequence[Sequence[str]]) -> tuple[list[Sequence[str]]
         config, of_hydra = composer.compose_choices(others)
         if id(config) not in seedless:
             seedless[id(config)] = ignores_seed(config)
-        same = tuple(others if seedless[id(config)] and SEED not in "".join(others) else job)
+        same = tuple(others if seedless[id(config)] and not SEED.search("".join(others)) else job)
         if kept.setdefault(same, job) is not job:
             model = of_hydra.runtime.choices["model"]
             notes[model] = f"{model} gives the same result for every seed and runs once{what_varies(config)}"
@@ -46,7 +47,7 @@ def is_seed(override: str) -> bool:
 def ignores_seed(config: DictConfig) -> bool:
     """Whether neither the model nor a key of the config depends on `seed`."""
     plain = to_dict(config, resolve=False)
-    return not depends_on_seed(plain) and SEED not in str(plain)
+    return not depends_on_seed(plain) and not SEED.search(str(plain))
 
 
 def what_varies(config: DictConfig) -> str:

@@ -142,6 +142,20 @@ def attribute(target: str, name: str) -> Any:
         return getattr(import_target(target), name, None)
 
 
+def own_attribute(target: str, name: str) -> Any:
+    """Return the value of an attribute that a class itself defines; None if it does not, whatever its bases define.
+
+    >>> own_attribute("anirec.models.ratings.popularity.Popularity", "uses_seed")
+    False
+    """
+    try:
+        found = find_definition(target)
+    except UnreadableSourceError:
+        return vars(import_target(target)).get(name)
+    member = found.members.get(name)
+    return literal_value(str(member.value)) if isinstance(member, Attribute) and member.value else None
+
+
 def declarations(target: str, name: str) -> list[Any]:
     """Return the values that a class and its bases give to a class attribute, as far as their source shows.
 

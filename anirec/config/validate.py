@@ -8,6 +8,7 @@ from math import prod
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.types import Override
 from hydra.errors import ConfigCompositionException, HydraException
 from omegaconf import DictConfig, OmegaConf
@@ -194,8 +195,14 @@ def sweep_axes(overrides: Sequence[str]) -> list[list[str]]:
     axes = []
     for override in parse_overrides(overrides):
         if override.is_sweep_override() and override.is_discrete_sweep():
-            key = override.get_key_element()
-            axes.append([f"{key}={value}" for value in override.sweep_string_iterator()])
+            if GlobalHydra.instance().is_initialized():
+                override.config_loader = GlobalHydra.instance().config_loader()  # which `glob` asks for the choices
+            values = list(override.sweep_string_iterator())
+            if not values:
+                raise UserError(
+                    f"{override.input_line}: no choice fits; glob(…) is for groups, such as model=glob(svd*)"
+                )
+            axes.append([f"{override.get_key_element()}={value}" for value in values])
         elif not override.is_sweep_override():
             axes.append([override.input_line or ""])
     return axes

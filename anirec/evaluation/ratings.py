@@ -21,7 +21,7 @@ from anirec.evaluation.segments import list_values, ranking_values, row_values, 
 from anirec.evaluation.top_items import find_hits, top_items
 from anirec.lightning import LightningModule, Trainer
 from anirec.metrics.beyond_accuracy import item_statistics, training_counts
-from anirec.metrics.names import MetricName
+from anirec.metrics.names import MetricName, is_ranking
 from anirec.progress import StatusLine
 from anirec.settings import PositiveInt
 
@@ -242,16 +242,6 @@ class RatingErrors(RatingEvaluation):
             "rank_every": "auto",
         }
         super().__init__(names=names, segments=segments, torchmetrics=torchmetrics, **ranking)
-
-
-def is_ranking(name: str) -> bool:
-    """Return whether a metric is computed from ranked lists.
-
-    >>> is_ranking("val/ndcg@10"), is_ranking("val/rmse")
-    (True, False)
-    """
-    declared = MetricName.parse(name).declared
-    return declared is not None and declared.needs_k
 
 
 def cold_items(data: Any) -> NDArray[np.int64]:

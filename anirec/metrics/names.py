@@ -138,6 +138,16 @@ def objectives(objective: str | Iterable[str] | None) -> list[str]:
     return [logged_name(name, "val") for name in names]
 
 
+def is_ranking(name: str) -> bool:
+    """Return whether a metric is computed from ranked lists.
+
+    >>> is_ranking("val/ndcg@10"), is_ranking("val/rmse")
+    (True, False)
+    """
+    declared = MetricName.parse(name).declared
+    return declared is not None and declared.needs_k
+
+
 def lower_is_better(name: str) -> bool:
     """Return whether lower values of a logged metric are better; see `has_direction`.
 

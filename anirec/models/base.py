@@ -33,6 +33,7 @@ class Model(LightningModule, ArtifactSource, Configurable, ABC):
         replicates: Names of the settings in the model's YAML, at any depth, that are seeds. Runs that differ only in
             them are replicates and are averaged.
         uses_seed: Whether the key `seed` changes the model. False: every seed gives the same run, and a sweep runs one.
+            A subclass does not inherit False, as it may add randomness.
     """
 
     requires: ClassVar[frozenset[str]] = frozenset()

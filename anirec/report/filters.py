@@ -8,6 +8,7 @@ from typing import Any
 
 from anirec.config.identity import flatten
 from anirec.errors import UserError
+from anirec.metrics.names import logged_name
 from anirec.report import formatting as cells
 from anirec.report.formatting import brief
 from anirec.report.run_files import nested
@@ -61,9 +62,11 @@ def value_of(run: Run, key: str) -> Any:
         UserError: The last part of a key names several keys of the config, and none of the model.
     """
     known = dict(about(run)) | run.metrics
+    config = dict(flatten(run.config))
     if key in known:
         return known[key]
-    config = dict(flatten(run.config))
+    if (metric := logged_name(key, "test", "val", among=run.metrics)) in run.metrics:
+        return run.metrics[metric]
     if key in config:
         return config[key]
     places = [name for name in config if name.endswith(f".{key}")]

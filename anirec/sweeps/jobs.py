@@ -5,12 +5,12 @@ import os
 import sys
 from math import isfinite, nan
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from anirec.config.compose import to_dict
 from anirec.config.identity import Identity, identity_of
@@ -36,7 +36,7 @@ def run_job(config: DictConfig) -> list[float] | None:
     chosen = HydraConfig.get()
     sweep = Path(chosen.sweep.dir) if chosen.mode == RunMode.MULTIRUN else None
     # Lightning starts further processes with the command line of this one: they must run this job, not the sweep.
-    sys.argv = [sys.argv[0], "run", *config_dir_options(chosen), *chosen.overrides.task]
+    sys.argv = [sys.argv[0], "run", *config_dir_options(chosen), *written_overrides(chosen)]
     number, label = (f"job {chosen.job.num}: ", " ".join(varied_overrides(chosen))) if sweep else ("", "run")
     path = None
     try:
@@ -107,9 +107,14 @@ def initial_provenance(config: DictConfig, chosen: HydraConf, identity: Identity
     }
 
 
+def written_overrides(chosen: HydraConf) -> list[str]:
+    """Return the overrides of the job as Hydra read them; interpolations in them are not resolved."""
+    return cast(list[str], OmegaConf.to_container(cast(ListConfig, chosen.overrides.task), resolve=False))
+
+
 def typed_overrides(chosen: HydraConf) -> list[str]:
     """Return the overrides as the user typed them, without the `++` of `anirec.config.validate.force_add`."""
-    return [override.removeprefix("++") for override in chosen.overrides.task]
+    return [override.removeprefix("++") for override in written_overrides(chosen)]
 
 
 def varied_overrides(chosen: HydraConf) -> list[str]:

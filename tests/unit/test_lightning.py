@@ -18,14 +18,18 @@ sys.meta_path.insert(0, Without())
 """
 PARTS = """
 import sys
+from concurrent.futures import ThreadPoolExecutor
 import torch, anirec.lightning
 from lightning_fabric.wrappers import OptimizedModule
 from torchmetrics.aggregation import MeanMetric
 {check}
+import torchmetrics
+assert torchmetrics.__version__
+with ThreadPoolExecutor() as pool:
+    assert len(set(pool.map(lambda _: torchmetrics.MeanSquaredError, range(8)))) == 1
 mean = MeanMetric()
 mean.update(3.0)
 mean.plot()
-import torchmetrics
 from pytorch_lightning.core.module import Metric
 assert Metric is torchmetrics.Metric and torchmetrics.MeanMetric is MeanMetric
 assert torchmetrics.metric.Metric is Metric
