@@ -384,15 +384,17 @@ def clean(
 ) -> None:
     """Remove the runs in a folder that are not needed, after listing them with their sizes.
 
-    These are runs that did not finish and cannot be resumed, and runs of which a later run of the same config, data and
-    seeds has finished. Runs that a sweep or search has chosen are kept. Links to a removed run are set to the later
-    one, or removed.
+    These are runs that failed, were killed or interrupted and cannot be resumed, and runs of which a later run of the
+    same config, data and seeds has finished and has all of their files. Runs that a sweep or search has chosen are
+    kept, as are runs whose status.json is damaged. Links to a removed run are set to the later one, or removed.
+    Sweeps are looked for in the whole outputs folder of the runs.
     """
     from anirec.tracking import cleaning
 
     if not path.is_dir():
         raise UserError(f"{path}: no such folder")
     removals = cleaning.find_removals(path)
+    cleaning.show_unreadable(path)
     if not removals:
         typer.echo(f"{path}: no run to remove")
         return

@@ -4,18 +4,29 @@ import json
 import os
 import shutil
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.markup import escape
 
+from anirec.errors import UserError
 from anirec.tracking.console import CONSOLE, relative_path
-from anirec.tracking.folders import can_resume, folder_bytes, format_size, is_finished, status_of
+from anirec.tracking.folders import (
+    can_resume,
+    folder_bytes,
+    format_size,
+    is_finished,
+    number_in,
+    read_status,
+    status_of,
+)
 
 FILES = ("status.json", "config.yaml", "provenance.json")  # of every run folder
 CHOSEN = ("selection.json", "best.json")  # files of sweeps that name runs, which are kept
-KEPT = ("finished", "running", "pruned")
+NOT_NEEDED = {".lock", "error.txt"}  # files that a later run need not have to supersede an earlier one
+ENDED_EARLY = ("failed", "killed", "interrupted")
+STATES = ("running", "finished", "pruned", *ENDED_EARLY)
 
 
 @dataclass(frozen=True)
@@ -36,26 +47,47 @@ class Removal:
 def find_removals(root: Path) -> list[Removal]:
     """Return the runs below a folder that can be removed; links are not followed.
 
-    A run can be removed if it did not finish and has no checkpoint to resume from, or if a later run of the same
-    identity has finished. Runs that a sweep or search has chosen are kept.
+    A run can be removed if it failed, was killed or interrupted, and has neither metrics nor a checkpoint to resume
+    from; or if a later run supersedes it. Runs that a sweep or search has chosen are kept.
+
+    Raises:
+        UserError: A file that names chosen runs is damaged.
     """
-    found = list(run_folders(root))
-    chosen = {path for name in CHOSEN for file in root.rglob(name) for path in named_runs(file)}
+    found = [folder for folder in run_folders(root) if has_status(folder)]
+    chosen = find_chosen(reference_folders(root, found))
     same: dict[tuple[Path, str], list[Path]] = defaultdict(list)
     for folder in found:
         same[folder.parent, identity_of_run(folder)].append(folder)
     removals = []
     for (_, identity), runs in same.items():
         for place, folder in enumerate(runs):
-            later = [run for run in runs[place + 1 :] if identity and supersedes(run, folder)]
-            status = status_of(folder)
-            if folder in chosen or status["state"] == "running":
+            state = status_of(folder)["state"]
+            if folder in chosen or state == "running":
                 continue
+            later = [run for run in runs[place + 1 :] if identity and supersedes(run, folder)]
             if later:
-                removals.append(Removal(folder, f"{status['state']}, superseded", later[-1]))
-            elif status["state"] not in KEPT and not can_resume(folder):
-                removals.append(Removal(folder, f"{status['state']}, cannot be resumed", None))
+                removals.append(Removal(folder, f"{state}, superseded", later[-1]))
+            elif state in ENDED_EARLY and not can_resume(folder) and not (folder / "metrics.json").exists():
+                removals.append(Removal(folder, f"{state}, cannot be resumed", None))
     return removals
+
+
+def has_status(folder: Path) -> bool:
+    """Whether the status of a run can be read, and has a known state and a heartbeat."""
+    status = read_status(folder)
+    return status.get("state") in STATES and number_in(status, "heartbeat") > 0
+
+
+def reference_folders(root: Path, runs: Iterable[Path]) -> set[Path]:
+    """Return the folders in which sweeps may refer to runs: `root`, and OUTPUTS of each OUTPUTS/DATASET/MODEL/RUN."""
+    return {root.resolve(), *(list(run.parents)[:3][-1] for run in runs)}
+
+
+def find_chosen(folders: Iterable[Path]) -> set[Path]:
+    """Return the runs that sweeps and searches in these folders have chosen."""
+    walks = (walk for folder in folders for walk in os.walk(folder))
+    files = {Path(path) / name for path, _, names in walks for name in CHOSEN if name in names}
+    return {run for file in sorted(files) for run in named_runs(file)}
 
 
 def run_folders(root: Path) -> Iterator[Path]:
@@ -70,24 +102,41 @@ def run_folders(root: Path) -> Iterator[Path]:
 def identity_of_run(folder: Path) -> str:
     """Return the id of the run; empty if its provenance is damaged or older than ids."""
     try:
-        return str(json.loads((folder / "provenance.json").read_text(encoding="utf-8"))["identity"]["run"])
+        run = json.loads((folder / "provenance.json").read_text(encoding="utf-8"))["identity"]["run"]
     except (ValueError, KeyError, TypeError):
         return ""
+    return run if isinstance(run, str) else ""
 
 
 def supersedes(later: Path, earlier: Path) -> bool:
-    """Whether a later run of the same identity has finished, with test metrics if the earlier one has them."""
-    return is_finished(later, tested=is_finished(earlier, tested=True))
+    """Whether a later run of the same identity has finished and has all that the earlier one has.
+
+    It must have test metrics if the earlier one has them, and every file name: checkpoints, exported histories, files
+    that were added by hand.
+    """
+    try:
+        tested, later_tested = (is_finished(run, tested=True) for run in (earlier, later))
+    except (OSError, ValueError, TypeError, AttributeError):  # metrics.json is damaged
+        return False
+    return is_finished(later, tested=False) and later_tested >= tested and file_names(earlier) <= file_names(later)
 
 
-def named_runs(file: Path) -> Iterator[Path]:
-    """Yield the runs that a file of a sweep names by their relative paths."""
+def file_names(run: Path) -> set[str]:
+    """Return the relative paths of the files and links of a run, except those that are not needed."""
+    paths = (path for path in run.rglob("*") if path.is_symlink() or not path.is_dir())
+    return {path.relative_to(run).as_posix() for path in paths} - NOT_NEEDED
+
+
+def named_runs(file: Path) -> list[Path]:
+    """Return the runs that a file of a sweep names by their relative paths."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError:
-        return
-    for text in all_texts(content):
-        yield (file.parent / text).resolve()
+        return [(file.parent / text).resolve() for text in all_texts(content)]
+    except (OSError, ValueError, RecursionError) as error:  # a null byte in a path is a ValueError
+        raise UserError(
+            f"{file}: damaged ({error}), so the runs that it names are not known and nothing was removed. "
+            "Repair it, or move it out of the folder."
+        ) from None
 
 
 def all_texts(node: object) -> Iterator[str]:
@@ -95,6 +144,13 @@ def all_texts(node: object) -> Iterator[str]:
         yield node
     for part in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
         yield from all_texts(part)
+
+
+def show_unreadable(root: Path) -> None:
+    """Print which runs below a folder are left alone because their status is damaged or unknown."""
+    names = [relative_path(folder) for folder in run_folders(root) if not has_status(folder)]
+    if names:
+        CONSOLE.print(f"left alone, status unreadable: {escape(', '.join(names))}")
 
 
 def show_removals(removals: Sequence[Removal]) -> None:
@@ -107,9 +163,9 @@ def show_removals(removals: Sequence[Removal]) -> None:
 
 
 def remove(root: Path, removals: Sequence[Removal]) -> None:
-    """Remove runs. Links to them below `root` are set to the later run, or removed, and listed."""
+    """Remove runs. Links to them, also those in sweeps outside `root`, are set to the later run, or removed."""
     gone = {removal.folder: removal.successor for removal in removals}
-    for link in links_below(root):
+    for link in sorted({link for folder in reference_folders(root, gone) for link in links_below(folder)}):
         target = link.resolve()
         if target not in gone:
             continue
