@@ -294,7 +294,7 @@ def recommend(
     min_ratings: Annotated[int, typer.Option(min=0, help="Only titles with at least this many ratings.")] = 0,
     adult: Annotated[bool, typer.Option("--adult", help="Include adult titles.")] = False,
     sequels: Annotated[
-        bool, typer.Option("--sequels", help="Include sequels and several titles of a franchise.")
+        bool, typer.Option("--sequels", help="Include sequels, and specials and films of a series.")
     ] = False,
     seen: Annotated[bool, typer.Option("--seen", help="Include titles that the user has seen.")] = False,
     personal: Annotated[
@@ -310,8 +310,8 @@ def recommend(
 
     Titles are found by any of their names in the data, ignoring case and punctuation; #1535 names a title by its id.
     A rating that is lower than expected of the user and the title by more than a third of the scale is a dislike:
-    similar titles are ranked lower. Of a franchise, which is found by the names of its titles, the first season that
-    the user has not seen is listed.
+    similar titles are ranked lower. Of a series and its sequels, specials and films, found by their names, the
+    first season that the user has not seen is listed.
     """
     from anirec.inference.lists import TitleFilter, parse_years, split_commas
     from anirec.inference.recommend import recommend as show

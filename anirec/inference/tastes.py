@@ -91,7 +91,8 @@ class Tastes:
         liked = liked.select("item", taste=pl.Series(taste_u[liked["user"].to_numpy()]))
         items = audience.items
         named = items.select("title", item=pl.int_range(pl.len()), is_shown=pl.lit(adult) | ~is_adult(items))
-        named = named.with_columns(franchise=pl.Series(franchises(items["title"].to_list())))
+        types = items["type"].to_list() if "type" in items.columns else None
+        named = named.with_columns(franchise=pl.Series(franchises(items["title"].to_list(), types)))
         loves = []
         for indices in distinctive_items(liked, n, n_items=CANDIDATES_PER_TASTE):
             found = named[indices].filter("is_shown").unique("franchise", keep="first", maintain_order=True)
