@@ -24,14 +24,17 @@ def suggest_key(key: str, config: Mapping[str, Any]) -> str:
     >>> config = {"seed": 1, "model": {"lr": 0.1, "training": {"epochs": 3}}}
     >>> suggest_key("lr", config), suggest_key("model.epoch", config), suggest_key("sed", config)
     ('; did you mean model.lr?', '; did you mean model.training.epochs?', '; did you mean seed?')
+    >>> suggest_key("model.train", config)
+    '; did you mean model.training?'
     >>> suggest_key("launcher", config), suggest_key("window", config)
     ('; did you mean hydra/launcher?', '; did you mean model.window, a key of model=transitions?')
     """
     parent, _, leaf = key.rpartition(".")
-    within = (f"{parent}.{name}".lstrip(".") for name in section(config, parent))
+    within = [f"{parent}.{name}".lstrip(".") for name in section(config, parent)]
     known = list(dict.fromkeys([*within, *keys_of(config)]))
     known = [one for one in [*known, "hydra/launcher", "search/sampler", "search"] if one != key]
-    equal = [one for one in known if last_part(one) == leaf]
+    longer = [one for one in within if parent and last_part(one).startswith(leaf)]
+    equal = [one for one in known if last_part(one) == leaf] or longer
     if not equal and (models := models_with(leaf)):
         return f"; did you mean model.{leaf}, a key of model={', '.join(models[:N_NAMED])}?"
     close = difflib.get_close_matches(leaf, map(last_part, known), n=1, cutoff=0.6)

@@ -33,7 +33,8 @@ def drop_repetitions(jobs: Sequence[Sequence[str]]) -> tuple[list[Sequence[str]]
         config, of_hydra = composer.compose_choices(others)
         if id(config) not in seedless:
             seedless[id(config)] = ignores_seed(config)
-        same = tuple(others if seedless[id(config)] and not SEED.search("".join(others)) else job)
+        is_plain = not any(SEED.search(override) or "_target_" in override for override in others)
+        same = tuple(others if seedless[id(config)] and is_plain else job)
         if kept.setdefault(same, job) is not job:
             model = of_hydra.runtime.choices["model"]
             notes[model] = f"{model} gives the same result for every seed and runs once{what_varies(config)}"

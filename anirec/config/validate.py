@@ -199,9 +199,7 @@ def sweep_axes(overrides: Sequence[str]) -> list[list[str]]:
                 override.config_loader = GlobalHydra.instance().config_loader()  # which `glob` asks for the choices
             values = list(override.sweep_string_iterator())
             if not values:
-                raise UserError(
-                    f"{override.input_line}: no choice fits; glob(…) is for groups, such as model=glob(svd*)"
-                )
+                raise UserError(f"{override.input_line}: no choice fits; glob is for groups, as in model=glob(svd*)")
             axes.append([f"{override.get_key_element()}={value}" for value in values])
         elif not override.is_sweep_override():
             axes.append([override.input_line or ""])

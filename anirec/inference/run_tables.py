@@ -7,6 +7,7 @@ import polars as pl
 from anirec.config.definitions import inherits
 from anirec.errors import UserError
 from anirec.report.run_files import DamagedError, nested, read_run_config, require_run
+from anirec.tracking.folders import status_of
 
 MODEL = "anirec.models.base.Model"
 
@@ -51,6 +52,8 @@ def scan_parquet(path: Path) -> pl.LazyFrame:
         UserError: The file is missing or damaged.
     """
     if not path.exists():
+        if (state := status_of(path.parent)["state"]) != "finished":
+            raise UserError(f"{path.parent}: the run has not finished ({state}). Repeat its command with resume=true.")
         raise UserError(f"{path}: missing; if an older version of anirec made this run, train it again.")
     try:
         table = pl.scan_parquet(path)

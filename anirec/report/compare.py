@@ -3,6 +3,7 @@
 import difflib
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -138,10 +139,21 @@ def run_counts(runs: Sequence[Run]) -> str:
 
 
 def print_board(console: Console, board: Leaderboard, verdict: str) -> None:
-    """Print a leaderboard, the legend of its numbered names, and what can be concluded."""
+    """Print a leaderboard, the legend of its numbered names, and what can be concluded.
+
+    Rows without the sorting metric, such as trials of a search that were not tested, are counted only.
+    """
+    measured = [row for row in board.rows if board.metric in row.mean]
+    left = [row for row in board.rows if measured and board.metric not in row.mean]
+    board = replace(board, rows=measured or board.rows)
     console.print(Text(f"\n{title_of(board)}", style="bold"))
     console.print(terminal_table(board, console.width))
     print_legend(console, [row.group for row in board.rows if is_numbered(row.group)])
+    if left:
+        other = board.metric.replace("test/", "val/")
+        hint = f"; see --metric {other}" if all(other in row.mean for row in left) else ""
+        without = f"{cells.counted(len(left), 'configuration')} without {metric_phrase(board.metric)}"
+        console.print(Text(f"{without}, not shown{hint}."))
     if sentence := f"{best_of(board)} {verdict}".strip():
         console.print(Text(f"\n{sentence}"))
     names, found = objectives_and_front(board)

@@ -6,19 +6,19 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from anirec.metrics.names import MetricName, has_direction, lower_is_better
+from anirec.metrics.names import has_direction, lower_is_better
 
 MISSING = "-"
 TO = "–"  # noqa: RUF001  (an en dash, unlike the sign of a negative end)
 
 
 def heading(name: str) -> str:
-    """Return the metric without its split, with an arrow for its better direction.
+    """Return the metric with an arrow for its better direction, without its split if that is the test set.
 
-    >>> heading("test/rmse"), heading("test/ndcg@10/cold_users"), heading("test/interval_coverage")
-    ('rmse ↓', 'ndcg@10/cold_users ↑', 'interval_coverage')
+    >>> heading("test/rmse"), heading("val/ndcg@10/cold_users"), heading("test/interval_coverage")
+    ('rmse ↓', 'val/ndcg@10/cold_users ↑', 'interval_coverage')
     """
-    plain = name.removeprefix(f"{MetricName.parse(name).split}/")
+    plain = name.removeprefix("test/")
     if not has_direction(name):
         return plain
     return f"{plain} {'↓' if lower_is_better(name) else '↑'}"

@@ -138,9 +138,13 @@ def unlike_splits(groups: Iterable[Group]) -> str:
 def group_of(runs: list[Run]) -> Group:
     """Make a group of the newest run of each seed and fold; folder names begin with the time of the run.
 
-    A newer run that computed fewer metrics does not replace an older one.
+    A newer run that was not tested, or that computed fewer metrics, does not replace an older one.
     """
-    newest = {run.replicate: run for run in sorted(runs, key=lambda run: (n_requested(run), run.folder.name))}
+
+    def rank(run: Run) -> tuple[bool, int, str]:
+        return any(name.startswith("test/") for name in run.metrics), n_requested(run), run.folder.name
+
+    newest = {run.replicate: run for run in sorted(runs, key=rank)}
     replicates = sorted(newest.values(), key=lambda run: str(run.replicate))
     shared = [name for name in replicates[0].metrics if all(name in run.metrics for run in replicates)]
     measured = list(filter(is_metric, shared))

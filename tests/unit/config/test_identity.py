@@ -53,6 +53,7 @@ def identity(data: Path, *overrides: str) -> Identity:
         ["callbacks=early_stopping"],
         ["trainer.precision=bf16-mixed"],
         ["trainer.max_epochs=3"],
+        ["++trainer.use_distributed_sampler=null"],
         ["objective=null"],
         ["metrics.names=[rmse]"],
     ],
@@ -66,6 +67,8 @@ def test_settings_that_make_another_experiment(data: Path, overrides: list[str])
     [
         ["trainer=cpu"],
         ["trainer.deterministic=false"],
+        ["objective=[rmse]"],
+        ["metrics.rank_every=3"],
         ["trainer.devices=2", "trainer.accelerator=gpu"],
         ["paths.outputs=elsewhere"],
         ["logger=tensorboard"],

@@ -1,6 +1,7 @@
 """Jobs of a sweep that repeat others, because their model ignores the seed."""
 
 from itertools import product
+from pathlib import Path
 
 import pytest
 from hydra import initialize_config_dir
@@ -37,7 +38,18 @@ def test_the_keys_that_vary_the_data_are_those_of_the_split() -> None:
         [["model=bias", "model=ease"], ["seed=1"]],
         [["model=bias"], ["split.seed=1", "split.seed=2"]],
         [["model=bias"], ["dataset.source.seed=${seed}"], ["seed=1", "seed=2"]],
+        [["model=bias"], ["split.seed=${ seed }"], ["seed=1", "seed=2"]],
+        [["model=bias"], ["split.seed=${..seed}"], ["seed=1", "seed=2"]],
     ],
 )
 def test_other_jobs_are_kept(axes: list[list[str]]) -> None:
     assert left_of(*axes) == (list(product(*axes)), [])
+
+
+def test_a_subclass_may_add_randomness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "noisy.py").write_text(
+        "from anirec.models.ratings.popularity import Popularity\n\n\nclass Noisy(Popularity):\n    pass\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    noisy = ["model=popularity"], ["model._target_=noisy.Noisy"], ["seed=1", "seed=2"]
+    assert left_of(*noisy) == (list(product(*noisy)), [])

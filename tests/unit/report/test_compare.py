@@ -263,11 +263,17 @@ def test_counts_rank_nothing(write_run: WriteRun, tmp_path: Path, metric: str) -
         printed(tmp_path, metric=metric)
 
 
-def test_groups_without_the_metric_come_last(write_run: WriteRun, tmp_path: Path) -> None:
+def test_groups_without_the_metric_are_counted(write_run: WriteRun, tmp_path: Path) -> None:
     write_run("svd", metrics={"test/recall@10": 0.2})
     write_run("ease", quality=2.0)
     text = printed(tmp_path, metric="test/recall@10")
-    assert order(text, "svd", "ease") == ["svd", "ease"]
+    assert "1 configuration without test recall@10, not shown." in text
+    assert "\nease" not in text
+
+
+def test_a_metric_of_validation_is_named_as_such(write_run: WriteRun, tmp_path: Path) -> None:
+    write_run("svd", metrics={"val/rmse": 1.2})
+    assert "val/rmse ↓" in printed(tmp_path, metric="val/rmse")
 
 
 def test_csv_has_every_figure_of_every_group(write_run: WriteRun, tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ def kept(folder: Path, *conditions: str) -> list[str]:
         (["split.test=0.1", "reg=0.5"], ["ease 1"]),
         (["test/rmse<100", "model = SVD", "n_factors > 40"], ["svd 80"]),
         (["relevant_from=null", "model=ease"], ["ease 1"]),
+        (["rmse<100", "model=ease"], ["ease 1"]),
     ],
 )
 def test_runs_that_fulfil_all_conditions_are_kept(outputs: Path, conditions: list[str], expected: list[str]) -> None:
