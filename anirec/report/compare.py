@@ -90,6 +90,8 @@ def compare(
         from anirec.report.page import write_page
 
         write_page(ensure_folder(html), families=found, boards=boards, rest=rest)
+    for path in filter(None, (csv, markdown, html)):
+        console.print(Text(f"Written: {path}", style="dim"))
 
 
 def find_metric(metric: str, names: Sequence[str]) -> str:

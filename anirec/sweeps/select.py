@@ -167,11 +167,11 @@ def print_cautions(
             )
     if others := [run for run in runs if is_tested(run) and run.folder not in {one.folder for one in members}]:
         caution(
-            f"{len(others)} other runs have test metrics (the sweep ran without select=best); they were not used.",
+            f"Not used: {cells.counted(len(others), 'other run')} with test metrics (the sweep ran without select=best).",
             "dim",
         )
     if unfinished := [run for run in runs if run.state not in ("finished", "pruned")]:
-        caution(f"{len(unfinished)} runs have not finished; they are not counted and could not be chosen.", "yellow")
+        caution(f"Runs that have not finished: {len(unfinished)}; they could not be chosen.", "yellow")
     if n_looks > 1:
         caution(f"The test set has been read {n_looks} times for this sweep; report the first, or all.", "yellow")
     n_then, n_now = (sum(run.split["n_test"] for run in some) for some in (members, tested))

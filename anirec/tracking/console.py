@@ -109,7 +109,7 @@ def print_size(folders: Iterable[Path]) -> None:
     if total >= LARGE:
         checkpoints = format_size(folder_bytes(folder / "checkpoints" for folder in folders))
         CONSOLE.print(
-            f"Size: {format_size(total)}, of which {checkpoints} are checkpoints; checkpoints=none keeps none"
+            f"Size: {format_size(total)}, of which {checkpoints} are checkpoints; checkpoints=best keeps the best only"
         )
 
 

@@ -103,11 +103,19 @@ def verdict(family: Family, pairs: Sequence[Pair]) -> str:
         sentences.append(f"{worse}: the means in the table are over different splits.")
     if rivals := [group.label for pair, group in tested if not pair.differs]:
         sentences.append(f"Not significantly different from {best.label}: {cells.join_names(rivals)}.")
-    if sentences:
-        return " ".join(sentences)
-    names = [group.label for _, group in tested]
-    against = cells.join_names(names) if len(names) <= MOST_NAMES else f"each of the {len(names)} others tested"
-    return f"{best.label} is significantly better than {against}." if tested else ""
+    if tested and not sentences:
+        names = [group.label for _, group in tested]
+        against = cells.join_names(names) if len(names) <= MOST_NAMES else f"each of the {len(names)} others tested"
+        sentences.append(f"{best.label} is significantly better than {against}.")
+    with_metric = [group for group in family.groups if group.having(pairs[0].metric)]
+    if untested := [group.label for group in with_metric if group is not best and not is_in(group, tested)]:
+        names_of = cells.join_names(untested, MOST_NAMES)
+        sentences.append(f"Not tested against {names_of}: no common split, or not among the best {BEST}.")
+    return " ".join(sentences)
+
+
+def is_in(group: Group, tested: Sequence[tuple[Pair, Group]]) -> bool:
+    return any(other is group for _, other in tested)
 
 
 def quick_verdict(family: Family, metric: str) -> str:
