@@ -167,7 +167,7 @@ def print_cautions(
             )
     if others := [run for run in runs if is_tested(run) and run.folder not in {one.folder for one in members}]:
         caution(
-            f"Not used: {cells.counted(len(others), 'other run')} with test metrics (the sweep ran without select=best).",
+            f"Not used: {cells.counted(len(others), 'other run')} with test metrics (the sweep ran without select).",
             "dim",
         )
     if unfinished := [run for run in runs if run.state not in ("finished", "pruned")]:
