@@ -68,6 +68,6 @@ class TagChoice(Configurable):
             most = tags.row(0)
             raise UserError(
                 f"dataset.tags.min_posts={self.min_posts}: none of {len(tags):,} tags is on so many posts; the most "
-                f"frequent tag, {most[0]}, is on {most[1]:,}. Lower min_posts."
+                f"frequent tag, {most[0]}, is on {most[1]:,}. For such a sample, add dataset.tags.min_posts=1"
             )
         return np.where(is_in.to_numpy(), place, ABSENT).astype(np.int32)
