@@ -42,3 +42,9 @@ def forget_warnings() -> None:
 @pytest.fixture(autouse=True)
 def private_cache(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANIREC_CACHE", str(cache))
+
+
+@pytest.fixture(autouse=True)
+def private_wandb_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each subprocess start a W&B service of its own: the one that an earlier test started may have ended."""
+    monkeypatch.delenv("WANDB_SERVICE", raising=False)

@@ -31,12 +31,6 @@ HEADER, BLOCK = struct.Struct("<IHB"), 1 << 15  # checksum, length, kind; kinds 
 FULL, LAST = 1, 4
 
 
-@pytest.fixture(autouse=True)
-def own_service(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let commands start a service of W&B of their own, although other tests have started one in this process."""
-    monkeypatch.delenv("WANDB_SERVICE", raising=False)
-
-
 @pytest.fixture
 def anirec(anirec_in: Callable[..., Anirec], tmp_path: Path) -> Anirec:
     """`anirec` in new processes: W&B starts helpers and ends them when Python exits."""
