@@ -11,6 +11,7 @@ from anirec.config.compose import first_line, to_dict
 from anirec.errors import UserError
 from anirec.lightning import Logger, seed_everything
 from anirec.settings import SettingsError
+from anirec.threads import set_threads
 from anirec.tracking.callbacks import Stopwatch
 from anirec.tracking.console import print_job, silence_libraries
 from anirec.tracking.loggers import loggers_of_run
@@ -34,6 +35,8 @@ def run_experiment(
         config.run.folder, config.run.name = str(path), "/".join(path.parts[-3:])
         config.run.sweep = about["sweep"]
     content = OmegaConf.to_yaml(config, resolve=True)
+    with open_dict(config.trainer):
+        set_threads(config.trainer.pop("threads", None))  # no argument of Lightning's trainer
     with loggers_of_run() as loggers, RunFolder(path, config=content, about=about) as folder:
         print_job(shown or path, label)
         loggers.extend(instantiate_node(config.logger).values())
