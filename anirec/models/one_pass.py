@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from anirec.data.ratings.interactions import RatingBatch, deduplicate
+from anirec.distributed import RunLauncher
 from anirec.lightning import DDPStrategy
 from anirec.models.base import ManualOptimization, RatingModel
 
@@ -169,6 +170,9 @@ class DataParallel(DDPStrategy):
 
     Such models sum their statistics over processes themselves.
     """
+
+    def _configure_launcher(self) -> None:
+        self._launcher = RunLauncher(self.cluster_environment, self.num_processes, self.num_nodes)
 
     def configure_ddp(self) -> None:
         model = self.lightning_module
