@@ -10,6 +10,9 @@ from anirec.data.ratings.interactions import RatingBatch, deduplicate
 from anirec.distributed import RunLauncher
 from anirec.lightning import DDPStrategy
 from anirec.models.base import ManualOptimization, RatingModel
+from anirec.models.cost import Cost, Counts
+
+FIT_OPERATIONS = 400  # per row, of indexing the rows and fitting the bias model
 
 
 class OnePass(ManualOptimization):
@@ -30,7 +33,7 @@ class OnePass(ManualOptimization):
     def add_statistic(self, name: str, *shape: int) -> None:
         """Register a float64 buffer of zeros for `accumulate` to add to; call it in `allocate`."""
         self.register_buffer(name, torch.zeros(*shape, dtype=torch.float64))
-        self.statistics.append(name)
+        self.statistics = [*self.statistics, name]
 
     @abstractmethod
     def accumulate(self, batch: Any) -> None:
@@ -65,6 +68,11 @@ class OnePass(ManualOptimization):
 class MemoryBased(OnePass, RatingModel):
     """A one-pass model that needs the whole training matrix: `solve` reads it from `self.history`."""
 
+    bytes_per_row: ClassVar[int] = 72  # the history, and index and residual of each row while the bias model is fitted
+
+    def cost(self, counts: Counts) -> Cost:
+        return super().cost(counts) + Cost(operations=FIT_OPERATIONS * counts.n_rows)
+
     def allocate(self) -> None:
         self.history = History(self.n_users)
 
@@ -80,6 +88,10 @@ class MemoryBased(OnePass, RatingModel):
 
 class HistoryScorer(MemoryBased):
     """A memory-based model that scores items from a user's history alone, so that it also ranks for new users."""
+
+    def cost(self, counts: Counts) -> Cost:
+        """Return what training needs; the checkpoint holds item and rating of each row."""
+        return super().cost(counts) + Cost(checkpoint=8 * counts.n_rows)
 
     @abstractmethod
     def score_history(self, history: "History", users: Tensor) -> Tensor:

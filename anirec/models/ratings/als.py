@@ -7,6 +7,7 @@ from torch import Tensor
 
 from anirec.data.ratings.interactions import RatingBatch
 from anirec.models.base import RatingModel, popularity_tie_break
+from anirec.models.cost import Cost, Counts
 from anirec.models.one_pass import History, MemoryBased
 from anirec.models.ratings.bias import Baseline
 from anirec.models.ratings.kernels.als_sweep import Entries, half_step
@@ -41,6 +42,9 @@ class ALS(MemoryBased, RatingModel):
 
     uses_unrated: ClassVar[bool] = True
     ranks_by_rating = False
+    bytes_per_row: ClassVar[int] = 130  # the entries by user and by item
+    instead: ClassVar[str] = "a smaller model.n_factors"
+    operations_per_second: ClassVar[float] = 1e10
     user_factors: Tensor
     item_factors: Tensor
     count_i: Tensor
@@ -64,6 +68,12 @@ class ALS(MemoryBased, RatingModel):
         self.init_std = init_std
         self.damping_user = damping_user
         self.damping_item = damping_item
+
+    def cost(self, counts: Counts) -> Cost:
+        """Return what training needs: a sweep builds and solves a system of n_factors equations per user and item."""
+        n_systems, n_factors = counts.n_users + counts.n_items, self.n_factors
+        per_sweep = 2 * counts.n_rows * n_factors**2 + n_systems * n_factors**3 / 3
+        return super().cost(counts) + Cost(operations=self.epochs * per_sweep)
 
     def allocate(self) -> None:
         super().allocate()
