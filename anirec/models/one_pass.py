@@ -213,12 +213,16 @@ class History(nn.Module):
 
 def exchange_rows(table_nf: Tensor, bounds: list[int], device: torch.device) -> None:
     """Give the rows that each process computed, from `bounds[rank]` to before `bounds[rank + 1]`, to all processes."""
-    if len(bounds) == 2:
-        return
-    for rank, (first, last) in enumerate(pairwise(bounds)):
-        part = table_nf[first:last].to(device).contiguous()
-        torch.distributed.broadcast(part, src=rank)
-        table_nf[first:last] = part
+    if len(bounds) > 2:
+        for rank, (first, last) in enumerate(pairwise(bounds)):
+            table_nf[first:last] = broadcast(table_nf[first:last], rank, device)
+
+
+def broadcast(values: Tensor, rank: int, device: torch.device) -> Tensor:
+    """Return the values of the process `rank` in all processes; `device` is that of the processes' backend."""
+    sent = values.to(device, copy=True)
+    torch.distributed.broadcast(sent, src=rank)
+    return sent.to(values.device)
 
 
 class DataParallel(DDPStrategy):

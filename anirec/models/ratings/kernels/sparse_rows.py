@@ -24,13 +24,37 @@ class SparseRows(NamedTuple):
         start, row, (value,) = transpose(self.start, self.column, (self.value,), n_columns)
         return SparseRows(start, row, value)
 
+    def with_columns(self, new_c: Array) -> "SparseRows":
+        """Return the rows with columns renumbered to `new_c[column]`, again in ascending order."""
+        renumbered = SparseRows(self.start, new_c[self.column], self.value)
+        return renumbered.transpose(len(new_c)).transpose(len(self.start) - 1)
+
 
 def transpose(start: Array, column: Array, values: tuple[Array, ...], n_columns: int) -> tuple[Array, Array, Any]:
     """Return the start of each column, the rows of its entries, int32 and ascending, and the entries' values."""
-    ends = np.bincount(column, minlength=n_columns).cumsum()
+    starts = np.append(0, count_columns(column, n_columns).cumsum())
     row, moved = np.empty(len(column), np.int32), tuple(np.empty_like(value) for value in values)
-    place_by_column(start, column, values, np.append(0, ends[:-1]), row, moved)
-    return np.append(0, ends), row, moved
+    place_by_column(start, column, values, starts[:-1].copy(), row, moved)
+    return starts, row, moved
+
+
+@numba.njit(cache=True, nogil=True)
+def count_columns(column: Array, n_columns: int) -> Array:
+    """Return the number of entries of each column, int64; `np.bincount` would copy the columns as int64."""
+    count_c = np.zeros(n_columns, np.int64)
+    for c in column:
+        count_c[c] += 1
+    return count_c
+
+
+@numba.njit(cache=True, nogil=True)
+def sum_columns(column: Array, value: Array, n_columns: int, power: int) -> Array:
+    """Return the sum of value^power of each column, float64; power is 1 or 2."""
+    sum_c = np.zeros(n_columns)
+    for entry in range(len(column)):
+        x = np.float64(value[entry])
+        sum_c[column[entry]] += x if power == 1 else x * x
+    return sum_c
 
 
 @numba.njit(cache=True, nogil=True)
