@@ -27,6 +27,8 @@ from uuid import uuid4
 
 from anirec.data.prepare.build import PICTURES, build_tables
 from anirec.data.prepare.fingerprint import fingerprint
+from anirec.data.prepare.space import check_space, explained, make_shared, share
+from anirec.data.prepare.use import hold, release
 from anirec.data.sources.base import Source
 from anirec.errors import UserError
 from anirec.notices import warn
@@ -92,16 +94,21 @@ def prepare(source: Source, cache: Path | str) -> Prepared:
     """Return the tables of a source, from the cache if the same data was prepared before.
 
     Raises:
-        UserError: Files are missing, belong to another dump, or have no readable row.
+        UserError: Files are missing, belong to another dump, or have no readable row; or the cache has too little space
+            or cannot be written to.
     """
     cache = Path(cache)
-    with StatusLine(source.name) as waiting:
+    with StatusLine(source.name) as waiting, explained(cache):
         waiting.step("checking the files")
         identity = fingerprint(source, cache)
         prepared = locate_prepared(source.name, identity, cache)
-        if not prepared.folder.is_dir():
+        if not hold(prepared.folder):
+            check_space(source, cache)
+            make_shared(prepared.folder.parent, cache)
             with atomic_folder(prepared.folder) as folder:
                 build_tables(source, folder, step=waiting.step)
+                share(folder, cache)
+            hold(prepared.folder)
     warn_of_rejects(source, prepared)
     return prepared
 
@@ -130,6 +137,7 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
                 shutil.rmtree(old)
     unfinished = folder.parent / f".unfinished-{uuid4().hex}"
     unfinished.mkdir()
+    hold(unfinished)
     try:
         yield unfinished
         try:
@@ -138,6 +146,7 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
             if not folder.is_dir():
                 raise UserError(f"Cannot move the prepared tables to {folder}: {error}.") from error
     finally:
+        release(unfinished)
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
