@@ -3,9 +3,8 @@
 It needs two things from any model: the predictions that its steps return, and `score_items`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -17,7 +16,7 @@ from anirec.evaluation.base import Evaluation, check_finite
 from anirec.evaluation.dummies import damped_means, popular_lists
 from anirec.evaluation.rating_results import POPULAR, SHUFFLED, RankedLists, RatingResults
 from anirec.evaluation.results import Ranked, RatingRows
-from anirec.evaluation.segments import list_values, ranking_values, row_values, segment_values
+from anirec.evaluation.segments import distinct, list_values, ranking_values, row_values, segment_values
 from anirec.evaluation.top_items import find_hits, top_items
 from anirec.lightning import LightningModule, Trainer
 from anirec.metrics.beyond_accuracy import item_statistics, training_counts
@@ -78,15 +77,21 @@ class RatingEvaluation(Evaluation):
         self.candidates = candidates
         self.rank_every, self.is_watched = rank_every, False
         self.k = max((name.k for name in self.names if name.k), default=0)
-        self.predictions: dict[str, pl.DataFrame] = {}
-        self.recommendations: dict[str, pl.DataFrame] = {}
+        self.predictions: dict[str, RatingRows] = {}
+        self.recommendations: dict[str, Ranked] = {}
+        self.ids: tuple[pl.Series, pl.Series]  # of users and of items
         self.results: RatingResults | None = None
 
     @property
-    def tables(self) -> dict[str, pl.DataFrame]:
-        """`predictions` of all splits evaluated so far, and `recommendations` of the test users."""
+    def tables(self) -> dict[str, Iterator[pl.DataFrame]]:
+        """`predictions` of all splits evaluated so far, and `recommendations` of the test users, in parts."""
         named = {"predictions": self.predictions, "recommendations": self.recommendations}
-        return {name: pl.concat(tables.values()) for name, tables in named.items() if tables}
+        return {name: self.parts(of_splits) for name, of_splits in named.items() if of_splits}
+
+    def parts(self, of_splits: Mapping[str, RatingRows | Ranked]) -> Iterator[pl.DataFrame]:
+        """Yield the tables of all splits."""
+        for split, rows in of_splits.items():
+            yield from rows.tables(*self.ids, split)
 
     @property
     def findings(self) -> list[str]:
@@ -101,7 +106,7 @@ class RatingEvaluation(Evaluation):
         return draw_results(self.results)
 
     def collect(self, batch: Any, outputs: Any) -> tuple[Any, ...]:
-        return batch.user, batch.item, batch.rating, outputs
+        return batch.user.int(), batch.item.int(), batch.rating, outputs
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Find out whether training reads ranking metrics."""
@@ -133,9 +138,9 @@ class RatingEvaluation(Evaluation):
         values = self.values(data, rows, ranked, [name for name in self.names if ranks or not name.k])
         if is_final:
             values |= self.details(data, rows, ranked)
-            self.predictions[split] = rows.table(data.users, data.items, split)
+            self.ids, self.predictions[split] = (pl.Series(data.users), data.items["item_id"]), rows
             if ranked and split == "test":
-                self.recommendations[split] = ranked.table(data.users, data.items, split)
+                self.recommendations[split] = ranked
             if split == "test":
                 self.results = self.beside_dummies(data, rows, ranked)
         return values
@@ -144,7 +149,7 @@ class RatingEvaluation(Evaluation):
         """Rank items for the users with a relevant held-out item; None if there are none."""
         candidates = self.candidate_items(data)
         user, item = self.relevant_pairs(rows, candidates)
-        users = np.unique(user)
+        users = distinct(user)
         if not len(users):
             return None
         if self.max_users is not None and len(users) > self.max_users:
@@ -164,7 +169,7 @@ class RatingEvaluation(Evaluation):
 
     def relevant_pairs(
         self, rows: RatingRows, candidates: NDArray[np.int64] | None
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """Return users and items of the relevant rows whose item is a candidate."""
         user, item = rows.relevant(self.relevant_from)
         if candidates is not None:
@@ -189,11 +194,8 @@ class RatingEvaluation(Evaluation):
         """Return the lists beside those of the most popular candidates, or of candidates in random order if cold."""
         candidates = self.candidate_items(data)
         items_c = np.arange(data.n_items) if candidates is None else candidates
-        order = items_c[np.argsort(-count_i[items_c], kind="stable")]
-        sizes = {"n_items": data.n_items, "k": self.k}
-        top = replace(
-            ranked.top, items_uk=popular_lists(order, ranked.top.users, self.seen_rows(data, "test"), **sizes)
-        )
+        seen = self.seen_rows(data, "test")
+        top = popular_lists(count_i[:-1], ranked.top.users, seen, k=self.k, candidates=candidates)
         theirs = Ranked(top, *find_hits(top, *self.relevant_pairs(rows, candidates), data.n_items))
         return RankedLists(ranked, theirs, POPULAR if candidates is None else SHUFFLED, count_i[items_c], items_c)
 

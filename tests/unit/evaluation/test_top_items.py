@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from anirec.evaluation.top_items import find_hits, top_items
+from anirec.evaluation.top_items import best_unseen, best_unseen_on_device, find_hits, top_items
 
 
 @dataclass
@@ -48,6 +48,42 @@ def test_only_what_is_asked_for_is_ranked() -> None:
     top = top_items(lambda users: scores.expand(len(users), -1), np.arange(2), seen, **ranked)
     assert top.items_uk.tolist() == [[4, 3], [4, 0]]
     assert top.scores_uk.tolist() == [[3, 1], [3, 2]]
+
+
+def test_equal_scores_keep_the_order_of_the_candidates() -> None:
+    scores, candidates = torch.tensor([1.0, 3.0, 2.0, 3.0, 2.0, 1.0]), np.array([5, 4, 3, 2, 1, 0])
+    ranked = {"users": np.arange(1), "seen": [Seen.of([[]])], "n_items": 6, "k": 6, "block": 1}
+    by_index = top_items(lambda some: scores.expand(len(some), -1), **ranked)
+    by_candidates = top_items(lambda some: scores.expand(len(some), -1), candidates=candidates, **ranked)
+    assert by_index.items_uk.tolist() == [[1, 3, 2, 4, 0, 5]]
+    assert by_candidates.items_uk.tolist() == [[3, 1, 4, 2, 5, 0]]
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("candidates", [None, np.random.default_rng(1).permutation(300)[:200]])
+def test_the_kernel_agrees_with_torch_for_any_number_of_threads(candidates: np.ndarray | None, threads: int) -> None:
+    random = np.random.default_rng(0)
+    scores = torch.from_numpy(random.normal(size=(100, 300)).astype(np.float32))
+    scores[3, :295] = -torch.inf  # five items are left
+    users, seen = np.arange(100), [Seen.of([sorted(random.choice(300, size=30, replace=False)) for _ in range(100)])]
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        ours = best_unseen(scores, users, seen, candidates, 8)
+    finally:
+        torch.set_num_threads(before)
+    theirs = best_unseen_on_device(scores, users, seen, candidates, 8)
+    for mine, other in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(mine, other)
+
+
+@pytest.mark.parametrize("n_nan", [1, 2, 5])
+def test_nan_ranks_first_and_is_never_displaced(n_nan: int) -> None:
+    scores = np.random.default_rng(0).normal(size=(1, 90)).astype(np.float32)
+    scores[0, [70, 3, 40, 89, 12][:n_nan]] = np.nan
+    _, best = best_unseen(torch.from_numpy(scores), np.arange(1), [Seen.of([[]])], None, 2)
+    assert np.isnan(best[0]).tolist() == [True, n_nan > 1]
+    assert n_nan > 1 or best[0, 1] == np.nanmax(scores)
 
 
 def test_a_list_longer_than_the_catalogue_ends_early() -> None:
