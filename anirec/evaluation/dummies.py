@@ -45,7 +45,6 @@ def popular_lists(
         lambda some: popularity_i.expand(len(some), -1),
         users,
         seen,
-        n_items=len(count_i),
         k=k,
         block=USERS_AT_ONCE,
         candidates=candidates,

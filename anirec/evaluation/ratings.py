@@ -158,7 +158,6 @@ class RatingEvaluation(Evaluation):
             model.score_items,  # type: ignore[arg-type]
             users,
             self.seen_rows(data, split),
-            n_items=data.n_items,
             candidates=candidates,
             k=self.k,
             block=self.block,

@@ -12,6 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from anirec.threads import in_threads
+
+USERS_PER_TASK = 64
+
 
 class UserRows(Protocol):
     """Interactions sorted by user: the items of user u are `item[indptr[u]:indptr[u + 1]]`."""
@@ -44,7 +48,6 @@ def top_items(
     users: NDArray[np.int64],
     seen: Sequence[UserRows],
     *,
-    n_items: int,
     k: int,
     block: int,
     device: torch.device | str = "cpu",
@@ -60,7 +63,6 @@ def top_items(
             changed, so that a model may return its own buffer, or one row expanded to all users.
         users: User indices, (U,), >= 0.
         seen: Interactions whose items are never recommended to their user.
-        n_items: Size of the catalogue.
         k: Length of the lists.
         block: Number of users scored at once; memory grows with block x items.
         device: Device of the scores.
@@ -81,14 +83,22 @@ def best_unseen(
     scores_bi: Tensor, users: NDArray[np.int64], seen: Sequence[UserRows], candidates: NDArray[np.int64] | None, k: int
 ) -> tuple[Any, Any]:
     """Return the best unseen items, -1 where none is left, and their scores, (B, k) each."""
-    from anirec.evaluation.top_kernels import keep_best_unseen
+    from anirec.evaluation.top_kernels import mark_items, select_best
 
     scores_ri = scores_bi[:1] if scores_bi.stride(0) == 0 else scores_bi  # one row for all users is not copied
-    scores_rc = scores_ri if candidates is None else scores_ri[:, torch.from_numpy(candidates)]
+    scores_rc = (scores_ri if candidates is None else scores_ri[:, torch.from_numpy(candidates)]).contiguous().numpy()
     columns = np.arange(scores_bi.shape[1]) if candidates is None else candidates
     items_bk = np.full((len(users), k), -1, dtype=np.int32)
     best_bk = np.full((len(users), k), -np.inf, dtype=np.float32)
-    keep_best_unseen(scores_rc.contiguous().numpy(), users, seen, columns, scores_bi.shape[1], items_bk, best_bk)
+
+    def task(first: int, last: int) -> None:
+        seen_bi = np.zeros((last - first, scores_bi.shape[1]), dtype=bool)
+        for rows in seen:
+            mark_items(seen_bi, users[first:last], rows.item, rows.indptr)
+        own_rc = scores_rc[first:last] if len(scores_rc) > 1 else scores_rc
+        select_best(own_rc, seen_bi, columns, items_bk[first:last], best_bk[first:last])
+
+    in_threads(task, len(users), chunk=USERS_PER_TASK)
     return items_bk, best_bk
 
 

@@ -23,7 +23,7 @@ def test_agrees_with_sorting_every_user_alone(block: int) -> None:
     scores = torch.from_numpy(random.normal(size=(20, 30)).astype(np.float32))
     train, val = ([sorted(random.choice(30, size=n, replace=False).tolist()) for n in range(20)] for _ in range(2))
     users = np.array([0, 3, 4, 11, 12, 18, 19])
-    top = top_items(lambda some: scores[some], users, [Seen.of(train), Seen.of(val)], n_items=30, k=6, block=block)
+    top = top_items(lambda some: scores[some], users, [Seen.of(train), Seen.of(val)], k=6, block=block)
     for row, user in enumerate(users):
         unseen = sorted(set(range(30)) - set(train[user]) - set(val[user]), key=lambda item: -scores[user, item])
         expected = (unseen + [-1] * 6)[:6]
@@ -37,14 +37,14 @@ def test_agrees_with_sorting_every_user_alone(block: int) -> None:
 def test_never_writes_into_the_models_own_scores() -> None:
     popularity = torch.arange(4.0)
     seen = Seen.of([[3], [2]])
-    top = top_items(lambda users: popularity.expand(len(users), -1), np.arange(2), [seen], n_items=4, k=2, block=2)
+    top = top_items(lambda users: popularity.expand(len(users), -1), np.arange(2), [seen], k=2, block=2)
     assert top.items_uk.tolist() == [[2, 1], [3, 1]]
     assert popularity.tolist() == [0, 1, 2, 3]
 
 
 def test_only_what_is_asked_for_is_ranked() -> None:
     scores, seen = torch.tensor([2.0, 9.0, 9.0, 1.0, 3.0]), [Seen.of([[0], []])]
-    ranked = {"n_items": 5, "k": 2, "block": 1, "candidates": np.array([4, 0, 3])}
+    ranked = {"k": 2, "block": 1, "candidates": np.array([4, 0, 3])}
     top = top_items(lambda users: scores.expand(len(users), -1), np.arange(2), seen, **ranked)
     assert top.items_uk.tolist() == [[4, 3], [4, 0]]
     assert top.scores_uk.tolist() == [[3, 1], [3, 2]]
@@ -52,7 +52,7 @@ def test_only_what_is_asked_for_is_ranked() -> None:
 
 def test_equal_scores_keep_the_order_of_the_candidates() -> None:
     scores, candidates = torch.tensor([1.0, 3.0, 2.0, 3.0, 2.0, 1.0]), np.array([5, 4, 3, 2, 1, 0])
-    ranked = {"users": np.arange(1), "seen": [Seen.of([[]])], "n_items": 6, "k": 6, "block": 1}
+    ranked = {"users": np.arange(1), "seen": [Seen.of([[]])], "k": 6, "block": 1}
     by_index = top_items(lambda some: scores.expand(len(some), -1), **ranked)
     by_candidates = top_items(lambda some: scores.expand(len(some), -1), candidates=candidates, **ranked)
     assert by_index.items_uk.tolist() == [[1, 3, 2, 4, 0, 5]]
@@ -87,15 +87,13 @@ def test_nan_ranks_first_and_is_never_displaced(n_nan: int) -> None:
 
 
 def test_a_list_longer_than_the_catalogue_ends_early() -> None:
-    top = top_items(lambda users: torch.ones(len(users), 3), np.arange(1), [Seen.of([[0]])], n_items=3, k=5, block=8)
+    top = top_items(lambda users: torch.ones(len(users), 3), np.arange(1), [Seen.of([[0]])], k=5, block=8)
     assert sorted(top.items_uk[0, :2].tolist()) == [1, 2]
     assert top.items_uk[0, 2:].tolist() == [-1, -1, -1]
 
 
 def test_hits_find_each_users_own_items_only() -> None:
-    top = top_items(
-        lambda users: -torch.arange(5.0).expand(len(users), -1), np.array([1, 2]), [], n_items=5, k=3, block=8
-    )
+    top = top_items(lambda users: -torch.arange(5.0).expand(len(users), -1), np.array([1, 2]), [], k=3, block=8)
     found, n_relevant = find_hits(top, np.array([1, 1, 2, 0]), np.array([0, 4, 2, 1]), n_items=5)
     assert found.tolist() == [[True, False, False], [False, False, True]]
     assert n_relevant.tolist() == [2, 1]
