@@ -14,7 +14,7 @@ from torch import Tensor
 
 from anirec.threads import in_threads
 
-USERS_PER_TASK = 64
+USERS_PER_TASK = 16
 
 
 class UserRows(Protocol):
@@ -85,9 +85,13 @@ def best_unseen(
     """Return the best unseen items, -1 where none is left, and their scores, (B, k) each."""
     from anirec.evaluation.top_kernels import mark_items, select_best
 
-    scores_ri = scores_bi[:1] if scores_bi.stride(0) == 0 else scores_bi  # one row for all users is not copied
-    scores_rc = (scores_ri if candidates is None else scores_ri[:, torch.from_numpy(candidates)]).contiguous().numpy()
-    columns = np.arange(scores_bi.shape[1]) if candidates is None else candidates
+    is_shared = scores_bi.stride(0) == 0  # one row, expanded to all users, is sorted once
+    scores = (scores_bi[:1] if is_shared else scores_bi).contiguous().numpy()
+    columns = np.arange(scores.shape[1]) if candidates is None else candidates
+    scores = scores if candidates is None else scores[:, candidates]
+    if is_shared:
+        order = np.argsort(-np.nan_to_num(scores[0], nan=np.inf), kind="stable")
+        scores, columns = scores[:, order], columns[order]
     items_bk = np.full((len(users), k), -1, dtype=np.int32)
     best_bk = np.full((len(users), k), -np.inf, dtype=np.float32)
 
@@ -95,8 +99,8 @@ def best_unseen(
         seen_bi = np.zeros((last - first, scores_bi.shape[1]), dtype=bool)
         for rows in seen:
             mark_items(seen_bi, users[first:last], rows.item, rows.indptr)
-        own_rc = scores_rc[first:last] if len(scores_rc) > 1 else scores_rc
-        select_best(own_rc, seen_bi, columns, items_bk[first:last], best_bk[first:last])
+        own = scores if is_shared else scores[first:last]
+        select_best(own, is_shared, seen_bi, columns, items_bk[first:last], best_bk[first:last])
 
     in_threads(task, len(users), chunk=USERS_PER_TASK)
     return items_bk, best_bk

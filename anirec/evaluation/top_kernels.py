@@ -17,11 +17,12 @@ def mark_items(is_marked_bi: Any, users: Any, item: Any, indptr: Any) -> None:
 
 
 @numba.njit(cache=True, nogil=True)
-def select_best(scores_rc: Any, seen_bi: Any, candidates: Any, items_bk: Any, best_bk: Any) -> None:
+def select_best(scores_rc: Any, is_shared: bool, seen_bi: Any, candidates: Any, items_bk: Any, best_bk: Any) -> None:
     """Insert each unseen item that is better than the k-th best so far; NaN is better than any number.
 
     Args:
-        scores_rc: Scores of the candidates, float32, one row per user, or one row for all users.
+        scores_rc: Scores of the candidates, float32, one row per user; if shared, one row for all users, best first.
+        is_shared: See above.
         seen_bi: Which items a user has seen, bool (B, n_items).
         candidates: Item of each column of the scores, (C,).
         items_bk: Output, filled with -1.
@@ -29,12 +30,14 @@ def select_best(scores_rc: Any, seen_bi: Any, candidates: Any, items_bk: Any, be
     """
     n_candidates, k = len(candidates), items_bk.shape[1]
     for b in range(len(items_bk)):
-        scores, items, best = scores_rc[b if len(scores_rc) > 1 else 0], items_bk[b], best_bk[b]
+        scores, items, best = scores_rc[0 if is_shared else b], items_bk[b], best_bk[b]
         for start in range(0, n_candidates, ITEMS_AT_ONCE):
             stop, lowest, is_any_better = min(start + ITEMS_AT_ONCE, n_candidates), best[k - 1], False
             for c in range(start, stop):
                 is_any_better |= not (scores[c] <= lowest)
             if not is_any_better:
+                if is_shared:
+                    break
                 continue
             for c in range(start, stop):
                 score = scores[c]

@@ -59,12 +59,16 @@ def test_equal_scores_keep_the_order_of_the_candidates() -> None:
     assert by_candidates.items_uk.tolist() == [[3, 1, 4, 2, 5, 0]]
 
 
+@pytest.mark.parametrize("is_shared", [False, True])
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("candidates", [None, np.random.default_rng(1).permutation(300)[:200]])
-def test_the_kernel_agrees_with_torch_for_any_number_of_threads(candidates: np.ndarray | None, threads: int) -> None:
+def test_the_kernel_agrees_with_torch_for_any_number_of_threads(
+    candidates: np.ndarray | None, threads: int, is_shared: bool
+) -> None:
     random = np.random.default_rng(0)
     scores = torch.from_numpy(random.normal(size=(100, 300)).astype(np.float32))
     scores[3, :295] = -torch.inf  # five items are left
+    scores = scores[3 * is_shared].expand(100, -1) if is_shared else scores
     users, seen = np.arange(100), [Seen.of([sorted(random.choice(300, size=30, replace=False)) for _ in range(100)])]
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
@@ -77,11 +81,13 @@ def test_the_kernel_agrees_with_torch_for_any_number_of_threads(candidates: np.n
         np.testing.assert_array_equal(mine, other)
 
 
+@pytest.mark.parametrize("n_users", [1, 2])  # two users share the row
 @pytest.mark.parametrize("n_nan", [1, 2, 5])
-def test_nan_ranks_first_and_is_never_displaced(n_nan: int) -> None:
+def test_nan_ranks_first_and_is_never_displaced(n_nan: int, n_users: int) -> None:
     scores = np.random.default_rng(0).normal(size=(1, 90)).astype(np.float32)
     scores[0, [70, 3, 40, 89, 12][:n_nan]] = np.nan
-    _, best = best_unseen(torch.from_numpy(scores), np.arange(1), [Seen.of([[]])], None, 2)
+    scores_bi = torch.from_numpy(scores).expand(n_users, -1)
+    _, best = best_unseen(scores_bi, np.arange(n_users), [Seen.of([[]] * n_users)], None, 2)
     assert np.isnan(best[0]).tolist() == [True, n_nan > 1]
     assert n_nan > 1 or best[0, 1] == np.nanmax(scores)
 
