@@ -10,6 +10,7 @@ from anirec.evaluation.top_items import TopItems, UserRows, top_items
 
 DAMPING = 5.0  # ratings at the global mean added to every item
 USERS_AT_ONCE = 4096
+ROWS_AT_ONCE = 1 << 20
 
 
 def damped_means(item: NDArray[np.integer], rating: NDArray[np.floating], n_items: int) -> NDArray[np.float64]:
@@ -18,9 +19,12 @@ def damped_means(item: NDArray[np.integer], rating: NDArray[np.floating], n_item
     >>> damped_means(np.array([0, 0, 1]), np.array([9.0, 9.0, 6.0]), 3).round(2)
     array([8.29, 7.67, 8.  , 8.  ])
     """
-    mean = float(rating.mean(dtype=np.float64))
-    count_i, total_i = (np.bincount(item, weights=weights, minlength=n_items + 1) for weights in (None, rating))
-    return (total_i + DAMPING * mean) / (count_i + DAMPING)
+    count_i, total_i = np.zeros(n_items + 1), np.zeros(n_items + 1)
+    for start in range(0, len(item), ROWS_AT_ONCE):  # bincount copies its arguments in 64 bits
+        rows = slice(start, start + ROWS_AT_ONCE)
+        count_i += np.bincount(item[rows], minlength=n_items + 1)
+        total_i += np.bincount(item[rows], weights=rating[rows], minlength=n_items + 1)
+    return (total_i + DAMPING * total_i.sum() / count_i.sum()) / (count_i + DAMPING)
 
 
 def popular_lists(

@@ -19,7 +19,7 @@ from anirec.evaluation.results import Ranked, RatingRows
 from anirec.evaluation.segments import distinct, list_values, ranking_values, row_values, segment_values
 from anirec.evaluation.top_items import find_hits, top_items
 from anirec.lightning import LightningModule, Trainer
-from anirec.metrics.beyond_accuracy import item_statistics, training_counts
+from anirec.metrics.beyond_accuracy import ItemStatistics, genre_matrix, training_counts
 from anirec.metrics.names import MetricName, is_ranking
 from anirec.progress import StatusLine
 from anirec.settings import PositiveInt
@@ -80,6 +80,7 @@ class RatingEvaluation(Evaluation):
         self.predictions: dict[str, RatingRows] = {}
         self.recommendations: dict[str, Ranked] = {}
         self.ids: tuple[pl.Series, pl.Series]  # of users and of items
+        self.counted: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
         self.results: RatingResults | None = None
 
     @property
@@ -184,7 +185,7 @@ class RatingEvaluation(Evaluation):
 
     def beside_dummies(self, data: Any, rows: RatingRows, ranked: Ranked | None) -> RatingResults:
         """Return the test results together with those of the dummies, which know the training rows only."""
-        count_u, count_i = (np.append(counts, 0) for counts in training_counts(data))
+        count_u, count_i = (np.append(counts, 0) for counts in self.counts(data))
         dummy = damped_means(data.train.item, data.train.rating, data.n_items)[rows.item]
         counts = {"users": count_u[rows.user], "titles": count_i[rows.item]}
         return RatingResults(rows, dummy, counts, self.dummy_lists(data, rows, ranked, count_i) if ranked else None)
@@ -199,8 +200,25 @@ class RatingEvaluation(Evaluation):
         return RankedLists(ranked, theirs, POPULAR if candidates is None else SHUFFLED, count_i[items_c], items_c)
 
     def candidate_items(self, data: Any) -> NDArray[np.int64] | None:
-        """Return the items to rank; None for all."""
-        return cold_items(data) if self.candidates == "cold" else None
+        """Return the items to rank; None for all.
+
+        Cold items, those without a training rating, are in random order: a model may score them all equally, and ties
+        would otherwise follow the ids, which favour old, well-known titles.
+        """
+        if self.candidates == "all":
+            return None
+        _, count_i = self.counts(data)
+        return np.random.default_rng(SAMPLE_SEED).permutation(np.flatnonzero(count_i == 0))
+
+    def counts(self, data: Any) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the number of training ratings of every user and of every item; they are counted once."""
+        self.counted = self.counted or training_counts(data)
+        return self.counted
+
+    def item_statistics(self, data: Any) -> ItemStatistics:
+        count_u, count_i = self.counts(data)
+        genres_ig = genre_matrix(data.items["genres"])
+        return ItemStatistics(count_i, int((count_u > 0).sum()), genres_ig, self.candidate_items(data))
 
     def values(
         self, data: Any, rows: RatingRows, ranked: Ranked | None, names: Sequence[MetricName]
@@ -209,12 +227,12 @@ class RatingEvaluation(Evaluation):
         found = dict(row_values(names, rows))
         if ranked:
             found |= ranking_values(names, ranked)
-            found |= list_values(names, ranked, item_statistics(data, self.candidate_items(data)))
+            found |= list_values(names, ranked, self.item_statistics(data))
         return {name.short: found.get(name.short, np.nan) for name in names}
 
     def details(self, data: Any, rows: RatingRows, ranked: Ranked | None) -> dict[str, float]:
         """Return what is computed for a finished model only: unknown users and items, and segments."""
-        count_u, count_i = (np.append(counts, 0) for counts in training_counts(data))
+        count_u, count_i = (np.append(counts, 0) for counts in self.counts(data))
         values = {
             "unknown_users": float((count_u[rows.user] == 0).sum()),
             "unknown_items": float((count_i[rows.item] == 0).sum()),
@@ -243,12 +261,3 @@ class RatingErrors(RatingEvaluation):
             "rank_every": "auto",
         }
         super().__init__(names=names, segments=segments, torchmetrics=torchmetrics, **ranking)
-
-
-def cold_items(data: Any) -> NDArray[np.int64]:
-    """Return the indices of the items without a training rating, in random order.
-
-    A model may score them all equally, and ties would otherwise follow the ids, which favour old, well-known titles.
-    """
-    _, count_i = training_counts(data)
-    return np.random.default_rng(SAMPLE_SEED).permutation(np.flatnonzero(count_i == 0))
