@@ -1,9 +1,10 @@
 """Base classes of all models: what every model provides, and what rating models provide in addition."""
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, runtime_checkable
 
 import numpy as np
 import polars as pl
@@ -15,6 +16,8 @@ from anirec.artifacts import ArtifactSource
 from anirec.data.ratings.interactions import Interactions, RatingBatch, UserBlocks, Vocabulary
 from anirec.errors import UserError
 from anirec.lightning import LightningModule
+from anirec.memory import available_memory
+from anirec.models.cost import Cost, Counts, check_memory, size_of, warn_if_long, without_memory
 from anirec.settings import Configurable
 
 if TYPE_CHECKING:
@@ -34,16 +37,47 @@ class Model(LightningModule, ArtifactSource, Configurable, ABC):
             them are replicates and are averaged.
         uses_seed: Whether the key `seed` changes the model. False: every seed gives the same run, and a sweep runs one.
             A subclass does not inherit False, as it may add randomness.
+        instead: What needs less memory than this model, for the message that it does not fit.
+        operations_per_second: Rough number of the operations in `cost` that one core does in a second.
     """
 
     requires: ClassVar[frozenset[str]] = frozenset()
     replicates: ClassVar[frozenset[str]] = frozenset()
     uses_seed: ClassVar[bool] = True
+    instead: ClassVar[str] = ""
+    operations_per_second: ClassVar[float] = 2e9
     is_allocated = False
 
     @abstractmethod
     def batches(self, data: Any, rank: int, world_size: int) -> Iterable[Any]:
         """Return the training batches of one epoch: the share of this process, without repeated rows."""
+
+    @property
+    @abstractmethod
+    def counts(self) -> Counts:
+        """Counts of the training data of the trainer."""
+
+    def cost(self, counts: Counts) -> Cost:
+        """Return what training on data with these counts needs. No trainer is needed, and nothing is allocated.
+
+        By default, this is the memory of one copy of what the model holds now.
+        """
+        return Cost(memory=size_of(self), checkpoint=size_of(self), operations=counts.n_rows)
+
+    def seconds(self, counts: Counts) -> float:
+        """Return a rough estimate of the CPU seconds of training."""
+        return self.cost(counts).operations / self.operations_per_second
+
+    def setup(self, stage: str) -> None:
+        """Refuse to train before anything is allocated if the memory does not suffice; warn about long training."""
+        if stage != "fit":
+            return
+        name, counts, device = type(self).__name__, self.counts, self.trainer.strategy.root_device
+        # Several processes share the main memory of a machine.
+        share = 1 if device.type == "cuda" else self.trainer.num_devices
+        check_memory(name, self.cost, counts, available_memory(device) / share, self.instead)
+        if device.type == "cpu":
+            warn_if_long(name, self.seconds(counts), counts)
 
     def allocate(self) -> None:
         """Create the parameters and buffers whose shapes depend on the data; called once, when the sizes are known."""
@@ -119,12 +153,14 @@ class RatingModel(Model):
         uses_unrated: Whether the model also trains on interactions without a rating.
         ranks_by_rating: Whether the scores of `score_items` and `fold_in` are predicted ratings.
         block_rows: Target number of rows per training batch, which holds whole users.
+        bytes_per_row: Memory that training needs for each training row, beyond the data.
     """
 
     requires: ClassVar[frozenset[str]] = frozenset({"user_id", "item_id", "rating"})
     uses_unrated: ClassVar[bool] = False
     ranks_by_rating: bool = True
     block_rows: ClassVar[int] = 1 << 18
+    bytes_per_row: ClassVar[int] = 0
 
     def training_rows(self, data: "RatingData") -> Interactions:
         return data.train_and_unrated if self.uses_unrated else data.train
@@ -132,8 +168,29 @@ class RatingModel(Model):
     def batches(self, data: "RatingData", rank: int, world_size: int) -> Iterable[RatingBatch]:
         return UserBlocks(self.training_rows(data), rows=self.block_rows, rank=rank, world_size=world_size)
 
+    @property
+    def counts(self) -> Counts:
+        return Counts(len(self.training_rows(self.data)), n_users=self.data.n_users, n_items=self.data.n_items)
+
+    def cost(self, counts: Counts) -> Cost:
+        """Return what training needs: by default two copies of the tables that `allocate` creates, and the rows."""
+        size = size_of(self.shapes(counts))
+        rows = self.bytes_per_row * counts.n_rows
+        return Cost(memory=2 * size + rows, checkpoint=size, operations=counts.n_rows)
+
+    def shapes(self, counts: Counts) -> Self:
+        """Return a copy of the model as `allocate` creates it for these counts, with tensors that have no memory."""
+        model = copy.copy(self)
+        for registered in ("_parameters", "_buffers", "_modules"):
+            model.__dict__[registered] = copy.copy(getattr(self, registered))
+        model.n_users, model.n_items = counts.n_users, counts.n_items
+        with without_memory():
+            model.allocate()
+        return model
+
     def setup(self, stage: str) -> None:
         self.n_users, self.n_items = self.data.n_users, self.data.n_items
+        super().setup(stage)
 
     @property
     def data(self) -> "RatingData":

@@ -11,9 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from anirec.data.ratings.interactions import Interactions, RatingBatch, deduplicate
+from anirec.distributed import RunLauncher
 from anirec.errors import UserError
 from anirec.lightning import DDPStrategy
 from anirec.models.base import ManualOptimization, RatingModel
+from anirec.models.cost import Cost, Counts
+
+FIT_OPERATIONS = 400  # per row, of indexing the rows and fitting the bias model
 
 if TYPE_CHECKING:
     from anirec.data.ratings.datamodule import RatingData
@@ -37,7 +41,7 @@ class OnePass(ManualOptimization):
     def add_statistic(self, name: str, *shape: int) -> None:
         """Register a float64 buffer of zeros for `accumulate` to add to; call it in `allocate`."""
         self.register_buffer(name, torch.zeros(*shape, dtype=torch.float64))
-        self.statistics.append(name)
+        self.statistics = [*self.statistics, name]
 
     @abstractmethod
     def accumulate(self, batch: Any) -> None:
@@ -76,6 +80,11 @@ class MemoryBased(OnePass, RatingModel):
     and processes exchange no rows. They share the work instead: each computes some rows of the result, and
     `exchange_rows` gives them to the others. An epoch is therefore one empty batch.
     """
+
+    bytes_per_row: ClassVar[int] = 72  # the history, and index and residual of each row while the bias model is fitted
+
+    def cost(self, counts: Counts) -> Cost:
+        return super().cost(counts) + Cost(operations=FIT_OPERATIONS * counts.n_rows)
 
     def allocate(self) -> None:
         self.history = History(self.n_users)
@@ -120,6 +129,10 @@ class SingleBatch:
 
 class HistoryScorer(MemoryBased):
     """A memory-based model that scores items from a user's history alone, so that it also ranks for new users."""
+
+    def cost(self, counts: Counts) -> Cost:
+        """Return what training needs; the checkpoint holds item and rating of each row."""
+        return super().cost(counts) + Cost(checkpoint=8 * counts.n_rows)
 
     @abstractmethod
     def score_history(self, history: "History", users: Tensor) -> Tensor:
@@ -230,6 +243,10 @@ class DataParallel(DDPStrategy):
 
     Such models sum their statistics over processes themselves.
     """
+
+    def _configure_launcher(self) -> None:
+        assert self.cluster_environment is not None
+        self._launcher = RunLauncher(self.cluster_environment, self.num_processes, self.num_nodes)
 
     def configure_ddp(self) -> None:
         model = self.lightning_module

@@ -18,6 +18,7 @@ from anirec.data.splits.rows import Random
 from anirec.data.synthetic.demo_ratings import DemoRatings
 from anirec.lightning import Trainer, seed_everything
 from anirec.models.base import ManualOptimization, RatingModel, SupportsFoldIn
+from anirec.models.cost import Counts
 from anirec.models.ratings.blend import Blend
 
 from .reads import record_reads, unread_settings
@@ -25,6 +26,8 @@ from .reads import record_reads, unread_settings
 TASK = "ratings"
 ANY = "popularity"
 SMALL = ["dataset.source.n_users=150", "dataset.source.n_items=60", "dataset.source.ratings_per_user=20"]
+
+SMALL_TENSORS = 4000  # bytes, of scalars and of indices that depend on the data
 
 
 def test_rows(data: RatingData) -> RatingBatch:
@@ -124,6 +127,34 @@ def test_a_dislike_lowers_what_a_like_of_the_same_title_raises(model: RatingMode
         pytest.skip("the list does not depend on what the user likes")
     assert disliked[raised_by.indices].mean() < liked[raised_by.indices].mean()
     assert disliked[raised_by.indices].mean() < plain[raised_by.indices].mean()
+
+
+def test_the_cost_is_known_from_counts_alone(name: str, composed: Callable[[str], Any]) -> None:
+    """Without a trainer, and without a change of the model or of the random numbers of its training."""
+    model = instantiate(composed(name).model, _convert_="all")
+    before = torch.get_rng_state()
+    few, many = Counts(10_000, n_users=1000, n_items=500), Counts(20_000_000, n_users=300_000, n_items=20_000)
+    small, large = model.cost(few), model.cost(many)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert not model.is_allocated
+    assert small.memory >= small.checkpoint > 0 or name == "popularity"
+    assert large.memory > 10 * small.memory
+    assert large.operations > 100 * small.operations
+    assert 0 < model.seconds(few) < model.seconds(many)
+
+
+def test_the_size_of_the_checkpoint_is_as_estimated(model: RatingModel, data: RatingData, folder: Path) -> None:
+    checkpoint = torch.load(folder / "last.ckpt", weights_only=True)
+    size = size_of_tensors(checkpoint["state_dict"]) + size_of_tensors(checkpoint["optimizer_states"])
+    counts = Counts(len(model.training_rows(data)), n_users=data.n_users, n_items=data.n_items)
+    assert size / 1.2 - SMALL_TENSORS < model.cost(counts).checkpoint < 1.5 * size + SMALL_TENSORS
+
+
+def size_of_tensors(content: Any) -> int:
+    if isinstance(content, torch.Tensor):
+        return content.numel() * content.element_size()
+    parts = content.values() if isinstance(content, dict) else content if isinstance(content, list) else []
+    return sum(map(size_of_tensors, parts))
 
 
 def require_fold_in(model: RatingModel) -> SupportsFoldIn:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from anirec.data.posts.datamodule import PostBatch, Posts, posts_of
 from anirec.models.base import Model
+from anirec.models.cost import Counts
 
 BATCH_ROWS = 1 << 15
 
@@ -31,8 +32,13 @@ class PostModel(Model):
     def batches(self, data: Posts, rank: int, world_size: int) -> Iterable[PostBatch]:
         return data.blocks(data.train, rows=BATCH_ROWS, rank=rank, world_size=world_size)
 
+    @property
+    def counts(self) -> Counts:
+        return Counts(len(self.data.train), n_tags=len(self.data.tags))
+
     def setup(self, stage: str) -> None:
         self.tags: list[str] = self.data.tags["tag"].to_list()
+        super().setup(stage)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["tags"] = self.tags

@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import polars as pl
-import psutil
 import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, issparse
@@ -15,6 +14,8 @@ from torch import Tensor, nn
 from anirec.data.posts.datamodule import PostBatch
 from anirec.data.prepare.tag_rows import TagRows
 from anirec.errors import UserError
+from anirec.memory import available_memory
+from anirec.models.cost import Cost, Counts
 from anirec.models.one_pass import OnePass, gather_rows
 from anirec.models.posts.base import PostModel
 
@@ -52,6 +53,12 @@ class SklearnModel(OnePass, PostModel):
             if name.endswith("random_state") and value is None
         ]
         self.fitted_to: tuple[Tensor, ...] | None = None
+
+    def cost(self, counts: Counts) -> Cost:
+        """Return what training needs: the posts, and a dense matrix if the regressor needs one."""
+        is_sparse = get_tags(self.regressor).input_tags.sparse
+        dense = 0 if is_sparse else 8 * counts.n_rows * counts.n_tags / DENSE_SHARE
+        return super().cost(counts) + Cost(memory=dense, operations=counts.n_rows * counts.n_tags)
 
     def allocate(self) -> None:
         self.memory = TrainingPosts()
@@ -100,7 +107,7 @@ class SklearnModel(OnePass, PostModel):
         """
         if get_tags(self.regressor).input_tags.sparse:
             return rows.matrix()
-        needed, free = 8 * len(rows) * self.n_tags, psutil.virtual_memory().available
+        needed, free = 8 * len(rows) * self.n_tags, available_memory()
         if needed > DENSE_SHARE * free:
             raise UserError(
                 f"{type(self.regressor).__name__} does not accept a sparse matrix; a dense one of {len(rows):,} posts "

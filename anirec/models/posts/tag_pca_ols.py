@@ -15,6 +15,7 @@ from torch.nn.functional import embedding_bag
 from anirec.data.posts.datamodule import PostBatch
 from anirec.data.posts.tags import add_pairs, symmetrise
 from anirec.errors import UserError
+from anirec.models.cost import Cost, Counts
 from anirec.models.one_pass import OnePass
 from anirec.models.posts.base import PostModel
 from anirec.settings import PositiveInt
@@ -22,6 +23,7 @@ from anirec.settings import PositiveInt
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+COPIES = 5  # of the matrix of tags while its eigenvectors are computed
 LEVEL = 0.95  # simultaneous coverage of the intervals of all tags
 TAGS_PER_COMPONENT = 3  # tags with the largest weights, which describe a component
 
@@ -44,6 +46,7 @@ class TagPcaOls(OnePass, PostModel):
     """
 
     uses_seed: ClassVar[bool] = False
+    operations_per_second: ClassVar[float] = 1e10
     pairs: Tensor
     products: Tensor
     sums: Tensor
@@ -56,6 +59,11 @@ class TagPcaOls(OnePass, PostModel):
     def __init__(self, *, components: PositiveInt) -> None:
         super().__init__()
         self.components = components
+
+    def cost(self, counts: Counts) -> Cost:
+        """Return what training needs: matrices of tags x tags, and the eigenvectors of one of them."""
+        square = 8 * counts.n_tags**2
+        return super().cost(counts) + Cost(COPIES * square, square, 10 * counts.n_tags**3)
 
     def allocate(self) -> None:
         if self.components > self.n_tags:

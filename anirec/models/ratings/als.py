@@ -7,12 +7,14 @@ from torch import Tensor
 
 from anirec.data.ratings.interactions import RatingBatch
 from anirec.models.base import RatingModel, popularity_tie_break
+from anirec.models.cost import Cost, Counts
 from anirec.models.one_pass import History, MemoryBased, exchange_rows
 from anirec.models.ratings.bias import Baseline
 from anirec.models.ratings.kernels.als_sweep import Entries, half_step
 from anirec.settings import NonNegative, Positive, PositiveInt
 
 TOLERANCE = 1e-5  # relative error of a half-step; a tighter one changes no list
+
 
 class ALS(MemoryBased, RatingModel):
     """Rank items by p_u · q_i, the factorisation of a user-item matrix of preferences with confidence weights.
@@ -44,6 +46,9 @@ class ALS(MemoryBased, RatingModel):
 
     uses_unrated: ClassVar[bool] = True
     ranks_by_rating = False
+    bytes_per_row: ClassVar[int] = 130  # the entries by user and by item
+    instead: ClassVar[str] = "a smaller model.n_factors"
+    operations_per_second: ClassVar[float] = 1e10
     user_factors: Tensor
     item_factors: Tensor
     count_i: Tensor
@@ -67,6 +72,12 @@ class ALS(MemoryBased, RatingModel):
         self.init_std = init_std
         self.damping_user = damping_user
         self.damping_item = damping_item
+
+    def cost(self, counts: Counts) -> Cost:
+        """Return what training needs: a sweep builds and solves a system of n_factors equations per user and item."""
+        n_systems, n_factors = counts.n_users + counts.n_items, self.n_factors
+        per_sweep = 2 * counts.n_rows * n_factors**2 + n_systems * n_factors**3 / 3
+        return super().cost(counts) + Cost(operations=self.epochs * per_sweep)
 
     def allocate(self) -> None:
         super().allocate()
@@ -114,10 +125,12 @@ class ALS(MemoryBased, RatingModel):
 
     def fold_in(self, batch: RatingBatch, n: int) -> Tensor:
         """Solve for the factors of new users as a sweep would, with item factors fixed, and score all items."""
-        entries, unknown_nf = self.entries(History.of_new_users(batch, n)), self.item_factors.new_zeros(n + 1, self.n_factors)
+        entries, unknown_nf = (
+            self.entries(History.of_new_users(batch, n)),
+            self.item_factors.new_zeros(n + 1, self.n_factors),
+        )
         user_factors = half_step(entries, self.item_factors, unknown_nf, reg=self.reg, tolerance=TOLERANCE)
         return self.scores(user_factors[:-1])
 
     def scores(self, factor_bf: Tensor) -> Tensor:
         return factor_bf @ self.item_factors[:-1].T + popularity_tie_break(self.count_i)
-

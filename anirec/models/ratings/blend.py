@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from torch import Tensor, nn
 
 from anirec.data.ratings.interactions import Interactions, RatingBatch
 from anirec.errors import UserError
 from anirec.models.base import ManualOptimization, RatingModel, SupportsFoldIn
+from anirec.models.cost import Cost, Counts
 from anirec.settings import PositiveInt, SumsTo
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Blend(ManualOptimization, RatingModel):
     """
 
     constraints = "anirec.models.constraints:check_blend"
+    instead: ClassVar[str] = "one of its models alone"
 
     def __init__(
         self,
@@ -60,6 +62,13 @@ class Blend(ManualOptimization, RatingModel):
     def unfinished(self) -> Iterator[tuple[str, Any]]:
         """Return the names and models that have epochs left."""
         return ((name, part) for name, part in self.models.items() if self.current_epoch < getattr(part, "epochs", 1))
+
+    def cost(self, counts: Counts) -> Cost:
+        """Return the sum of the costs of all models, which are trained at the same time."""
+        return sum((part.cost(counts) for part in self.parts()), Cost())
+
+    def seconds(self, counts: Counts) -> float:
+        return sum(part.seconds(counts) for part in self.parts())
 
     def setup(self, stage: str) -> None:
         super().setup(stage)

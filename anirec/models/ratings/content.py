@@ -16,6 +16,7 @@ from anirec.features.branch import Branch
 from anirec.models.branched import Branched, branch_features, n_features
 from anirec.models.ratings.network import RatingNetwork
 
+TYPICAL_WIDTH = 400  # of the features of a branch that is not fitted yet, for the cost
 OFFSET_PENALTY = 10.0  # L2 penalty of the ridge regression; content rows have length 1
 
 
@@ -55,7 +56,7 @@ class Content(Branched, RatingNetwork):
 
     def allocate_content(self) -> None:
         """Register the content buffers; the branches must be fitted."""
-        width = sum(n_features(self.branch(name)) for name in self.branches)
+        width = sum(n_features(self.branch(name)) if self.is_fitted else TYPICAL_WIDTH for name in self.branches)
         sizes = {
             "content": (self.n_items + 1, width),
             "known": (self.n_items + 1, 1),

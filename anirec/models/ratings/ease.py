@@ -8,6 +8,7 @@ from torch.nn.functional import embedding_bag
 
 from anirec.data.ratings.interactions import RatingBatch
 from anirec.models.base import RatingModel, popularity_tie_break
+from anirec.models.cost import Cost, Counts
 from anirec.models.one_pass import History, HistoryScorer, exchange_rows
 from anirec.models.ratings.bias import Baseline
 from anirec.models.ratings.kernels.dense import invert_in_place
@@ -15,6 +16,8 @@ from anirec.models.ratings.kernels.item_pairs import gram_lower, occurrences, pa
 from anirec.models.ratings.kernels.sparse_rows import SparseRows
 from anirec.settings import NonNegative, Positive
 
+COPIES = 4  # of the matrix of items while it is inverted
+PAIR = 40  # operations that a product of two preferences takes, compared with one in the inversion
 ROWS_AT_ONCE = 256  # dislikes whose rows of weights are copied together
 
 
@@ -38,6 +41,8 @@ class EASE(HistoryScorer, RatingModel):
     uses_unrated: ClassVar[bool] = True
     uses_seed: ClassVar[bool] = False
     ranks_by_rating = False
+    instead: ClassVar[str] = "model=item_knn"
+    operations_per_second: ClassVar[float] = 2e10
     weight_ij: Tensor
     count_i: Tensor
 
@@ -46,6 +51,12 @@ class EASE(HistoryScorer, RatingModel):
         self.reg = reg
         self.damping_user = damping_user
         self.damping_item = damping_item
+
+    def cost(self, counts: Counts) -> Cost:
+        """Return what training needs: memory grows with the square of the number of items, time with its cube."""
+        square = 4 * counts.n_items**2
+        operations = PAIR * counts.n_pairs + counts.n_items**3
+        return super().cost(counts) + Cost(COPIES * square, square, operations)
 
     def allocate(self) -> None:
         super().allocate()

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from anirec.data.ratings.interactions import RatingBatch
 from anirec.models.base import RatingModel, popularity_tie_break
+from anirec.models.cost import Cost, Counts
 from anirec.models.one_pass import History, HistoryScorer, broadcast
 from anirec.models.ratings.bias import Baseline
 from anirec.models.ratings.kernels.neighbours import (
@@ -22,6 +23,7 @@ from anirec.models.ratings.kernels.neighbours import (
 from anirec.models.ratings.kernels.sparse_rows import SparseRows, count_columns, sum_columns
 from anirec.settings import NonNegative, PositiveInt
 
+PAIR = 5  # operations on each pair of ratings of a user
 # Of each similarity: what is subtracted from a rating (or divides it) before columns are compared, and whether their
 # norms are over the shared users only.
 SIMILARITIES = {
@@ -62,6 +64,8 @@ class ItemKNN(HistoryScorer, RatingModel):
 
     uses_seed: ClassVar[bool] = False
     ranks_by_rating = False
+    bytes_per_row: ClassVar[int] = 96  # also the compared values, by user and by item
+    instead: ClassVar[str] = "a smaller model.keep"
     mean_i: Tensor
     count_i: Tensor
     neighbour_ik: Tensor
@@ -88,6 +92,13 @@ class ItemKNN(HistoryScorer, RatingModel):
         self.shrinkage, self.min_support = shrinkage, min_support
         self.damping_user = damping_user
         self.damping_item = damping_item
+
+    def cost(self, counts: Counts) -> Cost:
+        """Return what training needs: `keep` neighbours per item, and operations on pairs of ratings."""
+        kept, voting = min(self.keep, counts.n_items), min(self.neighbours, self.keep, counts.n_items)
+        neighbours = 8 * counts.n_items * (kept + voting)
+        checkpoint = neighbours + 4 * counts.n_rows
+        return super().cost(counts) + Cost(neighbours, checkpoint, PAIR * counts.n_pairs)
 
     def allocate(self) -> None:
         super().allocate()

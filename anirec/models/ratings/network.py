@@ -12,6 +12,7 @@ from torch.nn.functional import cross_entropy, embedding, logsigmoid
 from anirec.data.ratings.interactions import RatingBatch
 from anirec.data.ratings.loaders import ShuffledInteractions
 from anirec.models.base import RatingModel
+from anirec.models.cost import Cost, Counts, size_of, trainable_size_of
 from anirec.models.one_pass import History
 from anirec.models.ratings.bias import Baseline
 from anirec.models.ratings.towers import Head
@@ -20,6 +21,8 @@ from anirec.settings import Count, NonNegative
 
 Objective = Literal["mse", "mae", "bpr", "softmax"]
 RATING_OBJECTIVES = ("mse", "mae")  # the others learn rankings
+OPERATIONS = 6  # of each parameter of the head in a step, for a row: forward and backward
+UPDATE = 20  # operations that AdamW does for each number of a row's vectors, over those of a multiplication
 ITEM_BLOCK = 512  # items scored together: 256 users x 512 items x 32 numbers take 16 MB
 
 
@@ -51,6 +54,8 @@ class RatingNetwork(RatingModel):
 
     constraints: ClassVar[str] = "anirec.models.constraints:check_objective"
     whole_users: ClassVar[bool] = False
+    bytes_per_row: ClassVar[int] = 72  # the bias model, before training; the order of the rows, in training
+    instead: ClassVar[str] = "narrower layers or vectors"
     head: Head
     user_table: Tensor
     item_table: Tensor
@@ -86,6 +91,17 @@ class RatingNetwork(RatingModel):
     @abstractmethod
     def project_all(self) -> tuple[Tensor, Tensor]:
         """Return projected items and projected users, (n_users + 1, projected_width); unknown ids are last."""
+
+    def cost(self, counts: Counts) -> Cost:
+        """Return what training needs: parameters, two moments of each, and tables that are replaced each epoch."""
+        network = self.shapes(counts)
+        size, moments = size_of(network), 2 * trainable_size_of(network)
+        per_row = OPERATIONS * (size_of(network.head) / 4 + UPDATE * network.head.width)
+        return Cost(
+            memory=2 * size + moments + self.bytes_per_row * counts.n_rows,
+            checkpoint=size + moments,
+            operations=self.training_settings.epochs * counts.n_rows * per_row,
+        )
 
     def allocate(self) -> None:
         self.baseline = Baseline(self.n_users, self.n_items)

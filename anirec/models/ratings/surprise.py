@@ -6,14 +6,21 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from surprise import AlgoBase, PredictionImpossible, Trainset
+from surprise import AlgoBase, PredictionImpossible, SlopeOne, SVDpp, Trainset
+from surprise.prediction_algorithms.knns import SymmetricAlgo
 from torch import Tensor
 
 from anirec.data.ratings.interactions import RatingBatch
 from anirec.errors import UserError
 from anirec.models.base import RatingModel
+from anirec.models.cost import SKEW, Cost, Counts
 from anirec.models.one_pass import MemoryBased
 
+SQUARES = 5  # matrices of items x items (or users x users) that Surprise holds, 8 bytes a pair
+# Operations at a billion per second:
+PER_ROW = 5000  # Python objects of a training row
+PER_PAIR = 100  # a pair of ratings, which are tuples in a list, in similarities
+PER_FACTOR = 5  # a factor of a rating in an epoch
 UNKNOWN = "unknown"  # inner id that is in no training set
 
 
@@ -33,6 +40,9 @@ class SurpriseModel(MemoryBased, RatingModel):
 
     replicates: ClassVar[frozenset[str]] = frozenset({"random_state"})
     constraints = "anirec.models.constraints:check_surprise"
+    bytes_per_row: ClassVar[int] = 360  # two lists of tuples with numbers, and the history
+    instead: ClassVar[str] = "model=item_knn, model=svd or model=svdpp"
+    operations_per_second: ClassVar[float] = 1e9
     seed: Tensor
 
     def __init__(self, *, algorithm: AlgoBase) -> None:
@@ -40,6 +50,20 @@ class SurpriseModel(MemoryBased, RatingModel):
         self.algorithm = algorithm
         self.has_own_seed = getattr(algorithm, "random_state", None) is not None
         self.fitted_to: tuple[Tensor, Tensor] | None = None
+
+    def cost(self, counts: Counts) -> Cost:
+        """Return what training needs: Python objects per rating; similarities of all pairs, or factors."""
+        algorithm, operations, memory = self.algorithm, PER_ROW * counts.n_rows, 0.0
+        if isinstance(algorithm, SymmetricAlgo | SlopeOne):
+            by_user = isinstance(algorithm, SymmetricAlgo) and algorithm.sim_options["user_based"]
+            side, other = (counts.n_users, counts.n_items) if by_user else (counts.n_items, counts.n_users)
+            memory = 8 * SQUARES * side**2
+            operations += PER_PAIR * int(SKEW * counts.n_rows**2 / max(1, other))
+        n_factors, n_epochs = getattr(algorithm, "n_factors", 0), getattr(algorithm, "n_epochs", 0)
+        per_epoch = counts.n_pairs if isinstance(algorithm, SVDpp) else counts.n_rows
+        operations += PER_FACTOR * int(n_epochs * n_factors * per_epoch)
+        memory += 8 * n_factors * (counts.n_users + 2 * counts.n_items)
+        return super().cost(counts) + Cost(memory, 8 * counts.n_rows, operations)
 
     def allocate(self) -> None:
         super().allocate()

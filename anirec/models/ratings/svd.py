@@ -1,7 +1,7 @@
 """SVD: matrix factorisation of ratings by stochastic gradient descent (Funk's method)."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 from anirec.data.ratings.interactions import Interactions, RatingBatch, UserBlocks, deduplicate
 from anirec.errors import UserError
 from anirec.models.base import ManualOptimization, RatingModel
+from anirec.models.cost import Cost, Counts
 from anirec.models.ratings.bias import Baseline
 from anirec.models.ratings.kernels import Factors, Rates, block_of, fit_new_user
 from anirec.models.ratings.kernels.batched_sweep import batched_sweep
@@ -51,6 +52,8 @@ class SVD(ManualOptimization, RatingModel):
     """
 
     constraints = "anirec.models.constraints:check_svd"
+    instead: ClassVar[str] = "a smaller model.n_factors"
+    operations_per_factor: ClassVar[int] = 4  # of a rating in a sweep
     user_factors: Tensor
     item_factors: Tensor
     seed: Tensor
@@ -76,6 +79,11 @@ class SVD(ManualOptimization, RatingModel):
         self.reg, self.reg_bias = reg, reg_bias
         self.init_std = init_std
         self.solver, self.parallel = solver, parallel
+
+    def cost(self, counts: Counts) -> Cost:
+        """Return what training needs: factors of users and items; a sweep updates two vectors per rating."""
+        operations = self.operations_per_factor * self.epochs * counts.n_rows * self.n_factors
+        return super().cost(counts) + Cost(operations=operations)
 
     def allocate(self) -> None:
         self.baseline = Baseline(self.n_users, self.n_items)

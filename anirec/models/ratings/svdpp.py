@@ -23,6 +23,7 @@ class SVDpp(SVD):
     """
 
     uses_unrated: ClassVar[bool] = True
+    operations_per_factor: ClassVar[int] = 8
     implicit_factors: Tensor
     user_tastes: Tensor
 

@@ -11,10 +11,13 @@ from torch import Tensor
 
 from anirec.data.ratings.interactions import Interactions, RatingBatch
 from anirec.models.base import RatingModel, popularity_tie_break
+from anirec.models.cost import Cost, Counts
 from anirec.models.one_pass import History, MemoryBased
 from anirec.models.ratings.bias import Baseline
 from anirec.settings import NonNegative, PositiveInt
 
+ENTRY, COPIES = 12, 3  # bytes of an entry of a sparse matrix, and copies while two such matrices are added
+PAIR = 40  # operations on each pair of items that follow each other
 # Buffers of two sparse matrices: transition probabilities by item, and newest items by user.
 PARTS = [f"{matrix}_{part}" for matrix in ("next", "newest") for part in ("start", "item", "weight")]
 
@@ -51,6 +54,8 @@ class Transitions(MemoryBased, RatingModel):
     uses_unrated: ClassVar[bool] = True
     uses_seed: ClassVar[bool] = False
     ranks_by_rating = False
+    bytes_per_row: ClassVar[int] = 96  # the rows in order of time
+    instead: ClassVar[str] = "a smaller model.window"
     count_i: Tensor
 
     def __init__(
@@ -70,6 +75,16 @@ class Transitions(MemoryBased, RatingModel):
         self.shrinkage = shrinkage
         self.damping_user = damping_user
         self.damping_item = damping_item
+
+    def cost(self, counts: Counts) -> Cost:
+        """Return what training needs: counts of pairs of items that followed each other, as a sparse matrix."""
+        n_pairs = min(counts.n_items**2, self.window * counts.n_rows)
+        newest = counts.n_users * self.last
+        return super().cost(counts) + Cost(
+            memory=COPIES * ENTRY * (n_pairs + newest),
+            checkpoint=8 * (n_pairs + newest),
+            operations=PAIR * self.window * counts.n_rows,
+        )
 
     def allocate(self) -> None:
         super().allocate()

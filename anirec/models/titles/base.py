@@ -15,8 +15,11 @@ from anirec.data.titles.datamodule import Corpus, titles_of
 from anirec.data.titles.loaders import EVALUATION_ROWS, TitleBatch, TitleBlocks
 from anirec.features.branch import Branch
 from anirec.models.branched import Branched
+from anirec.models.cost import Cost, Counts
 from anirec.models.one_pass import OnePass
 from anirec.notices import warn
+
+BYTES_PER_TITLE = 32_000  # for one branch: twenty characters with vectors of 400 numbers
 
 
 class ScoreModel(Branched):
@@ -41,7 +44,17 @@ class ScoreModel(Branched):
     def data(self) -> Corpus:
         return self.trainer.datamodule  # type: ignore[attr-defined]
 
+    def cost(self, counts: Counts) -> Cost:
+        """Return what training needs: tokens, pixels or vectors of each title; trained encoders are not included."""
+        size = BYTES_PER_TITLE * counts.n_rows * len(self.branches)
+        return super().cost(counts) + Cost(memory=size, operations=size)
+
+    @property
+    def counts(self) -> Counts:
+        return Counts(len(self.data.train))
+
     def setup(self, stage: str) -> None:
+        super().setup(stage)
         if not self.is_fitted:
             self.cut_texts_at = self.data.cleaning.cut_texts_at
             self.fit(self.data.titles[self.data.train])

@@ -1,7 +1,7 @@
 """Kernel ridge regression on titles, with one kernel for each branch."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -12,14 +12,14 @@ from sklearn.metrics.pairwise import rbf_kernel
 from torch import Tensor, nn
 
 from anirec.data.titles.loaders import TitleBatch
-from anirec.errors import UserError
 from anirec.features.branch import Branch
 from anirec.metrics.variation import standard_deviation
 from anirec.models.branched import branch_features
+from anirec.models.cost import Cost, Counts
 from anirec.models.titles.base import ClosedForm
 from anirec.settings import Positive
 
-MOST_TITLES = 20_000  # the kernel matrix takes 8 bytes for each pair of titles: 3.2 GB
+COPIES = 3  # of the kernel matrix: the sum, one kernel, and its temporary values
 
 
 class KernelRidge(ClosedForm):
@@ -38,13 +38,15 @@ class KernelRidge(ClosedForm):
         alpha: L2 penalty, on the scale of the weights; > 0.
 
     Raises:
-        UserError: A branch is not frozen, lacks a kernel or a weight, or there are more than 20,000 training titles.
+        UserError: A branch is not frozen, lacks a kernel or a weight, or the kernel matrix does not fit in memory.
 
     References:
         Saunders, Gammerman & Vovk, Ridge Regression Learning Algorithm in Dual Variables, ICML 1998.
     """
 
     constraints = "anirec.models.constraints:check_kernel_ridge"
+    instead: ClassVar[str] = "model=tfidf_ridge"
+    operations_per_second: ClassVar[float] = 1e10
     dual: Tensor
     mean: Tensor
 
@@ -60,6 +62,11 @@ class KernelRidge(ClosedForm):
         self.kernels, self.alpha = dict(kernels), alpha
         self.weights = {name: float(weight) for name, weight in weights.items()}
 
+    def cost(self, counts: Counts) -> Cost:
+        """Return what training needs: matrices of titles x titles, and the solution of as many equations."""
+        n = counts.n_rows
+        return super().cost(counts) + Cost(memory=8 * COPIES * n**2, operations=n**3 / 3)
+
     def allocate(self) -> None:
         self.known = nn.ModuleDict({name: KERNELS[kernel]() for name, kernel in self.kernels.items()})
         self.register_buffer("dual", torch.empty(0, dtype=torch.float64))
@@ -67,8 +74,6 @@ class KernelRidge(ClosedForm):
 
     def learn(self, titles: TitleBatch) -> None:
         n = len(titles.index)
-        if n > MOST_TITLES:
-            raise UserError(f"{n} training titles; kernel ridge accepts at most {MOST_TITLES}. Use model=tfidf_ridge")
         gram = np.zeros((n, n))
         for name, weight in self.weights.items():
             gram += weight * self.known[name].fit(branch_features(self.branch(name), titles.index))  # type: ignore[operator]

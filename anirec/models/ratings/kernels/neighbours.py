@@ -126,7 +126,9 @@ class NearestItems:
             columns = equal_tasks(np.minimum(end - np.arange(end), end - begin), TASKS)
 
             def compare_rows(number: int, _: int, begin: int = begin, rows: Array = rows) -> None:
-                fill_similarities(rows[number], rows[number + 1], begin, self.by_user, self.of_item, self.lengths, *rule, tile)
+                fill_similarities(
+                    rows[number], rows[number + 1], begin, self.by_user, self.of_item, self.lengths, *rule, tile
+                )
 
             def keep_best(number: int, _: int, begin: int = begin, end: int = end, columns: Array = columns) -> None:
                 between = (columns[number], columns[number + 1])
