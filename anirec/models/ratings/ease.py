@@ -13,6 +13,7 @@ from anirec.models.one_pass import History, HistoryScorer, exchange_rows
 from anirec.models.ratings.bias import Baseline
 from anirec.models.ratings.kernels.dense import invert_in_place
 from anirec.models.ratings.kernels.item_pairs import gram_lower, occurrences, pair_counts
+from anirec.models.ratings.kernels.sparse_dense import score_lists
 from anirec.models.ratings.kernels.sparse_rows import SparseRows
 from anirec.settings import NonNegative, Positive
 
@@ -98,6 +99,10 @@ class EASE(HistoryScorer, RatingModel):
     def score_history(self, history: History, users: Tensor) -> Tensor:
         rows, bounds = history.rows_of(users)
         preference = self.baseline.preferences(rows, len(users))
+        if self.device.type == "cpu":
+            by_user = SparseRows(bounds.numpy(), rows.item.int().numpy(), preference.numpy())
+            scores_bi = torch.from_numpy(score_lists(by_user, self.weight_ij.numpy()))
+            return scores_bi.add_(popularity_tie_break(self.count_i))
         likes, dislikes = preference.clamp(min=0), (preference < 0).nonzero()[:, 0]
         scores_bi = embedding_bag(rows.item, self.weight_ij, bounds[:-1], mode="sum", per_sample_weights=likes)
         for some in dislikes.split(ROWS_AT_ONCE):
