@@ -23,7 +23,7 @@ from anirec.models.ratings.kernels.neighbours import (
 from anirec.models.ratings.kernels.sparse_rows import SparseRows, count_columns, sum_columns
 from anirec.settings import NonNegative, PositiveInt
 
-PAIR = 5  # operations on each pair of ratings of a user
+PAIR = 3  # operations on each pair of ratings of a user
 # Of each similarity: what is subtracted from a rating (or divides it) before columns are compared, and whether their
 # norms are over the shared users only.
 SIMILARITIES = {
@@ -64,7 +64,7 @@ class ItemKNN(HistoryScorer, RatingModel):
 
     uses_seed: ClassVar[bool] = False
     ranks_by_rating = False
-    bytes_per_row: ClassVar[int] = 96  # also the compared values, by user and by item
+    bytes_per_row: ClassVar[int] = 40  # compared values by user, renumbered, and places of the items in the lists
     instead: ClassVar[str] = "a smaller model.keep"
     mean_i: Tensor
     count_i: Tensor
@@ -98,7 +98,7 @@ class ItemKNN(HistoryScorer, RatingModel):
         kept, voting = min(self.keep, counts.n_items), min(self.neighbours, self.keep, counts.n_items)
         neighbours = 8 * counts.n_items * (kept + voting)
         checkpoint = neighbours + 4 * counts.n_rows
-        return super().cost(counts) + Cost(neighbours, checkpoint, PAIR * counts.n_pairs)
+        return super().cost(counts) + Cost(neighbours, checkpoint, PAIR * counts.n_pairs / 2)
 
     def allocate(self) -> None:
         super().allocate()
