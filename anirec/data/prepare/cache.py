@@ -25,6 +25,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from filelock import FileLock, Timeout
+
 from anirec.data.prepare.build import PICTURES, build_tables
 from anirec.data.prepare.fingerprint import fingerprint
 from anirec.data.sources.base import Source
@@ -100,8 +102,10 @@ def prepare(source: Source, cache: Path | str) -> Prepared:
         identity = fingerprint(source, cache)
         prepared = locate_prepared(source.name, identity, cache)
         if not prepared.folder.is_dir():
-            with atomic_folder(prepared.folder) as folder:
-                build_tables(source, folder, step=waiting.step)
+            with locked(prepared.folder, waiting):
+                if not prepared.folder.is_dir():
+                    with atomic_folder(prepared.folder) as folder:
+                        build_tables(source, folder, step=waiting.step)
     warn_of_rejects(source, prepared)
     return prepared
 
@@ -115,6 +119,22 @@ def locate_prepared(name: str, fingerprint: str, cache: Path) -> Prepared:
     if not (re.fullmatch(r"\w+", name) and re.fullmatch(r"[0-9a-f]{64}", fingerprint)):
         raise UserError(f"{name!r}, {fingerprint!r}: expected the name of a dataset and 64 hex digits")
     return Prepared(cache / "tables" / f"{name}-{fingerprint[:16]}", fingerprint)
+
+
+@contextmanager
+def locked(folder: Path, waiting: StatusLine) -> Iterator[None]:
+    """Let one process at a time build a folder, so that jobs that start together do not all read the dump."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder.with_name(f".{folder.name}.lock"))
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        waiting.step("waiting for another process that prepares the tables")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextmanager
