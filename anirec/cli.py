@@ -479,8 +479,6 @@ def print_completion(shell: Annotated[Shell, typer.Argument(help="The shell that
 
 def main() -> None:
     """Run the command line. A UserError is printed without a traceback, and exits with status 2."""
-    # Read when torch is imported. Idle threads that spin instead take the cores of other processes.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if "_ANIREC_COMPLETE" in os.environ:  # set by the scripts of `anirec completion`
         completion_init()
     try:

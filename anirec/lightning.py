@@ -112,6 +112,7 @@ from pytorch_lightning.callbacks import Checkpoint, EarlyStopping, ModelCheckpoi
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger, WandbLogger  # noqa: E402
 from pytorch_lightning.loggers.logger import Logger, rank_zero_experiment  # noqa: E402
 from pytorch_lightning.strategies import DDPStrategy  # noqa: E402
+from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher as SubprocessLauncher  # noqa: E402
 from pytorch_lightning.trainer.states import TrainerFn  # noqa: E402
 from pytorch_lightning.utilities import rank_zero_only  # noqa: E402
 
@@ -126,6 +127,7 @@ __all__ = [
     "Logger",
     "ModelCheckpoint",
     "ProgressBar",
+    "SubprocessLauncher",
     "TensorBoardLogger",
     "Trainer",
     "TrainerFn",

@@ -16,6 +16,7 @@ RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")
 if not hasattr(rank_zero_only, "rank"):  # Lightning, which sets it, is imported later or not at all
     rank_zero_only.rank = int(next((os.environ[name] for name in RANKS if name in os.environ), 0))  # type: ignore[attr-defined]
 
+FOLDER_VARIABLE = "ANIREC_RUN_FOLDER"  # environment variable that passes the run folder to the other processes of a run
 LOG = logging.getLogger("anirec")
 SHARED = "ANIREC_WARNINGS"  # folder in which the processes of a command record the messages that have been printed
 printed: set[str] = set()  # messages of this process

@@ -1,5 +1,7 @@
 """One experiment: composed by Hydra, trained and evaluated by Lightning, stored in a run folder."""
 
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +10,14 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from anirec.config.compose import first_line, to_dict
+from anirec.distributed import process_group
 from anirec.errors import UserError
 from anirec.lightning import Logger, seed_everything
+from anirec.notices import on_terminal
 from anirec.settings import SettingsError
+from anirec.threads import set_threads
 from anirec.tracking.callbacks import Stopwatch
-from anirec.tracking.console import print_job, silence_libraries
+from anirec.tracking.console import print_failure, print_job, silence_libraries
 from anirec.tracking.loggers import loggers_of_run
 from anirec.tracking.run_folder import RunFolder
 
@@ -34,7 +39,9 @@ def run_experiment(
         config.run.folder, config.run.name = str(path), "/".join(path.parts[-3:])
         config.run.sweep = about["sweep"]
     content = OmegaConf.to_yaml(config, resolve=True)
-    with loggers_of_run() as loggers, RunFolder(path, config=content, about=about) as folder:
+    with open_dict(config.trainer):
+        set_threads(config.trainer.pop("threads", None))  # no argument of Lightning's trainer
+    with process_group(), loggers_of_run() as loggers, RunFolder(path, config=content, about=about) as folder:
         print_job(shown or path, label)
         loggers.extend(instantiate_node(config.logger).values())
         folder.metrics = train_and_evaluate(config, folder, loggers)
@@ -92,3 +99,18 @@ def instantiate_node(node: DictConfig, **supplied: Any) -> Any:
         if isinstance(cause, UserError) or "call to target 'anirec." in str(error):
             raise cause from None
         raise UserError(f"{key}: {first_line(cause)}") from None
+
+
+def join_run(folder: Path) -> None:
+    """Take part in a distributed run that the first process has started, as one of its other processes."""
+    config = DictConfig(OmegaConf.load(folder / "config.yaml"))
+    with on_terminal():
+        run_experiment(config, folder, about={"sweep": config.run.sweep}, label="")
+
+
+if __name__ == "__main__":
+    try:
+        join_run(Path(sys.argv[1]))
+    except Exception as error:
+        print_failure(None, error)
+        os._exit(1)  # end at once, whatever is still open: the first process waits for this one

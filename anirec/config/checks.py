@@ -21,7 +21,7 @@ from anirec.config.compose import (
 from anirec.config.definitions import UnknownTargetError, inherits
 from anirec.config.hints import suggest_key
 from anirec.config.identity import config_nodes
-from anirec.config.signatures import Signature, attribute, declarations, signature
+from anirec.config.signatures import Parameter, Signature, attribute, declarations, signature
 from anirec.errors import UserError
 from anirec.metrics.names import MetricName, has_direction, is_ranking, objectives, problem_with, problem_with_kind
 from anirec.models.constraints import rejected_parameters
@@ -59,6 +59,9 @@ ONE_PASS, MANUAL, SVD = (
     "anirec.models.ratings.svd.SVD",
 )
 # Arguments that the run passes to the target of a node, in addition to its YAML.
+OWN = {
+    "trainer": (Parameter("threads", PositiveInt | None, required=False),)
+}  # keys of a node that the run reads itself
 SUPPLIED = {"dataset": frozenset({"split", "cache"}), "trainer": frozenset({"logger", "callbacks"})}
 
 
@@ -132,14 +135,15 @@ def check_targets(content: dict[str, Any]) -> Iterator[str]:
 def check_arguments(path: str, node: dict[str, Any], found: Signature) -> Iterator[str]:
     target = node["_target_"].rpartition(".")[2]
     given = {key: value for key, value in node.items() if not (key.startswith("_") and key.endswith("_"))}
-    known = [parameter.name for parameter in found.parameters]
+    parameters = (*found.parameters, *OWN.get(path, ()))
+    known = [parameter.name for parameter in parameters]
     supplied = SUPPLIED.get(path, frozenset())
     for key in given:
         if key not in known and not found.open:
             takes = f"Arguments: {', '.join(name for name in known if name not in supplied)}" if known else ""
             yield f"{path}.{key}: {target} has no such argument{did_you_mean(key, known)} {takes}".strip()
     wrong: list[str] = []
-    for parameter in found.parameters:
+    for parameter in parameters:
         hint = TRAINER.get(parameter.name, parameter.hint) if path == "trainer" else parameter.hint
         if parameter.name not in given:
             if (

@@ -35,7 +35,7 @@ PROTOCOL = frozenset(f"metrics.{key}" for key in ("relevant_from", "max_users", 
 # Settings of what a run writes, prints and ranks during training.
 OUTPUT = (
     "metrics.rank_every",
-    *("trainer.default_root_dir", "trainer.logger", "trainer.log_every_n_steps"),
+    *("trainer.threads", "trainer.default_root_dir", "trainer.logger", "trainer.log_every_n_steps"),
     *("trainer.enable_checkpointing", "trainer.enable_model_summary", "trainer.enable_progress_bar"),
 )
 

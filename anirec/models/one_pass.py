@@ -1,17 +1,26 @@
 """One-pass models: training sums statistics over all batches and then solves for the parameters in closed form."""
 
 from abc import abstractmethod
-from typing import Any, ClassVar
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from anirec.data.ratings.interactions import RatingBatch, deduplicate
+from anirec.data.ratings.interactions import Interactions, RatingBatch, deduplicate
+from anirec.distributed import RunLauncher
+from anirec.errors import UserError
 from anirec.lightning import DDPStrategy
 from anirec.models.base import ManualOptimization, RatingModel
 from anirec.models.cost import Cost, Counts
 
 FIT_OPERATIONS = 400  # per row, of indexing the rows and fitting the bias model
+
+if TYPE_CHECKING:
+    from anirec.data.ratings.datamodule import RatingData
 
 
 class OnePass(ManualOptimization):
@@ -65,7 +74,12 @@ class OnePass(ManualOptimization):
 
 
 class MemoryBased(OnePass, RatingModel):
-    """A one-pass model that needs the whole training matrix: `solve` reads it from `self.history`."""
+    """A one-pass model that needs the whole training matrix: `solve` reads it from `self.history`.
+
+    Every process has all training rows in its data module, so that the history is a view of them: it takes no memory,
+    and processes exchange no rows. They share the work instead: each computes some rows of the result, and
+    `exchange_rows` gives them to the others. An epoch is therefore one empty batch.
+    """
 
     bytes_per_row: ClassVar[int] = 72  # the history, and index and residual of each row while the bias model is fitted
 
@@ -75,14 +89,42 @@ class MemoryBased(OnePass, RatingModel):
     def allocate(self) -> None:
         self.history = History(self.n_users)
 
+    def batches(self, data: "RatingData", rank: int, world_size: int) -> Iterable[RatingBatch]:
+        return SingleBatch(self.training_rows(data).rows(0, 0))
+
     def on_train_epoch_start(self) -> None:
-        self.history.clear()
+        if self.trainer.limit_train_batches != 1.0:
+            raise UserError(
+                f"trainer.limit_train_batches={self.trainer.limit_train_batches}: {type(self).__name__} is fitted on "
+                "all training rows at once. Use another model, or fewer rows of the dataset."
+            )
 
     def accumulate(self, batch: RatingBatch) -> None:
-        self.history.append(batch)
+        """Do nothing: `reduce` reads all rows."""
 
     def reduce(self) -> None:
-        self.history.close(self.trainer.world_size)
+        self.history = History.of(self.training_rows(self.data)).to(self.device)
+
+    def share_of_work(self, work_n: NDArray[Any]) -> tuple[list[int], int, int]:
+        """Divide rows with `work_n` among the processes: bounds of each process, and the first and last of this one."""
+        world_size, rank = self.trainer.world_size, self.trainer.global_rank
+        done_n = np.append(0, np.cumsum(work_n, dtype=np.float64))
+        bounds = np.searchsorted(done_n, np.linspace(0, done_n[-1], world_size + 1)).tolist()
+        bounds[0], bounds[-1] = 0, len(work_n)
+        return bounds, bounds[rank], bounds[rank + 1]
+
+
+class SingleBatch:
+    """A loader of one batch. Lightning takes a list for a collection of loaders."""
+
+    def __init__(self, batch: RatingBatch) -> None:
+        self.batch = batch
+
+    def __len__(self) -> int:
+        return 1
+
+    def __iter__(self) -> Iterator[RatingBatch]:
+        yield self.batch
 
 
 class HistoryScorer(MemoryBased):
@@ -129,6 +171,14 @@ class History(nn.Module):
         self.parts: list[tuple[Tensor, Tensor, Tensor]] = []
 
     @classmethod
+    def of(cls, rows: Interactions) -> "History":
+        """Return a view of the interactions of all users."""
+        history = cls(rows.n_users)
+        history.indptr = torch.from_numpy(np.append(rows.indptr, len(rows)))
+        history.item, history.rating = torch.from_numpy(rows.item), torch.from_numpy(rows.rating)
+        return history
+
+    @classmethod
     def of_new_users(cls, batch: RatingBatch, n: int) -> "History":
         """Build the history of new users, numbered 0 to n - 1."""
         history = cls(n)
@@ -140,17 +190,22 @@ class History(nn.Module):
         """Append a batch, which holds all rows of its users."""
         self.parts.append((batch.user.int(), batch.item.int(), batch.rating))
 
-    def close(self, world_size: int = 1) -> None:
-        """Gather the batches of all processes and index them by user."""
-        user, item, rating = (torch.cat(column) for column in zip(*self.parts, strict=True))
+    def close(self) -> None:
+        """Index the batches by user."""
+        user, self.item, self.rating = (torch.cat(column) for column in zip(*self.parts, strict=True))
         self.clear()
-        if world_size > 1:
-            user, item, rating = (gather_rows(column, world_size) for column in (user, item, rating))
-            order = torch.argsort(user, stable=True)
-            user, item, rating = user[order], item[order], rating[order]
         counts = torch.bincount(user, minlength=self.n_users + 1)
         self.indptr = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
-        self.item, self.rating = item, rating
+
+    def blocks(self, rows: int = 1 << 18) -> Iterator[tuple[int, int, RatingBatch]]:
+        """Yield all rows in blocks of whole users: the first and last position, and the rows, users numbered from 0."""
+        ends = self.indptr.cpu().numpy()
+        first = 0
+        while first < self.n_users:
+            last = max(first + 1, int(np.searchsorted(ends, ends[first] + rows, side="right")) - 1)
+            users = torch.arange(first, min(last, self.n_users), device=self.indptr.device)
+            yield int(ends[first]), int(ends[users[-1] + 1]), self.rows_of(users)[0]
+            first = last
 
     def user(self) -> Tensor:
         """Return the user of each row, int64 (n,)."""
@@ -169,11 +224,18 @@ class History(nn.Module):
         return RatingBatch(user, self.item[rows].long(), self.rating[rows]), bounds
 
 
-def gather_rows(column: Tensor, world_size: int) -> Tensor:
-    """Concatenate the columns of all processes, whose lengths may differ."""
-    parts: list[Any] = [None] * world_size
-    torch.distributed.all_gather_object(parts, column.cpu())
-    return torch.cat(parts).to(column.device)
+def exchange_rows(table_nf: Tensor, bounds: list[int], device: torch.device) -> None:
+    """Give the rows that each process computed, from `bounds[rank]` to before `bounds[rank + 1]`, to all processes."""
+    if len(bounds) > 2:
+        for rank, (first, last) in enumerate(pairwise(bounds)):
+            table_nf[first:last] = broadcast(table_nf[first:last], rank, device)
+
+
+def broadcast(values: Tensor, rank: int, device: torch.device) -> Tensor:
+    """Return the values of the process `rank` in all processes; `device` is that of the processes' backend."""
+    sent = values.to(device, copy=True)
+    torch.distributed.broadcast(sent, src=rank)
+    return sent.to(values.device)
 
 
 class DataParallel(DDPStrategy):
@@ -181,6 +243,10 @@ class DataParallel(DDPStrategy):
 
     Such models sum their statistics over processes themselves.
     """
+
+    def _configure_launcher(self) -> None:
+        assert self.cluster_environment is not None  # noqa: S101 - for type checkers
+        self._launcher = RunLauncher(self.cluster_environment, self.num_processes, self.num_nodes)
 
     def configure_ddp(self) -> None:
         model = self.lightning_module

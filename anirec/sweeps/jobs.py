@@ -51,7 +51,8 @@ def run_job(config: DictConfig) -> list[float] | None:
         if done:
             print_job(done, f"{number}already done, {label}" if sweep else "already done,")
             if not sweep:
-                CONSOLE.print("This run has finished: nothing is left to do. To run it again, remove resume=true.")
+                key = "sweep.skip_done" if config.sweep.skip_done else "resume"
+                CONSOLE.print(f"This run has finished: nothing is left to do. To run it again, remove {key}=true.")
             metrics = json.loads((done / "metrics.json").read_text())
         else:
             from anirec.run import run_experiment  # imports Lightning, which the checks above do not need

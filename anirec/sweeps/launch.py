@@ -166,6 +166,7 @@ class SweepEnd(Callback):
         pin(config, f"hydra.job.env_set.{VARIED}", " ".join(varied_keys(config)))
         if config.hydra.runtime.choices["hydra/launcher"] not in (None, "basic") and "search" not in config:
             print(f"sweep {os.path.relpath(folder)}", file=sys.stderr)  # output of the jobs may be late or missing
+        os.environ.setdefault("RAY_DEDUP_LOGS", "0")  # print equal lines of several jobs too
         os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises errors of sweeper and launcher unchanged
 
     def on_multirun_end(self, config: DictConfig, **kwargs: object) -> None:

@@ -6,11 +6,9 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from anirec.errors import UserError
-from anirec.notices import rank_zero_only
+from anirec.notices import FOLDER_VARIABLE, rank_zero_only
 from anirec.tracking.console import CONSOLE
 from anirec.tracking.folders import find_unfinished, new_folder
-
-FOLDER_VARIABLE = "ANIREC_RUN_FOLDER"  # environment variable that passes the run folder to the other processes of a run
 
 
 def is_helper_process() -> bool:

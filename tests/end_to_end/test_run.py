@@ -76,10 +76,12 @@ def test_a_failed_job_does_not_stop_the_others(anirec: Anirec, tmp_path: Path) -
 
 @pytest.mark.slow
 def test_two_processes_give_the_metrics_of_one(anirec: Anirec, tmp_path: Path) -> None:
+    """Each run of a sweep has a group of processes of its own."""
     models = ("popularity", "item_knn")
-    for model in models:
-        anirec("run", *SMALL, f"model={model}")
-        anirec("run", *SMALL, f"model={model}", "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2")
+    sweep = ["run", "-m", *SMALL, f"model={','.join(models)}"]
+    anirec(*sweep)
+    launcher = ["hydra/launcher=local", "hydra.launcher.n_jobs=1"]
+    anirec(*sweep, *launcher, "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", cold=True)
     for model in models:
         one, two = (content(run, "metrics.json") for run in runs(tmp_path, model))
         assert one.keys() == two.keys()

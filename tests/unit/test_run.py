@@ -25,7 +25,11 @@ def composed(*overrides: str) -> DictConfig:
         ),
         (["model=tag_ridge", "model.regressor.alpha=-1"], "model", "^model.regressor: The 'alpha' parameter"),
         (["model=tag_two_part", "model.regressor.classifier.C=-1"], "model", r"^model.regressor.classifier: The 'C'"),
-        (["trainer.precision=foo"], "trainer", "^trainer: Precision 'foo' is invalid"),
+        (
+            ["trainer.precision=foo", "trainer.threads=1", "~trainer.threads"],
+            "trainer",
+            "^trainer: Precision 'foo' is invalid",
+        ),
     ],
 )
 def test_errors_name_the_config_key(overrides: list[str], part: str, message: str) -> None:

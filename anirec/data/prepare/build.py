@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+from polars.io.plugins import register_io_source
 
 from anirec.data import schema
 from anirec.data.prepare.posts import write_posts
@@ -24,17 +25,17 @@ def write_deduplicated(rows: pl.LazyFrame, path: Path, *, block: int = BLOCK) ->
 
     Args:
         rows: Columns of `schema.INTERACTIONS`, in file order; read once per block.
-        path: The file to write; temporary parts are written next to it.
+        path: The file to write.
         block: Approximate number of rows to hold in memory.
     """
-    parts: list[Path] = []
-    for first, last in user_ranges(rows, block):
-        users = rows.filter(pl.col("user_id").is_between(pl.lit(first), pl.lit(last))).collect(engine="streaming")
-        parts.append(path.with_suffix(f".{len(parts)}"))
-        keep_last_rated(users).write_parquet(parts[-1])
-    pl.scan_parquet(parts).sink_parquet(path)
-    for part in parts:
-        part.unlink()
+
+    def read(columns: list[str] | None, *_: object) -> Iterator[pl.DataFrame]:
+        for first, last in user_ranges(rows, block):
+            users = rows.filter(pl.col("user_id").is_between(pl.lit(first), pl.lit(last))).collect(engine="streaming")
+            kept = keep_last_rated(users)
+            yield kept if columns is None else kept.select(columns)
+
+    register_io_source(read, schema=rows.collect_schema()).sink_parquet(path)
 
 
 def user_ranges(rows: pl.LazyFrame, block: int) -> Iterator[tuple[int | str, int | str]]:
@@ -54,12 +55,15 @@ def keep_last_rated(rows: pl.DataFrame) -> pl.DataFrame:
     >>> keep_last_rated(rows).rows()
     [(1, 7, None), (2, 7, 8.0)]
     """
+    user, item = pl.col("user_id"), pl.col("item_id")
+    is_next = (user > user.shift()) | ((user == user.shift()) & (item > item.shift()))
+    if rows.select(is_next.all()).item():  # as most dumps are
+        return rows
     time = [column for column in ("timestamp",) if column in rows.columns]  # nulls are sorted first
     is_rated = pl.col("rating").is_not_null()
-    best_last = rows.with_row_index("order").sort("user_id", "item_id", is_rated, *time, "order")
-    pair = pl.struct("user_id", "item_id")
-    kept = best_last.filter((pair != pair.shift(-1)).fill_null(value=True))
-    return kept.sort("user_id", "order").drop("order")
+    best_last = rows.with_row_index("order").sort(user, item, is_rated, *time, "order")
+    is_last = ((user != user.shift(-1)) | (item != item.shift(-1))).fill_null(value=True)
+    return best_last.filter(is_last).sort("user_id", "order").drop("order")
 
 
 Step = Callable[[str], None]  # called with a description of the current step

@@ -8,10 +8,12 @@ from torch import Tensor
 from anirec.data.ratings.interactions import RatingBatch
 from anirec.models.base import RatingModel, popularity_tie_break
 from anirec.models.cost import Cost, Counts
-from anirec.models.one_pass import History, MemoryBased
+from anirec.models.one_pass import History, MemoryBased, exchange_rows
 from anirec.models.ratings.bias import Baseline
 from anirec.models.ratings.kernels.als_sweep import Entries, half_step
 from anirec.settings import NonNegative, Positive, PositiveInt
+
+TOLERANCE = 1e-5  # relative error of a half-step; a tighter one changes no list
 
 
 class ALS(MemoryBased, RatingModel):
@@ -20,7 +22,7 @@ class ALS(MemoryBased, RatingModel):
     Minimises Σ_ui c_ui (x_ui - p_u · q_i)² + reg (Σ_u |p_u|² + Σ_i |q_i|²), where x_ui is the preference (about 1 if
     user u has interacted with item i, negative if u disliked it; see `Baseline.preferences`), and 0 without an
     interaction; c_ui is 1 + alpha for interactions and 1 elsewhere. Each epoch solves for all items, then for all
-    users. Scores of implicit feedback are no ratings, so predicted ratings come from the bias model.
+    users, by conjugate gradients from the previous factors. Scores of implicit feedback are no ratings, so predicted ratings come from the bias model.
 
     Args:
         n_factors: Length of p_u and q_i; >= 1.
@@ -38,6 +40,8 @@ class ALS(MemoryBased, RatingModel):
 
     References:
         Hu, Koren & Volinsky, Collaborative Filtering for Implicit Feedback Datasets, ICDM 2008.
+        Takács, Pilászy & Tikk, Applications of the Conjugate Gradient Method for Implicit Feedback Collaborative
+        Filtering, RecSys 2011.
     """
 
     uses_unrated: ClassVar[bool] = True
@@ -94,19 +98,24 @@ class ALS(MemoryBased, RatingModel):
             self.baseline.fit(self.history, self.damping_user, self.damping_item)
             self.count_i = torch.bincount(self.history.item, minlength=self.n_items).float()
         by_user = self.entries(self.history)
-        self.item_factors = half_step(transpose(by_user, self.n_items + 1), self.user_factors, reg=self.reg)
-        self.user_factors = half_step(by_user, self.item_factors, reg=self.reg)
+        self.half_step(by_user.transpose(self.n_items + 1), self.user_factors, self.item_factors)
+        self.half_step(by_user, self.item_factors, self.user_factors)
         self.sweeps += 1
         self.history = History(self.n_users)  # no longer needed, so that the checkpoint stays small
 
+    def half_step(self, entries: Entries, fixed_jf: Tensor, solved_nf: Tensor) -> None:
+        """Solve for factors in place; each process solves for its share of the rows."""
+        bounds, first, last = self.share_of_work(entries.start.diff().cpu().numpy() + 8)
+        mine = entries.rows(first, last)
+        solved_nf[first:last] = half_step(mine, fixed_jf, solved_nf[first:last], reg=self.reg, tolerance=TOLERANCE)
+        exchange_rows(solved_nf, bounds, self.device)
+
     def entries(self, history: History) -> Entries:
         """Return the preference and the additional confidence of each interaction."""
-        relative = torch.ones_like(history.rating)
+        weight = torch.full_like(history.rating, self.alpha)
         if self.weighting == "rating":
-            relative = (history.rating / self.baseline.mean).nan_to_num(nan=1.0)
-        item = history.item.long()
-        preference = self.baseline.preferences(RatingBatch(history.user(), item, history.rating), history.n_users + 1)
-        return Entries(history.indptr, item, preference, self.alpha * relative)
+            weight *= (history.rating / self.baseline.mean).nan_to_num(nan=1.0)
+        return Entries(history.indptr, history.item, self.baseline.preferences_of(history), weight)
 
     def forward(self, batch: RatingBatch) -> Tensor:
         return self.baseline(batch.user, batch.item)
@@ -116,17 +125,12 @@ class ALS(MemoryBased, RatingModel):
 
     def fold_in(self, batch: RatingBatch, n: int) -> Tensor:
         """Solve for the factors of new users as a sweep would, with item factors fixed, and score all items."""
-        user_factors = half_step(self.entries(History.of_new_users(batch, n)), self.item_factors, reg=self.reg)
+        entries, unknown_nf = (
+            self.entries(History.of_new_users(batch, n)),
+            self.item_factors.new_zeros(n + 1, self.n_factors),
+        )
+        user_factors = half_step(entries, self.item_factors, unknown_nf, reg=self.reg, tolerance=TOLERANCE)
         return self.scores(user_factors[:-1])
 
     def scores(self, factor_bf: Tensor) -> Tensor:
         return factor_bf @ self.item_factors[:-1].T + popularity_tie_break(self.count_i)
-
-
-def transpose(entries: Entries, n_columns: int) -> Entries:
-    """Return the same entries as compressed sparse columns."""
-    order = torch.argsort(entries.column, stable=True)
-    counts = torch.bincount(entries.column, minlength=n_columns)
-    row = torch.repeat_interleave(torch.arange(len(entries.start) - 1, device=order.device), entries.start.diff())
-    start = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
-    return Entries(start, *(column[order] for column in (row, entries.target, entries.weight)))

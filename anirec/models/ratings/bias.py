@@ -11,6 +11,7 @@ from anirec.data.ratings.interactions import RatingBatch, deduplicate
 from anirec.errors import UserError
 from anirec.models.base import RatingModel
 from anirec.models.one_pass import History, MemoryBased
+from anirec.models.ratings.kernels.offsets import fit_offsets
 from anirec.settings import NonNegative
 
 SWEEPS = 10  # of alternating least squares; offsets have then converged to about four digits
@@ -87,30 +88,27 @@ class Baseline(nn.Module):
         Raises:
             UserError: No training row has a rating.
         """
-        rated = ~history.rating.isnan()
-        user, item, rating = history.user()[rated], history.item[rated].long(), history.rating[rated].double()
-        self.centre(rating.cpu().numpy())
-        rating_from_mean = rating - rating.mean()
-        of_user = torch.zeros_like(self.user, dtype=torch.float64)
-        weight_user = count_by_index(user, len(self.user)) + damping_user
-        weight_item = count_by_index(item, len(self.item)) + damping_item
-        for _ in range(SWEEPS):
-            of_item = sum_by_index(item, rating_from_mean - of_user[user], weight_item) / weight_item
-            of_user = sum_by_index(user, rating_from_mean - of_item[item], weight_user) / weight_user
-        self.user, self.item = of_user.float(), of_item.float()
+        start, item, rating = (column.cpu().numpy() for column in (history.indptr, history.item, history.rating))
+        mean = self.centre(rating)
+        damping = (float(damping_user), float(damping_item))
+        offsets = fit_offsets(start, item, rating, mean=mean, n_items=len(self.item), damping=damping, sweeps=SWEEPS)
+        self.user, self.item = (torch.from_numpy(offset).float().to(history.item.device) for offset in offsets)
 
-    def centre(self, ratings: NDArray[Any]) -> None:
-        """Set the mean and the range of the ratings, without offsets."""
-        if not len(ratings):
+    def centre(self, ratings: NDArray[Any]) -> float:
+        """Set the mean and the range of the ratings, without offsets; return the mean in full precision.
+
+        Args:
+            ratings: Ratings; NaN where unrated.
+        """
+        is_rated = ~np.isnan(ratings)
+        if not is_rated.any():
             raise UserError(
                 "No training row has a rating. Use a dataset with ratings, or filters that keep rated rows."
             )
-        for name, value in (
-            ("mean", ratings.mean(dtype=np.float64)),
-            ("lowest", ratings.min()),
-            ("highest", ratings.max()),
-        ):
+        mean = float(np.add.reduce(ratings, where=is_rated, dtype=np.float64) / np.count_nonzero(is_rated))
+        for name, value in (("mean", mean), ("lowest", np.fmin.reduce(ratings)), ("highest", np.fmax.reduce(ratings))):
             self.get_buffer(name).fill_(float(value))
+        return mean
 
     def new_user_offsets(self, batch: RatingBatch, n: int, damping_user: NonNegative) -> Tensor:
         """Return the offsets of new users, numbered 0 to n - 1, from their ratings: float32 (n,)."""
@@ -136,6 +134,13 @@ class Baseline(nn.Module):
         expected = self.mean + self.new_user_offsets(batch, n, DAMPING)[batch.user] + self.item[batch.item]
         excess = (batch.rating - torch.maximum(expected, middle)) / torch.where(span > 0, span, 1)
         return torch.where(excess < -MARGIN, DISLIKED, 1 + excess).nan_to_num(nan=1.0)
+
+    def preferences_of(self, history: History) -> Tensor:
+        """Return the preference of each row of a history, float32 (n,)."""
+        preference = torch.empty_like(history.rating)
+        for first, last, rows in history.blocks():
+            preference[first:last] = self.preferences(rows, int(rows.user[-1]) + 1 if len(rows.user) else 0)
+        return preference
 
     def forward(self, user: Tensor, item: Tensor) -> Tensor:
         """Return predicted ratings (B,), clipped to the range of the training ratings."""

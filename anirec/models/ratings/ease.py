@@ -9,8 +9,11 @@ from torch.nn.functional import embedding_bag
 from anirec.data.ratings.interactions import RatingBatch
 from anirec.models.base import RatingModel, popularity_tie_break
 from anirec.models.cost import Cost, Counts
-from anirec.models.one_pass import History, HistoryScorer
+from anirec.models.one_pass import History, HistoryScorer, exchange_rows
 from anirec.models.ratings.bias import Baseline
+from anirec.models.ratings.kernels.dense import invert_in_place
+from anirec.models.ratings.kernels.item_pairs import gram_lower, occurrences, pair_counts
+from anirec.models.ratings.kernels.sparse_rows import SparseRows
 from anirec.settings import NonNegative, Positive
 
 COPIES = 4  # of the matrix of items while it is inverted
@@ -64,21 +67,30 @@ class EASE(HistoryScorer, RatingModel):
     def solve(self) -> None:
         self.baseline.fit(self.history, self.damping_user, self.damping_item)
         self.count_i = torch.bincount(self.history.item, minlength=self.n_items).float()
-        gram_ij = self.gram()
-        gram_ij.diagonal().add_(self.reg)
-        inverse_ij = torch.cholesky_inverse(torch.linalg.cholesky(gram_ij)).contiguous()  # LAPACK: by columns
-        self.weight_ij = inverse_ij.div_(-inverse_ij.diagonal().clone())
+        weight_ij = self.gram()
+        weight_ij.diagonal().add_(self.reg)
+        if self.device.type == "cpu":
+            invert_in_place(weight_ij.numpy())
+        else:
+            weight_ij = weight_ij.to(self.device)
+            torch.linalg.cholesky(weight_ij, out=weight_ij)
+            torch.cholesky_inverse(weight_ij, out=weight_ij)
+        self.weight_ij = weight_ij.div_(-weight_ij.diagonal().clone())
         self.weight_ij.fill_diagonal_(0)
 
     def gram(self) -> Tensor:
-        """Return the Gram matrix X'X, float32 (n_items, n_items)."""
-        from scipy.sparse import csr_array
+        """Return the Gram matrix X'X, float32 (n_items, n_items), of which only the lower triangle is filled.
 
-        history, shape = self.history, (self.n_users + 1, self.n_items)
-        rows = RatingBatch(history.user(), history.item.long(), history.rating)
-        values = self.baseline.preferences(rows, self.n_users + 1).cpu().numpy()
-        x_ui = csr_array((values, history.item.cpu().numpy(), history.indptr.cpu().numpy()), shape=shape)
-        return torch.from_numpy((x_ui.T @ x_ui).toarray()).to(self.device)
+        Each process sums a share of its rows.
+        """
+        start, item, value = self.history.indptr, self.history.item, self.baseline.preferences_of(self.history)
+        by_user = SparseRows(*(column.cpu().numpy() for column in (start, item, value)))
+        of_item = occurrences(by_user, self.n_items)
+        gram_ij = torch.zeros(self.n_items, self.n_items)
+        bounds, first, last = self.share_of_work(pair_counts(of_item))
+        gram_lower(by_user, of_item, first, last, gram_ij.numpy())
+        exchange_rows(gram_ij, bounds, self.device)
+        return gram_ij
 
     def forward(self, batch: RatingBatch) -> Tensor:
         return self.baseline(batch.user, batch.item)

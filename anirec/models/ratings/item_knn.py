@@ -2,6 +2,7 @@
 
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -9,15 +10,17 @@ from torch import Tensor
 from anirec.data.ratings.interactions import RatingBatch
 from anirec.models.base import RatingModel, popularity_tie_break
 from anirec.models.cost import Cost, Counts
-from anirec.models.one_pass import History, HistoryScorer
-from anirec.models.ratings.bias import Baseline, count_by_index
+from anirec.models.one_pass import History, HistoryScorer, broadcast
+from anirec.models.ratings.bias import Baseline
 from anirec.models.ratings.kernels.neighbours import (
+    NearestItems,
     Neighbours,
-    SparseRows,
-    find_neighbours,
+    Offsets,
+    Similarity,
     predict_deviations,
     sum_votes,
 )
+from anirec.models.ratings.kernels.sparse_rows import SparseRows, count_columns, sum_columns
 from anirec.settings import NonNegative, PositiveInt
 
 PAIR = 5  # operations on each pair of ratings of a user
@@ -63,7 +66,6 @@ class ItemKNN(HistoryScorer, RatingModel):
     ranks_by_rating = False
     bytes_per_row: ClassVar[int] = 96  # also the compared values, by user and by item
     instead: ClassVar[str] = "a smaller model.keep"
-    deviation: Tensor
     mean_i: Tensor
     count_i: Tensor
     neighbour_ik: Tensor
@@ -102,55 +104,59 @@ class ItemKNN(HistoryScorer, RatingModel):
         super().allocate()
         self.baseline = Baseline(self.n_users, self.n_items)
         self.register_buffer("mean_i", torch.zeros(self.n_items + 1))
-        for name in ("count_i", "deviation", "neighbour_ik", "similarity_ik", "voter_start", "voter", "vote"):
+        for name in ("count_i", "neighbour_ik", "similarity_ik", "voter_start", "voter", "vote"):
             self.register_buffer(name, torch.empty(0))
 
     def solve(self) -> None:
         history = self.history
-        user, item = history.user(), history.item.long()
         self.baseline.fit(history, self.damping_user, self.damping_item)
-        counts = count_by_index(item, self.n_items + 1)
-        self.mean_i = (torch.zeros_like(counts).index_add_(0, item, history.rating.double()) / counts).float()
-        self.count_i = counts[:-1].float()
+        ratings = self.ratings()
+        counts = count_columns(ratings.column, self.n_items + 1)
+        totals = sum_columns(ratings.column, ratings.value, self.n_items + 1, 1)
+        mean_i = (totals / np.maximum(counts, np.finfo(np.float64).tiny)).astype(np.float32)
+        self.mean_i, self.count_i = (torch.from_numpy(of).to(self.device) for of in (mean_i, counts[:-1].astype("f4")))
 
         centre, among_shared = SIMILARITIES[self.similarity]
         if centre == "item_mean_ratio":
-            compared = history.rating / self.mean_i[item]
+            compared = ratings._replace(value=ratings.value / mean_i[ratings.column])
         else:
-            compared = history.rating - self.baseline_ratings(user, item, centre)
-        neighbours = find_neighbours(
-            self.by_user(compared),
-            self.n_items,
-            among_shared=among_shared,
-            shrinkage=self.shrinkage,
-            min_support=self.min_support,
-            keep=self.keep,
-        )
+            compared = self.offsets(centre).deviations(ratings)
+        similarity = Similarity(among_shared, self.shrinkage, self.min_support)
+        neighbours = self.nearest(NearestItems(compared, self.n_items, similarity, keep=self.keep))
         self.neighbour_ik, self.similarity_ik = (torch.from_numpy(table).to(self.device) for table in neighbours)
         voters = neighbours.voters(self.neighbours)
         self.voter_start, self.voter, self.vote = (torch.from_numpy(column).to(self.device) for column in voters)
-        self.deviation = history.rating - self.baseline_ratings(user, item, self.around)
 
-    def baseline_ratings(self, user: Tensor, item: Tensor, around: str) -> Tensor:
-        """Return the baselines (B,) around which ratings are centred."""
+    def nearest(self, items: NearestItems) -> Neighbours:
+        """Compare all items; each process compares a share of the pairs, and gets the best candidates of the others."""
+        bounds, first, last = self.share_of_work(items.work())
+        items.compare(first, last)
+        mine = torch.from_numpy(items.keys.copy()), torch.from_numpy(items.n_keys.copy())
+        for rank in range(len(bounds) - 1):
+            if len(bounds) > 2:
+                keys, n_keys = (broadcast(column, rank, self.device).numpy() for column in mine)
+                if rank != self.trainer.global_rank:
+                    items.merge(keys, n_keys)
+        return items.best()
+
+    def offsets(self, around: str) -> Offsets:
+        """Return the baseline around which ratings are centred, as offsets of users and items."""
+        none_u, none_i = torch.zeros(self.n_users + 1), torch.zeros(self.n_items + 1)
         if around == "baseline":
-            offsets = self.baseline
-            return offsets.mean + offsets.user[user] + offsets.item[item]
-        return self.mean_i[item] if around == "item_mean" else torch.zeros(len(item), device=item.device)
+            return Offsets(*arrays(self.baseline.mean + self.baseline.user, self.baseline.item))
+        return Offsets(*arrays(none_u, self.mean_i if around == "item_mean" else none_i))
 
-    def by_user(self, value: Tensor) -> SparseRows:
-        """Return the training matrix with other values in place of the ratings."""
-        return SparseRows(*arrays(self.history.indptr, self.history.item, value))
+    def ratings(self) -> SparseRows:
+        """Return the training ratings."""
+        return SparseRows(*arrays(self.history.indptr, self.history.item, self.history.rating))
 
     def forward(self, batch: RatingBatch) -> Tensor:
-        rows, items = arrays(
-            batch.user % (self.n_users + 1), batch.item
-        )  # user -1 selects the last row, which is empty
-        neighbours = Neighbours(*arrays(self.neighbour_ik, self.similarity_ik))
-        found = predict_deviations(rows, items, self.by_user(self.deviation), neighbours, n_used=self.neighbours)
-        deviation = torch.from_numpy(found).to(batch.user.device)
-        rating = self.baseline_ratings(batch.user, batch.item, self.around) + deviation
-        return self.baseline.within_range(torch.where(deviation.isnan(), self.baseline(batch.user, batch.item), rating))
+        # User -1 selects the last row, which is empty.
+        rows, items = arrays(batch.user % (self.n_users + 1), batch.item)
+        neighbours, around = Neighbours(*arrays(self.neighbour_ik, self.similarity_ik)), self.offsets(self.around)
+        found = predict_deviations(rows, items, self.ratings(), around, neighbours, n_used=self.neighbours)
+        rating = torch.from_numpy(around.user[rows] + around.item[items] + found).to(batch.user.device)
+        return self.baseline.within_range(torch.where(rating.isnan(), self.baseline(batch.user, batch.item), rating))
 
     def score_history(self, history: History, users: Tensor) -> Tensor:
         scores_bi = (popularity_tie_break(self.count_i)).cpu().repeat(len(users), 1)

@@ -1,21 +1,36 @@
 """Half-step of alternating least squares: solve for all user factors given all item factors, or the reverse.
 
-Axes: n row, j column, f and g factor, b row of a batch, l and m entry of a row.
+Each row's equations are solved by conjugate gradients (Takács, Pilászy & Tikk 2011), without forming their matrix, from
+the row's previous factors. The equations are first whitened by the Gram matrix that all rows share. Their condition is
+then at most 1 + the largest weight, so that few steps suffice, and the residual bounds the error.
+
+Axes: n row, j column, f and g factor, e entry.
 """
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from itertools import pairwise
+from typing import Any, NamedTuple
 
+import numba
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import embedding_bag
 
-BATCH_ENTRIES = 1 << 13  # about as many vectors of 64 factors as fit in the L2 cache
+from anirec.models.ratings.kernels.dense import gram, multiply_rows, one_blas_thread, run_tasks
+from anirec.models.ratings.kernels.sparse_rows import equal_tasks, transpose
+
+TASKS = 512  # per half-step
+MAX_STEPS = 100  # of conjugate gradients; a guard: the tolerance ends them earlier
+ENTRIES_AT_ONCE = 1 << 20  # whose factors are copied together, on devices other than the CPU
+FAST = {"reassoc", "contract", "nsz", "arcp"}  # sums may be reordered (SIMD)
+Array = NDArray[Any]
 
 
 class Entries(NamedTuple):
     """Compressed sparse rows: row n has `target` and `weight` at columns `column[start[n]:start[n + 1]]`.
 
-    Both are float32; weights are > 0.
+    `start` is int64, `column` int32, and the others are float32; weights are > 0.
     """
 
     start: Tensor
@@ -23,60 +38,149 @@ class Entries(NamedTuple):
     target: Tensor
     weight: Tensor
 
+    def transpose(self, n_columns: int) -> "Entries":
+        """Return the same entries as compressed sparse columns."""
+        start, column, *values = (tensor.cpu().numpy() for tensor in self)
+        start, row, values = transpose(start, column, tuple(values), n_columns)
+        return Entries(*(torch.from_numpy(array).to(self.start.device) for array in (start, row, *values)))
 
-def half_step(entries: Entries, factor_jf: Tensor, *, reg: float) -> Tensor:
+    def rows(self, first: int, last: int) -> "Entries":
+        """Return the entries of the rows from `first` to before `last`."""
+        begin, end = int(self.start[first]), int(self.start[last])
+        return Entries(self.start[first : last + 1] - begin, *(column[begin:end] for column in self[1:]))
+
+
+def half_step(entries: Entries, factor_jf: Tensor, before_nf: Tensor, *, reg: float, tolerance: float) -> Tensor:
     """Return for each row n the minimiser x_n of Σ_j (1 + w_nj) (t_nj - x_n · y_j)² + reg |x_n|², shape (n, F).
 
     t and w are 0 for columns that are not in the row. x solves (G + Σ w y y') x = Σ (1 + w) t y, where
-    G = Σ_j y y' + reg I is shared by all rows (Hu, Koren & Volinsky 2008, equation 4). For a row of l < F entries,
-    x = Σ v G⁻¹ y, where v solves l equations: l² F operations instead of l F² + F³ / 3.
+    G = Σ_j y y' + reg I is shared by all rows (Hu, Koren & Volinsky 2008, equation 4). With G = L L', z = L' x and
+    v = L⁻¹ y, the equations are (I + Σ w v v') z = Σ (1 + w) t v.
 
     Args:
         entries: Targets t and weights w.
-        factor_jf: Factors y of the columns, float32, held fixed. The last row must be zeros.
+        factor_jf: Factors y of the columns, float32, held fixed.
+        before_nf: Factors x to start from, float32 (n, F).
         reg: L2 penalty; > 0.
+        tolerance: Bound on |z - exact z| / |z|, which is the relative root mean square error of the row's scores of
+            all columns.
     """
-    n_factors = factor_jf.shape[1]
-    gram_fg = factor_jf.T @ factor_jf
-    gram_fg.diagonal().add_(reg)
-    dual_jf = torch.cholesky_solve(factor_jf.T, torch.linalg.cholesky(gram_fg)).T.contiguous()
-    solved_nf = factor_jf.new_zeros(len(entries.start) - 1, n_factors)
-    for rows, entry_bl, is_entry_bl in similar_length_batches(entries.start):
-        column_bl = torch.where(is_entry_bl, entries.column[entry_bl], len(factor_jf) - 1)
-        y_blf, w_bl = factor_jf[column_bl], entries.weight[entry_bl]
-        t_bl = entries.target[entry_bl]
-        if entry_bl.shape[1] < n_factors:
-            dual_blf = dual_jf[column_bl]
-            kernel_blm = torch.baddbmm(torch.diag_embed(1 / w_bl), y_blf, dual_blf.mT)
-            v_bl = solve_positive_definite(kernel_blm, (1 + 1 / w_bl) * t_bl)
-            solved_nf[rows] = (v_bl[:, None] @ dual_blf)[:, 0]
-        else:
-            matrix_bfg = torch.baddbmm(gram_fg.expand(len(rows), -1, -1), (w_bl[:, :, None] * y_blf).mT, y_blf)
-            wanted_bf = (((1 + w_bl) * t_bl)[:, None] @ y_blf)[:, 0]
-            solved_nf[rows] = solve_positive_definite(matrix_bfg, wanted_bf)
-    return solved_nf
+    inverse_fg, lower_fg = whitening(factor_jf, reg)
+    if factor_jf.device.type != "cpu":
+        inverse, lower = (torch.from_numpy(matrix).to(factor_jf) for matrix in (inverse_fg, lower_fg))
+        return solve_on_device(entries, factor_jf @ inverse.T, before_nf @ lower, tolerance) @ inverse
+    inverse, lower = inverse_fg.astype(np.float32), lower_fg.astype(np.float32)
+    white_jf, before = multiply_rows(factor_jf.numpy(), inverse.T), before_nf.numpy()
+    start, column, target, weight = (tensor.numpy() for tensor in entries)
+    solved = np.empty_like(before)
+    bounds = equal_tasks(np.diff(start) + 8, TASKS)  # to whiten a row costs as much as about 8 entries
+
+    def task(number: int) -> None:
+        first, last = bounds[number], bounds[number + 1]
+        z_nf = before[first:last] @ lower
+        solve_rows(first, start, column, target, weight, white_jf, z_nf, tolerance)
+        np.matmul(z_nf, inverse, out=solved[first:last])
+
+    run_tasks(task, len(bounds) - 1)
+    return torch.from_numpy(solved)
 
 
-def solve_positive_definite(matrix_bfg: Tensor, wanted_bf: Tensor) -> Tensor:
-    """Solve matrix · x = wanted for batches of positive definite matrices; return x (B, F)."""
-    return torch.cholesky_solve(wanted_bf[:, :, None], torch.linalg.cholesky(matrix_bfg))[:, :, 0]
+def whitening(factor_jf: Tensor, reg: float) -> tuple[Array, Array]:
+    """Return L⁻¹ and L, where L L' = Y'Y + reg I, float64 (F, F)."""
+    on_cpu = factor_jf.device.type == "cpu"
+    gram_fg = gram(factor_jf.numpy()) if on_cpu else (factor_jf.T @ factor_jf).double().cpu().numpy()
+    with one_blas_thread():
+        lower_fg = np.linalg.cholesky(gram_fg + reg * np.eye(len(gram_fg)))
+        return np.linalg.inv(lower_fg), lower_fg
 
 
-def similar_length_batches(start: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Yield batches of rows of similar length: row numbers (b,), positions of their entries (b, l), and a padding mask.
+@numba.njit(cache=True, nogil=True, fastmath=FAST)
+def solve_rows(
+    first: int, start: Array, column: Array, target: Array, weight: Array, v_jf: Array, z_nf: Array, tolerance: float
+) -> None:
+    """Solve (I + Σ w v v') z = Σ (1 + w) t v for the rows from `first`, in place.
 
-    The mask is true for entries and false for padding. Rows without entries are skipped.
+    As the matrix is at least I, the residual is at least the error.
     """
-    length_n = start.diff()
-    order = torch.argsort(length_n, stable=True)
-    lengths = length_n[order].tolist()
-    first = int((length_n == 0).sum())
-    while first < len(lengths):
-        last = first + 1
-        while last < len(lengths) and (last + 1 - first) * lengths[last] <= BATCH_ENTRIES:
-            last += 1
-        rows = order[first:last]
-        step_l = torch.arange(lengths[last - 1], device=start.device)
-        entry_bl = (start[rows, None] + step_l).clamp(max=int(start[-1]) - 1)
-        yield rows, entry_bl, step_l < length_n[rows, None]
-        first = last
+    n_factors, one = v_jf.shape[1], np.float32(1)
+    residual_f, step_f, product_f = (
+        np.empty(n_factors, np.float32),
+        np.empty(n_factors, np.float32),
+        np.empty(n_factors, np.float32),
+    )
+    squared_tolerance = np.float32(tolerance * tolerance)
+    for n in range(len(z_nf)):
+        begin, end = start[first + n], start[first + n + 1]
+        z_f = z_nf[n]
+        if begin == end:
+            z_f[:] = 0
+            continue
+        for f in range(n_factors):
+            residual_f[f] = -z_f[f]
+        for e in range(begin, end):
+            j, dot = column[e], np.float32(0)
+            for f in range(n_factors):
+                dot += v_jf[j, f] * z_f[f]
+            by = (one + weight[e]) * target[e] - weight[e] * dot
+            for f in range(n_factors):
+                residual_f[f] += by * v_jf[j, f]
+        error = np.float32(0)
+        for f in range(n_factors):
+            step_f[f] = residual_f[f]
+            error += residual_f[f] * residual_f[f]
+        for _ in range(MAX_STEPS):
+            length = np.float32(0)
+            for f in range(n_factors):
+                length += z_f[f] * z_f[f]
+            if error <= squared_tolerance * length:
+                break
+            for f in range(n_factors):
+                product_f[f] = step_f[f]
+            for e in range(begin, end):
+                j, dot = column[e], np.float32(0)
+                for f in range(n_factors):
+                    dot += v_jf[j, f] * step_f[f]
+                dot *= weight[e]
+                for f in range(n_factors):
+                    product_f[f] += dot * v_jf[j, f]
+            curvature = np.float32(0)
+            for f in range(n_factors):
+                curvature += step_f[f] * product_f[f]
+            along, before = error / curvature, error
+            error = np.float32(0)
+            for f in range(n_factors):
+                z_f[f] += along * step_f[f]
+                residual_f[f] -= along * product_f[f]
+                error += residual_f[f] * residual_f[f]
+            for f in range(n_factors):
+                step_f[f] = residual_f[f] + error / before * step_f[f]
+
+
+def solve_on_device(entries: Entries, v_jf: Tensor, z_nf: Tensor, tolerance: float) -> Tensor:
+    """Solve the equations of `solve_rows` with tensor operations; return z (n, F)."""
+    solved, work = [], (entries.start.diff() + 1).cpu().numpy()
+    for first, last in pairwise(equal_tasks(work, -(-int(work.sum()) // ENTRIES_AT_ONCE)).tolist()):
+        some, z = entries.rows(first, last), z_nf[first:last]
+        row = torch.repeat_interleave(torch.arange(last - first, device=z.device), some.start.diff())
+        v_ef = v_jf[some.column]
+        z = torch.where((some.start.diff() > 0)[:, None], z, 0)
+
+        def weighted_sum(by_e: Tensor, some: Entries = some) -> Tensor:
+            return embedding_bag(some.column, v_jf, some.start[:-1].int(), mode="sum", per_sample_weights=by_e)
+
+        def times_matrix(x: Tensor, some: Entries = some, row: Tensor = row, v_ef: Tensor = v_ef) -> Tensor:
+            return x + weighted_sum(some.weight * (v_ef * x[row]).sum(1))
+
+        residual = weighted_sum((1 + some.weight) * some.target) - times_matrix(z)
+        step, error = residual, residual.square().sum(1, keepdim=True)
+        for _ in range(MAX_STEPS):
+            is_open = error > tolerance**2 * z.square().sum(1, keepdim=True)
+            if not is_open.any():
+                break
+            product, before = times_matrix(step), error
+            along = torch.where(is_open, error / (step * product).sum(1, keepdim=True), 0)
+            z, residual = z + along * step, residual - along * product
+            error = torch.where(is_open, residual.square().sum(1, keepdim=True), before)
+            step = torch.where(is_open, residual + error / before * step, step)
+        solved.append(z)
+    return torch.cat(solved)

@@ -4,39 +4,46 @@ Ratings are compressed sparse rows by user and by item. Neighbours are tables of
 with similarity 0 where an item has fewer. Memory is O(ratings + items x kept).
 """
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from anirec.models.ratings.kernels.item_pairs import Occurrences, occurrences, pair_counts
+from anirec.models.ratings.kernels.sparse_rows import SparseRows, count_columns, equal_tasks, sum_columns
 from anirec.threads import in_threads
 
 ITEMS_PER_TASK = 128
 USERS_PER_TASK = 64
+TASKS = 512
+SIMILARITIES_AT_ONCE = 1 << 25  # 128 MB
+Array = NDArray[Any]
 FAST = {"reassoc", "contract", "nsz", "arcp"}  # sums may be reordered (SIMD); NaN is preserved
 Float32Array = NDArray[np.float32]
 Int32Array = NDArray[np.int32]
 Int64Array = NDArray[np.int64]
 
 
-class SparseRows(NamedTuple):
-    """Compressed sparse rows: row r has `value` at `column`, both in the slice `start[r]:start[r + 1]`."""
+class Offsets(NamedTuple):
+    """A baseline of ratings: user[u] + item[i]. Both are float32."""
 
-    start: Int64Array
-    column: Int32Array
-    value: Float32Array
+    user: Float32Array
+    item: Float32Array
 
-    def transpose(self, n_columns: int) -> "SparseRows":
-        from scipy.sparse import csr_array
+    def deviations(self, by_user: SparseRows) -> SparseRows:
+        """Return the ratings minus their baselines."""
+        value = np.empty_like(by_user.value)
+        subtract(by_user, self, value)
+        return by_user._replace(value=value)
 
-        shape = (len(self.start) - 1, n_columns)
-        by_column = csr_array((self.value, self.column, self.start), shape=shape).tocsc()
-        return SparseRows(
-            by_column.indptr.astype(np.int64, copy=False),
-            by_column.indices.astype(np.int32, copy=False),
-            by_column.data,
-        )
+
+@numba.njit(cache=True, nogil=True)
+def subtract(by_user: SparseRows, around: Offsets, value: Float32Array) -> None:
+    for u in range(len(by_user.start) - 1):
+        for row in range(by_user.start[u], by_user.start[u + 1]):
+            value[row] = by_user.value[row] - (around.user[u] + around.item[by_user.column[row]])
 
 
 class Neighbours(NamedTuple):
@@ -55,93 +62,231 @@ class Neighbours(NamedTuple):
         return SparseRows(start, self.item[:, :n][is_used], similarity[is_used]).transpose(n_items)
 
 
-def find_neighbours(
-    by_user: SparseRows, n_items: int, *, among_shared: bool, shrinkage: float, min_support: int, keep: int
-) -> Neighbours:
-    """Return the `keep` most similar items of each item, among those with positive similarity.
+@dataclass(frozen=True)
+class Similarity:
+    """How similar two columns x and y are: Σ_u x_u y_u over shared users, divided by the norms of x and y.
 
-    The similarity of i and j is Σ_u x_ui x_uj over shared users, divided by the norms of the two columns, over shared
-    users (`among_shared`) or over all; times (n - 1) / (n - 1 + shrinkage) for n shared users.
+    Args:
+        among_shared: Whether norms are over the shared users; otherwise, over all users.
+        shrinkage: Similarities are multiplied by (n - 1) / (n - 1 + shrinkage) for n shared users.
+        min_support: Minimum number of shared users.
     """
-    by_item = by_user.transpose(n_items)
-    keep = min(keep, n_items)
-    item, similarity = np.zeros((n_items, keep), np.int32), np.zeros((n_items, keep), np.float32)
-    lengths_i = np.sqrt(np.bincount(by_user.column, by_user.value.astype(np.float64) ** 2, n_items)).astype(np.float32)
 
-    def task(first: int, last: int) -> None:
-        keys, counts = np.empty((last - first, n_items), np.int64), np.empty(last - first, np.int64)
-        similarity_keys(first, by_item, by_user, lengths_i, among_shared, shrinkage, min_support, keys, counts)
-        for i, row, n in zip(range(first, last), keys, counts, strict=True):
-            best = np.sort(row[:n])[: -keep - 1 : -1]
-            item[i, : len(best)] = best & 0xFFFFFFFF
-            similarity[i, : len(best)] = (best >> 32).astype(np.int32).view(np.float32)
+    among_shared: bool
+    shrinkage: float
+    min_support: int
 
-    in_threads(task, n_items, chunk=ITEMS_PER_TASK)
-    used = max(1, int(np.count_nonzero(similarity.any(axis=0))))
-    if used < keep:
-        item, similarity = item[:, :used].copy(), similarity[:, :used].copy()
-    return Neighbours(item, similarity)
+
+class NearestItems:
+    """The most similar items of each item, found by comparing each pair of items once.
+
+    Items are numbered by popularity. Each task compares some items with all more popular ones. Candidates are int64
+    keys: the similarity in the upper 32 bits, the item in the lower 32. Keys sort by similarity, since the bits of
+    positive floats have the same order as the floats; as all keys of an item differ, the best are the same in any order.
+
+    Args:
+        by_user: Values of each user's items.
+        n_items: Number of items.
+        similarity: Similarity of two items.
+        keep: Number of similar items to keep.
+    """
+
+    def __init__(self, by_user: SparseRows, n_items: int, similarity: Similarity, *, keep: int) -> None:
+        self.similarity, self.keep = similarity, min(keep, n_items)
+        self.item_of_rank = np.argsort(-count_columns(by_user.column, n_items), kind="stable").astype(np.int32)
+        rank_of_item = np.empty_like(self.item_of_rank)
+        rank_of_item[self.item_of_rank] = np.arange(n_items, dtype=np.int32)
+        self.by_user = by_user.with_columns(rank_of_item)
+        self.of_item = occurrences(self.by_user, n_items)
+        self.lengths = np.sqrt(sum_columns(self.by_user.column, self.by_user.value, n_items, 2)).astype(np.float32)
+        # Candidates: up to twice as many as are kept; then the worse half is dropped.
+        self.keys = np.empty((n_items, min(2 * self.keep, n_items)), np.int64)
+        self.n_keys, self.lowest = np.zeros(n_items, np.int64), np.zeros(n_items, np.int64)
+
+    def work(self) -> Array:
+        """Return the number of comparisons of each item by popularity, int64 (n_items,)."""
+        return pair_counts(self.of_item)
+
+    def compare(self, first: int, last: int) -> None:
+        """Compare the items from `first` to before `last`, by popularity, with all more popular items."""
+        n_items = len(self.keys)
+        at_once = max(1, min(SIMILARITIES_AT_ONCE // max(last, 1), n_items))
+        tile = np.empty((min(at_once, last - first), last), np.float32)
+        work = self.work()
+        rule = (self.similarity.among_shared, self.similarity.shrinkage, self.similarity.min_support)
+        for begin in range(first, last, at_once):
+            end = min(begin + at_once, last)
+            rows = begin + equal_tasks(work[begin:end], TASKS)
+            columns = equal_tasks(np.minimum(end - np.arange(end), end - begin), TASKS)
+
+            def compare_rows(number: int, _: int, begin: int = begin, rows: Array = rows) -> None:
+                fill_similarities(
+                    rows[number], rows[number + 1], begin, self.by_user, self.of_item, self.lengths, *rule, tile
+                )
+
+            def keep_best(number: int, _: int, begin: int = begin, end: int = end, columns: Array = columns) -> None:
+                between = (columns[number], columns[number + 1])
+                collect(*between, begin, end, tile, self.item_of_rank, self.keep, self.keys, self.n_keys, self.lowest)
+
+            in_threads(compare_rows, len(rows) - 1, chunk=1)
+            in_threads(keep_best, len(columns) - 1, chunk=1)
+
+    def merge(self, keys: Array, n_keys: Array) -> None:
+        """Add the candidates that another process has found."""
+        add_keys(keys, n_keys, self.keep, self.keys, self.n_keys, self.lowest)
+
+    def best(self) -> "Neighbours":
+        """Return the most similar items, among those with positive similarity."""
+        shape = (len(self.keys), self.keep)
+        item, similarity = np.zeros(shape, np.int32), np.zeros(shape, np.float32)
+
+        def task(first: int, last: int) -> None:
+            unpack_best(first, last, self.keys, self.n_keys, self.item_of_rank, item, similarity)
+
+        in_threads(task, len(item), chunk=ITEMS_PER_TASK)
+        used = max(1, int(np.count_nonzero(similarity.any(axis=0))))
+        if used < self.keep:
+            item, similarity = item[:, :used].copy(), similarity[:, :used].copy()
+        return Neighbours(item, similarity)
+
+
+def find_neighbours(by_user: SparseRows, n_items: int, similarity: Similarity, *, keep: int) -> "Neighbours":
+    """Return the `keep` most similar items of each item, among those with positive similarity."""
+    nearest = NearestItems(by_user, n_items, similarity, keep=keep)
+    nearest.compare(0, n_items)
+    return nearest.best()
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST)
-def similarity_keys(
-    first_item: int,
-    by_item: SparseRows,
+def fill_similarities(
+    first: int,
+    last: int,
+    tile_first: int,
     by_user: SparseRows,
-    lengths_i: Float32Array,
+    of_item: Occurrences,
+    lengths_i: Array,
     among_shared: bool,
     shrinkage: float,
     min_support: int,
-    keys: Int64Array,
-    counts: Int64Array,
+    tile: Array,
 ) -> None:
-    """Fill the first `counts` entries of each row of `keys`: similarity in the upper 32 bits, item in the lower 32.
+    """Fill row i - tile_first of `tile` with the similarities of item i to all items before it, 0 where there is none.
 
-    Sorting the keys sorts by similarity, since the bits of positive floats have the same order as the floats. One row
-    of sums, 16 bytes per item, fits in the L2 cache.
+    One row of sums, 16 bytes per item, fits in the L2 cache.
     """
-    n_items = keys.shape[1]
-    sums = np.zeros((n_items, 4), np.float32)
-    as_float = np.zeros(1, np.float32)
-    as_bits = as_float.view(np.int32)
-    for row in range(len(keys)):
-        i = first_item + row
-        for a in range(by_item.start[i], by_item.start[i + 1]):
-            user, x = by_item.column[a], by_item.value[a]
-            for b in range(by_user.start[user], by_user.start[user + 1]):
-                j, y = by_user.column[b], by_user.value[b]
-                sums[j, 0] += np.float32(1)
+    sums = np.zeros((last, 4), np.float32)
+    one = np.float32(1)
+    for i in range(first, last):
+        for a in range(of_item.start[i], of_item.start[i + 1]):
+            begin = by_user.start[of_item.user[a]]
+            end = begin + of_item.rank[a]
+            x = by_user.value[end]
+            square = x * x
+            for entry in range(begin, end):
+                j, y = by_user.column[entry], by_user.value[entry]
+                sums[j, 0] += one
                 sums[j, 1] += x * y
-                sums[j, 2] += x * x
+                sums[j, 2] += square
                 sums[j, 3] += y * y
-        sums[i, 1] = 0
-        n = 0
-        for j in range(n_items):
+        for j in range(i):
             shared, product = sums[j, 0], sums[j, 1]
+            similarity = np.float32(0)
             if product > 0 and shared >= min_support:
                 lengths = np.sqrt(sums[j, 2] * sums[j, 3]) if among_shared else lengths_i[i] * lengths_i[j]
                 trust = (shared - 1) / (shared - 1 + shrinkage) if shrinkage > 0 else 1.0
-                as_float[0] = product / lengths * trust
-                if as_float[0] > 0:
-                    keys[row, n] = (np.int64(as_bits[0]) << 32) | j
-                    n += 1
-        counts[row] = n
-        sums[:] = 0
+                similarity = np.float32(product / lengths * trust)
+            tile[i - tile_first, j] = similarity
+        sums[:i] = 0
+
+
+@numba.njit(cache=True, nogil=True)
+def collect(
+    first: int,
+    last: int,
+    tile_first: int,
+    tile_last: int,
+    tile: Array,
+    item_of_rank: Array,
+    keep: int,
+    keys: Array,
+    n_keys: Array,
+    lowest: Array,
+) -> None:
+    """Add the candidates of the items from `first` to before `last` in a tile: those before and those after each."""
+    for i in range(max(first, tile_first), min(last, tile_last)):
+        for j in range(i):
+            add_key(i, key_of(tile[i - tile_first, j], item_of_rank[j]), keep, keys, n_keys, lowest)
+    for i in range(max(first + 1, tile_first), tile_last):
+        for j in range(first, min(last, i)):
+            add_key(j, key_of(tile[i - tile_first, j], item_of_rank[i]), keep, keys, n_keys, lowest)
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def key_of(similarity: np.float32, item: int) -> np.int64:
+    return (np.int64(np.float32(similarity).view(np.int32)) << 32) | item
+
+
+@numba.njit(cache=True, nogil=True)
+def add_key(i: int, key: int, keep: int, keys: Array, n_keys: Array, lowest: Array) -> None:
+    """Add a candidate of item i, unless its similarity is 0 or it is not among the best."""
+    if key <= lowest[i] or key < (1 << 32):
+        return
+    n = n_keys[i]
+    if n == keys.shape[1]:
+        keys[i, :keep] = np.partition(keys[i], n - keep)[n - keep :]
+        lowest[i] = keys[i, :keep].min()
+        n = keep
+        if key <= lowest[i]:
+            n_keys[i] = n
+            return
+    keys[i, n] = key
+    n_keys[i] = n + 1
+
+
+@numba.njit(cache=True, nogil=True)
+def add_keys(others: Array, n_others: Array, keep: int, keys: Array, n_keys: Array, lowest: Array) -> None:
+    for i in range(len(others)):
+        for k in range(n_others[i]):
+            add_key(i, others[i, k], keep, keys, n_keys, lowest)
+
+
+@numba.njit(cache=True, nogil=True)
+def unpack_best(
+    first: int, last: int, keys: Array, n_keys: Array, item_of_rank: Array, item: Array, similarity: Array
+) -> None:
+    """Write the best candidates, best first, to the rows of their items."""
+    bits = np.empty(1, np.int32)
+    as_float = bits.view(np.float32)
+    for rank in range(first, last):
+        best = np.sort(keys[rank, : n_keys[rank]])[::-1]
+        i = item_of_rank[rank]
+        for k in range(min(len(best), item.shape[1])):
+            item[i, k] = best[k] & 0xFFFFFFFF
+            bits[0] = best[k] >> 32
+            similarity[i, k] = as_float[0]
 
 
 def predict_deviations(
-    user: Int64Array, item: Int64Array, by_user: SparseRows, neighbours: Neighbours, *, n_used: int
+    user: Int64Array, item: Int64Array, by_user: SparseRows, around: Offsets, neighbours: Neighbours, *, n_used: int
 ) -> Float32Array:
-    """Return the similarity-weighted mean of the user's values at the item's neighbours, (B,); NaN without any.
+    """Return the similarity-weighted mean of the user's deviations at the item's neighbours, (B,); NaN without any.
 
     The mean is over the `n_used` nearest neighbours that the user has rated. Item -1 has no neighbours.
+
+    Args:
+        user: User of each prediction, (B,).
+        item: Item of each prediction, (B,).
+        by_user: Ratings.
+        around: What is subtracted from the ratings.
+        neighbours: Nearest items of each item.
+        n_used: Maximum number of neighbours.
     """
     order = np.argsort(user, kind="stable")
     groups = np.append(np.flatnonzero(np.diff(user[order], prepend=-2)), len(user))
     out = np.full(len(user), np.nan, np.float32)
 
     def task(first: int, last: int) -> None:
-        weighted_means(groups[first : last + 1], order, user, item, by_user, neighbours, n_used, out)
+        weighted_means(groups[first : last + 1], order, user, item, by_user, around, neighbours, n_used, out)
 
     in_threads(task, len(groups) - 1, chunk=USERS_PER_TASK)
     return out
@@ -154,17 +299,19 @@ def weighted_means(
     user: Int64Array,
     item: Int64Array,
     by_user: SparseRows,
+    around: Offsets,
     neighbours: Neighbours,
     n_used: int,
     out: Float32Array,
 ) -> None:
-    """Fill `out` by user: rows `order[groups[g]:groups[g + 1]]` belong to one user, whose values are unpacked once."""
+    """Fill `out` by user: rows `order[groups[g]:groups[g + 1]]` are of one user, whose deviations are unpacked once."""
     n_items, kept = neighbours.item.shape
     values_i = np.full(n_items, np.nan, np.float32)
     for g in range(len(groups) - 1):
         u = user[order[groups[g]]]
         for row in range(by_user.start[u], by_user.start[u + 1]):
-            values_i[by_user.column[row]] = by_user.value[row]
+            i = by_user.column[row]
+            values_i[i] = by_user.value[row] - (around.user[u] + around.item[i])
         for row in order[groups[g] : groups[g + 1]]:
             i, used = item[row], 0
             total, weight = np.float32(0), np.float32(0)

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from anirec.errors import UserError
-from anirec.models.ratings.als import ALS, transpose
+from anirec.models.ratings.als import ALS
 from anirec.models.ratings.kernels import als_sweep
-from anirec.models.ratings.kernels.als_sweep import Entries, half_step
+from anirec.models.ratings.kernels.als_sweep import Entries, half_step, solve_on_device
 
 SETTINGS: dict[str, Any] = {
     "n_factors": 6,
@@ -32,7 +32,7 @@ def by_user(data: Any, alpha: float = 4.0) -> Entries:
     rows = data.train_and_unrated
     start = torch.from_numpy(np.append(rows.indptr, len(rows)))  # an unknown user's row, which is empty
     n = len(rows)
-    return Entries(start, torch.from_numpy(rows.item).long(), torch.ones(n), torch.full((n,), alpha))
+    return Entries(start, torch.from_numpy(rows.item), torch.ones(n), torch.full((n,), alpha))
 
 
 def confidences(data: Any, entries: Entries) -> np.ndarray:
@@ -49,16 +49,20 @@ def targets(data: Any, entries: Entries) -> np.ndarray:
     return t_ui
 
 
-@pytest.mark.parametrize("at_once", [1, 50, 1 << 13])
+@pytest.mark.parametrize("solver", ["rows", "device"])
 @pytest.mark.parametrize("n_factors", [6, 20, 50])  # fewer than a user has entries, about as many, more
-def test_a_half_step_is_the_ridge_regression_of_every_row(planted, monkeypatch, at_once: int, n_factors: int) -> None:
-    monkeypatch.setattr(als_sweep, "BATCH_ENTRIES", at_once)
+def test_a_half_step_is_the_ridge_regression_of_every_row(planted, monkeypatch, solver: str, n_factors: int) -> None:
     entries, noise = by_user(planted), torch.Generator().manual_seed(0)
     n = len(entries.weight)
     entries = entries._replace(weight=torch.rand(n, generator=noise) * 9, target=torch.randn(n, generator=noise))
     y_jf = torch.randn(planted.n_items + 1, n_factors, generator=noise)
     y_jf[-1] = 0
-    solved = half_step(entries, y_jf, reg=2.0).numpy()
+    before_nf = torch.randn(planted.n_users + 1, n_factors, generator=noise)
+    if solver == "rows":
+        solved = half_step(entries, y_jf, before_nf, reg=2.0, tolerance=1e-6).numpy()
+    else:
+        monkeypatch.setattr(als_sweep, "ENTRIES_AT_ONCE", 500)
+        solved = solve_as_on_a_card(entries, y_jf, before_nf, reg=2.0, tolerance=1e-6).numpy()
     c_ui, t_ui, y = confidences(planted, entries), targets(planted, entries), y_jf.double().numpy()
     for user, (c_i, t_i) in enumerate(zip(c_ui, t_ui, strict=True)):
         gram = y.T @ (c_i[:, None] * y) + 2 * np.eye(n_factors)
@@ -66,10 +70,40 @@ def test_a_half_step_is_the_ridge_regression_of_every_row(planted, monkeypatch, 
         np.testing.assert_allclose(solved[user], wanted, atol=1e-5)
 
 
+def solve_as_on_a_card(entries: Entries, y_jf: torch.Tensor, before_nf: torch.Tensor, **settings: float) -> Any:
+    """Solve with the tensor operations that other devices than the CPU use."""
+    inverse, lower = (torch.from_numpy(matrix).float() for matrix in als_sweep.whitening(y_jf, settings["reg"]))
+    return solve_on_device(entries, y_jf @ inverse.T, before_nf @ lower, settings["tolerance"]) @ inverse
+
+
+def test_the_tolerance_bounds_the_error_of_the_scores(planted) -> None:
+    entries, noise = by_user(planted, alpha=40.0), torch.Generator().manual_seed(0)
+    y_jf, none = torch.randn(planted.n_items + 1, 20, generator=noise), torch.zeros(planted.n_users + 1, 20)
+    exact, rough = (half_step(entries, y_jf, none, reg=1e-3, tolerance=tolerance) for tolerance in (1e-6, 0.05))
+    error_u = ((rough - exact) @ y_jf.T).norm(dim=1) / (exact @ y_jf.T).norm(dim=1).clamp(min=1e-9)
+    assert 1e-3 < error_u.max() < 0.06
+
+
+def test_a_half_step_is_equal_for_any_number_of_threads_and_any_share_of_rows(planted) -> None:
+    entries, noise = by_user(planted), torch.Generator().manual_seed(0)
+    y_jf, none = torch.randn(planted.n_items + 1, 20, generator=noise), torch.zeros(planted.n_users + 1, 20)
+    settings = {"reg": 2.0, "tolerance": 1e-4}
+    before, solved = torch.get_num_threads(), []
+    for threads in (1, 3):
+        torch.set_num_threads(threads)
+        try:
+            solved.append(half_step(entries, y_jf, none, **settings))
+        finally:
+            torch.set_num_threads(before)
+    shares = [half_step(entries.rows(a, b), y_jf, none[a:b], **settings) for a, b in ((0, 50), (50, 121))]
+    assert torch.equal(*solved)
+    torch.testing.assert_close(torch.cat(shares), solved[0], rtol=1e-5, atol=1e-6)
+
+
 def test_transposed_entries_are_those_of_the_other_side(planted) -> None:
     entries = by_user(planted)
     entries = entries._replace(target=torch.arange(len(entries.target)).float())
-    there_and_back = transpose(transpose(entries, planted.n_items + 1), planted.n_users + 1)
+    there_and_back = entries.transpose(planted.n_items + 1).transpose(planted.n_users + 1)
     for got, wanted in zip(there_and_back, entries, strict=True):
         assert torch.equal(got, wanted)
 

@@ -8,7 +8,14 @@ import torch
 
 from anirec.data.ratings.interactions import RatingBatch
 from anirec.models.ratings.item_knn import ItemKNN
-from anirec.models.ratings.kernels.neighbours import Neighbours, SparseRows, find_neighbours, predict_deviations
+from anirec.models.ratings.kernels.neighbours import (
+    Neighbours,
+    Offsets,
+    Similarity,
+    find_neighbours,
+    predict_deviations,
+)
+from anirec.models.ratings.kernels.sparse_rows import SparseRows
 
 SETTINGS: dict[str, Any] = {
     "similarity": "pearson_baseline",
@@ -20,11 +27,16 @@ SETTINGS: dict[str, Any] = {
     "damping_user": 5.0,
     "damping_item": 5.0,
 }
+NONE = Offsets(np.zeros(2, np.float32), np.zeros(4, np.float32))
 RULES: dict[str, Any] = {"among_shared": True, "shrinkage": 0.0, "min_support": 1, "keep": 9}
 
 
 def made(**changed: Any) -> ItemKNN:
     return ItemKNN(**{**SETTINGS, **changed})
+
+
+def found(rows: SparseRows, n_items: int, *, keep: int, **rule: Any) -> Neighbours:
+    return find_neighbours(rows, n_items, Similarity(**rule), keep=keep)
 
 
 def rows_of(dense: list[list[float]]) -> SparseRows:
@@ -43,27 +55,27 @@ def dense(neighbours: Neighbours) -> np.ndarray:
 
 def test_similarity_is_over_shared_users_or_over_all() -> None:
     rows = rows_of([[1, 2, 0], [2, 4, 1], [3, 0, 2]])
-    shared = dense(find_neighbours(rows, 3, **RULES))
+    shared = dense(found(rows, 3, **RULES))
     assert shared[0, 1] == pytest.approx(1)  # (1, 2) and (2, 4) are parallel
     assert shared[0, 2] == pytest.approx((2 * 1 + 3 * 2) / np.sqrt(13 * 5))
-    over_all = dense(find_neighbours(rows, 3, **{**RULES, "among_shared": False}))
+    over_all = dense(found(rows, 3, **{**RULES, "among_shared": False}))
     assert over_all[0, 1] == pytest.approx((1 * 2 + 2 * 4) / np.sqrt(14 * 20))
     np.testing.assert_allclose(shared, shared.T)
 
 
 def test_shrinkage_and_support_reduce_similarities_with_few_shared_users() -> None:
     rows = rows_of([[1, 2, 0], [2, 4, 1], [3, 0, 0]])
-    assert dense(find_neighbours(rows, 3, **{**RULES, "shrinkage": 3.0}))[0, 1] == pytest.approx(1 / 4)
-    assert dense(find_neighbours(rows, 3, **{**RULES, "min_support": 2}))[0, 2] == 0
+    assert dense(found(rows, 3, **{**RULES, "shrinkage": 3.0}))[0, 1] == pytest.approx(1 / 4)
+    assert dense(found(rows, 3, **{**RULES, "min_support": 2}))[0, 2] == 0
 
 
 def test_items_with_negative_similarity_are_no_neighbours() -> None:
-    assert not dense(find_neighbours(rows_of([[1, -1], [2, -2]]), 2, **RULES)).any()
+    assert not dense(found(rows_of([[1, -1], [2, -2]]), 2, **RULES)).any()
 
 
 def test_only_the_nearest_are_kept_nearest_first() -> None:
     rows = rows_of([[1, 1, 3, 9], [2, 2, 1, 9], [3, 3, 2, 1]])
-    kept = find_neighbours(rows, 4, **{**RULES, "keep": 2})
+    kept = found(rows, 4, **{**RULES, "keep": 2})
     assert kept.item[0].tolist() == [1, 2]
     assert kept.similarity[0, 0] > kept.similarity[0, 1]
 
@@ -73,10 +85,10 @@ def test_a_prediction_is_the_weighted_mean_of_the_nearest_rated() -> None:
     rows = rows_of([[0, 0, 1, 3], [0, 0, 0, 0]])
     user, item = np.array([0, 1, 0, 0]), np.array([0, 0, 0, -1])
     np.testing.assert_allclose(
-        predict_deviations(user, item, rows, neighbours, n_used=2),
+        predict_deviations(user, item, rows, NONE, neighbours, n_used=2),
         np.array([(0.4 * 1 + 0.2 * 3) / 0.6, np.nan, (0.4 * 1 + 0.2 * 3) / 0.6, np.nan], np.float32),
     )
-    assert predict_deviations(user, item, rows, neighbours, n_used=1)[0] == 1
+    assert predict_deviations(user, item, rows, NONE, neighbours, n_used=1)[0] == 1
 
 
 @pytest.mark.parametrize("similarity", ["pearson_baseline", "pearson", "centred_cosine", "cosine", "ratio_cosine"])
