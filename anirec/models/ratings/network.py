@@ -162,11 +162,9 @@ class RatingNetwork(RatingModel):
         """Fit the bias model on the histories of training users, and compute each item's probability as a candidate."""
         rows, known = self.training_rows(self.data), self.data.history
         is_trained = np.diff(rows.indptr) > 0
-        known = known.where(is_trained[known.user])
-        history = History(self.n_users).to(self.device)
-        history.append(RatingBatch(*(column.to(self.device) for column in known.rows(0, len(known)))))
-        history.close()
-        self.baseline.fit(history, self.damping_user, self.damping_item)
+        if not is_trained[self.data.given.user].all():
+            known = known.where(is_trained[known.user])
+        self.baseline.fit(History.of(known).to(self.device), self.damping_user, self.damping_item)
         self.fit_given_users()
         item = torch.from_numpy(rows.item).to(self.device)
         count = torch.bincount(item, minlength=self.n_items).double()
