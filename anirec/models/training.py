@@ -5,29 +5,65 @@ from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.functional import pad
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
 from anirec.errors import UserError
+from anirec.models import row_updates
 from anirec.settings import Configurable, NonNegative, Positive, PositiveInt, Share
 
 NEGLIGIBLE = 1e-8  # relative size of a skipped update, compared with the first one, that is ignored
+ROWS_AT_ONCE = 1 << 14  # of a table that are brought up to date together
+SPARE = 1024  # steps for which a clock is extended at a time, and then in proportion to its length
 
 
 class RowClock:
     """The steps of one table since all of its rows were last up to date.
 
+    A row that has taken s of these steps must still move by `distance[s]`, in units of the first moment divided by the
+    root of the second moment. With each step that unit shrinks by `ratio` < 1, the decay rate of the first moment over
+    the root of that of the second, so that a step changes the distances of the last `window` steps only.
+
+    Args:
+        n_rows: Rows of the table.
+        n_before: Steps of the optimiser before these.
+        ratio: Decay of the unit of movement per step.
+        device: Device of the table.
+
     Attributes:
         done: Number of these steps that each row has taken, int64 (n,).
-        rates: Step size of each step, bias corrections included.
-        kept: Logarithm of the factor by which weight decay has shrunk a parameter after each number of steps.
+        n_steps: Number of these steps.
+        distance: Movement that is due to a row after each number of steps, without later weight decay, float64.
+        kept: Logarithm of the factor by which weight decay has shrunk a parameter after each number of steps, float64.
     """
 
-    def __init__(self, n_rows: int, device: torch.device) -> None:
+    def __init__(self, n_rows: int, n_before: int, ratio: float, device: torch.device) -> None:
+        self.n_before = n_before
         self.done = torch.zeros(n_rows, dtype=torch.int64, device=device)
-        self.rates: list[float] = []
-        self.kept = [0.0]
+        self.n_steps, self.window = 0, math.ceil(math.log(NEGLIGIBLE) / math.log(ratio))
+        self.units = ratio ** torch.arange(self.window, 0, -1, dtype=torch.float64, device=device)
+        self.distance, self.kept = torch.zeros(2, SPARE, dtype=torch.float64, device=device)
+
+    def tick(self, rate: float, decay: float) -> None:
+        """Add a step of size `rate`, bias corrections included, with a factor 1 - `decay` on the parameters."""
+        step, self.n_steps = self.n_steps, self.n_steps + 1
+        if self.n_steps == len(self.distance):
+            self.distance, self.kept = (pad(column, (0, SPARE + len(column))) for column in (self.distance, self.kept))
+        first = max(0, self.n_steps - self.window)
+        self.distance[first : self.n_steps].mul_(1 - decay).add_(self.units[first - self.n_steps :], alpha=rate)
+        self.kept[self.n_steps] = self.kept[step] + math.log1p(-decay)
+
+    def columns(self) -> tuple[Tensor, Tensor, Tensor]:
+        return self.done, self.distance, self.kept
+
+    def due(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return how many steps rows (k,) have missed, int64, their movement that is due, and their decay factor."""
+        since, kept = self.done[rows], self.kept[self.n_steps]
+        moved = self.distance[since] * (kept - self.kept[(since + self.window).clamp(max=self.n_steps)]).exp()
+        return self.n_steps - since, moved, (kept - self.kept[since]).exp()
 
 
 class RowAdamW(AdamW):
@@ -70,46 +106,53 @@ class RowAdamW(AdamW):
             state["step"] = torch.zeros((), device=table.device)
             state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(table), torch.zeros_like(table)
         if table not in self.clocks:
-            self.clocks[table] = RowClock(len(table), table.device)
+            beta, beta_square = group["betas"]
+            ratio = beta / math.sqrt(beta_square)
+            self.clocks[table] = RowClock(len(table), int(state["step"]), ratio, table.device)
         clock = self.clocks[table]
         state["step"] += 1
-        (beta, beta_square), lr, n_steps = group["betas"], float(group["lr"]), int(state["step"])
+        (beta, beta_square), lr, n_steps = group["betas"], float(group["lr"]), clock.n_before + clock.n_steps + 1
         correction, correction_square = 1 - beta**n_steps, math.sqrt(1 - beta_square**n_steps)
-        mean = state["exp_avg"][rows].lerp_(values, 1 - beta)
-        square = state["exp_avg_sq"][rows].mul_(beta_square).addcmul_(values, values, value=1 - beta_square)
-        state["exp_avg"][rows], state["exp_avg_sq"][rows] = mean, square
-        moved = mean.mul_(-lr / correction).div_(square.sqrt_().div_(correction_square).add_(group["eps"]))
-        table[rows] = moved.add_(table[rows], alpha=1 - lr * group["weight_decay"])
-        clock.rates.append(lr * correction_square / correction)
-        clock.kept.append(clock.kept[-1] + math.log1p(-lr * group["weight_decay"]))
-        clock.done[rows] = len(clock.rates)
+        decay = lr * group["weight_decay"]
+        tables = (table, state["exp_avg"], state["exp_avg_sq"])
+        if is_on_cpu(table):
+            rates = (lr / correction, correction_square, 1 - decay)
+            row_updates.step_rows(*arrays(rows, values, *tables), (beta, beta_square, group["eps"]), rates)
+        else:
+            mean = state["exp_avg"][rows].lerp_(values, 1 - beta)
+            square = state["exp_avg_sq"][rows].mul_(beta_square).addcmul_(values, values, value=1 - beta_square)
+            state["exp_avg"][rows], state["exp_avg_sq"][rows] = mean, square
+            moved = mean.mul_(-lr / correction).div_(square.sqrt_().div_(correction_square).add_(group["eps"]))
+            table[rows] = moved.add_(table[rows], alpha=1 - decay)
+        clock.tick(lr * correction_square / correction, decay)
+        clock.done[rows] = clock.n_steps
 
     @torch.no_grad()
     def catch_up(self, table: nn.Parameter, rows: Tensor) -> None:
         """Apply the postponed updates of distinct rows (k,)."""
         if (clock := self.clocks.get(table)) is None:
             return
-        rows = rows[clock.done[rows] < len(clock.rates)]
-        if not len(rows):
-            return
         group = next(group for group in self.param_groups if any(table is one for one in group["params"]))
-        beta, beta_square = group["betas"]
-        since, inverse = clock.done[rows].unique(return_inverse=True)
-        missed = (len(clock.rates) - since)[inverse, None]
-        distance, kept = skipped_steps(clock, since, beta / math.sqrt(beta_square))
-        state = self.state[table]
+        (beta, beta_square), state = group["betas"], self.state[table]
+        if is_on_cpu(table):
+            columns = arrays(rows, table, state["exp_avg"], state["exp_avg_sq"], *clock.columns())
+            settings, now = (beta, beta_square, group["eps"]), (clock.n_steps, clock.n_before + clock.n_steps)
+            row_updates.catch_up_rows(*columns, now, settings, clock.window)
+            return
+        missed, distance, kept = clock.due(rows)
         mean, square = state["exp_avg"][rows], state["exp_avg_sq"][rows]
-        n_steps = float(state["step"]) - len(clock.rates) + since + 1
-        eps = group["eps"] * (1 - beta_square**n_steps).sqrt()
-        direction = mean / (square.sqrt() + eps[inverse, None].to(table))
-        table[rows] = table[rows] * kept.to(table)[inverse, None] - distance.to(table)[inverse, None] * direction
+        eps = group["eps"] * (1 - beta_square ** (clock.n_before + clock.n_steps - missed + 1.0)).sqrt()
+        direction = mean / (square.sqrt() + eps.to(table)[:, None])
+        table[rows] = table[rows] * kept.to(table)[:, None] - distance.to(table)[:, None] * direction
+        missed = missed.to(table)[:, None]
         state["exp_avg"][rows], state["exp_avg_sq"][rows] = mean * beta**missed, square * beta_square**missed
-        clock.done[rows] = len(clock.rates)
+        clock.done[rows] = clock.n_steps
 
     def finish(self) -> None:
         """Bring all rows of all tables up to date."""
         for table, clock in self.clocks.items():
-            self.catch_up(table, torch.arange(len(table), device=clock.done.device))
+            for rows in torch.arange(len(table), device=clock.done.device).split(ROWS_AT_ONCE):
+                self.catch_up(table, rows)
         self.clocks.clear()
 
     def state_dict(self) -> dict[str, Any]:
@@ -122,21 +165,14 @@ class RowAdamW(AdamW):
         super().load_state_dict(state_dict)
 
 
-def skipped_steps(clock: RowClock, since: Tensor, ratio: float) -> tuple[Tensor, Tensor]:
-    """Return the postponed movement of rows that have taken `since` (k,) steps, and their weight-decay factor.
+def is_on_cpu(table: Tensor) -> bool:
+    """Return whether the rows of a table are updated by the compiled kernels."""
+    return table.device.type == "cpu"
 
-    Both are float64 (k,). The movement is in units of the first moment divided by the root of the second moment. With
-    each step that unit shrinks by `ratio` < 1, the decay rate of the first moment over the root of that of the second.
-    """
-    rates, kept = (
-        torch.tensor(column, dtype=torch.float64, device=since.device) for column in (clock.rates, clock.kept)
-    )
-    n_terms = min(len(rates) - int(since.min()), math.ceil(math.log(NEGLIGIBLE) / math.log(ratio)))
-    after = torch.arange(n_terms, device=since.device)
-    step = since[:, None] + after
-    shrunk = ratio ** (after + 1.0).double() * (step < len(rates))
-    step = step.clamp(max=len(rates) - 1)
-    return (rates[step] * shrunk * (kept[-1] - kept[step + 1]).exp()).sum(1), (kept[-1] - kept[since]).exp()
+
+def arrays(*tensors: Tensor) -> list[NDArray[Any]]:
+    """Return views of the tensors, which are on the CPU."""
+    return [tensor.detach().numpy() for tensor in tensors]
 
 
 class HeadTraining(Configurable):

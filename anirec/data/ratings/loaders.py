@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from anirec.data.ratings.interactions import Interactions, RatingBatch
 from anirec.errors import UserError
@@ -57,28 +58,40 @@ class ShuffledInteractions:
 
     def __iter__(self) -> Iterator[RatingBatch]:
         random = np.random.default_rng((self.seed, self.epoch()))
-        order = np.arange(len(self.interactions))
-        if self.shuffled:
-            order = self.users_shuffled(random) if self.whole_users else random.permutation(order)
-        bounds = np.linspace(0, len(order), self.n_batches + 1).astype(np.int64)
-        if self.whole_users:
-            user = self.interactions.user[order]
-            first = np.flatnonzero(np.append(True, user[1:] != user[:-1]))
-            # A user with many rows must leave at least one user for each other batch.
-            step = np.arange(self.n_batches + 1)
-            ahead = np.maximum.accumulate(np.searchsorted(first, bounds) - step)
-            bounds = np.append(first, len(order))[np.minimum(ahead, len(first) - self.n_batches) + step]
+        batches = self.batches_of_users(random) if self.whole_users else self.batches_of_rows(random)
         for number in range(self.rank, len(self) * self.world_size, self.world_size):
-            yield self.batch(order[bounds[number] : bounds[number + 1]])
+            yield self.batch(batches(number))
 
-    def users_shuffled(self, random: np.random.Generator) -> np.ndarray:
-        """Return all row numbers, with the users in random order."""
+    def batches_of_rows(self, random: np.random.Generator) -> Callable[[int], NDArray[np.integer]]:
+        """Return the function that gives the rows of a batch by its number."""
+        order = np.arange(len(self.interactions), dtype=np.int32)
+        if self.shuffled:
+            random.shuffle(order)
+        bounds = np.linspace(0, len(order), self.n_batches + 1).astype(np.int64)
+        return lambda number: order[bounds[number] : bounds[number + 1]]
+
+    def batches_of_users(self, random: np.random.Generator) -> Callable[[int], NDArray[np.integer]]:
+        """Return the function that gives the rows of a batch of whole users by its number."""
         indptr = self.interactions.indptr
-        users = random.permutation(np.flatnonzero(np.diff(indptr)))
+        users = np.flatnonzero(np.diff(indptr))
+        if self.shuffled:
+            users = random.permutation(users)
         length = indptr[users + 1] - indptr[users]
-        return np.arange(length.sum()) + np.repeat(indptr[users] - (length.cumsum() - length), length)
+        first = length.cumsum() - length  # of each user, in the new order of the rows
+        bounds = np.linspace(0, len(self.interactions), self.n_batches + 1).astype(np.int64)
+        # A user with many rows must leave at least one user for each other batch.
+        step = np.arange(self.n_batches + 1)
+        ahead = np.maximum.accumulate(np.searchsorted(first, bounds) - step)
+        cuts = np.minimum(ahead, len(users) - self.n_batches) + step
 
-    def batch(self, index: np.ndarray) -> RatingBatch:
+        def rows(number: int) -> NDArray[np.integer]:
+            chosen = slice(cuts[number], cuts[number + 1])
+            move = indptr[users[chosen]] - (first[chosen] - first[cuts[number]])
+            return np.arange(length[chosen].sum()) + np.repeat(move, length[chosen])
+
+        return rows
+
+    def batch(self, index: NDArray[np.integer]) -> RatingBatch:
         rows = self.interactions
         user, item, rating = (torch.from_numpy(column[index]) for column in (rows.user, rows.item, rows.rating))
         return RatingBatch(user.long(), item.long(), rating)

@@ -1,7 +1,8 @@
 """Base class of neural networks that predict title scores, with the training loop they share."""
 
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -17,9 +18,9 @@ from anirec.settings import PositiveInt
 
 Activation = Literal["tanh", "relu", "gelu", "linear"]
 Layers = Mapping[Activation, list[PositiveInt]]
-ACTIVATIONS: dict[Activation, type[nn.Module]] = {
+ACTIVATIONS: dict[Activation, Callable[[], nn.Module]] = {
     "tanh": nn.Tanh,
-    "relu": nn.ReLU,
+    "relu": partial(nn.ReLU, inplace=True),  # of the output of a linear layer, which nothing else reads
     "gelu": nn.GELU,
     "linear": nn.Identity,
 }
