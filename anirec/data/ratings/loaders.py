@@ -57,26 +57,37 @@ class ShuffledInteractions:
 
     def __iter__(self) -> Iterator[RatingBatch]:
         random = np.random.default_rng((self.seed, self.epoch()))
-        order = np.arange(len(self.interactions))
-        if self.shuffled:
-            order = self.users_shuffled(random) if self.whole_users else random.permutation(order)
-        bounds = np.linspace(0, len(order), self.n_batches + 1).astype(np.int64)
-        if self.whole_users:
-            user = self.interactions.user[order]
-            first = np.flatnonzero(np.append(True, user[1:] != user[:-1]))
-            # A user with many rows must leave at least one user for each other batch.
-            step = np.arange(self.n_batches + 1)
-            ahead = np.maximum.accumulate(np.searchsorted(first, bounds) - step)
-            bounds = np.append(first, len(order))[np.minimum(ahead, len(first) - self.n_batches) + step]
+        rows_of = self.user_rows(random) if self.whole_users else self.single_rows(random)
         for number in range(self.rank, len(self) * self.world_size, self.world_size):
-            yield self.batch(order[bounds[number] : bounds[number + 1]])
+            yield self.batch(rows_of(number))
 
-    def users_shuffled(self, random: np.random.Generator) -> np.ndarray:
-        """Return all row numbers, with the users in random order."""
+    def single_rows(self, random: np.random.Generator) -> Callable[[int], np.ndarray]:
+        """Return a function that maps the number of a batch to its rows, in random order."""
+        order = np.arange(len(self.interactions), dtype=np.int32)
+        if self.shuffled:
+            random.shuffle(order)
+        bounds = np.linspace(0, len(order), self.n_batches + 1).astype(np.int64)
+        return lambda number: order[bounds[number] : bounds[number + 1]]
+
+    def user_rows(self, random: np.random.Generator) -> Callable[[int], np.ndarray]:
+        """Return a function that maps the number of a batch to the rows of its users, who are in random order."""
         indptr = self.interactions.indptr
-        users = random.permutation(np.flatnonzero(np.diff(indptr)))
+        users = np.flatnonzero(np.diff(indptr))
+        if self.shuffled:
+            users = random.permutation(users)
         length = indptr[users + 1] - indptr[users]
-        return np.arange(length.sum()) + np.repeat(indptr[users] - (length.cumsum() - length), length)
+        bounds = np.linspace(0, len(self.interactions), self.n_batches + 1).astype(np.int64)
+        # A user with many rows must leave at least one user for each other batch.
+        step = np.arange(self.n_batches + 1)
+        ahead = np.maximum.accumulate(np.searchsorted(length.cumsum() - length, bounds) - step)
+        first = np.minimum(ahead, len(users) - self.n_batches) + step
+
+        def rows(number: int) -> np.ndarray:
+            some = slice(first[number], first[number + 1])
+            before = length[some].cumsum() - length[some]
+            return np.arange(length[some].sum()) + np.repeat(indptr[users[some]] - before, length[some])
+
+        return rows
 
     def batch(self, index: np.ndarray) -> RatingBatch:
         rows = self.interactions
