@@ -122,16 +122,8 @@ def parse_votes(column: str) -> CellParser:
 
 def to_integer(text: pl.Expr, *, low: int, dtype: type[pl.DataType] = pl.Int64) -> pl.Expr:
     """Return integers written as 200630, "941,889" or 28.0; null for other text and for numbers below `low`."""
-
-    def convert(cells: pl.Series) -> pl.Series:
-        number = cells.cast(dtype, strict=False)  # accepts a sign
-        is_odd = (number.is_null() & cells.is_not_null()) | cells.str.starts_with("+") | cells.str.starts_with("-")
-        # Most files have digits only. Regular expressions are several times slower.
-        return cells.to_frame("text").select(any_integer).to_series() if is_odd.any() else number
-
-    digits = pl.when(pl.col("text").str.contains(INTEGER)).then(pl.col("text").str.replace_all(",", "", literal=True))
-    any_integer = digits.str.strip_suffix(".0").cast(dtype, strict=False)
-    number = text.map_batches(convert, return_dtype=dtype(), is_elementwise=True)
+    digits = pl.when(text.str.contains(INTEGER)).then(text.str.replace_all(",", "", literal=True))
+    number = digits.str.strip_suffix(".0").cast(dtype, strict=False)
     return pl.when(number >= low).then(number)
 
 
@@ -209,11 +201,9 @@ STATUS = {"1": "watching", "2": "completed", "3": "on_hold", "4": "dropped", "6"
 def parse_status(column: str) -> CellParser:
     """Parse MyAnimeList's status code of a list entry; other codes (0, 5, 33, 55) become null and are noted."""
 
-    def convert(codes: pl.Series) -> pl.Series:
-        return codes.replace_strict(STATUS, default=None, return_dtype=pl.String)
-
     def read(text: pl.Expr) -> pl.Expr:
-        # Batch by batch, since `replace_strict` of an expression holds the whole column in memory.
-        return text.str.strip_suffix(".0").map_batches(convert, return_dtype=pl.String, is_elementwise=True)
+        code_text = text.str.strip_suffix(".0")
+        # Not `replace_strict`, which holds the whole column in memory.
+        return pl.coalesce(pl.when(code_text == code).then(pl.lit(name)) for code, name in STATUS.items())
 
     return CellParser(column, read, "a known status")
