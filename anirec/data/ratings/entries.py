@@ -12,7 +12,7 @@ from anirec.data.index_arrays import count_indices, replace_indices, row_bounds,
 from anirec.data.ratings.filters import is_interaction, is_planned, k_core
 from anirec.data.ratings.interactions import UNKNOWN, Vocabulary
 
-BLOCK = 2_000_000  # rows of the table in memory at once, about 100 MB with a status and a timestamp
+BLOCK = 1_000_000  # rows of the table in memory at once, about 50 MB with a status and a timestamp
 COLUMNS = ("user_id", "item_id", "rating", "timestamp", "status")
 RATED, UNRATED, EXCLUDED = "rated", "unrated", "excluded"
 Rows = dict[str, NDArray[Any]]  # the arrays of `Interactions` by name; `time` only if the table has times
