@@ -8,8 +8,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from anirec.lightning import SubprocessLauncher
 from anirec.notices import FOLDER_VARIABLE
@@ -50,3 +52,10 @@ def process_group() -> Iterator[None]:
             os.environ.pop(name, None)
             if value is not None:
                 os.environ[name] = value
+
+
+def gather_rows(column: Tensor, world_size: int) -> Tensor:
+    """Concatenate the columns of all processes, whose lengths may differ."""
+    parts: list[Any] = [None] * world_size
+    torch.distributed.all_gather_object(parts, column.cpu())
+    return torch.cat(parts).to(column.device)

@@ -245,7 +245,7 @@ class DataParallel(DDPStrategy):
     """
 
     def _configure_launcher(self) -> None:
-        assert self.cluster_environment is not None
+        assert self.cluster_environment is not None  # noqa: S101 - for type checkers
         self._launcher = RunLauncher(self.cluster_environment, self.num_processes, self.num_nodes)
 
     def configure_ddp(self) -> None:

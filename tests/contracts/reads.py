@@ -34,13 +34,19 @@ def record_reads(reads: Reads) -> Iterator[None]:
 
 
 def unread_settings(reads: Reads, kinds: tuple[type, ...] = PARTS) -> set[str]:
-    """Return the settings of objects of these classes that neither code nor the trainer's YAML has read."""
+    """Return the settings of objects of these classes that neither code nor the trainer's YAML has read.
+
+    A copy of an object counts as the object.
+    """
+    of_class: dict[type, set[str]] = {}
+    for found, names in reads.values():
+        of_class.setdefault(type(found), set()).update(names)
     return {
         f"{type(found).__name__}.{setting}"
-        for found, names in reads.values()
+        for found, _ in reads.values()
         if isinstance(found, kinds)
         for setting, attributes in attributes_of_settings(type(found)).items()
-        if not attributes & names
+        if not attributes & of_class[type(found)]
         and setting not in {*settings_read_by_trainer(), "requires"}  # `validate` reads this one
         if any(getattr(found, attribute, None) not in (None, False) for attribute in attributes)  # else switched off
     }

@@ -11,14 +11,17 @@ from annotated_types import MinLen
 from numpy.typing import NDArray
 
 from anirec.data.datamodule import Data
+from anirec.data.index_arrays import count_indices
 from anirec.data.prepare.fingerprint import digest
-from anirec.data.ratings.filters import PLANNED, SeenStatus, is_interaction, is_planned, k_core, status_counts
-from anirec.data.ratings.interactions import UNKNOWN, Interactions, RatingBatch, UserBlocks, Vocabulary
+from anirec.data.ratings.entries import EXCLUDED, RATED, UNRATED, Rows, divide, read_entries
+from anirec.data.ratings.filters import PLANNED, SeenStatus, status_counts
+from anirec.data.ratings.interactions import UNKNOWN, Interactions, RatingBatch, UserBlocks
 from anirec.data.sources.base import Source
 from anirec.data.splits.base import TEST, TRAIN, VAL, Split, check_parts
 from anirec.data.splits.users import GIVEN
 from anirec.data.titles.catalogue import FIRST, Catalogue, prepare_all, sources_by_name
 from anirec.errors import UserError
+from anirec.memory import available_memory
 from anirec.settings import Count
 
 
@@ -74,46 +77,49 @@ class RatingData(Data):
         interactions = self.prepared[FIRST].interactions
         if interactions is None:
             raise UserError(self.sources[FIRST].no_ratings_message())
-        table = pl.read_parquet(interactions)
-        if self.statuses is not None and "status" not in table.columns:
+        table = pl.scan_parquet(interactions, glob=False)
+        if self.statuses is not None and "status" not in table.collect_schema():
             raise UserError(
                 f"dataset.statuses={self.statuses}: {self.sources[FIRST].name} has no statuses of list entries. "
                 "Set dataset.statuses=null."
             )
+        check_memory(self.sources[FIRST].name, self.prepared[FIRST].report, timed="timestamp" in table.collect_schema())
         self.status_counts = status_counts(table)
-        used = is_interaction(table, self.statuses)
-        others = table.filter(~used & ~table.select(is_planned(table)).to_series())
-        table = table.filter(used)
-        rated, unrated = table.filter(pl.col("rating").is_not_null()), table.filter(pl.col("rating").is_null())
-        users, items = Vocabulary(rated["user_id"]), Vocabulary(rated["item_id"])
-        rated = add_indices(rated, users, items)
-        kept = k_core(
-            rated["user"].to_numpy(),
-            rated["item"].to_numpy(),
-            min_user=self.min_user_ratings,
-            min_item=self.min_item_ratings,
+        entries, self.user_vocabulary, self.item_vocabulary = read_entries(
+            interactions, statuses=self.statuses, min_user=self.min_user_ratings, min_item=self.min_item_ratings
         )
-        rated = rated.filter(pl.Series(kept))
-        if not len(rated):
+        rated, unrated = entries[RATED], entries[UNRATED]
+        if not len(rated["user"]):
             raise UserError(
                 f"No rating is left after the filters {self.filters}. Relax them, for example with "
                 "dataset.min_user_ratings=1 and dataset.statuses=null."
             )
-        self.user_vocabulary, self.item_vocabulary = Vocabulary(rated["user_id"]), Vocabulary(rated["item_id"])
         self.n_users, self.n_items = len(self.user_vocabulary), len(self.item_vocabulary)
-        rated = add_indices(rated, self.user_vocabulary, self.item_vocabulary)
         self.items = self.catalogue()
-        self.parts = self.split.assign(rated)
-        self.train, self.val, self.test, self.given = (
-            self.interactions(rated.filter(pl.Series(self.parts == part))) for part in (TRAIN, VAL, TEST, GIVEN)
-        )
-        check_parts(self.split, {"train": len(self.train), "val": len(self.val), "test": len(self.test)}, "ratings")
-        unrated, others = (
-            add_indices(rows, self.user_vocabulary, self.item_vocabulary).filter(pl.min_horizontal("user", "item") >= 0)
-            for rows in (unrated, others)
-        )
-        self.unrated, self.excluded = self.interactions(unrated), self.interactions(others)
-        self.may_train = self.split.may_train(unrated, rated, self.parts)
+        table_of_rated = self.split_table(rated)
+        self.parts = self.split.assign(table_of_rated)
+        n_train, n_val, n_test = count_indices(self.parts, len(PARTS))[:GIVEN].tolist()
+        check_parts(self.split, {"train": n_train, "val": n_val, "test": n_test}, "ratings")
+        self.may_train = self.split.may_train(self.split_table(unrated), table_of_rated, self.parts)
+        del table_of_rated
+        self.train, self.val, self.test, self.given = map(self.interactions, divide(rated, self.parts, PARTS))
+        self.unrated, self.excluded = self.interactions(unrated), self.interactions(entries[EXCLUDED])
+
+    def split_table(self, rows: Rows) -> pl.DataFrame:
+        """Return the columns of rows that the split reads; those that the dump lacks are missing."""
+        time = rows.get("time")
+        columns = {
+            "user": lambda: rows["user"],
+            "item": lambda: rows["item"],
+            "rating": lambda: pl.Series(rows["rating"]).fill_nan(None),
+            "user_id": lambda: self.user_vocabulary.ids.gather(rows["user"]),
+            "item_id": lambda: self.item_vocabulary.ids.gather(rows["item"]),
+            "timestamp": lambda: pl.Series(time).replace(UNKNOWN, None).cast(pl.Datetime("us")),
+        }
+        wanted = columns.keys() - ({"timestamp"} if time is None else set())
+        if self.split.reads is not None:
+            wanted &= self.split.reads | {"user"}
+        return pl.DataFrame({name: make() for name, make in columns.items() if name in wanted})
 
     def catalogue(self) -> pl.DataFrame:
         """Return the metadata of all items in index order, (n_items, …)."""
@@ -121,12 +127,8 @@ class RatingData(Data):
         items = Catalogue(self.sources, self.prepared).items()
         return order.join(items, on="item_id", how="left", maintain_order="left")
 
-    def interactions(self, rows: pl.DataFrame) -> Interactions:
-        """Convert indexed rows to arrays."""
-        columns = (rows["user"], rows["item"], rows["rating"].fill_null(float("nan")))
-        user, item, rating = (column.to_numpy(writable=True) for column in columns)
-        time = rows["timestamp"].to_physical().fill_null(UNKNOWN).to_numpy() if "timestamp" in rows.columns else None
-        return Interactions(user, item, rating, self.n_users, time)
+    def interactions(self, rows: Rows) -> Interactions:
+        return Interactions(**rows, n_users=self.n_users)
 
     @property
     def users(self) -> NDArray[Any]:
@@ -158,7 +160,7 @@ class RatingData(Data):
         """The table `items`: the main metadata of each title, its page, and the number of its training ratings."""
         year = [pl.col("aired_from").dt.year().alias("year")] if "aired_from" in self.items.columns else []
         columns = [column for column in ITEM_COLUMNS if column in self.items.columns]
-        n_ratings = pl.Series(np.bincount(self.train.item, minlength=self.n_items))
+        n_ratings = pl.Series(count_indices(self.train.item, self.n_items))
         address = self.sources[FIRST].item_url
         url = [] if address is None else [pl.format(f"{address}{{}}", "item_id").alias("url")]
         return {"items": self.items.select(*columns, *year, *url, n_ratings=n_ratings)}
@@ -197,7 +199,10 @@ class RatingData(Data):
     def provenance(self) -> dict[str, Any]:
         # Joined sources change no row, so that runs with and without them may be ranked together.
         data = digest(self.prepared[FIRST].fingerprint, self.filters)
-        n_items = {f"n_items_{name}": len(np.unique(getattr(self, name).item)) for name in ("train", "val", "test")}
+        n_items = {
+            f"n_items_{name}": int(np.count_nonzero(count_indices(getattr(self, name).item, self.n_items)))
+            for name in ("train", "val", "test")
+        }
         n_rows = {"n_unrated": len(self.unrated), "n_excluded": len(self.excluded)}
         return {
             "data": {
@@ -212,13 +217,29 @@ class RatingData(Data):
         }
 
 
+PARTS = (TRAIN, VAL, TEST, GIVEN)
 EVALUATION_ROWS = 1 << 18  # interactions per batch in evaluation
 TITLE_NAMES = ("title", "title_english", "title_japanese", "synonyms")
 ITEM_COLUMNS = ("item_id", *TITLE_NAMES, "type", "genres", "episodes", "age_rating", "score")  # in the table of items
+READING = 300_000_000  # bytes for a block of the table and its parts
 
 
-def add_indices(rows: pl.DataFrame, users: Vocabulary, items: Vocabulary) -> pl.DataFrame:
-    """Add the int32 columns `user` and `item`, and sort by them."""
-    return rows.with_columns(user=users.encode(rows["user_id"]), item=items.encode(rows["item_id"])).sort(
-        "user", "item"
-    )
+def check_memory(name: str, report: Mapping[str, Any], *, timed: bool) -> None:
+    """Raise a UserError before anything is read if the memory does not suffice for the ratings of a dataset.
+
+    Args:
+        name: Name of the dataset.
+        report: Counts of its prepared tables.
+        timed: Whether entries have times.
+    """
+    row = 20 if timed else 12  # bytes of user, item and rating, and of a time
+    n_unrated = report["unrated_rows"]
+    # The parts are copied from all ratings, one column after the other; indices of a split are as large as a column.
+    needed = READING + (row + 12) * (report["rows_kept"] - n_unrated) + (row + 4) * n_unrated
+    available = available_memory()
+    if available < needed:
+        raise UserError(
+            f"Reading the {report['rows_kept']:,} list entries of {name} needs about {needed / 1e9:.1f} GB of memory, "
+            f"{available / 1e9:.1f} GB are available. Close other programs, or use a machine with more memory or a "
+            "sample of the dump."
+        )

@@ -13,6 +13,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from anirec.data.index_arrays import count_indices, of_indices
+
 SeenStatus = Literal["watching", "completed", "on_hold", "dropped"]
 SEEN: tuple[str, ...] = get_args(SeenStatus)
 PLANNED = "plan_to_watch"
@@ -75,10 +77,11 @@ def k_core(user: NDArray[np.int32], item: NDArray[np.int32], *, min_user: int, m
     array([ True,  True, False])
     """
     kept = np.ones(len(user), dtype=bool)
+    n_users, n_items = (int(index.max(initial=-1)) + 1 for index in (user, item))
     while True:
-        users, items = np.bincount(user[kept]), np.bincount(item[kept])
-        few = kept.copy()
-        few[kept] = (users[user[kept]] < min_user) | (items[item[kept]] < min_item)
+        few_user = count_indices(user[kept], n_users) < min_user
+        few_item = count_indices(item[kept], n_items) < min_item
+        few = kept & (of_indices(user, few_user) | of_indices(item, few_item))
         if not few.any():
             return kept
         kept &= ~few

@@ -15,8 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from anirec.data.index_arrays import row_bounds, user_slices, whole_blocks
 from anirec.errors import UserError
 
+COLUMNS = ("user", "item", "rating", "time")
 UNKNOWN = np.iinfo(np.int64).min  # stands for an unknown time
 NO_TIMES = "No row of this dataset has a timestamp, so that interactions cannot be sorted by time."
 
@@ -74,12 +76,16 @@ class Interactions:
         """Return the rows of both, sorted by (user, item); times are kept only if both have them."""
         if not len(other):
             return self
-        user, item, rating = (np.concatenate([getattr(self, c), getattr(other, c)]) for c in ("user", "item", "rating"))
-        order = np.lexsort((item, user))
-        time = None
-        if self.time is not None and other.time is not None:
-            time = np.concatenate([self.time, other.time])[order]
-        return Interactions(user[order], item[order], rating[order], self.n_users, time)
+        names = [name for name in COLUMNS if getattr(self, name) is not None and getattr(other, name) is not None]
+        indptr = self.indptr + other.indptr
+        merged = {name: np.empty(indptr[-1], getattr(self, name).dtype) for name in names}
+        for users, rows in user_slices(indptr):
+            own, others = (slice(some.indptr[users.start], some.indptr[users.stop]) for some in (self, other))
+            both = {name: np.concatenate([getattr(self, name)[own], getattr(other, name)[others]]) for name in names}
+            order = np.lexsort((both["item"], both["user"]))
+            for name, column in merged.items():
+                column[rows] = both[name][order]
+        return Interactions(n_users=self.n_users, **merged)
 
     def where(self, mask: NDArray[np.bool_]) -> "Interactions":
         """Return the rows where `mask` (n,) is true."""
@@ -109,7 +115,7 @@ class Interactions:
     @cached_property
     def indptr(self) -> NDArray[np.int64]:
         """Row bounds of the users, (n_users + 1,): the rows of user u are `indptr[u]:indptr[u + 1]`."""
-        return np.searchsorted(self.user, np.arange(self.n_users + 1)).astype(np.int64)
+        return row_bounds(self.user, self.n_users)
 
     def rows(self, start: int, stop: int) -> RatingBatch:
         """Return the rows from `start` to before `stop` as a batch."""
@@ -146,9 +152,7 @@ class UserBlocks:
     ) -> None:
         self.interactions, self.seed, self.rank, self.world_size = interactions, seed, rank, world_size
         n_blocks = -(-len(interactions) // (rows * world_size)) * world_size
-        # Blocks begin at the first row of a user, with as equal numbers of rows as whole users allow.
-        even = np.arange(n_blocks + 1) * len(interactions) // max(n_blocks, 1)
-        bounds = interactions.indptr[np.searchsorted(interactions.indptr, even)].tolist()
+        bounds = interactions.indptr[whole_blocks(interactions.indptr, n_blocks)].tolist()
         self.blocks = list(pairwise(bounds))
 
     def __len__(self) -> int:

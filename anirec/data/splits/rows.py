@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 from annotated_types import Ge
 
-from anirec.data.splits.base import Parts, Split, check_shares, parts_in_order
+from anirec.data.splits.base import Parts, Split, check_shares, parts_in_order, shuffled
 from anirec.errors import UserError
 from anirec.settings import Count, PositiveShare, Seed, Share
 
@@ -22,13 +22,14 @@ class Random(Split):
     """
 
     replicates = frozenset({"seed"})
+    reads = frozenset()
 
     def __init__(self, *, test: PositiveShare, val: Share, seed: Seed) -> None:
         check_shares(test=test, val=val)
         self.test, self.val, self.seed = test, val, seed
 
     def assign(self, rows: pl.DataFrame) -> Parts:
-        order = np.random.default_rng(self.seed).permutation(len(rows))
+        order = shuffled(len(rows), self.seed)
         return parts_in_order(order, round(self.test * len(order)), round(self.val * len(order)))
 
 
@@ -45,6 +46,7 @@ class KFold(Split):
     """
 
     replicates = frozenset({"fold", "seed"})
+    reads = frozenset()
 
     def __init__(self, *, folds: Annotated[int, Ge(2)], fold: Count, val: Share, seed: Seed) -> None:
         if fold >= folds:
@@ -53,6 +55,6 @@ class KFold(Split):
         self.folds, self.fold, self.val, self.seed = folds, fold, val, seed
 
     def assign(self, rows: pl.DataFrame) -> Parts:
-        order = np.random.default_rng(self.seed).permutation(len(rows))
+        order = shuffled(len(rows), self.seed)
         start, stop = (len(rows) * fold // self.folds for fold in (self.fold, self.fold + 1))
         return parts_in_order(np.roll(order, -start), stop - start, round(self.val * len(rows)))

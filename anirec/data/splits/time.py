@@ -21,6 +21,7 @@ class Temporal(Split):
     """
 
     requires = frozenset({"timestamp"})
+    reads = requires
 
     def __init__(self, *, test: PositiveShare, val: Share) -> None:
         check_shares(test=test, val=val)

@@ -4,6 +4,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from anirec.data.index_arrays import count_indices, of_indices
 from anirec.data.splits.base import TEST, TRAIN, VAL, Parts, Split, check_shares, parts_in_order
 from anirec.settings import PositiveShare, Seed, Share
 
@@ -19,18 +20,22 @@ class WholeItems(Split):
 
     requires = frozenset({"user_id", "item_id"})
     replicates = frozenset({"seed"})
+    reads = frozenset({"item"})
 
     def __init__(self, *, test: PositiveShare, val: Share, seed: Seed) -> None:
         check_shares(test=test, val=val)
         self.test, self.val, self.seed = test, val, seed
 
     def assign(self, rows: pl.DataFrame) -> Parts:
-        items, of_row = np.unique(rows["item"].to_numpy(), return_inverse=True)
+        item = rows["item"].to_numpy()
+        items = np.flatnonzero(count_indices(item, int(item.max(initial=-1)) + 1))
         order = np.random.default_rng(self.seed).permutation(len(items))
-        return parts_in_order(order, round(self.test * len(items)), round(self.val * len(items)))[of_row]
+        parts = np.zeros(int(item.max(initial=-1)) + 1, dtype=np.uint8)
+        parts[items] = parts_in_order(order, round(self.test * len(items)), round(self.val * len(items)))
+        return of_indices(item, parts)
 
     def may_train(self, unrated: pl.DataFrame, rated: pl.DataFrame, parts: Parts) -> NDArray[np.bool_]:
-        return ~np.isin(unrated["item"], rated["item"].to_numpy()[parts != TRAIN])
+        return ~np.isin(unrated["item"], np.unique(rated["item"].to_numpy()[parts != TRAIN]))
 
 
 class Cluster(Split):

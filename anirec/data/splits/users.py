@@ -4,12 +4,35 @@ The last two add a part GIVEN: ratings that are known history of a user, but nev
 are for models that describe a user by their history and can therefore predict for users outside training.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-from anirec.data.splits.base import TEST, TRAIN, VAL, Parts, Split, check_shares, parts_in_order
+from anirec.data.index_arrays import count_indices, of_indices, row_bounds, user_slices
+from anirec.data.splits.base import TEST, TRAIN, VAL, Parts, Split, check_shares, parts_in_order, shuffled
 from anirec.errors import UserError
 from anirec.settings import Count, PositiveInt, PositiveShare, Seed, Share
+
+
+def random_ranks(
+    user: NDArray[np.int32], random: np.random.Generator
+) -> Iterator[tuple[slice, NDArray[np.int64], NDArray[np.int64]]]:
+    """Yield blocks of whole users: the rows, the rank of each row in a random order of its user's, and their number.
+
+    Args:
+        user: Indices of the users, sorted, (n,).
+        random: Draws one number for each row, in order.
+    """
+    for users, some in user_slices(row_bounds(user, int(user.max(initial=-1)) + 1)):
+        own = user[some] - users.start
+        count = np.bincount(own, minlength=users.stop - users.start)
+        rank = np.empty(len(own), dtype=np.int64)
+        rank[np.lexsort((random.random(len(own)), own))] = np.arange(len(own)) - np.repeat(
+            count.cumsum() - count, count
+        )
+        yield some, rank, count[own]
 
 
 class PerUser(Split):
@@ -25,20 +48,18 @@ class PerUser(Split):
 
     requires = frozenset({"user_id"})
     replicates = frozenset({"seed"})
+    reads = frozenset({"user"})
 
     def __init__(self, *, test: PositiveInt, val: Count, seed: Seed) -> None:
         self.test, self.val, self.seed = test, val, seed
 
     def assign(self, rows: pl.DataFrame) -> Parts:
-        user = rows["user"].to_numpy()
-        noise = np.random.default_rng(self.seed).random(len(user))
-        order = np.lexsort((noise, user))
-        _, start, count = np.unique(user[order], return_index=True, return_counts=True)
-        rank = np.arange(len(user)) - np.repeat(start, count)
-        enough = np.repeat(count > self.test + self.val, count)
+        user, random = rows["user"].to_numpy(), np.random.default_rng(self.seed)
         parts = np.zeros(len(user), dtype=np.uint8)
-        parts[order[enough & (rank < self.test + self.val)]] = VAL
-        parts[order[enough & (rank < self.test)]] = TEST
+        for some, rank, count in random_ranks(user, random):
+            enough = count > self.test + self.val
+            parts[some][enough & (rank < self.test + self.val)] = VAL
+            parts[some][enough & (rank < self.test)] = TEST
         return parts
 
 
@@ -58,6 +79,7 @@ class Masked(Split):
     """
 
     replicates = frozenset({"seed"})
+    reads = frozenset()
 
     def __init__(self, *, samples: PositiveInt, test: PositiveShare, val: Share, seed: Seed) -> None:
         check_shares(test=test, val=val)
@@ -66,7 +88,7 @@ class Masked(Split):
     def assign(self, rows: pl.DataFrame) -> Parts:
         if self.samples > len(rows):
             raise UserError(f"split.samples={self.samples}: expected at most {len(rows)}, the number of ratings")
-        order = np.random.default_rng(self.seed).permutation(len(rows))
+        order = shuffled(len(rows), self.seed)
         parts = np.full(len(rows), GIVEN, dtype=np.uint8)
         parts[order[: self.samples]] = TRAIN
         parts[order[: round(self.test * self.samples)]] = TEST
@@ -86,23 +108,24 @@ class WholeUsers(Split):
 
     requires = frozenset({"user_id"})
     replicates = frozenset({"seed"})
+    reads = frozenset({"user"})
 
     def __init__(self, *, test: PositiveShare, val: Share, given: Share, seed: Seed) -> None:
         check_shares(test=test, val=val)
         self.test, self.val, self.given, self.seed = test, val, given, seed
 
     def assign(self, rows: pl.DataFrame) -> Parts:
-        random = np.random.default_rng(self.seed)
-        users, of_row, n_rows = np.unique(rows["user"].to_numpy(), return_inverse=True, return_counts=True)
+        user, random = rows["user"].to_numpy(), np.random.default_rng(self.seed)
+        n_users = int(user.max(initial=-1)) + 1
+        users = np.flatnonzero(count_indices(user, n_users))
         order = random.permutation(len(users))
-        parts = parts_in_order(order, round(self.test * len(users)), round(self.val * len(users)))[of_row]
+        of_user = np.zeros(n_users, dtype=np.uint8)
+        of_user[users] = parts_in_order(order, round(self.test * len(users)), round(self.val * len(users)))
+        parts = of_indices(user, of_user)
         # The history consists of the first rows of each user, in a random order.
-        by_user = np.lexsort((random.random(len(rows)), of_row))
-        rank = np.empty(len(rows), dtype=np.int64)
-        rank[by_user] = np.arange(len(rows)) - np.repeat(n_rows.cumsum() - n_rows, n_rows)
-        is_given = (parts != TRAIN) & (rank < np.floor(self.given * n_rows)[of_row])
-        parts[is_given] = GIVEN
+        for some, rank, count in random_ranks(user, random):
+            parts[some][(parts[some] != TRAIN) & (rank < np.floor(self.given * count))] = GIVEN
         return parts
 
     def may_train(self, unrated: pl.DataFrame, rated: pl.DataFrame, parts: Parts) -> np.ndarray:
-        return ~np.isin(unrated["user"], rated["user"].to_numpy()[parts != TRAIN])
+        return ~np.isin(unrated["user"], np.unique(rated["user"].to_numpy()[parts != TRAIN]))

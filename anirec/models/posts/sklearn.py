@@ -13,10 +13,11 @@ from torch import Tensor, nn
 
 from anirec.data.posts.datamodule import PostBatch
 from anirec.data.prepare.tag_rows import TagRows
+from anirec.distributed import gather_rows
 from anirec.errors import UserError
 from anirec.memory import available_memory
 from anirec.models.cost import Cost, Counts
-from anirec.models.one_pass import OnePass, gather_rows
+from anirec.models.one_pass import OnePass
 from anirec.models.posts.base import PostModel
 
 if TYPE_CHECKING:

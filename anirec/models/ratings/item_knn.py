@@ -13,6 +13,7 @@ from anirec.models.cost import Cost, Counts
 from anirec.models.one_pass import History, HistoryScorer, broadcast
 from anirec.models.ratings.bias import Baseline
 from anirec.models.ratings.kernels.neighbours import (
+    SIMILARITIES_AT_ONCE,
     NearestItems,
     Neighbours,
     Offsets,
@@ -23,7 +24,7 @@ from anirec.models.ratings.kernels.neighbours import (
 from anirec.models.ratings.kernels.sparse_rows import SparseRows, count_columns, sum_columns
 from anirec.settings import NonNegative, PositiveInt
 
-PAIR = 5  # operations on each pair of ratings of a user
+PAIR = 3  # operations on each pair of ratings of a user
 # Of each similarity: what is subtracted from a rating (or divides it) before columns are compared, and whether their
 # norms are over the shared users only.
 SIMILARITIES = {
@@ -64,7 +65,7 @@ class ItemKNN(HistoryScorer, RatingModel):
 
     uses_seed: ClassVar[bool] = False
     ranks_by_rating = False
-    bytes_per_row: ClassVar[int] = 96  # also the compared values, by user and by item
+    bytes_per_row: ClassVar[int] = 40  # compared values by user, renumbered, and places of the items in the lists
     instead: ClassVar[str] = "a smaller model.keep"
     mean_i: Tensor
     count_i: Tensor
@@ -96,9 +97,9 @@ class ItemKNN(HistoryScorer, RatingModel):
     def cost(self, counts: Counts) -> Cost:
         """Return what training needs: `keep` neighbours per item, and operations on pairs of ratings."""
         kept, voting = min(self.keep, counts.n_items), min(self.neighbours, self.keep, counts.n_items)
-        neighbours = 8 * counts.n_items * (kept + voting)
-        checkpoint = neighbours + 4 * counts.n_rows
-        return super().cost(counts) + Cost(neighbours, checkpoint, PAIR * counts.n_pairs)
+        neighbours, candidates = 8 * counts.n_items * (kept + voting), 8 * counts.n_items * 2 * kept
+        memory = neighbours + candidates + 4 * SIMILARITIES_AT_ONCE
+        return super().cost(counts) + Cost(memory, neighbours, PAIR * counts.n_pairs / 2)
 
     def allocate(self) -> None:
         super().allocate()

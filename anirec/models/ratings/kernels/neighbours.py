@@ -9,6 +9,10 @@ from typing import Any, NamedTuple
 
 import numba
 import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from anirec.models.ratings.kernels.item_pairs import Occurrences, occurrences, pair_counts
@@ -19,6 +23,7 @@ ITEMS_PER_TASK = 128
 USERS_PER_TASK = 64
 TASKS = 512
 SIMILARITIES_AT_ONCE = 1 << 25  # 128 MB
+SMALLEST = np.int64(1 << 32)  # a key above those of similarity 0
 Array = NDArray[Any]
 FAST = {"reassoc", "contract", "nsz", "arcp"}  # sums may be reordered (SIMD); NaN is preserved
 Float32Array = NDArray[np.float32]
@@ -101,7 +106,8 @@ class NearestItems:
         self.lengths = np.sqrt(sum_columns(self.by_user.column, self.by_user.value, n_items, 2)).astype(np.float32)
         # Candidates: up to twice as many as are kept; then the worse half is dropped.
         self.keys = np.empty((n_items, min(2 * self.keep, n_items)), np.int64)
-        self.n_keys, self.lowest = np.zeros(n_items, np.int64), np.zeros(n_items, np.int64)
+        self.n_keys = np.zeros(n_items, np.int64)
+        self.lowest = np.full(n_items, SMALLEST)
 
     def work(self) -> Array:
         """Return the number of comparisons of each item by popularity, int64 (n_items,)."""
@@ -126,7 +132,8 @@ class NearestItems:
 
             def keep_best(number: int, _: int, begin: int = begin, end: int = end, columns: Array = columns) -> None:
                 between = (columns[number], columns[number + 1])
-                collect(*between, begin, end, tile, self.item_of_rank, self.keep, self.keys, self.n_keys, self.lowest)
+                bits = tile.view(np.int32)
+                collect(*between, begin, end, bits, self.item_of_rank, self.keep, self.keys, self.n_keys, self.lowest)
 
             in_threads(compare_rows, len(rows) - 1, chunk=1)
             in_threads(keep_best, len(columns) - 1, chunk=1)
@@ -157,7 +164,30 @@ def find_neighbours(by_user: SparseRows, n_items: int, similarity: Similarity, *
     return nearest.best()
 
 
-@numba.njit(cache=True, nogil=True, fastmath=FAST)
+@intrinsic
+def add_products(context: Any, sums: Any, j: Any, x: Any, square: Any, y: Any) -> Any:
+    """Add (1, x y, x², y²) to `sums[j]` by one vector instruction, which LLVM does not find by itself."""
+    signature = types.void(sums, j, x, square, y)
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array = cgutils.create_struct_proxy(signature.args[0])(context, builder, arguments[0])
+        j, x, square, y = arguments[1:]
+        int64, vector = ir.IntType(64), ir.VectorType(ir.FloatType(), 4)
+        first = builder.shl(builder.zext(j, int64), ir.Constant(int64, 2))
+        place = builder.bitcast(builder.gep(array.data, [first]), vector.as_pointer())
+        left = right = ir.Constant(vector, [1.0] * 4)
+        for k, value in ((1, x), (2, square), (3, y)):
+            left = builder.insert_element(left, value, ir.Constant(ir.IntType(32), k))
+        for k in (1, 3):
+            right = builder.insert_element(right, y, ir.Constant(ir.IntType(32), k))
+        product = builder.fmul(left, right, flags=("contract",))
+        builder.store(builder.fadd(builder.load(place, align=4), product, flags=("contract",)), place, align=4)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
 def fill_similarities(
     first: int,
     last: int,
@@ -174,28 +204,24 @@ def fill_similarities(
 
     One row of sums, 16 bytes per item, fits in the L2 cache.
     """
-    sums = np.zeros((last, 4), np.float32)
-    one = np.float32(1)
+    sums, one = np.zeros((last, 4), np.float32), np.float32(1)
+    damping, support = np.float32(shrinkage), np.float32(min_support)
     for i in range(first, last):
         for a in range(of_item.start[i], of_item.start[i + 1]):
             begin = by_user.start[of_item.user[a]]
             end = begin + of_item.rank[a]
             x = by_user.value[end]
             square = x * x
-            for entry in range(begin, end):
-                j, y = by_user.column[entry], by_user.value[entry]
-                sums[j, 0] += one
-                sums[j, 1] += x * y
-                sums[j, 2] += square
-                sums[j, 3] += y * y
+            columns, values = by_user.column[begin:end], by_user.value[begin:end]
+            for k in range(len(columns)):
+                add_products(sums, np.uint32(columns[k]), x, square, values[k])
+        row, length = tile[i - tile_first], lengths_i[i]
         for j in range(i):
             shared, product = sums[j, 0], sums[j, 1]
-            similarity = np.float32(0)
-            if product > 0 and shared >= min_support:
-                lengths = np.sqrt(sums[j, 2] * sums[j, 3]) if among_shared else lengths_i[i] * lengths_i[j]
-                trust = (shared - 1) / (shared - 1 + shrinkage) if shrinkage > 0 else 1.0
-                similarity = np.float32(product / lengths * trust)
-            tile[i - tile_first, j] = similarity
+            lengths = np.sqrt(sums[j, 2] * sums[j, 3]) if among_shared else length * lengths_i[j]
+            trusted = shared - one if damping > 0 else one
+            similarity = product * trusted / (lengths * (trusted + damping))
+            row[j] = similarity if (product > 0) & (shared >= support) else np.float32(0)
         sums[:i] = 0
 
 
@@ -214,40 +240,38 @@ def collect(
 ) -> None:
     """Add the candidates of the items from `first` to before `last` in a tile: those before and those after each."""
     for i in range(max(first, tile_first), min(last, tile_last)):
+        row = tile[i - tile_first]
         for j in range(i):
-            add_key(i, key_of(tile[i - tile_first, j], item_of_rank[j]), keep, keys, n_keys, lowest)
+            if row[j] >= lowest[i] >> 32:
+                add_key(i, row[j], item_of_rank[j], keep, keys, n_keys, lowest)
+    lowest_bits = (lowest[first:last] >> 32).astype(np.int32)
     for i in range(max(first + 1, tile_first), tile_last):
-        for j in range(first, min(last, i)):
-            add_key(j, key_of(tile[i - tile_first, j], item_of_rank[i]), keep, keys, n_keys, lowest)
-
-
-@numba.njit(cache=True, nogil=True, inline="always")
-def key_of(similarity: np.float32, item: int) -> np.int64:
-    return (np.int64(np.float32(similarity).view(np.int32)) << 32) | item
+        row = tile[i - tile_first, first : min(last, i)]
+        for j in range(len(row)):
+            if row[j] >= lowest_bits[j]:
+                add_key(first + j, row[j], item_of_rank[i], keep, keys, n_keys, lowest)
+                lowest_bits[j] = lowest[first + j] >> 32
 
 
 @numba.njit(cache=True, nogil=True)
-def add_key(i: int, key: int, keep: int, keys: Array, n_keys: Array, lowest: Array) -> None:
-    """Add a candidate of item i, unless its similarity is 0 or it is not among the best."""
-    if key <= lowest[i] or key < (1 << 32):
-        return
-    n = n_keys[i]
+def add_key(i: int, bits: int, item: int, keep: int, keys: Array, n_keys: Array, lowest: Array) -> None:
+    """Add a candidate of item i, unless it is not among the best; `lowest` is a key that all candidates must exceed."""
+    key, n = (np.int64(bits) << 32) | item, n_keys[i]
     if n == keys.shape[1]:
         keys[i, :keep] = np.partition(keys[i], n - keep)[n - keep :]
         lowest[i] = keys[i, :keep].min()
         n = keep
-        if key <= lowest[i]:
-            n_keys[i] = n
-            return
-    keys[i, n] = key
-    n_keys[i] = n + 1
+    if key > lowest[i]:
+        keys[i, n] = key
+        n += 1
+    n_keys[i] = n
 
 
 @numba.njit(cache=True, nogil=True)
 def add_keys(others: Array, n_others: Array, keep: int, keys: Array, n_keys: Array, lowest: Array) -> None:
     for i in range(len(others)):
         for k in range(n_others[i]):
-            add_key(i, others[i, k], keep, keys, n_keys, lowest)
+            add_key(i, others[i, k] >> 32, others[i, k] & 0xFFFFFFFF, keep, keys, n_keys, lowest)
 
 
 @numba.njit(cache=True, nogil=True)

@@ -15,6 +15,7 @@ import pytest
 
 from anirec import notices
 from anirec.data.prepare import fingerprint as fingerprints
+from anirec.data.prepare.build import build_tables
 from anirec.data.prepare.cache import prepare
 from anirec.data.sources.base import Source
 from anirec.data.sources.mal_2016 import Mal2016
@@ -86,6 +87,13 @@ def test_every_row_is_accounted_for(folder: Path, own_cache: Path) -> None:
     assert report["unreadable_cells"] == {"anime.csv: episodes": 1}
     assert report["files"] == {"rating.csv": len(RATINGS), "anime.csv": len(ANIME)}
     assert report["empty_columns"] == []
+
+
+def test_steps_count_the_rows(folder: Path, tmp_path: Path) -> None:
+    steps: list[str] = []
+    build_tables(Mal2016(folder=str(folder)), tmp_path, step=steps.append)
+    assert "reading rating.csv, anime.csv: 6 rows" in steps
+    assert "removing duplicates: 4 rows" in steps
 
 
 def test_tables(folder: Path, own_cache: Path) -> None:
@@ -211,7 +219,7 @@ def test_a_killed_run_leaves_no_tables(folder: Path, own_cache: Path, monkeypatc
         patch.setattr(Mal2016, "facts", killed)
         with pytest.raises(KeyboardInterrupt):
             prepare(Mal2016(folder=str(folder)), own_cache)
-    assert list((own_cache / "tables").iterdir()) == []
+    assert list((own_cache / "tables").glob("[!.]*")) == []
     assert prepare(Mal2016(folder=str(folder)), own_cache).report["rows_kept"] == 3
 
 
@@ -226,12 +234,23 @@ def test_folders_of_a_killed_run_are_removed_after_a_day(folder: Path, own_cache
     assert new.exists()
 
 
-def test_several_processes_can_prepare_the_same_data(folder: Path, own_cache: Path) -> None:
-    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
-        found = list(pool.map(prepare, [Mal2016(folder=str(folder))] * 4, [own_cache] * 4))
+class Counted(Mal2016):
+    """A dump that records how often it is read."""
+
+    def interactions(self) -> pl.LazyFrame:
+        with (self.folder / "read.txt").open("a") as file:
+            file.write("x")
+        time.sleep(0.2)
+        return super().interactions()
+
+
+def test_processes_that_start_together_read_the_dump_once(folder: Path, own_cache: Path) -> None:
+    with ProcessPoolExecutor(3, mp_context=multiprocessing.get_context("spawn")) as pool:
+        found = list(pool.map(prepare, [Counted(folder=str(folder))] * 3, [own_cache] * 3))
+    assert (folder / "read.txt").read_text() == "x"
     assert len(set(found)) == 1
-    assert [path.name for path in (own_cache / "tables").iterdir()] == [found[0].folder.name]
     assert json.loads((found[0].folder / "report.json").read_text())["rows_kept"] == 3
+    assert [path.name for path in (own_cache / "tables").glob("[!.]*")] == [found[0].folder.name]
 
 
 def test_missing_files_are_reported_all_at_once(tmp_path: Path) -> None:
