@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from anirec.data.ratings.interactions import Interactions
 from anirec.models.ratings.kernels import Factors, Rates, as_numpy
 from anirec.models.ratings.kernels.grid import Grid, strata
 from anirec.threads import in_threads
@@ -58,7 +59,7 @@ def fused_sweep(
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST)
-def sweep_blocks(
+def sweep_blocks(  # noqa: PLR0915
     blocks: Array,
     users: Array,
     start: Array,
@@ -85,30 +86,34 @@ def sweep_blocks(
     s_f, before_f = np.empty(n_factors, np.float32), np.empty(n_factors, np.float32)
     rows, runs = np.empty(longest_list(blocks, users, start), np.int64), np.empty(len(bias_u) // RUN + 1, np.int64)
 
-    for b in range(len(blocks)):
-        first_user, last_user, c = users[blocks[b, 0]], users[blocks[b, 0] + 1], blocks[b, 1]
+    for block in range(len(blocks)):
+        first_user, last_user, group = users[blocks[block, 0]], users[blocks[block, 0] + 1], blocks[block, 1]
         n_runs = -(-(last_user - first_user) // RUN)
         for t in range(n_runs):
             runs[t] = first_user + t * RUN
-        shuffle(runs, n_runs, seed + c + first_user)
+        shuffle(runs, n_runs, seed + group + first_user)
         for t in range(n_runs * RUN):
             u = runs[t // RUN] + t % RUN
             if u >= last_user:
                 continue
-            first, last, n = start[c, u], start[c, u + 1], 0
+            first, last, n = start[group, u], start[group, u + 1], 0
             for row in range(first, last):
                 if not np.isnan(rating[row]):
                     rows[n] = row
                     n += 1
             if n == 0:
                 continue
-            shuffle(rows, n, seed + c + u)
+            shuffle(rows, n, seed + group + u)
 
             norm = one / np.sqrt(np.float32(last - first))
             if implicit:  # s = p_u + norm Σ y_j
                 for f in range(n_factors):
                     s_f[f] = 0
-                for row in range(first, last):
+                for row in range(first, last - 3, 4):
+                    a, b, c, d = item[row], item[row + 1], item[row + 2], item[row + 3]
+                    for f in range(n_factors):
+                        s_f[f] += (y_if[a, f] + y_if[b, f]) + (y_if[c, f] + y_if[d, f])
+                for row in range(last - (last - first) % 4, last):
                     j = item[row]
                     for f in range(n_factors):
                         s_f[f] += y_if[j, f]
@@ -168,6 +173,31 @@ def sweep_blocks(
             else:
                 for f in range(n_factors):
                     p_uf[u, f] = s_f[f]
+
+
+def fill_user_vectors(rows: Interactions, factors: Factors[Tensor], out_uf: Tensor) -> None:
+    """Set each row of `out_uf` to p_u plus the normalised sum of the y of all items of user u."""
+    tables, out = Factors(*as_numpy(factors)), out_uf.numpy()
+
+    def fill(first: int, last: int) -> None:
+        add_implicit(first, last, rows.indptr, rows.item, tables.p_uf, tables.y_if, out)
+
+    in_threads(fill, rows.n_users, chunk=-(-rows.n_users // torch.get_num_threads()))
+
+
+@numba.njit(cache=True, nogil=True, fastmath=FAST)
+def add_implicit(first: int, last: int, start: Array, item: Array, p_uf: Array, y_if: Array, out_uf: Array) -> None:
+    n_factors = p_uf.shape[1]
+    for u in range(first, last):
+        for f in range(n_factors):
+            out_uf[u, f] = 0
+        for row in range(start[u], start[u + 1]):
+            j = item[row]
+            for f in range(n_factors):
+                out_uf[u, f] += y_if[j, f]
+        norm = np.float32(1) / np.sqrt(np.float32(max(1, start[u + 1] - start[u])))
+        for f in range(n_factors):
+            out_uf[u, f] = p_uf[u, f] + norm * out_uf[u, f]
 
 
 @numba.njit(cache=True, nogil=True)
