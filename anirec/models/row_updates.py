@@ -1,7 +1,4 @@
-"""AdamW's updates of some rows of a table, in one pass over these rows; used on the CPU.
-
-Tensor operations read and write each row a dozen times, in as many calls; see `RowAdamW` for both.
-"""
+"""Updates of AdamW for some rows of a table, in one pass over them instead of a dozen operations; see `RowAdamW`."""
 
 import math
 
@@ -47,7 +44,7 @@ def catch_up_rows(
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def step_rows(
+def update_rows(
     rows: Int64Array,
     gradient: FloatArray,
     table: FloatArray,

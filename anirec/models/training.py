@@ -4,19 +4,18 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.functional import pad
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
 from anirec.errors import UserError
-from anirec.models import row_updates
+from anirec.models.row_updates import catch_up_rows, update_rows
 from anirec.settings import Configurable, NonNegative, Positive, PositiveInt, Share
 
 NEGLIGIBLE = 1e-8  # relative size of a skipped update, compared with the first one, that is ignored
-ROWS_AT_ONCE = 1 << 14  # of a table that are brought up to date together
 SPARE = 1024  # steps for which a clock is extended at a time, and then in proportion to its length
 
 
@@ -31,7 +30,6 @@ class RowClock:
         n_rows: Rows of the table.
         n_before: Steps of the optimiser before these.
         ratio: Decay of the unit of movement per step.
-        device: Device of the table.
 
     Attributes:
         done: Number of these steps that each row has taken, int64 (n,).
@@ -40,34 +38,28 @@ class RowClock:
         kept: Logarithm of the factor by which weight decay has shrunk a parameter after each number of steps, float64.
     """
 
-    def __init__(self, n_rows: int, n_before: int, ratio: float, device: torch.device) -> None:
-        self.n_before = n_before
-        self.done = torch.zeros(n_rows, dtype=torch.int64, device=device)
-        self.n_steps, self.window = 0, math.ceil(math.log(NEGLIGIBLE) / math.log(ratio))
-        self.units = ratio ** torch.arange(self.window, 0, -1, dtype=torch.float64, device=device)
-        self.distance, self.kept = torch.zeros(2, SPARE, dtype=torch.float64, device=device)
+    def __init__(self, n_rows: int, n_before: int, ratio: float) -> None:
+        self.done = np.zeros(n_rows, np.int64)
+        self.n_before, self.n_steps = n_before, 0
+        self.window = math.ceil(math.log(NEGLIGIBLE) / math.log(ratio))
+        self.units = ratio ** np.arange(self.window, 0, -1, dtype=np.float64)
+        self.distance, self.kept = np.zeros((2, SPARE))
 
     def tick(self, rate: float, decay: float) -> None:
         """Add a step of size `rate`, bias corrections included, with a factor 1 - `decay` on the parameters."""
         step, self.n_steps = self.n_steps, self.n_steps + 1
         if self.n_steps == len(self.distance):
-            self.distance, self.kept = (pad(column, (0, SPARE + len(column))) for column in (self.distance, self.kept))
+            longer = SPARE + 2 * len(self.distance)
+            self.distance, self.kept = (np.resize(column, longer) for column in (self.distance, self.kept))
+            self.distance[self.n_steps :] = 0
         first = max(0, self.n_steps - self.window)
-        self.distance[first : self.n_steps].mul_(1 - decay).add_(self.units[first - self.n_steps :], alpha=rate)
+        self.distance[first : self.n_steps] *= 1 - decay
+        self.distance[first : self.n_steps] += rate * self.units[first - self.n_steps :]
         self.kept[self.n_steps] = self.kept[step] + math.log1p(-decay)
-
-    def columns(self) -> tuple[Tensor, Tensor, Tensor]:
-        return self.done, self.distance, self.kept
-
-    def due(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return how many steps rows (k,) have missed, int64, their movement that is due, and their decay factor."""
-        since, kept = self.done[rows], self.kept[self.n_steps]
-        moved = self.distance[since] * (kept - self.kept[(since + self.window).clamp(max=self.n_steps)]).exp()
-        return self.n_steps - since, moved, (kept - self.kept[since]).exp()
 
 
 class RowAdamW(AdamW):
-    """AdamW for sparse gradients that updates only the rows with a gradient.
+    """AdamW that updates only the rows with a gradient in tables with sparse gradients, which are on the CPU.
 
     The result equals that of AdamW on the whole table, up to rounding. In AdamW, a row without a gradient still
     changes: its moments decay and continue to move it. Those updates depend on the step sizes only, so they are
@@ -99,33 +91,25 @@ class RowAdamW(AdamW):
     def step_rows(self, table: nn.Parameter, group: dict[str, Any]) -> None:
         """Update the rows that have a gradient."""
         gradient = table.grad.coalesce()  # type: ignore[union-attr]
-        rows, values = gradient.indices()[0], gradient.values()
+        rows = gradient.indices()[0]
         self.catch_up(table, rows)
-        state = self.state[table]
+        (beta, beta_square), lr, state = group["betas"], float(group["lr"]), self.state[table]
         if not state:
-            state["step"] = torch.zeros((), device=table.device)
+            state["step"] = torch.zeros(())
             state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(table), torch.zeros_like(table)
         if table not in self.clocks:
-            beta, beta_square = group["betas"]
-            ratio = beta / math.sqrt(beta_square)
-            self.clocks[table] = RowClock(len(table), int(state["step"]), ratio, table.device)
+            self.clocks[table] = RowClock(len(table), int(state["step"]), beta / math.sqrt(beta_square))
         clock = self.clocks[table]
         state["step"] += 1
-        (beta, beta_square), lr, n_steps = group["betas"], float(group["lr"]), clock.n_before + clock.n_steps + 1
+        n_steps, decay = clock.n_before + clock.n_steps + 1, lr * group["weight_decay"]
         correction, correction_square = 1 - beta**n_steps, math.sqrt(1 - beta_square**n_steps)
-        decay = lr * group["weight_decay"]
-        tables = (table, state["exp_avg"], state["exp_avg_sq"])
-        if is_on_cpu(table):
-            rates = (lr / correction, correction_square, 1 - decay)
-            row_updates.step_rows(*arrays(rows, values, *tables), (beta, beta_square, group["eps"]), rates)
-        else:
-            mean = state["exp_avg"][rows].lerp_(values, 1 - beta)
-            square = state["exp_avg_sq"][rows].mul_(beta_square).addcmul_(values, values, value=1 - beta_square)
-            state["exp_avg"][rows], state["exp_avg_sq"][rows] = mean, square
-            moved = mean.mul_(-lr / correction).div_(square.sqrt_().div_(correction_square).add_(group["eps"]))
-            table[rows] = moved.add_(table[rows], alpha=1 - decay)
+        update_rows(
+            *arrays(rows, gradient.values(), table, state["exp_avg"], state["exp_avg_sq"]),
+            (beta, beta_square, group["eps"]),
+            (lr / correction, correction_square, 1 - decay),
+        )
         clock.tick(lr * correction_square / correction, decay)
-        clock.done[rows] = clock.n_steps
+        clock.done[rows.numpy()] = clock.n_steps
 
     @torch.no_grad()
     def catch_up(self, table: nn.Parameter, rows: Tensor) -> None:
@@ -133,26 +117,21 @@ class RowAdamW(AdamW):
         if (clock := self.clocks.get(table)) is None:
             return
         group = next(group for group in self.param_groups if any(table is one for one in group["params"]))
-        (beta, beta_square), state = group["betas"], self.state[table]
-        if is_on_cpu(table):
-            columns = arrays(rows, table, state["exp_avg"], state["exp_avg_sq"], *clock.columns())
-            settings, now = (beta, beta_square, group["eps"]), (clock.n_steps, clock.n_before + clock.n_steps)
-            row_updates.catch_up_rows(*columns, now, settings, clock.window)
-            return
-        missed, distance, kept = clock.due(rows)
-        mean, square = state["exp_avg"][rows], state["exp_avg_sq"][rows]
-        eps = group["eps"] * (1 - beta_square ** (clock.n_before + clock.n_steps - missed + 1.0)).sqrt()
-        direction = mean / (square.sqrt() + eps.to(table)[:, None])
-        table[rows] = table[rows] * kept.to(table)[:, None] - distance.to(table)[:, None] * direction
-        missed = missed.to(table)[:, None]
-        state["exp_avg"][rows], state["exp_avg_sq"][rows] = mean * beta**missed, square * beta_square**missed
-        clock.done[rows] = clock.n_steps
+        state = self.state[table]
+        catch_up_rows(
+            *arrays(rows, table, state["exp_avg"], state["exp_avg_sq"]),
+            clock.done,
+            clock.distance,
+            clock.kept,
+            (clock.n_steps, clock.n_before + clock.n_steps),
+            (*group["betas"], group["eps"]),
+            clock.window,
+        )
 
     def finish(self) -> None:
         """Bring all rows of all tables up to date."""
-        for table, clock in self.clocks.items():
-            for rows in torch.arange(len(table), device=clock.done.device).split(ROWS_AT_ONCE):
-                self.catch_up(table, rows)
+        for table in self.clocks:
+            self.catch_up(table, torch.arange(len(table)))
         self.clocks.clear()
 
     def state_dict(self) -> dict[str, Any]:
@@ -163,11 +142,6 @@ class RowAdamW(AdamW):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.clocks.clear()
         super().load_state_dict(state_dict)
-
-
-def is_on_cpu(table: Tensor) -> bool:
-    """Return whether the rows of a table are updated by the compiled kernels."""
-    return table.device.type == "cpu"
 
 
 def arrays(*tensors: Tensor) -> list[NDArray[Any]]:

@@ -109,14 +109,15 @@ class Hybrid(Content):
 
     def project_batch(self, batch: RatingBatch, items: Tensor, place: Tensor) -> tuple[Tensor, Tensor]:
         projected, liked, watched = self.item_vectors(items)
-        users, person, n_rows = batch.user.unique_consecutive(return_inverse=True, return_counts=True)
-        vector = embedding(person, self.embed_rows(self.user_factors, users))
+        users, user_of_row = self.distinct(batch.user)
+        vector = embedding(user_of_row, self.embed_rows(self.user_factors, users))
         if self.profile:
             residual = self.residuals(batch, self.baseline.user[batch.user])
             own = residual[:, None] * embedding(place, liked) + embedding(place, watched)
-            sums = own.new_zeros(len(n_rows), own.shape[1]).index_add(0, person, own)
-            others = embedding(person, sums) - own
-            vector = vector + others / (n_rows[person] - 1).clamp_min(1).sqrt()[:, None]
+            run = torch.cat([place.new_zeros(1), batch.user.diff() != 0]).cumsum(0)  # rows of a user are adjacent
+            n_others = torch.zeros_like(residual).index_add(0, run, torch.ones_like(residual))[run] - 1
+            others = embedding(run, torch.zeros_like(own).index_add(0, run, own)) - own
+            vector = vector + others / n_others.clamp_min(1).sqrt()[:, None]
         return projected, self.head.project_users(vector)
 
     def project_all(self) -> tuple[Tensor, Tensor]:

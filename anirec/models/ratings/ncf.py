@@ -64,7 +64,7 @@ class NCF(RatingNetwork):
 
     def project_batch(self, batch: RatingBatch, items: Tensor, place: Tensor) -> tuple[Tensor, Tensor]:
         factors, offsets = self.embed_rows(self.item_factors, items), self.embed_rows(self.item_offset, items)
-        users, user_of_row = batch.user.unique(return_inverse=True)
+        users, user_of_row = self.distinct(batch.user)
         projected = self.head.project_users(self.embed_rows(self.user_factors, users))
         return self.head.project_items(factors, offsets), embedding(user_of_row, projected)
 

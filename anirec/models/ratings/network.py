@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, embedding, logsigmoid
+from torch.nn.utils import get_total_norm
 
 from anirec.data.ratings.interactions import RatingBatch
 from anirec.data.ratings.loaders import ShuffledInteractions
@@ -88,6 +89,7 @@ class RatingNetwork(RatingModel):
     whole_users: ClassVar[bool] = False
     bytes_per_row: ClassVar[int] = 72  # the bias model, before training; the order of the rows, in training
     instead: ClassVar[str] = "narrower layers or vectors"
+    matmul_precision: ClassVar[str] = "high"
     head: Head
     user_table: Tensor
     item_table: Tensor
@@ -156,6 +158,7 @@ class RatingNetwork(RatingModel):
             shuffled=self.training_settings.shuffle,
             rank=rank,
             world_size=world_size,
+            device=lambda: self.device,
         )
 
     def on_train_start(self) -> None:
@@ -190,7 +193,7 @@ class RatingNetwork(RatingModel):
 
     def training_step(self, batch: RatingBatch, batch_index: int) -> Tensor:
         n, sampled = len(batch.item), self.sample_negatives(len(batch.item))
-        items, place = torch.cat([batch.item, sampled.flatten()]).unique(return_inverse=True)
+        items, place = self.distinct(torch.cat([batch.item, sampled.flatten()]))
         projected, users = self.project_batch(batch, items, place[:n])
         # `embedding` instead of indexing, whose gradient is slower and depends on the order of threads.
         step = Step(
@@ -201,13 +204,27 @@ class RatingNetwork(RatingModel):
         self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.user), sync_dist=True)
         return loss
 
-    def embed_rows(self, table: nn.Parameter, rows: Tensor) -> Tensor:
-        """Return distinct rows (k,) of a table, (k, width), with a sparse gradient where possible.
+    def distinct(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the distinct values of index (n,), and the position of each element among them, (n,).
 
-        A step then costs as much as the rows of the batch, not the whole table. Training in several processes and
-        gradient clipping require dense gradients.
+        A GPU would have to wait for their number. Where nothing depends on their being distinct, it gets all elements.
         """
-        if self.trainer.world_size > 1 or self.training_settings.clip is not None:
+        if self.has_sparse_gradients or self.objective not in RATING_OBJECTIVES:
+            return index.unique(return_inverse=True)
+        return index, torch.arange(len(index), device=index.device)
+
+    @property
+    def has_sparse_gradients(self) -> bool:
+        """Whether a step costs as much as the rows of its batch, not as the whole tables.
+
+        In several processes gradients are dense, since DDP sums whole tables. On a GPU, a pass over tables of a few
+        hundred MB takes less time than waiting for the number of distinct rows.
+        """
+        return self.device.type == "cpu" and self.trainer.world_size == 1
+
+    def embed_rows(self, table: nn.Parameter, rows: Tensor) -> Tensor:
+        """Return rows (k,) of a table, (k, width); with sparse gradients, they must be distinct."""
+        if not self.has_sparse_gradients:
             return embedding(rows, table)
         self.optimizer.catch_up(table, rows)
         return embedding(rows, table, sparse=True)
@@ -226,17 +243,20 @@ class RatingNetwork(RatingModel):
         return self.trained[drawn]
 
     def mse(self, step: Step) -> Tensor:
-        return self.rating_errors(step).square().mean()
+        error, n_rated = self.rating_errors(step)
+        return error.square().sum() / n_rated
 
     def mae(self, step: Step) -> Tensor:
-        return self.rating_errors(step).abs().mean()
+        error, n_rated = self.rating_errors(step)
+        return error.abs().sum() / n_rated
 
-    def rating_errors(self, step: Step) -> Tensor:
-        """Return prediction errors of the rows that have a rating."""
+    def rating_errors(self, step: Step) -> tuple[Tensor, Tensor]:
+        """Return prediction errors (B,), 0 for rows without a rating, and the number of rows with one."""
         batch, offsets = step.batch, self.baseline
         residual = batch.rating - offsets.mean - offsets.user[batch.user] - offsets.item[batch.item]
-        rated = ~batch.rating.isnan()
-        return self.head.score_pairs(step.users, step.own_items)[rated] - residual[rated]
+        is_rated = ~residual.isnan()
+        error = self.head.score_pairs(step.users, step.own_items) - residual.nan_to_num(nan=0.0)
+        return error * is_rated, is_rated.sum()
 
     def bpr(self, step: Step) -> Tensor:
         negative = self.head.score_pairs(step.users[:, None], embedding(step.sampled, step.projected))
@@ -279,6 +299,31 @@ class RatingNetwork(RatingModel):
         parts = self.item_table[:-1].split(ITEM_BLOCK)
         scores = torch.cat([self.head.score_all_pairs(users, part) for part in parts], dim=1)
         return scores + offsets[:, None] + self.baseline.item[:-1] if self.objective in RATING_OBJECTIVES else scores
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip sparse gradients too, which torch does not, like the dense gradients that they stand for."""
+        if gradient_clip_val is None:
+            return
+        gradients = []
+        for parameter in self.parameters():
+            if parameter.grad is not None and parameter.grad.is_sparse:
+                parameter.grad = parameter.grad.coalesce()
+                gradients.append(parameter.grad.values())
+            elif parameter.grad is not None:
+                gradients.append(parameter.grad)
+        if gradient_clip_algorithm == "value":
+            limits = (-gradient_clip_val, gradient_clip_val)
+            for gradient in gradients:
+                gradient.clamp_(*limits)
+        else:
+            factor = (gradient_clip_val / (get_total_norm(gradients) + 1e-6)).clamp(max=1)
+            for gradient in gradients:
+                gradient.mul_(factor)
 
     def configure_optimizers(self) -> Any:
         settings = self.training_settings

@@ -50,6 +50,7 @@ class SVD(ManualOptimization, RatingModel):
         Gemulla et al., Large-Scale Matrix Factorization with Distributed Stochastic Gradient Descent, KDD 2011.
     """
 
+    version: ClassVar[int] = 1
     instead: ClassVar[str] = "a smaller model.n_factors"
     operations_per_factor: ClassVar[int] = 4  # of a rating in a sweep
     block_rows: ClassVar[int] = 1 << 20

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -35,6 +35,8 @@ class Network(ScoreModel):
         branches: Branches by name.
         training: Optimiser, learning rates and batch size.
     """
+
+    matmul_precision: ClassVar[str] = "high"
 
     def __init__(self, *, branches: Mapping[str, Branch], training: HeadTraining) -> None:
         super().__init__(branches=branches)

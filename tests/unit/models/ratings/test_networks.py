@@ -10,6 +10,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from torch import Tensor, nn
+from torch.nn.functional import embedding
 
 from anirec.config.compose import conf_folder
 from anirec.data.ratings.datamodule import RatingData
@@ -18,7 +19,7 @@ from anirec.data.ratings.loaders import ShuffledInteractions
 from anirec.errors import UserError
 from anirec.lightning import Callback
 from anirec.models.ratings.bias import Bias
-from anirec.models.ratings.network import Step
+from anirec.models.ratings.network import RatingNetwork, Step
 from anirec.models.ratings.popularity import Popularity
 from anirec.models.ratings.towers import Head
 
@@ -428,16 +429,42 @@ def test_a_step_has_gradients_only_for_the_users_and_items_of_its_batch(data: Ra
     assert max(Gradients.n_rows) <= 48 < min(data.n_users, data.n_items)
 
 
+@pytest.mark.parametrize("clip", ["null", "0.05"])
 @pytest.mark.parametrize("name", ["ncf", "hybrid"])
-def test_sparse_gradients_train_the_same_model_as_dense_ones(data: RatingData, trained: Any, name: str) -> None:
-    """Clipping needs dense gradients; with a bound that is never reached it changes nothing else."""
+def test_sparse_gradients_train_the_same_model_as_dense_ones(
+    data: RatingData, trained: Any, name: str, clip: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     models = []
-    for clip in ("null", "1e9"):
+    for _ in range(2):
         torch.manual_seed(5)
         models.append(trained(data, name, f"training.clip={clip}"))
+        monkeypatch.setattr(RatingNetwork, "embed_rows", lambda model, table, rows: embedding(rows, table))
     of_rows, of_table = models
     for key, wanted in of_table.state_dict().items():
         torch.testing.assert_close(
             of_rows.state_dict()[key], wanted, rtol=1e-3, atol=1e-3, msg=lambda message, key=key: f"{key}: {message}"
         )
     assert not of_rows.user_factors[-1].any()
+
+
+@pytest.mark.parametrize(("algorithm", "measure"), [("norm", Tensor.norm), ("value", lambda all_: all_.abs().max())])
+def test_gradients_of_tables_are_clipped_with_the_others(
+    data: RatingData,
+    fit: Any,
+    algorithm: str,
+    measure: Callable[[Tensor], Tensor],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clip, found = RatingNetwork.configure_gradient_clipping, []
+
+    def clip_and_measure(model: Any, *args: Any, **settings: Any) -> None:
+        clip(model, *args, **settings)
+        gradients = [parameter.grad for parameter in model.parameters()]
+        assert any(gradient.is_sparse for gradient in gradients)
+        found.append(float(measure(torch.cat([gradient.to_dense().flatten() for gradient in gradients]))))
+
+    monkeypatch.setattr(RatingNetwork, "configure_gradient_clipping", clip_and_measure)
+    limit = {"norm": 1e-2, "value": 1e-4}[algorithm]
+    clipping = {"gradient_clip_val": limit, "gradient_clip_algorithm": algorithm}
+    fit(made("ncf", "training.batch_size=64"), data, limit_train_batches=3, **clipping)
+    assert found == pytest.approx([limit] * 3, rel=1e-3)
