@@ -29,6 +29,7 @@ def main() -> None:
     console.print(
         "Compilation time is excluded by a warm-up. anirec and Surprise run alternately in one process.", style="dim"
     )
+    console.print(f"{processor_name()}, {psutil.cpu_count()} cores, {torch.get_num_threads()} threads", style="dim")
     compared = list(print_progress(console, beside_surprise.measurements()))
     write("beside_surprise", [{**row._asdict(), "ratio": row.ratio} for row in compared])
     console.print(comparison_table(compared))
@@ -89,11 +90,18 @@ def describe_machine(seconds: float) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "load_per_core": psutil.getloadavg()[1] / (psutil.cpu_count() or 1),
         "memory_gb": round(psutil.virtual_memory().total / 1e9),
-        "processor": platform.processor() or platform.machine(),
+        "processor": processor_name(),
         "python": platform.python_version(),
         **{name: version(name) for name in packages},
         "bench_seconds": round(seconds),
     }
+
+
+def processor_name() -> str:
+    """Return the name of the processor; on Linux, where `platform.processor` often has none, that of /proc/cpuinfo."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 if __name__ == "__main__":
