@@ -35,6 +35,8 @@ class Model(LightningModule, ArtifactSource, Configurable, ABC):
             any work starts.
         replicates: Names of the settings in the model's YAML, at any depth, that are seeds. Runs that differ only in
             them are replicates and are averaged.
+        version: Version of the algorithm; increase it when the same settings give other results, so that runs of before
+            count as other experiments. 0: the first version.
         uses_seed: Whether the key `seed` changes the model. False: every seed gives the same run, and a sweep runs one.
             A subclass does not inherit False, as it may add randomness.
         instead: What needs less memory than this model, for the message that it does not fit.
@@ -45,6 +47,7 @@ class Model(LightningModule, ArtifactSource, Configurable, ABC):
 
     requires: ClassVar[frozenset[str]] = frozenset()
     replicates: ClassVar[frozenset[str]] = frozenset()
+    version: ClassVar[int] = 0
     uses_seed: ClassVar[bool] = True
     instead: ClassVar[str] = ""
     matmul_precision: ClassVar[str] = "highest"

@@ -29,7 +29,7 @@ def write_parquet(path: Path, parts: Iterable[pl.DataFrame]) -> None:
         }
         others = [name for name in first.columns if name not in special]
         schema = first.to_arrow().schema
-        settings = {"compression": "zstd", "use_dictionary": others, "column_encoding": special}
-        with pq.ParquetWriter(temporary, schema, **settings) as writer:
+        encodings = {"use_dictionary": others, "column_encoding": special} if special else {}
+        with pq.ParquetWriter(temporary, schema, compression="zstd", **encodings) as writer:
             for part in chain([first], parts):
                 writer.write_table(part.to_arrow(), row_group_size=max(1, len(part)))

@@ -113,7 +113,7 @@ def prepare(source: Source, cache: Path | str) -> Prepared:
                         build_tables(source, folder, step=waiting.step)
                         share(folder, cache)
             hold(prepared.folder)
-    warn_of_rejects(source, prepared)
+        warn_of_rejects(source, prepared)
     return prepared
 
 
