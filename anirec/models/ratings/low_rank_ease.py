@@ -120,9 +120,7 @@ class LowRankEASE(HistoryScorer, RatingModel):
     def score_history(self, history: History, users: Tensor) -> Tensor:
         rows, bounds = history.rows_of(users)
         preference = self.baseline.preferences(rows, len(users))
-        taste_bf = embedding_bag(
-            rows.item, self.weight_if, bounds[:-1], mode="sum", per_sample_weights=preference
-        )
+        taste_bf = embedding_bag(rows.item, self.weight_if, bounds[:-1], mode="sum", per_sample_weights=preference)
         scores_bi = taste_bf @ self.weight_if.T
         scores_bi[rows.user, rows.item] -= preference * self.weight_if[rows.item].square().sum(1)
         return scores_bi * self.scale_i + popularity_tie_break(self.count_i)
