@@ -215,7 +215,7 @@ def fill_similarities(
             square = x * x
             columns, values = by_user.column[begin:end], by_user.value[begin:end]
             for k in range(len(columns)):
-                add_products(sums, np.uint32(columns[k]), x, square, values[k])
+                add_products(sums, np.uint32(columns[k]), x, square, values[k])  # type: ignore[call-arg]
         row, length = tile[i - tile_first], lengths_i[i]
         for j in range(i):
             shared, product = sums[j, 0], sums[j, 1]
