@@ -1,5 +1,6 @@
 """Artifacts of a run besides metrics: tables, figures and findings that data, model and evaluation contribute."""
 
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -12,8 +13,8 @@ class ArtifactSource:
     """Base class of objects that contribute tables, figures and findings to a run; all empty by default."""
 
     @property
-    def tables(self) -> dict[str, pl.DataFrame]:
-        """Tables to save in the run folder, by file name."""
+    def tables(self) -> Mapping[str, pl.DataFrame | Iterable[pl.DataFrame]]:
+        """Tables to save in the run folder, by file name; large ones in parts that are made when they are written."""
         return {}
 
     @property

@@ -425,6 +425,52 @@ def prepare_dataset(
     inventory.show_prepared(name)
 
 
+@data.command("clean", short_help="List what the cache holds, and remove what is no longer needed.")
+def clean_cache(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="NAME", help="Remove the tables of these datasets.", autocompletion=complete_dataset),
+    ] = None,
+    *,
+    older_than: Annotated[
+        int | None, typer.Option(metavar="DAYS", min=0, help="Remove only what was not used for this many days.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Remove everything.")] = False,
+    dry: Annotated[bool, typer.Option("--dry", help="List the entries without removing them.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove them without asking.")] = False,
+) -> None:
+    """List what the cache holds, with sizes and the time since the last use; remove what NAME, --older-than or --all
+    choose, after listing it.
+
+    The cache holds prepared tables of datasets, vectors and pixels of texts and pictures, and hashes of files. A run
+    computes what is missing again. What a process of this machine uses is kept.
+
+    \b
+    anirec data clean
+    anirec data clean mal_2023
+    anirec data clean --older-than 30
+    """
+    from anirec.config.compose import default_paths
+    from anirec.describing import cached
+
+    cache = default_paths()["cache"]
+    entries = cached.find_entries(cache)
+    if not entries:
+        typer.echo(f"{cache}: the cache is empty")
+        return
+    chosen = cached.choose(entries, datasets=names or [], older_than=older_than, everything=everything)
+    if not (names or everything or older_than is not None):
+        cached.show_entries(entries)
+        typer.echo(f"Cache: {cache}. To remove entries, give NAME, --older-than DAYS or --all.")
+        return
+    if not chosen:
+        typer.echo(f"{cache}: nothing to remove")
+        return
+    cached.show_entries(chosen)
+    if not dry and (yes or typer.confirm("Remove them?")):
+        cached.remove(chosen)
+
+
 @data.command("describe", short_help="Describe a dataset: ratings, titles, posts, and what correlates with the score.")
 def describe_dataset(
     name: Annotated[str, typer.Argument(help="Name of a dataset.", autocompletion=complete_dataset)],

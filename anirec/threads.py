@@ -37,7 +37,10 @@ def in_threads(task: Callable[[int, int], None], n: int, *, chunk: int) -> None:
     Each call gets its own range of rows to write, so the number of threads does not change the result.
     Kernels compiled with `nogil` run in parallel; numba's own `parallel=True` takes many times longer to compile.
     """
+    ranges = [(start, min(start + chunk, n)) for start in range(0, n, chunk)]
+    if len(ranges) == 1:
+        task(*ranges[0])
+        return
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        ranges = [(start, min(start + chunk, n)) for start in range(0, n, chunk)]
         for future in [pool.submit(task, *chunk_range) for chunk_range in ranges]:
             future.result()

@@ -96,6 +96,7 @@ def identity_of(config: "DictConfig") -> Identity:
     content = to_dict(with_placeholders(config))
     if names := objectives(content["objective"]):  # rmse, val/rmse and [val/rmse] are one
         content["objective"] = names[0] if len(names) == 1 else names
+    content["model"] = with_versions(content["model"])
     return identify(content, source_fingerprints(content), replicate_keys(content), hardware_keys(content))
 
 
@@ -173,6 +174,17 @@ def replicate_keys(config: Mapping[str, Any]) -> list[str]:
         leaves = attribute(config[part]["_target_"], "replicates") or frozenset()
         found += [key for key, _ in flatten(config[part], part) if key.rpartition(".")[2] in leaves]
     return found
+
+
+def with_versions(node: Any) -> Any:
+    """Add the key `version` to each model whose algorithm has changed since the first version."""
+    from anirec.config.signatures import attribute
+
+    if not isinstance(node, dict):
+        return node
+    target = node.get("_target_")
+    version = attribute(target, "version") if isinstance(target, str) and target.startswith("anirec.models.") else None
+    return {key: with_versions(value) for key, value in node.items()} | ({"version": version} if version else {})
 
 
 def depends_on_seed(config: Mapping[str, Any]) -> bool:

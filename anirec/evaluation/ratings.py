@@ -3,9 +3,8 @@
 It needs two things from any model: the predictions that its steps return, and `score_items`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -17,10 +16,10 @@ from anirec.evaluation.base import Evaluation, check_finite
 from anirec.evaluation.dummies import damped_means, popular_lists
 from anirec.evaluation.rating_results import POPULAR, SHUFFLED, RankedLists, RatingResults
 from anirec.evaluation.results import Ranked, RatingRows
-from anirec.evaluation.segments import list_values, ranking_values, row_values, segment_values
+from anirec.evaluation.segments import distinct, list_values, ranking_values, row_values, segment_values
 from anirec.evaluation.top_items import find_hits, top_items
 from anirec.lightning import LightningModule, Trainer
-from anirec.metrics.beyond_accuracy import item_statistics, training_counts
+from anirec.metrics.beyond_accuracy import ItemStatistics, genre_matrix, training_counts
 from anirec.metrics.names import MetricName, is_ranking
 from anirec.progress import StatusLine
 from anirec.settings import PositiveInt
@@ -78,15 +77,22 @@ class RatingEvaluation(Evaluation):
         self.candidates = candidates
         self.rank_every, self.is_watched = rank_every, False
         self.k = max((name.k for name in self.names if name.k), default=0)
-        self.predictions: dict[str, pl.DataFrame] = {}
-        self.recommendations: dict[str, pl.DataFrame] = {}
+        self.predictions: dict[str, RatingRows] = {}
+        self.recommendations: dict[str, Ranked] = {}
+        self.ids: tuple[pl.Series, pl.Series]  # of users and of items
+        self.counted: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
         self.results: RatingResults | None = None
 
     @property
-    def tables(self) -> dict[str, pl.DataFrame]:
-        """`predictions` of all splits evaluated so far, and `recommendations` of the test users."""
+    def tables(self) -> dict[str, Iterator[pl.DataFrame]]:
+        """`predictions` of all splits evaluated so far, and `recommendations` of the test users, in parts."""
         named = {"predictions": self.predictions, "recommendations": self.recommendations}
-        return {name: pl.concat(tables.values()) for name, tables in named.items() if tables}
+        return {name: self.parts(of_splits) for name, of_splits in named.items() if of_splits}
+
+    def parts(self, of_splits: Mapping[str, RatingRows | Ranked]) -> Iterator[pl.DataFrame]:
+        """Yield the tables of all splits."""
+        for split, rows in of_splits.items():
+            yield from rows.tables(*self.ids, split)
 
     @property
     def findings(self) -> list[str]:
@@ -101,7 +107,7 @@ class RatingEvaluation(Evaluation):
         return draw_results(self.results)
 
     def collect(self, batch: Any, outputs: Any) -> tuple[Any, ...]:
-        return batch.user, batch.item, batch.rating, outputs
+        return batch.user.int(), batch.item.int(), batch.rating, outputs
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Find out whether training reads ranking metrics."""
@@ -133,9 +139,9 @@ class RatingEvaluation(Evaluation):
         values = self.values(data, rows, ranked, [name for name in self.names if ranks or not name.k])
         if is_final:
             values |= self.details(data, rows, ranked)
-            self.predictions[split] = rows.table(data.users, data.items, split)
+            self.ids, self.predictions[split] = (pl.Series(data.users), data.items["item_id"]), rows
             if ranked and split == "test":
-                self.recommendations[split] = ranked.table(data.users, data.items, split)
+                self.recommendations[split] = ranked
             if split == "test":
                 self.results = self.beside_dummies(data, rows, ranked)
         return values
@@ -144,7 +150,7 @@ class RatingEvaluation(Evaluation):
         """Rank items for the users with a relevant held-out item; None if there are none."""
         candidates = self.candidate_items(data)
         user, item = self.relevant_pairs(rows, candidates)
-        users = np.unique(user)
+        users = distinct(user)
         if not len(users):
             return None
         if self.max_users is not None and len(users) > self.max_users:
@@ -153,7 +159,6 @@ class RatingEvaluation(Evaluation):
             model.score_items,  # type: ignore[arg-type]
             users,
             self.seen_rows(data, split),
-            n_items=data.n_items,
             candidates=candidates,
             k=self.k,
             block=self.block,
@@ -164,7 +169,7 @@ class RatingEvaluation(Evaluation):
 
     def relevant_pairs(
         self, rows: RatingRows, candidates: NDArray[np.int64] | None
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """Return users and items of the relevant rows whose item is a candidate."""
         user, item = rows.relevant(self.relevant_from)
         if candidates is not None:
@@ -180,7 +185,7 @@ class RatingEvaluation(Evaluation):
 
     def beside_dummies(self, data: Any, rows: RatingRows, ranked: Ranked | None) -> RatingResults:
         """Return the test results together with those of the dummies, which know the training rows only."""
-        count_u, count_i = (np.append(counts, 0) for counts in training_counts(data))
+        count_u, count_i = (np.append(counts, 0) for counts in self.counts(data))
         dummy = damped_means(data.train.item, data.train.rating, data.n_items)[rows.item]
         counts = {"users": count_u[rows.user], "titles": count_i[rows.item]}
         return RatingResults(rows, dummy, counts, self.dummy_lists(data, rows, ranked, count_i) if ranked else None)
@@ -189,17 +194,31 @@ class RatingEvaluation(Evaluation):
         """Return the lists beside those of the most popular candidates, or of candidates in random order if cold."""
         candidates = self.candidate_items(data)
         items_c = np.arange(data.n_items) if candidates is None else candidates
-        order = items_c[np.argsort(-count_i[items_c], kind="stable")]
-        sizes = {"n_items": data.n_items, "k": self.k}
-        top = replace(
-            ranked.top, items_uk=popular_lists(order, ranked.top.users, self.seen_rows(data, "test"), **sizes)
-        )
+        seen = self.seen_rows(data, "test")
+        top = popular_lists(count_i[:-1], ranked.top.users, seen, k=self.k, candidates=candidates)
         theirs = Ranked(top, *find_hits(top, *self.relevant_pairs(rows, candidates), data.n_items))
         return RankedLists(ranked, theirs, POPULAR if candidates is None else SHUFFLED, count_i[items_c], items_c)
 
     def candidate_items(self, data: Any) -> NDArray[np.int64] | None:
-        """Return the items to rank; None for all."""
-        return cold_items(data) if self.candidates == "cold" else None
+        """Return the items to rank; None for all.
+
+        Cold items, those without a training rating, are in random order: a model may score them all equally, and ties
+        would otherwise follow the ids, which favour old, well-known titles.
+        """
+        if self.candidates == "all":
+            return None
+        _, count_i = self.counts(data)
+        return np.random.default_rng(SAMPLE_SEED).permutation(np.flatnonzero(count_i == 0))
+
+    def counts(self, data: Any) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the number of training ratings of every user and of every item; they are counted once."""
+        self.counted = self.counted or training_counts(data)
+        return self.counted
+
+    def item_statistics(self, data: Any) -> ItemStatistics:
+        count_u, count_i = self.counts(data)
+        genres_ig = genre_matrix(data.items["genres"])
+        return ItemStatistics(count_i, int((count_u > 0).sum()), genres_ig, self.candidate_items(data))
 
     def values(
         self, data: Any, rows: RatingRows, ranked: Ranked | None, names: Sequence[MetricName]
@@ -208,12 +227,12 @@ class RatingEvaluation(Evaluation):
         found = dict(row_values(names, rows))
         if ranked:
             found |= ranking_values(names, ranked)
-            found |= list_values(names, ranked, item_statistics(data, self.candidate_items(data)))
+            found |= list_values(names, ranked, self.item_statistics(data))
         return {name.short: found.get(name.short, np.nan) for name in names}
 
     def details(self, data: Any, rows: RatingRows, ranked: Ranked | None) -> dict[str, float]:
         """Return what is computed for a finished model only: unknown users and items, and segments."""
-        count_u, count_i = (np.append(counts, 0) for counts in training_counts(data))
+        count_u, count_i = (np.append(counts, 0) for counts in self.counts(data))
         values = {
             "unknown_users": float((count_u[rows.user] == 0).sum()),
             "unknown_items": float((count_i[rows.item] == 0).sum()),
@@ -242,12 +261,3 @@ class RatingErrors(RatingEvaluation):
             "rank_every": "auto",
         }
         super().__init__(names=names, segments=segments, torchmetrics=torchmetrics, **ranking)
-
-
-def cold_items(data: Any) -> NDArray[np.int64]:
-    """Return the indices of the items without a training rating, in random order.
-
-    A model may score them all equally, and ties would otherwise follow the ids, which favour old, well-known titles.
-    """
-    _, count_i = training_counts(data)
-    return np.random.default_rng(SAMPLE_SEED).permutation(np.flatnonzero(count_i == 0))

@@ -1,6 +1,6 @@
 """Top-k ranking of the whole catalogue for many users, without holding a users x items score matrix.
 
-One block of users is scored at a time, the items that they have seen are masked, and only the top k are kept.
+One block of users is scored at a time, the items that they have seen are left out, and only the top k are kept.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,6 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from anirec.threads import in_threads
+
+USERS_PER_TASK = 16
 
 
 class UserRows(Protocol):
@@ -29,12 +33,12 @@ class TopItems:
 
     Attributes:
         users: User indices, int64 (U,).
-        items_uk: Item indices, int64 (U, k); -1 where no item was left to recommend.
+        items_uk: Item indices, int32 (U, k); -1 where no item was left to recommend.
         scores_uk: The model's scores, float32 (U, k).
     """
 
     users: NDArray[np.int64]
-    items_uk: NDArray[np.int64]
+    items_uk: NDArray[np.int32]
     scores_uk: NDArray[np.float32]
 
 
@@ -44,7 +48,6 @@ def top_items(
     users: NDArray[np.int64],
     seen: Sequence[UserRows],
     *,
-    n_items: int,
     k: int,
     block: int,
     device: torch.device | str = "cpu",
@@ -52,42 +55,75 @@ def top_items(
 ) -> TopItems:
     """Rank the catalogue for each user and keep the best k items that the user has not seen.
 
-    Equal scores are ordered arbitrarily but repeatably. NaN ranks first, as in `torch.topk`, so that the caller notices
-    it.
+    Items with equal scores are ordered as in `candidates`, by index if that is None; on other devices than the CPU as
+    `torch.topk` orders them. NaN ranks first, so that the caller notices it.
 
     Args:
-        score_items: Returns the scores of all items for int64 (B,) users, (B, n_items); higher is better.
+        score_items: Returns the scores of all items for int64 (B,) users, (B, n_items); higher is better. They are not
+            changed, so that a model may return its own buffer, or one row expanded to all users.
         users: User indices, (U,), >= 0.
         seen: Interactions whose items are never recommended to their user.
-        n_items: Size of the catalogue.
         k: Length of the lists.
         block: Number of users scored at once; memory grows with block x items.
         device: Device of the scores.
         candidates: Indices of the items to rank, (C,); None for all.
     """
-    items = np.full((len(users), k), -1, dtype=np.int64)
-    scores = np.full((len(users), k), -np.inf, dtype=np.float32)
-    # The model may return its own buffer, or one row expanded to all users, so masking needs a copy; reuse one buffer.
-    buffer_bi = torch.empty(min(block, len(users)), n_items, device=device)
-    candidates_c = None if candidates is None else torch.from_numpy(candidates).to(device)
+    items_uk = np.full((len(users), k), -1, dtype=np.int32)
+    best_uk = np.full((len(users), k), -np.inf, dtype=np.float32)
     for start in range(0, len(users), block):
-        of_block = users[start : start + block]
-        scores_bi = buffer_bi[: len(of_block)].copy_(score_items(torch.from_numpy(of_block).to(device)))
+        of_block, out = users[start : start + block], slice(start, start + block)
+        scores_bi = score_items(torch.from_numpy(of_block).to(device)).float()
+        best = best_unseen if scores_bi.device.type == "cpu" else best_unseen_on_device
+        items_bk, best_bk = best(scores_bi, of_block, seen, candidates, k)
+        items_uk[out, : items_bk.shape[1]], best_uk[out, : best_bk.shape[1]] = items_bk, best_bk
+    return TopItems(users, items_uk, best_uk)
+
+
+def best_unseen(
+    scores_bi: Tensor, users: NDArray[np.int64], seen: Sequence[UserRows], candidates: NDArray[np.int64] | None, k: int
+) -> tuple[Any, Any]:
+    """Return the best unseen items, -1 where none is left, and their scores, (B, k) each."""
+    from anirec.evaluation.top_kernels import mark_items, select_best
+
+    is_shared = scores_bi.stride(0) == 0  # one row, expanded to all users, is sorted once
+    scores = (scores_bi[:1] if is_shared else scores_bi).contiguous().numpy()
+    columns = np.arange(scores.shape[1]) if candidates is None else candidates
+    scores = scores if candidates is None else scores[:, candidates]
+    if is_shared:
+        order = np.argsort(-np.nan_to_num(scores[0], nan=np.inf), kind="stable")
+        scores, columns = scores[:, order], columns[order]
+    items_bk = np.full((len(users), k), -1, dtype=np.int32)
+    best_bk = np.full((len(users), k), -np.inf, dtype=np.float32)
+
+    def task(first: int, last: int) -> None:
+        seen_bi = np.zeros((last - first, scores_bi.shape[1]), dtype=bool)
         for rows in seen:
-            flat = torch.from_numpy(flat_positions(rows, of_block, n_items)).to(device)
-            scores_bi.view(-1)[flat] = -torch.inf
-        ranked_bc = scores_bi if candidates_c is None else scores_bi[:, candidates_c]
-        best, index = ranked_bc.topk(min(k, ranked_bc.shape[1]), dim=1)
-        index = index if candidates_c is None else candidates_c[index]
-        index[best == -torch.inf] = -1
-        items[start : start + block, : index.shape[1]] = index.cpu().numpy()
-        scores[start : start + block, : best.shape[1]] = best.cpu().numpy()
-    return TopItems(users, items, scores)
+            mark_items(seen_bi, users[first:last], rows.item, rows.indptr)
+        own = scores if is_shared else scores[first:last]
+        select_best(own, is_shared, seen_bi, columns, items_bk[first:last], best_bk[first:last])
+
+    in_threads(task, len(users), chunk=USERS_PER_TASK)
+    return items_bk, best_bk
+
+
+def best_unseen_on_device(
+    scores_bi: Tensor, users: NDArray[np.int64], seen: Sequence[UserRows], candidates: NDArray[np.int64] | None, k: int
+) -> tuple[Any, Any]:
+    """Return the same as `best_unseen`, computed by torch on the device of the scores, (B, min(k, C)) each."""
+    device, n_items = scores_bi.device, scores_bi.shape[1]
+    unseen_bi = scores_bi.clone(memory_format=torch.contiguous_format)
+    for rows in seen:
+        unseen_bi.view(-1)[torch.from_numpy(flat_positions(rows, users, n_items)).to(device)] = -torch.inf
+    columns = None if candidates is None else torch.from_numpy(candidates).to(device)
+    unseen_bc = unseen_bi if columns is None else unseen_bi[:, columns]
+    best_bk, index_bk = unseen_bc.topk(min(k, unseen_bc.shape[1]), dim=1)
+    items_bk = (index_bk if columns is None else columns[index_bk]).masked_fill(best_bk == -torch.inf, -1)
+    return items_bk.cpu().numpy(), best_bk.cpu().numpy()
 
 
 def flat_positions(rows: UserRows, users: NDArray[np.int64], n_items: int) -> NDArray[np.int64]:
     """Return the positions of the users' items in a flattened (len(users), n_items) matrix."""
-    first, n = rows.indptr[users], np.diff(rows.indptr)[users]
+    first, n = rows.indptr[users], rows.indptr[users + 1] - rows.indptr[users]
     in_block = np.repeat(np.arange(len(users)), n)
     # 0, 1, 2 … within each user's rows, plus the position of the user's first row.
     position = np.arange(n.sum()) + np.repeat(first - (np.cumsum(n) - n), n)
@@ -99,7 +135,8 @@ def find_hits(top: TopItems, user: NDArray[np.integer], item: NDArray[np.integer
 
     `user` and `item`, both (n,), are the relevant pairs.
     """
-    pairs = np.unique(user.astype(np.int64) * n_items + item)
+    pairs = np.sort(user.astype(np.int64) * n_items + item)
+    pairs = pairs[np.diff(pairs, prepend=-1) > 0]
     n_relevant = np.searchsorted(pairs, (top.users + 1) * n_items) - np.searchsorted(pairs, top.users * n_items)
     wanted_uk = top.users[:, None] * n_items + top.items_uk
     place_uk = np.searchsorted(pairs, wanted_uk).clip(max=len(pairs) - 1)

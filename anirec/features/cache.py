@@ -8,6 +8,7 @@ system.
 """
 
 import hashlib
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ import lmdb
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from anirec.data.prepare.space import explained, make_shared, share
+from anirec.data.prepare.use import hold
+from anirec.errors import UserError
 from anirec.notices import warn
 from anirec.progress import StatusLine
 
@@ -98,10 +102,16 @@ class Store:
         return absent
 
     def write(self, keys: Sequence[bytes], arrays: NDArray[Any], notes: Sequence[str]) -> None:
-        with opened(self.folder).begin(write=True) as stored:
-            for key, array, note in zip(keys, arrays, notes, strict=True):
-                value = array.astype(self.dtype, copy=False).tobytes() + note.encode()
-                stored.put(key, checksum(key, value) + value)
+        try:
+            with opened(self.folder).begin(write=True) as stored:
+                for key, array, note in zip(keys, arrays, notes, strict=True):
+                    value = array.astype(self.dtype, copy=False).tobytes() + note.encode()
+                    stored.put(key, checksum(key, value) + value)
+        except lmdb.ReadonlyError as error:
+            raise UserError(
+                f"Vectors are missing in {self.folder}, which belongs to another user. Set ANIREC_CACHE to a folder "
+                "that you can write to."
+            ) from error
 
 
 class Selection:
@@ -146,8 +156,19 @@ def opened(folder: Path) -> lmdb.Environment:
         lmdb.Error: The database is damaged.
     """
     if folder not in OPEN:
-        folder.mkdir(parents=True, exist_ok=True)
-        OPEN[folder] = lmdb.open(str(folder), map_size=MOST_BYTES, max_readers=MOST_READERS)
+        cache, file = folder.parent.parent, folder / "data.mdb"
+        is_new = not file.exists()
+        # A store of another user can be read, but no lock can be taken in it.
+        is_ours = is_new or os.access(file, os.W_OK)
+        with explained(cache):
+            make_shared(folder.parent, cache)
+            make_shared(folder, cache)
+            hold(folder)
+            OPEN[folder] = lmdb.open(
+                str(folder), map_size=MOST_BYTES, max_readers=MOST_READERS, readonly=not is_ours, lock=is_ours
+            )
+        if is_new:
+            share(folder, cache)
         # Reading pages after the end of a truncated file would kill the process.
         n_bytes = (OPEN[folder].info()["last_pgno"] + 1) * OPEN[folder].stat()["psize"]
         if (folder / "data.mdb").stat().st_size < n_bytes:

@@ -18,6 +18,7 @@ from anirec.metrics.variation import ratio
 
 Items = NDArray[np.integer]
 USERS_AT_ONCE = 4096
+ROWS_AT_ONCE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -140,14 +141,10 @@ def example_statistics() -> ItemStatistics:
 
 def training_counts(data: Any) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the number of training ratings of every user and of every item."""
-    return np.diff(data.train.indptr), np.bincount(data.train.item, minlength=data.n_items)
-
-
-def item_statistics(data: Any, candidates: NDArray[np.int64] | None = None) -> ItemStatistics:
-    """Return the statistics for list metrics; `candidates` are the items that were ranked, None for all."""
-    count_u, count_i = training_counts(data)
-    genres_ig = genre_matrix(data.items["genres"])
-    return ItemStatistics(count_i, n_users=int((count_u > 0).sum()), genres_ig=genres_ig, candidates=candidates)
+    count_i = np.zeros(data.n_items, dtype=np.int64)
+    for start in range(0, len(data.train.item), ROWS_AT_ONCE):  # bincount copies its argument as int64
+        count_i += np.bincount(data.train.item[start : start + ROWS_AT_ONCE], minlength=data.n_items)
+    return np.diff(data.train.indptr), count_i
 
 
 def genre_matrix(genres: pl.Series) -> NDArray[np.bool_]:

@@ -35,16 +35,22 @@ class Model(LightningModule, ArtifactSource, Configurable, ABC):
             any work starts.
         replicates: Names of the settings in the model's YAML, at any depth, that are seeds. Runs that differ only in
             them are replicates and are averaged.
+        version: Version of the algorithm; increase it when the same settings give other results, so that runs of before
+            count as other experiments. 0: the first version.
         uses_seed: Whether the key `seed` changes the model. False: every seed gives the same run, and a sweep runs one.
             A subclass does not inherit False, as it may add randomness.
         instead: What needs less memory than this model, for the message that it does not fit.
+        matmul_precision: Precision of products of float32 matrices on a GPU: "highest", or "high" to allow
+            TensorFloat-32, which has ten bits of mantissa: enough for gradients, not for systems of equations.
         operations_per_second: Rough number of the operations in `cost` that one core does in a second.
     """
 
     requires: ClassVar[frozenset[str]] = frozenset()
     replicates: ClassVar[frozenset[str]] = frozenset()
+    version: ClassVar[int] = 0
     uses_seed: ClassVar[bool] = True
     instead: ClassVar[str] = ""
+    matmul_precision: ClassVar[str] = "highest"
     operations_per_second: ClassVar[float] = 2e9
     is_allocated = False
 
@@ -70,9 +76,11 @@ class Model(LightningModule, ArtifactSource, Configurable, ABC):
 
     def setup(self, stage: str) -> None:
         """Refuse to train before anything is allocated if the memory does not suffice; warn about long training."""
+        device = self.trainer.strategy.root_device
+        torch.set_float32_matmul_precision(self.matmul_precision if device.type == "cuda" else "highest")
         if stage != "fit":
             return
-        name, counts, device = type(self).__name__, self.counts, self.trainer.strategy.root_device
+        name, counts = type(self).__name__, self.counts
         # Several processes share the main memory of a machine.
         share = 1 if device.type == "cuda" else self.trainer.num_devices
         check_memory(name, self.cost, counts, available_memory(device) / share, self.instead)

@@ -97,11 +97,6 @@ def rejected_parameters(path: str, estimator: Any) -> Iterator[str]:
                 yield f"{'.'.join([path, *name.split('__')]).rstrip('.')}: {error}"
 
 
-def check_svd(settings: Mapping[str, Any]) -> Iterator[str]:
-    if settings["parallel"] and settings["solver"] == "batched":
-        yield "parallel=true: requires the fused solver; the batched solver is always parallel"
-
-
 def one_for_each(name: str, values: Collection[str], parts: Collection[str]) -> Iterator[str]:
     """Yield a problem unless a mapping has exactly the keys of the parts."""
     if set(values) != set(parts):

@@ -4,34 +4,62 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
 from anirec.errors import UserError
+from anirec.models.row_updates import catch_up_rows, update_rows
 from anirec.settings import Configurable, NonNegative, Positive, PositiveInt, Share
 
 NEGLIGIBLE = 1e-8  # relative size of a skipped update, compared with the first one, that is ignored
+SPARE = 1024  # steps for which a clock is extended at a time, and then in proportion to its length
 
 
 class RowClock:
     """The steps of one table since all of its rows were last up to date.
 
+    A row that has taken s of these steps must still move by `distance[s]`, in units of the first moment divided by the
+    root of the second moment. With each step that unit shrinks by `ratio` < 1, the decay rate of the first moment over
+    the root of that of the second, so that a step changes the distances of the last `window` steps only.
+
+    Args:
+        n_rows: Rows of the table.
+        n_before: Steps of the optimiser before these.
+        ratio: Decay of the unit of movement per step.
+
     Attributes:
         done: Number of these steps that each row has taken, int64 (n,).
-        rates: Step size of each step, bias corrections included.
-        kept: Logarithm of the factor by which weight decay has shrunk a parameter after each number of steps.
+        n_steps: Number of these steps.
+        distance: Movement that is due to a row after each number of steps, without later weight decay, float64.
+        kept: Logarithm of the factor by which weight decay has shrunk a parameter after each number of steps, float64.
     """
 
-    def __init__(self, n_rows: int, device: torch.device) -> None:
-        self.done = torch.zeros(n_rows, dtype=torch.int64, device=device)
-        self.rates: list[float] = []
-        self.kept = [0.0]
+    def __init__(self, n_rows: int, n_before: int, ratio: float) -> None:
+        self.done = np.zeros(n_rows, np.int64)
+        self.n_before, self.n_steps = n_before, 0
+        self.window = math.ceil(math.log(NEGLIGIBLE) / math.log(ratio))
+        self.units = ratio ** np.arange(self.window, 0, -1, dtype=np.float64)
+        self.distance, self.kept = np.zeros((2, SPARE))
+
+    def tick(self, rate: float, decay: float) -> None:
+        """Add a step of size `rate`, bias corrections included, with a factor 1 - `decay` on the parameters."""
+        step, self.n_steps = self.n_steps, self.n_steps + 1
+        if self.n_steps == len(self.distance):
+            longer = SPARE + 2 * len(self.distance)
+            self.distance, self.kept = (np.resize(column, longer) for column in (self.distance, self.kept))
+            self.distance[self.n_steps :] = 0
+        first = max(0, self.n_steps - self.window)
+        self.distance[first : self.n_steps] *= 1 - decay
+        self.distance[first : self.n_steps] += rate * self.units[first - self.n_steps :]
+        self.kept[self.n_steps] = self.kept[step] + math.log1p(-decay)
 
 
 class RowAdamW(AdamW):
-    """AdamW for sparse gradients that updates only the rows with a gradient.
+    """AdamW that updates only the rows with a gradient in tables with sparse gradients, which are on the CPU.
 
     The result equals that of AdamW on the whole table, up to rounding. In AdamW, a row without a gradient still
     changes: its moments decay and continue to move it. Those updates depend on the step sizes only, so they are
@@ -63,53 +91,47 @@ class RowAdamW(AdamW):
     def step_rows(self, table: nn.Parameter, group: dict[str, Any]) -> None:
         """Update the rows that have a gradient."""
         gradient = table.grad.coalesce()  # type: ignore[union-attr]
-        rows, values = gradient.indices()[0], gradient.values()
+        rows = gradient.indices()[0]
         self.catch_up(table, rows)
-        state = self.state[table]
+        (beta, beta_square), lr, state = group["betas"], float(group["lr"]), self.state[table]
         if not state:
-            state["step"] = torch.zeros((), device=table.device)
+            state["step"] = torch.zeros(())
             state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(table), torch.zeros_like(table)
         if table not in self.clocks:
-            self.clocks[table] = RowClock(len(table), table.device)
+            self.clocks[table] = RowClock(len(table), int(state["step"]), beta / math.sqrt(beta_square))
         clock = self.clocks[table]
         state["step"] += 1
-        (beta, beta_square), lr, n_steps = group["betas"], float(group["lr"]), int(state["step"])
+        n_steps, decay = clock.n_before + clock.n_steps + 1, lr * group["weight_decay"]
         correction, correction_square = 1 - beta**n_steps, math.sqrt(1 - beta_square**n_steps)
-        mean = state["exp_avg"][rows].lerp_(values, 1 - beta)
-        square = state["exp_avg_sq"][rows].mul_(beta_square).addcmul_(values, values, value=1 - beta_square)
-        state["exp_avg"][rows], state["exp_avg_sq"][rows] = mean, square
-        moved = mean.mul_(-lr / correction).div_(square.sqrt_().div_(correction_square).add_(group["eps"]))
-        table[rows] = moved.add_(table[rows], alpha=1 - lr * group["weight_decay"])
-        clock.rates.append(lr * correction_square / correction)
-        clock.kept.append(clock.kept[-1] + math.log1p(-lr * group["weight_decay"]))
-        clock.done[rows] = len(clock.rates)
+        update_rows(
+            *arrays(rows, gradient.values(), table, state["exp_avg"], state["exp_avg_sq"]),
+            (beta, beta_square, group["eps"]),
+            (lr / correction, correction_square, 1 - decay),
+        )
+        clock.tick(lr * correction_square / correction, decay)
+        clock.done[rows.numpy()] = clock.n_steps
 
     @torch.no_grad()
     def catch_up(self, table: nn.Parameter, rows: Tensor) -> None:
         """Apply the postponed updates of distinct rows (k,)."""
         if (clock := self.clocks.get(table)) is None:
             return
-        rows = rows[clock.done[rows] < len(clock.rates)]
-        if not len(rows):
-            return
         group = next(group for group in self.param_groups if any(table is one for one in group["params"]))
-        beta, beta_square = group["betas"]
-        since, inverse = clock.done[rows].unique(return_inverse=True)
-        missed = (len(clock.rates) - since)[inverse, None]
-        distance, kept = skipped_steps(clock, since, beta / math.sqrt(beta_square))
         state = self.state[table]
-        mean, square = state["exp_avg"][rows], state["exp_avg_sq"][rows]
-        n_steps = float(state["step"]) - len(clock.rates) + since + 1
-        eps = group["eps"] * (1 - beta_square**n_steps).sqrt()
-        direction = mean / (square.sqrt() + eps[inverse, None].to(table))
-        table[rows] = table[rows] * kept.to(table)[inverse, None] - distance.to(table)[inverse, None] * direction
-        state["exp_avg"][rows], state["exp_avg_sq"][rows] = mean * beta**missed, square * beta_square**missed
-        clock.done[rows] = len(clock.rates)
+        catch_up_rows(
+            *arrays(rows, table, state["exp_avg"], state["exp_avg_sq"]),
+            clock.done,
+            clock.distance,
+            clock.kept,
+            (clock.n_steps, clock.n_before + clock.n_steps),
+            (*group["betas"], group["eps"]),
+            clock.window,
+        )
 
     def finish(self) -> None:
         """Bring all rows of all tables up to date."""
-        for table, clock in self.clocks.items():
-            self.catch_up(table, torch.arange(len(table), device=clock.done.device))
+        for table in self.clocks:
+            self.catch_up(table, torch.arange(len(table)))
         self.clocks.clear()
 
     def state_dict(self) -> dict[str, Any]:
@@ -122,21 +144,9 @@ class RowAdamW(AdamW):
         super().load_state_dict(state_dict)
 
 
-def skipped_steps(clock: RowClock, since: Tensor, ratio: float) -> tuple[Tensor, Tensor]:
-    """Return the postponed movement of rows that have taken `since` (k,) steps, and their weight-decay factor.
-
-    Both are float64 (k,). The movement is in units of the first moment divided by the root of the second moment. With
-    each step that unit shrinks by `ratio` < 1, the decay rate of the first moment over the root of that of the second.
-    """
-    rates, kept = (
-        torch.tensor(column, dtype=torch.float64, device=since.device) for column in (clock.rates, clock.kept)
-    )
-    n_terms = min(len(rates) - int(since.min()), math.ceil(math.log(NEGLIGIBLE) / math.log(ratio)))
-    after = torch.arange(n_terms, device=since.device)
-    step = since[:, None] + after
-    shrunk = ratio ** (after + 1.0).double() * (step < len(rates))
-    step = step.clamp(max=len(rates) - 1)
-    return (rates[step] * shrunk * (kept[-1] - kept[step + 1]).exp()).sum(1), (kept[-1] - kept[since]).exp()
+def arrays(*tensors: Tensor) -> list[NDArray[Any]]:
+    """Return views of the tensors, which are on the CPU."""
+    return [tensor.detach().numpy() for tensor in tensors]
 
 
 class HeadTraining(Configurable):

@@ -19,7 +19,7 @@ from anirec.report.runs import Run, nested
 TOLERANCE = 1e-6  # relative
 SHOWN = 12
 UNRECORDED = (
-    "No recorded difference. A GPU, several threads or parallel=true may sum in a different order; "
+    "No recorded difference. A GPU or several threads may sum in a different order; "
     "trainer.deterministic=true or OMP_NUM_THREADS=1 prevents most of this."
 )
 

@@ -2,7 +2,9 @@
 
 import json
 import os
+import platform
 import sys
+from collections.abc import Sequence
 from math import isfinite, nan
 from pathlib import Path
 from typing import Any, cast
@@ -17,7 +19,7 @@ from anirec.config.identity import Identity, identity_of
 from anirec.errors import UserError
 from anirec.metrics.names import objectives
 from anirec.notices import on_terminal
-from anirec.sweeps.worker import INTERRUPTED, VARIED, exit_with_sweep
+from anirec.sweeps.worker import INTERRUPTED, START_FOLDER, VARIED, exit_with_sweep
 from anirec.tracking.choose_folder import choose_folder, is_helper_process
 from anirec.tracking.console import CONSOLE, print_failure, print_job, print_metrics, print_size
 from anirec.tracking.folders import Pruned, find_finished, link_into_sweep
@@ -40,6 +42,8 @@ def run_job(config: DictConfig) -> list[float] | None:
     number, label = (f"job {chosen.job.num}: ", " ".join(varied_overrides(chosen))) if sweep else ("", "run")
     path = None
     try:
+        if sweep:
+            work_as_the_sweep(config_folders(chosen))
         if config.select and not (sweep or is_helper_process() or WANDB_AGENT in os.environ):
             raise UserError(f"select={config.select} needs a sweep to choose from: add -m, or remove select.")
         folder = runs_folder(config, chosen)
@@ -126,6 +130,24 @@ def varied_overrides(chosen: HydraConf) -> list[str]:
 
 
 def config_dir_options(chosen: HydraConf) -> list[str]:
-    return [
-        f"--config-dir={source.path}" for source in chosen.runtime.config_sources if source.provider == "command-line"
-    ]
+    return [f"--config-dir={folder}" for folder in config_folders(chosen)]
+
+
+def config_folders(chosen: HydraConf) -> list[str]:
+    """Return the folders that --config-dir names."""
+    return [source.path for source in chosen.runtime.config_sources if source.provider == "command-line"]
+
+
+def work_as_the_sweep(modules: Sequence[str]) -> None:
+    """Enter the folder in which the sweep was started, and make the modules of these folders importable.
+
+    The process of a job may have been started by a cluster, in another folder.
+    """
+    folder = os.environ.get(START_FOLDER, ".")
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        raise UserError(
+            f"{folder}: {error.strerror} on {platform.node()}. Start the sweep in a folder that all hosts share."
+        ) from None
+    sys.path.extend(path for path in map(os.path.abspath, modules) if path not in sys.path)

@@ -22,7 +22,7 @@ from anirec.atomic import write_text
 from anirec.config.compose import conf_folder, pin
 from anirec.config.search_space import parse_overrides
 from anirec.errors import UserError
-from anirec.sweeps.worker import INTERRUPTED, VARIED, exit_with_sweep, mark_sweep_process
+from anirec.sweeps.worker import INTERRUPTED, START_FOLDER, VARIED, exit_with_sweep, mark_sweep_process
 
 if TYPE_CHECKING:
     from anirec.sweeps.estimate import Estimate
@@ -156,7 +156,7 @@ class SweepEnd(Callback):
             self.count(config.hydra.job.num)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: object) -> None:
-        """Fix the sweep folder and data folders for jobs in other processes or on other machines."""
+        """Fix the current folder, that of the sweep and those of the data, for jobs in other processes or machines."""
         SweepEnd.config = config
         folder = Path(config.hydra.sweep.dir).resolve()
         pin(config, "hydra.sweep.dir", folder)
@@ -164,6 +164,7 @@ class SweepEnd(Callback):
             if name in os.environ:
                 pin(config, f"hydra.job.env_set.{name}", os.environ[name])
         pin(config, f"hydra.job.env_set.{VARIED}", " ".join(varied_keys(config)))
+        pin(config, f"hydra.job.env_set.{START_FOLDER}", Path.cwd())
         if config.hydra.runtime.choices["hydra/launcher"] not in (None, "basic") and "search" not in config:
             print(f"sweep {os.path.relpath(folder)}", file=sys.stderr)  # output of the jobs may be late or missing
         os.environ.setdefault("RAY_DEDUP_LOGS", "0")  # print equal lines of several jobs too

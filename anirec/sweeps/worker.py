@@ -8,6 +8,7 @@ from functools import lru_cache
 
 SWEEP = "ANIREC_SWEEP_PROCESS"
 VARIED = "ANIREC_SWEEP_VARIES"  # environment variable of each job: the keys that the sweep varies
+START_FOLDER = "ANIREC_SWEEP_FOLDER"  # environment variable of each job: the folder in which the sweep was started
 INTERRUPTED = 130  # exit status after Ctrl-C
 
 

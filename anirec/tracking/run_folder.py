@@ -1,14 +1,15 @@
 """The run folder: config, provenance, status and results of a run, in files that any tool can read.
 
 `config.yaml`, `provenance.json`, `status.json`, `metrics.json`, `history.csv`, `predictions.parquet`,
-`recommendations.parquet`, `findings.txt`, `figures/*.png`, `checkpoints/{last,best}.ckpt`. A file
-that a run does not produce is absent.
+`recommendations.parquet`, `items.parquet`, `findings.txt`, `figures/*.png`, `checkpoints/{last,best}.ckpt`. A file
+that a run does not produce is absent. The columns of the tables: `anirec.evaluation.results`.
 """
 
 import json
 import platform
 import subprocess
 import traceback
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +23,7 @@ from anirec.atomic import replacing, write_text
 from anirec.errors import UserError
 from anirec.lightning import rank_zero_only
 from anirec.tracking.folders import Heartbeat, Pruned
+from anirec.tracking.parquet import write_parquet
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -154,9 +156,9 @@ class RunFolder:
         write_text(self.path / name, text)
 
     @rank_zero_only
-    def write_table(self, name: str, table: pl.DataFrame) -> None:
-        with replacing(self.path / f"{name}.parquet") as temporary:
-            table.write_parquet(temporary)
+    def write_table(self, name: str, table: pl.DataFrame | Iterable[pl.DataFrame]) -> None:
+        """Write `<name>.parquet`, one row group for each part of the table."""
+        write_parquet(self.path / f"{name}.parquet", [table] if isinstance(table, pl.DataFrame) else table)
 
     @rank_zero_only
     def write_findings(self, findings: list[str]) -> None:

@@ -48,10 +48,19 @@ def prediction_table(folder: Path, n_shown: int) -> dict[str, Any]:
     if n_rows > n_shown:
         rows = rows.with_row_index("row").sample(n_shown, seed=0).sort("row").drop("row")
     return {
-        "predictions": wandb.Table(dataframe=rows.to_pandas()),
+        "predictions": wandb.Table(dataframe=add_titles(rows, folder).to_pandas()),
         "predictions_shown": len(rows),
         "predictions_of": n_rows,
     }
+
+
+def add_titles(rows: pl.DataFrame, folder: Path) -> pl.DataFrame:
+    """Add the titles of the run's items, unless the rows have titles or their ids are not those of items."""
+    path = folder / "items.parquet"
+    if "title" in rows.columns or "item_id" not in rows.columns or not path.exists():
+        return rows
+    titles = pl.read_parquet(path, columns=["item_id", "title"])
+    return rows.join(titles, on="item_id", how="left", maintain_order="left")
 
 
 def checkpoint_path(folder: Path, which: str) -> Path:

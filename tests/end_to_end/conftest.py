@@ -50,8 +50,8 @@ def anirec(anirec_in: Callable[..., Anirec], tmp_path: Path) -> Anirec:
     return anirec_in(tmp_path)
 
 
-def runs(folder: Path, model: str = "*") -> list[Path]:
-    return sorted(path.parent for path in folder.glob(f"outputs/demo_ratings/{model}/*/status.json"))
+def runs(folder: Path, model: str = "*", dataset: str = "demo_ratings") -> list[Path]:
+    return sorted(path.parent for path in folder.glob(f"outputs/{dataset}/{model}/*/status.json"))
 
 
 def content(run: Path, name: str) -> dict[str, Any]:

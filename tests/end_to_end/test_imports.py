@@ -15,7 +15,7 @@ HEAVY = (
     *("numba", "pandas", "scipy.sparse", "scipy.stats", "sklearn", "matplotlib", "plotly", "wandb", "optuna", "sympy"),
 )
 LIGHTNING = {"torch", "pytorch_lightning"}
-TRAINING = LIGHTNING | {"scipy.sparse", "matplotlib"}
+TRAINING = LIGHTNING | {"numba", "scipy.sparse", "matplotlib"}
 REPORT = "anirec-imported:"
 # Prints which heavy modules are in `sys.modules` when the command ends.
 CODE = f"""

@@ -29,7 +29,9 @@ def test_a_run_writes_its_folder(anirec: Anirec, tmp_path: Path) -> None:
     provenance = content(run, "provenance.json")
     assert provenance["split"]["n_test"] == len(pl.read_parquet(run / "predictions.parquet").filter(split="test"))
     assert provenance["peak_memory_mb"] > 0
-    assert "title" in pl.read_parquet(run / "recommendations.parquet").columns
+    items = pl.read_parquet(run / "items.parquet", columns=["item_id", "title"])
+    lists = pl.read_parquet(run / "recommendations.parquet")
+    assert len(lists.join(items.drop_nulls(), on="item_id")) == len(lists)
     history = pl.read_csv(run / "history.csv")
     assert history["epoch"].to_list() == [0]
     assert history["val/ndcg@10"].to_list() == [metrics["val/ndcg@10"]]

@@ -1,6 +1,7 @@
 """Models compared with scikit-surprise on the same ratings: predictions, and factors after one SGD epoch."""
 
 from collections import defaultdict
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,9 @@ from anirec.data.ratings.interactions import Interactions, RatingBatch
 from anirec.models.one_pass import History
 from anirec.models.ratings.bias import Baseline
 from anirec.models.ratings.item_knn import ItemKNN
-from anirec.models.ratings.kernels import Factors, Rates, block_of
-from anirec.models.ratings.kernels.fused_sweep import fused_sweep, shuffled_rated
+from anirec.models.ratings.kernels import Factors, Rates
+from anirec.models.ratings.kernels.fused_sweep import RUN, fused_sweep, shuffle
+from anirec.models.ratings.kernels.grid import Grid, grid_of_users, square_grid, strata
 
 N_USERS, N_ITEMS, N_FACTORS = 80, 50, 7
 ALL_PAIRS = (np.repeat(np.arange(N_USERS), N_ITEMS), np.tile(np.arange(N_ITEMS), N_USERS))
@@ -30,6 +32,15 @@ def ratings() -> Interactions:
     return Interactions(user.astype(np.int32), item.astype(np.int32), rating.astype(np.float32), N_USERS)
 
 
+class InOrder(surprise.Trainset):
+    """A training set whose rows Surprise's SGD visits in any order, not user by user."""
+
+    rows: tuple[NDArray[Any], ...]
+
+    def all_ratings(self) -> Iterator[tuple[int, int, float]]:
+        return zip(*(column.tolist() for column in self.rows), strict=True)
+
+
 def trainset(user: NDArray[Any], item: NDArray[Any], rating: NDArray[Any]) -> surprise.Trainset:
     """Return Surprise's training set; its SGD visits the rows in this order."""
     of_user, of_item = defaultdict(list), defaultdict(list)
@@ -37,7 +48,9 @@ def trainset(user: NDArray[Any], item: NDArray[Any], rating: NDArray[Any]) -> su
         of_user[u].append((i, r))
         of_item[i].append((u, r))
     ids = ({u: u for u in range(N_USERS)}, {i: i for i in range(N_ITEMS)})
-    return surprise.Trainset(of_user, of_item, N_USERS, N_ITEMS, len(rating), (1, 10), *ids)
+    made = InOrder(of_user, of_item, N_USERS, N_ITEMS, len(rating), (1, 10), *ids)
+    made.rows = (user, item, rating)
+    return made
 
 
 def predictions(algorithm: surprise.AlgoBase, rows: Interactions) -> NDArray[np.float64]:
@@ -88,30 +101,39 @@ def test_item_knn_is_knn_baseline(ratings: Interactions, n_neighbours: int) -> N
 def test_a_sweep_is_an_epoch_of_surprise(ratings: Interactions, algorithm: type[surprise.AlgoBase]) -> None:
     """From the same initial factors and with the same order of rows, the resulting factors are equal."""
     seed, rates = (5, 0), Rates(lr=0.02, reg=0.1, reg_bias=0.1)
-    order = order_of(ratings, seed)
+    is_implicit = algorithm is surprise.SVDpp
+    grid = grid_of_users(ratings, 3) if is_implicit else square_grid(ratings, N_ITEMS, 4)
     reference = algorithm(
         n_factors=N_FACTORS, n_epochs=1, lr_all=rates.lr, reg_all=rates.reg, random_state=np.random.RandomState(0)
     )
-    reference.fit(trainset(ratings.user[order], ratings.item[order], ratings.rating[order]))
+    reference.fit(trainset(*rows_in_order(grid, seed)))
 
     random = np.random.RandomState(0)
-    is_implicit = algorithm is surprise.SVDpp
     sizes = (N_USERS, N_ITEMS, N_ITEMS if is_implicit else 0)
     tables = [torch.from_numpy(random.normal(0, 0.1, (n, N_FACTORS)).astype(np.float32)) for n in sizes]
     mean = torch.tensor(ratings.rating.mean(dtype=np.float64)).float()
     factors = Factors(mean, torch.zeros(N_USERS), torch.zeros(N_ITEMS), *tables)
-    fused_sweep(block_of(ratings.rows(0, len(ratings))), factors, rates, seed=seed, parallel=False)
+    for part in range(2):
+        fused_sweep(grid, factors, rates, seed=seed, part=part, n_parts=2)
     for name, ours in zip(("bu", "bi", "pu", "qi", "yj"), factors[1:], strict=True):
         if hasattr(reference, name):
             np.testing.assert_allclose(ours, getattr(reference, name), rtol=1e-3, atol=1e-5, err_msg=name)
 
 
-def order_of(rows: Interactions, seed: tuple[int, ...]) -> NDArray[np.int64]:
-    """Return the order in which a fused sweep visits the rows."""
+def rows_in_order(grid: Grid[Any], seed: tuple[int, ...]) -> tuple[NDArray[Any], ...]:
+    """Return user, item and rating of the rows as a fused sweep visits them, with the blocks of a stratum in turn."""
     random = np.random.default_rng(seed)
-    users, shuffle_seed = random.permutation(N_USERS), int(random.integers(2**62))
-    taken, scratch = [], np.empty(len(rows), np.int64)
-    for u in users:
-        n = shuffled_rated(rows.rating, rows.indptr[u], rows.indptr[u + 1], shuffle_seed + u, scratch)
-        taken.append(scratch[:n].copy())
-    return np.concatenate(taken)
+    blocks = strata(len(grid.users) - 1, len(grid.start), random).reshape(-1, 2)
+    key, users, order = int(random.integers(2**62)), [], []
+    for group, c in blocks.tolist():
+        first_user, last_user = grid.users[group : group + 2].tolist()
+        runs = np.arange(-(-(last_user - first_user) // RUN))
+        shuffle(runs, len(runs), key + c + first_user)
+        for first in first_user + runs * RUN:
+            for u in range(first, min(first + RUN, last_user)):
+                rows = np.arange(grid.start[c, u], grid.start[c, u + 1])
+                shuffle(rows, len(rows), key + c + u)
+                users.append(np.full(len(rows), u))
+                order.append(rows)
+    rows = np.concatenate(order)
+    return np.concatenate(users), grid.item[rows], grid.rating[rows]

@@ -185,7 +185,7 @@ class Posts(Data):
             rows = self.rows.select(index, columns)
             add_pairs(pairs, torch.from_numpy(rows.start), torch.from_numpy(rows.tag))
         counts = symmetrise(pairs).numpy().astype(np.int32)
-        with replacing(path) as temporary, temporary.open("wb") as file:
+        with suppress(PermissionError), replacing(path) as temporary, temporary.open("wb") as file:  # of another user
             np.save(file, counts, allow_pickle=False)
         return counts
 

@@ -17,7 +17,10 @@ from anirec.errors import UserError
 BLOCK = 4_000_000  # rows in memory at once, about 1 GB with a text status and a timestamp
 
 
-def write_deduplicated(rows: pl.LazyFrame, path: Path, *, block: int = BLOCK) -> None:
+Step = Callable[[str], None]  # called with a description of the current step
+
+
+def write_deduplicated(rows: pl.LazyFrame, path: Path, *, block: int = BLOCK, step: Step = lambda _: None) -> None:
     """Write `rows` to a parquet file: sorted by user, in file order within a user, each (user_id, item_id) once.
 
     Of several rows of a pair, the last rated one is kept, or the last one if none is rated. The last is the latest by
@@ -27,11 +30,16 @@ def write_deduplicated(rows: pl.LazyFrame, path: Path, *, block: int = BLOCK) ->
         rows: Columns of `schema.INTERACTIONS`, in file order; read once per block.
         path: The file to write.
         block: Approximate number of rows to hold in memory.
+        step: Called with the number of rows so far.
     """
+    n_read = 0
 
     def read(columns: list[str] | None, *_: object) -> Iterator[pl.DataFrame]:
         for first, last in user_ranges(rows, block):
             users = rows.filter(pl.col("user_id").is_between(pl.lit(first), pl.lit(last))).collect(engine="streaming")
+            nonlocal n_read
+            n_read += len(users)
+            step(f"removing duplicates: {n_read:,} rows")
             kept = keep_last_rated(users)
             yield kept if columns is None else kept.select(columns)
 
@@ -66,7 +74,6 @@ def keep_last_rated(rows: pl.DataFrame) -> pl.DataFrame:
     return best_last.filter(is_last).sort("user_id", "order").drop("order")
 
 
-Step = Callable[[str], None]  # called with a description of the current step
 PICTURES = "pictures"  # name of the folder of drawn pictures
 
 
@@ -82,7 +89,8 @@ def build_tables(source: Source, folder: Path, *, step: Step) -> None:
         TypeError, ValueError: A table of the source does not match the schema.
     """
     files = {path.name: path.stat().st_size for path in source.files()}
-    step(f"reading {', '.join(files)}" if files else "generating")
+    reading = f"reading {', '.join(files)}" if files else "generating"
+    step(reading)
     rows, posts = source.interactions(), source.posts()
     # Read the small files first, to report errors in them within seconds.
     tables_read = read_tables(source)
@@ -90,10 +98,10 @@ def build_tables(source: Source, folder: Path, *, step: Step) -> None:
         require_rows(source, name, table.lazy())
     raw = raw_posts = None
     if rows is not None:
-        raw = sink_raw(rows, schema.INTERACTIONS, "interactions", folder)
+        raw = sink_raw(count_read(rows, step, reading), schema.INTERACTIONS, "interactions", folder)
         require_rows(source, "interactions", raw)
     if posts is not None:
-        raw_posts = sink_raw(posts, schema.POSTS, "posts", folder)
+        raw_posts = sink_raw(count_read(posts, step, reading), schema.POSTS, "posts", folder)
         require_rows(source, "posts", raw_posts)
     with_marks = [table for table in (raw, raw_posts) if table is not None] + [
         table.lazy() for table in tables_read.values()
@@ -105,7 +113,7 @@ def build_tables(source: Source, folder: Path, *, step: Step) -> None:
     counts: dict[str, int] = {}
     if raw is not None:
         step("removing duplicates")
-        written["interactions"] = write_interactions(raw, folder)
+        written["interactions"] = write_interactions(raw, folder, step)
         counts |= count_rows(raw, written["interactions"])
     step("joining items")
     for name, kept in deduplicate_tables(tables_read, raw, written.get("interactions")).items():
@@ -132,9 +140,23 @@ def build_tables(source: Source, folder: Path, *, step: Step) -> None:
     (folder / "report.json").write_text(json.dumps(report, indent=2, ensure_ascii=False), encoding="utf-8")
 
 
+def count_read(rows: pl.LazyFrame, step: Step, reading: str) -> pl.LazyFrame:
+    """Return the rows with all marks; while they are read, `step` is called with their number so far."""
+    n_read = 0
+
+    def count(lines: pl.Series) -> pl.Series:
+        nonlocal n_read
+        n_read += len(lines)
+        step(f"{reading}: {n_read:,} rows")
+        return lines
+
+    counted = pl.col("line").map_batches(count, return_dtype=pl.Int64, is_elementwise=True)
+    return add_marks(rows).with_columns(counted)
+
+
 def sink_raw(rows: pl.LazyFrame, columns: Mapping[str, schema.Column], name: str, folder: Path) -> pl.LazyFrame:
     """Write all rows, typed and in file order, to a temporary file, so that the dump itself is read only once."""
-    rows, path = add_marks(rows), folder / f"raw_{name}.parquet"
+    path = folder / f"raw_{name}.parquet"
     schema.check(rows.drop("title", *schema.MARKS, strict=False), columns, name)
     is_marked = pl.col("reason").is_not_null() | pl.col("note").is_not_null()
     rows.with_columns(pl.when(is_marked).then(pl.col("file", "line"))).sink_parquet(path)
@@ -161,11 +183,11 @@ def count_by(column: str, rows: pl.LazyFrame) -> dict[str, int]:
     return {f"{file}: {text}": count for file, text, count in counts.iter_rows()}
 
 
-def write_interactions(raw: pl.LazyFrame, folder: Path) -> pl.LazyFrame:
+def write_interactions(raw: pl.LazyFrame, folder: Path, step: Step) -> pl.LazyFrame:
     """Write interactions.parquet from the readable rows, check its values, and return it."""
     columns = [column for column in schema.INTERACTIONS if column in raw.collect_schema()]
     path = folder / "interactions.parquet"
-    write_deduplicated(raw.filter(READABLE).select(columns), path)
+    write_deduplicated(raw.filter(READABLE).select(columns), path, step=step)
     interactions = pl.scan_parquet(path)
     schema.check_values(interactions, schema.INTERACTIONS, "interactions")
     return interactions

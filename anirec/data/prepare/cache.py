@@ -29,6 +29,8 @@ from filelock import FileLock, Timeout
 
 from anirec.data.prepare.build import PICTURES, build_tables
 from anirec.data.prepare.fingerprint import fingerprint
+from anirec.data.prepare.space import check_space, explained, make_shared, share
+from anirec.data.prepare.use import hold, release
 from anirec.data.sources.base import Source
 from anirec.errors import UserError
 from anirec.notices import warn
@@ -94,19 +96,24 @@ def prepare(source: Source, cache: Path | str) -> Prepared:
     """Return the tables of a source, from the cache if the same data was prepared before.
 
     Raises:
-        UserError: Files are missing, belong to another dump, or have no readable row.
+        UserError: Files are missing, belong to another dump, or have no readable row; or the cache has too little space
+            or cannot be written to.
     """
     cache = Path(cache)
-    with StatusLine(source.name) as waiting:
+    with StatusLine(source.name) as waiting, explained(cache):
         waiting.step("checking the files")
         identity = fingerprint(source, cache)
         prepared = locate_prepared(source.name, identity, cache)
-        if not prepared.folder.is_dir():
-            with locked(prepared.folder, waiting):
+        if not hold(prepared.folder):
+            check_space(source, cache)
+            make_shared(prepared.folder.parent, cache)
+            with only_one(prepared.folder, cache, waiting):
                 if not prepared.folder.is_dir():
                     with atomic_folder(prepared.folder) as folder:
                         build_tables(source, folder, step=waiting.step)
-    warn_of_rejects(source, prepared)
+                        share(folder, cache)
+            hold(prepared.folder)
+        warn_of_rejects(source, prepared)
     return prepared
 
 
@@ -122,15 +129,16 @@ def locate_prepared(name: str, fingerprint: str, cache: Path) -> Prepared:
 
 
 @contextmanager
-def locked(folder: Path, waiting: StatusLine) -> Iterator[None]:
+def only_one(folder: Path, cache: Path, waiting: StatusLine) -> Iterator[None]:
     """Let one process at a time build a folder, so that jobs that start together do not all read the dump."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder.with_name(f".{folder.name}.lock"))
+    path = folder.with_name(f".{folder.name}.lock")
+    lock = FileLock(path)
     try:
         lock.acquire(blocking=False)
     except Timeout:
         waiting.step("waiting for another process that prepares the tables")
         lock.acquire()
+    share(path, cache)
     try:
         yield
     finally:
@@ -150,6 +158,7 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
                 shutil.rmtree(old)
     unfinished = folder.parent / f".unfinished-{uuid4().hex}"
     unfinished.mkdir()
+    hold(unfinished)
     try:
         yield unfinished
         try:
@@ -158,6 +167,7 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
             if not folder.is_dir():
                 raise UserError(f"Cannot move the prepared tables to {folder}: {error}.") from error
     finally:
+        release(unfinished)
         shutil.rmtree(unfinished, ignore_errors=True)
 
 

@@ -5,10 +5,12 @@ Hashing 2 GB takes seconds, so the hash of a file's content is cached under its 
 
 import hashlib
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from anirec.atomic import write_text
+from anirec.data.prepare.space import make_shared, share
 from anirec.data.sources.base import Source
 
 FORMAT = 2  # increased when `prepare` writes different tables for the same source
@@ -39,7 +41,10 @@ def content_hash(path: Path, cache: Path) -> str:
         return remembered.read_text(encoding="utf-8")
     with path.open("rb") as file:
         content = hashlib.file_digest(file, "sha256").hexdigest()
-    write_text(remembered, content)
+    with suppress(OSError):  # in a cache that cannot be written to, or is full, it is hashed again each time
+        make_shared(remembered.parent, cache)
+        write_text(remembered, content)
+        share(remembered, cache)
     return content
 
 

@@ -21,6 +21,7 @@ from anirec.data.splits.base import TEST, TRAIN, VAL, Split, check_parts
 from anirec.data.splits.users import GIVEN
 from anirec.data.titles.catalogue import FIRST, Catalogue, prepare_all, sources_by_name
 from anirec.errors import UserError
+from anirec.memory import available_memory
 from anirec.settings import Count
 
 
@@ -82,6 +83,7 @@ class RatingData(Data):
                 f"dataset.statuses={self.statuses}: {self.sources[FIRST].name} has no statuses of list entries. "
                 "Set dataset.statuses=null."
             )
+        check_memory(self.sources[FIRST].name, self.prepared[FIRST].report, timed="timestamp" in table.collect_schema())
         self.status_counts = status_counts(table)
         entries, self.user_vocabulary, self.item_vocabulary = read_entries(
             interactions, statuses=self.statuses, min_user=self.min_user_ratings, min_item=self.min_item_ratings
@@ -219,3 +221,25 @@ PARTS = (TRAIN, VAL, TEST, GIVEN)
 EVALUATION_ROWS = 1 << 18  # interactions per batch in evaluation
 TITLE_NAMES = ("title", "title_english", "title_japanese", "synonyms")
 ITEM_COLUMNS = ("item_id", *TITLE_NAMES, "type", "genres", "episodes", "age_rating", "score")  # in the table of items
+READING = 300_000_000  # bytes for a block of the table and its parts
+
+
+def check_memory(name: str, report: Mapping[str, Any], *, timed: bool) -> None:
+    """Raise a UserError before anything is read if the memory does not suffice for the ratings of a dataset.
+
+    Args:
+        name: Name of the dataset.
+        report: Counts of its prepared tables.
+        timed: Whether entries have times.
+    """
+    row = 20 if timed else 12  # bytes of user, item and rating, and of a time
+    n_unrated = report["unrated_rows"]
+    # The parts are copied from all ratings, one column after the other; indices of a split are as large as a column.
+    needed = READING + (row + 12) * (report["rows_kept"] - n_unrated) + (row + 4) * n_unrated
+    available = available_memory()
+    if available < needed:
+        raise UserError(
+            f"Reading the {report['rows_kept']:,} list entries of {name} needs about {needed / 1e9:.1f} GB of memory, "
+            f"{available / 1e9:.1f} GB are available. Close other programs, or use a machine with more memory or a "
+            "sample of the dump."
+        )

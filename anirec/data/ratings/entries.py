@@ -1,7 +1,6 @@
 """Reading the list entries of a prepared table in blocks, as arrays with 4 bytes for each index and rating."""
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,23 +62,36 @@ def read_groups(
         UserNumbers(),
         Vocabulary(table.select(pl.col("item_id").unique()).collect(engine="streaming")["item_id"]),
     )
-    parts: dict[str, dict[str, list[NDArray[Any]]]] = {name: defaultdict(list) for name in (RATED, UNRATED, EXCLUDED)}
-    for rows in read_blocks(table, block):
+    n_rows = table.select(pl.len()).collect().item()
+    groups = {name: Group(n_rows, timed="timestamp" in schema) for name in (RATED, UNRATED, EXCLUDED)}
+    for start in range(0, n_rows, block):
+        rows = table.slice(start, block).collect()
         user, item = users.number(rows["user_id"]), items.encode(rows["item_id"])
         columns = {"user": user, "item": item, "rating": rows["rating"].fill_null(float("nan")).to_numpy()}
         if "timestamp" in rows.columns:
             columns["time"] = rows["timestamp"].to_physical().fill_null(UNKNOWN).to_numpy()
         for name, mask in masks(rows, statuses).items():
-            for column, values in columns.items():
-                parts[name][column].append(values[mask])
-    return {name: concatenate(columns) for name, columns in parts.items()}, users.ids(schema["user_id"]), items.ids
+            groups[name].add(columns, mask)
+    return {name: group.rows() for name, group in groups.items()}, users.ids(schema["user_id"]), items.ids
 
 
-def read_blocks(table: pl.LazyFrame, block: int) -> Iterator[pl.DataFrame]:
-    """Yield the rows of a table, at most `block` at a time; one table without rows if there are none."""
-    n_rows = table.select(pl.len()).collect().item()
-    for start in range(0, max(n_rows, 1), block):
-        yield table.slice(start, block).collect()
+class Group:
+    """The rows of one group, in arrays that have room for all rows of the table: unused pages take no memory."""
+
+    def __init__(self, n_rows: int, *, timed: bool) -> None:
+        dtypes = {"user": np.int32, "item": np.int32, "rating": np.float32, **({"time": np.int64} if timed else {})}
+        self.columns = {name: np.empty(n_rows, dtype) for name, dtype in dtypes.items()}
+        self.n = 0
+
+    def add(self, columns: Rows, mask: NDArray[np.bool_]) -> None:
+        """Append the rows where `mask` (n,) is true."""
+        stop = self.n + np.count_nonzero(mask)
+        for name, values in columns.items():
+            self.columns[name][self.n : stop] = values[mask]
+        self.n = stop
+
+    def rows(self) -> Rows:
+        return {name: values[: self.n] for name, values in self.columns.items()}
 
 
 def masks(rows: pl.DataFrame, statuses: Sequence[str] | None) -> Mapping[str, NDArray[np.bool_]]:
@@ -109,11 +121,6 @@ class UserNumbers:
     def ids(self, dtype: pl.DataType) -> pl.Series:
         """Return the ids of all numbers."""
         return pl.concat([pl.Series(dtype=dtype), *self.found])
-
-
-def concatenate(columns: dict[str, list[NDArray[Any]]]) -> Rows:
-    """Join the parts of each column; each is released before the next one is joined."""
-    return {name: np.concatenate(columns.pop(name)) for name in list(columns)}
 
 
 def keep(rows: Rows, mask: NDArray[np.bool_]) -> None:

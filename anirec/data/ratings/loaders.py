@@ -4,9 +4,12 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from anirec.data.ratings.interactions import Interactions, RatingBatch
 from anirec.errors import UserError
+
+COLUMNS = ("user", "item", "rating")
 
 
 class ShuffledInteractions:
@@ -24,6 +27,7 @@ class ShuffledInteractions:
         shuffled: Whether to shuffle; if false, the rows are in the order of the users in every epoch.
         rank: Number of this process, from 0.
         world_size: Number of processes.
+        device: Returns the device of the batches, which then holds all rows; called at the start of each pass.
 
     Raises:
         UserError: There are too few rows to give every process a batch.
@@ -40,8 +44,10 @@ class ShuffledInteractions:
         shuffled: bool = True,
         rank: int = 0,
         world_size: int = 1,
+        device: Callable[[], torch.device] = lambda: torch.device("cpu"),
     ) -> None:
         self.interactions, self.rows, self.seed, self.epoch = interactions, rows, seed, epoch
+        self.device, self.columns = device, [torch.from_numpy(getattr(interactions, name)) for name in COLUMNS]
         self.whole_users, self.shuffled, self.rank, self.world_size = whole_users, shuffled, rank, world_size
         most = int(np.count_nonzero(np.diff(interactions.indptr))) if whole_users else len(interactions)
         self.n_batches = min(most, -(-len(interactions) // rows))
@@ -57,28 +63,42 @@ class ShuffledInteractions:
 
     def __iter__(self) -> Iterator[RatingBatch]:
         random = np.random.default_rng((self.seed, self.epoch()))
-        order = np.arange(len(self.interactions))
-        if self.shuffled:
-            order = self.users_shuffled(random) if self.whole_users else random.permutation(order)
-        bounds = np.linspace(0, len(order), self.n_batches + 1).astype(np.int64)
-        if self.whole_users:
-            user = self.interactions.user[order]
-            first = np.flatnonzero(np.append(True, user[1:] != user[:-1]))
-            # A user with many rows must leave at least one user for each other batch.
-            step = np.arange(self.n_batches + 1)
-            ahead = np.maximum.accumulate(np.searchsorted(first, bounds) - step)
-            bounds = np.append(first, len(order))[np.minimum(ahead, len(first) - self.n_batches) + step]
+        self.columns = [column.to(self.device()) for column in self.columns]
+        batches = self.batches_of_users(random) if self.whole_users else self.batches_of_rows(random)
         for number in range(self.rank, len(self) * self.world_size, self.world_size):
-            yield self.batch(order[bounds[number] : bounds[number + 1]])
+            yield self.batch(batches(number))
 
-    def users_shuffled(self, random: np.random.Generator) -> np.ndarray:
-        """Return all row numbers, with the users in random order."""
+    def batches_of_rows(self, random: np.random.Generator) -> Callable[[int], Tensor]:
+        """Return the function that gives the rows of a batch by its number."""
+        order = np.arange(len(self.interactions), dtype=np.int32)
+        if self.shuffled:
+            random.shuffle(order)
+        bounds = np.linspace(0, len(order), self.n_batches + 1).astype(np.int64)
+        there = torch.from_numpy(order).to(self.device())
+        return lambda number: there[bounds[number] : bounds[number + 1]]
+
+    def batches_of_users(self, random: np.random.Generator) -> Callable[[int], Tensor]:
+        """Return the function that gives the rows of a batch of whole users by its number."""
         indptr = self.interactions.indptr
-        users = random.permutation(np.flatnonzero(np.diff(indptr)))
+        users = np.flatnonzero(np.diff(indptr))
+        if self.shuffled:
+            users = random.permutation(users)
         length = indptr[users + 1] - indptr[users]
-        return np.arange(length.sum()) + np.repeat(indptr[users] - (length.cumsum() - length), length)
+        first = length.cumsum() - length  # of each user, in the new order of the rows
+        bounds = np.linspace(0, len(self.interactions), self.n_batches + 1).astype(np.int64)
+        # A user with many rows must leave at least one user for each other batch.
+        step = np.arange(self.n_batches + 1)
+        ahead = np.maximum.accumulate(np.searchsorted(first, bounds) - step)
+        cuts = np.minimum(ahead, len(users) - self.n_batches) + step
 
-    def batch(self, index: np.ndarray) -> RatingBatch:
-        rows = self.interactions
-        user, item, rating = (torch.from_numpy(column[index]) for column in (rows.user, rows.item, rows.rating))
+        def rows(number: int) -> Tensor:
+            chosen = slice(cuts[number], cuts[number + 1])
+            move = indptr[users[chosen]] - (first[chosen] - first[cuts[number]])
+            index = np.arange(length[chosen].sum()) + np.repeat(move, length[chosen])
+            return torch.from_numpy(index).to(self.device(), non_blocking=True)
+
+        return rows
+
+    def batch(self, index: Tensor) -> RatingBatch:
+        user, item, rating = (column.index_select(0, index) for column in self.columns)
         return RatingBatch(user.long(), item.long(), rating)

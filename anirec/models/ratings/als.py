@@ -46,6 +46,7 @@ class ALS(MemoryBased, RatingModel):
         Filtering, RecSys 2011.
     """
 
+    version: ClassVar[int] = 1
     uses_unrated: ClassVar[bool] = True
     ranks_by_rating = False
     bytes_per_row: ClassVar[int] = 24  # the entries by user and by item

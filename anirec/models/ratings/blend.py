@@ -92,6 +92,10 @@ class Blend(ManualOptimization, RatingModel):
         for part in self.parts():
             part.on_train_start()
 
+    def on_train_end(self) -> None:
+        for part in self.parts():
+            part.on_train_end()
+
     def on_train_epoch_start(self) -> None:
         for _, part in self.unfinished():
             part.on_train_epoch_start()
@@ -101,10 +105,16 @@ class Blend(ManualOptimization, RatingModel):
             if batch[name] is not None:
                 part.training_step(batch[name], batch_index)
 
-    def on_train_batch_end(self, outputs: Any, batch: dict[str, Any], batch_index: int) -> None:
-        """Call the hook of each model; one whose own batches ran out earlier solves after the last batch of all."""
+    def on_train_batch_end(self, outputs: Any, batch: dict[str, Any] | None, batch_index: int) -> None:
+        """Call the hook of each model; one whose own batches ran out earlier solves after the last batch of all.
+
+        Args:
+            outputs: Unused.
+            batch: Batch of each model; None in a blend of a blend whose own batches ran out.
+            batch_index: Number of the batch.
+        """
         for name, part in self.unfinished():
-            part.on_train_batch_end(outputs, batch[name], batch_index)
+            part.on_train_batch_end(outputs, batch and batch[name], batch_index)
 
     def forward(self, batch: RatingBatch) -> Tensor:
         return sum(self.weights[name] * part(batch) for name, part in self.models.items())

@@ -1,6 +1,6 @@
 """Base class of rating networks that use title content, encoded by frozen branches."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from scipy.sparse import hstack
 from sklearn.linear_model import Ridge
 from torch import Tensor
 
-from anirec.data.ratings.interactions import RatingBatch
+from anirec.data.ratings.interactions import RatingBatch, UserBlocks
 from anirec.features.branch import Branch
 from anirec.models.branched import Branched, branch_features, n_features
 from anirec.models.ratings.network import RatingNetwork
@@ -106,6 +106,13 @@ class Content(Branched, RatingNetwork):
 
     def scale(self, raw: Tensor) -> Tensor:
         return (raw - self.centre) / self.length
+
+    def histories(self) -> Iterator[tuple[slice, RatingBatch, Tensor]]:
+        """Yield all histories in blocks: users, their rows with users numbered from 0, and each row's user offset."""
+        for batch in UserBlocks(self.data.history, rows=self.block_rows):
+            user, item, rating = (column.to(self.device) for column in batch)
+            users = slice(int(user[0]), int(user[-1]) + 1)
+            yield users, RatingBatch(user - users.start, item, rating), self.baseline.user[user]
 
     def residuals(self, batch: RatingBatch, offset: Tensor) -> Tensor:
         """Return the residuals (B,) of the bias model, with user offsets `offset` (B,); 0 for unrated rows."""

@@ -80,43 +80,52 @@ class Hybrid(Content):
 
     def on_train_start(self) -> None:
         super().on_train_start()
-        user = self.training_rows(self.data).user
-        if self.profile and np.isin(self.data.given.user, user).any():
+        rows = self.training_rows(self.data)
+        if self.profile and (np.diff(rows.indptr) > 0)[self.data.given.user].any():
             raise UserError(
                 "Hybrid builds user profiles from training ratings only, but this split gives training users further "
                 "ratings. Use model=profile_mlp for split=masked."
             )
-        zero_unseen(self.user_factors, user)
+        zero_unseen(self.user_factors, rows.user)
 
-    def item_vectors(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Return projected items, and their profile vectors x (for ratings) and y (for views), (n_items + 1, width)."""
-        visible = self.known
+    def item_vectors(self, items: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """Return projected items, and their profile vectors x (for ratings) and y (for views), (k, width).
+
+        Args:
+            items: Distinct items, int64 (k,); None for all, and the unknown one.
+        """
+        visible, known, content = self.known, self.known, self.content
+        factors, offset_of_id = self.item_factors, self.item_offset
         if self.training and self.id_dropout:
             visible = visible * (torch.rand_like(visible) >= self.id_dropout)
-        match_id, liked_id, watched_id = (self.known * self.item_factors).chunk(3, dim=1)
-        match_content, liked_content, watched_content = self.of_content(self.content).chunk(3, dim=1)
-        offset = visible * self.item_offset + self.offset_of_content(self.content)
-        items = self.head.project_items(visible * match_id + match_content, offset)
-        return items, liked_id + liked_content, watched_id + watched_content
+        if items is not None:
+            visible, known, content = visible[items], known[items], content[items]
+            factors, offset_of_id = self.embed_rows(factors, items), self.embed_rows(offset_of_id, items)
+        match_id, liked_id, watched_id = (known * factors).chunk(3, dim=1)
+        match_content, liked_content, watched_content = self.of_content(content).chunk(3, dim=1)
+        offset = visible * offset_of_id + self.offset_of_content(content)
+        projected = self.head.project_items(visible * match_id + match_content, offset)
+        return projected, liked_id + liked_content, watched_id + watched_content
 
-    def project_batch(self, batch: RatingBatch) -> tuple[Tensor, Tensor]:
-        items, liked, watched = self.item_vectors()
-        vector = self.embed_rows(self.user_factors, batch.user)
+    def project_batch(self, batch: RatingBatch, items: Tensor, place: Tensor) -> tuple[Tensor, Tensor]:
+        projected, liked, watched = self.item_vectors(items)
+        users, user_of_row = self.distinct(batch.user)
+        vector = embedding(user_of_row, self.embed_rows(self.user_factors, users))
         if self.profile:
             residual = self.residuals(batch, self.baseline.user[batch.user])
-            own = residual[:, None] * embedding(batch.item, liked) + embedding(batch.item, watched)
-            _, person, n_rows = batch.user.unique_consecutive(return_inverse=True, return_counts=True)
-            sums = own.new_zeros(len(n_rows), own.shape[1]).index_add(0, person, own)
-            others = embedding(person, sums) - own
-            vector = vector + others / (n_rows[person] - 1).clamp_min(1).sqrt()[:, None]
-        return items, self.head.project_users(vector)
+            own = residual[:, None] * embedding(place, liked) + embedding(place, watched)
+            run = torch.cat([place.new_zeros(1), batch.user.diff() != 0]).cumsum(0)  # rows of a user are adjacent
+            n_others = torch.zeros_like(residual).index_add(0, run, torch.ones_like(residual))[run] - 1
+            others = embedding(run, torch.zeros_like(own).index_add(0, run, own)) - own
+            vector = vector + others / n_others.clamp_min(1).sqrt()[:, None]
+        return projected, self.head.project_users(vector)
 
     def project_all(self) -> tuple[Tensor, Tensor]:
         items, liked, watched = self.item_vectors()
-        rows = self.data.history
-        batch = RatingBatch(*(column.to(self.device) for column in rows.rows(0, len(rows))))
-        residual = self.residuals(batch, self.baseline.user[batch.user])
-        vector = self.user_factors + self.profiles(batch, residual, liked, watched, self.n_users + 1)
+        vector = self.user_factors.detach().clone()
+        for users, batch, offset in self.histories():
+            residual = self.residuals(batch, offset)
+            vector[users] += self.profiles(batch, residual, liked, watched, users.stop - users.start)
         return items, self.head.project_users(vector)
 
     def profiles(self, batch: RatingBatch, residual: Tensor, liked: Tensor, watched: Tensor, n: int) -> Tensor:

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.functional import embedding
 
 from anirec.data.ratings.interactions import RatingBatch
 from anirec.models.ratings.network import RatingNetwork
@@ -61,9 +62,11 @@ class NCF(RatingNetwork):
     def project_all(self) -> tuple[Tensor, Tensor]:
         return self.head.project_items(self.item_factors, self.item_offset), self.head.project_users(self.user_factors)
 
-    def project_batch(self, batch: RatingBatch) -> tuple[Tensor, Tensor]:
-        items = self.head.project_items(self.item_factors, self.item_offset)
-        return items, self.head.project_users(self.embed_rows(self.user_factors, batch.user))
+    def project_batch(self, batch: RatingBatch, items: Tensor, place: Tensor) -> tuple[Tensor, Tensor]:
+        factors, offsets = self.embed_rows(self.item_factors, items), self.embed_rows(self.item_offset, items)
+        users, user_of_row = self.distinct(batch.user)
+        projected = self.head.project_users(self.embed_rows(self.user_factors, users))
+        return self.head.project_items(factors, offsets), embedding(user_of_row, projected)
 
 
 def initial_factors(n: int, width: int, std: float) -> nn.Parameter:

@@ -2,12 +2,13 @@
 
 from abc import abstractmethod
 from collections.abc import Iterable
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, embedding, logsigmoid
+from torch.nn.utils import get_total_norm
 
 from anirec.data.ratings.interactions import RatingBatch
 from anirec.data.ratings.loaders import ShuffledInteractions
@@ -24,6 +25,38 @@ RATING_OBJECTIVES = ("mse", "mae")  # the others learn rankings
 OPERATIONS = 6  # of each parameter of the head in a step, for a row: forward and backward
 UPDATE = 20  # operations that AdamW does for each number of a row's vectors, over those of a multiplication
 ITEM_BLOCK = 512  # items scored together: 256 users x 512 items x 32 numbers take 16 MB
+
+
+class Step(NamedTuple):
+    """What an objective reads: B rows, their users, and k distinct items that include those of the rows.
+
+    Attributes:
+        batch: The rows.
+        users: Projected user of each row, (B, projected_width).
+        own_items: Projected item of each row, (B, projected_width + 1).
+        items: The distinct items, int64 (k,).
+        projected: The distinct items, projected, (k, projected_width + 1).
+        own: Position of each row's item among the distinct items, int64 (B,).
+        sampled: Positions of the sampled items: (B, n) for bpr, (n,) for softmax.
+    """
+
+    batch: RatingBatch
+    users: Tensor
+    own_items: Tensor
+    items: Tensor
+    projected: Tensor
+    own: Tensor
+    sampled: Tensor
+
+    def seen(self) -> tuple[Tensor, Tensor]:
+        """Return which distinct items each user of the batch has, and the user number of each row.
+
+        Such items are no negatives. Their shapes are (n_batch_users, k), bool, and (B,).
+        """
+        users, user_of_row = self.batch.user.unique(return_inverse=True)
+        is_seen = torch.zeros(len(users), len(self.items), dtype=torch.bool, device=users.device)
+        is_seen[user_of_row, self.own] = True
+        return is_seen, user_of_row
 
 
 class RatingNetwork(RatingModel):
@@ -56,6 +89,7 @@ class RatingNetwork(RatingModel):
     whole_users: ClassVar[bool] = False
     bytes_per_row: ClassVar[int] = 72  # the bias model, before training; the order of the rows, in training
     instead: ClassVar[str] = "narrower layers or vectors"
+    matmul_precision: ClassVar[str] = "high"
     head: Head
     user_table: Tensor
     item_table: Tensor
@@ -81,11 +115,15 @@ class RatingNetwork(RatingModel):
         self.training_settings = training
 
     @abstractmethod
-    def project_batch(self, batch: RatingBatch) -> tuple[Tensor, Tensor]:
-        """Return projected items and the projected user of each row.
+    def project_batch(self, batch: RatingBatch, items: Tensor, place: Tensor) -> tuple[Tensor, Tensor]:
+        """Return projected items (k, projected_width + 1) and the projected user of each row, (B, projected_width).
 
-        Their shapes are (n_items + 1, projected_width + 1) and (B, projected_width). The projected user of a row must
-        not depend on the rating of that row.
+        The projected user of a row must not depend on the rating of that row.
+
+        Args:
+            batch: The rows.
+            items: The distinct items to project, int64 (k,): those of the batch, and the sampled ones.
+            place: Position of each row's item in `items`, int64 (B,).
         """
 
     @abstractmethod
@@ -120,16 +158,16 @@ class RatingNetwork(RatingModel):
             shuffled=self.training_settings.shuffle,
             rank=rank,
             world_size=world_size,
+            device=lambda: self.device,
         )
 
     def on_train_start(self) -> None:
         """Fit the bias model on the histories of training users, and compute each item's probability as a candidate."""
         rows, known = self.training_rows(self.data), self.data.history
-        known = known.where(np.isin(known.user, np.unique(rows.user)))
-        history = History(self.n_users).to(self.device)
-        history.append(RatingBatch(*(column.to(self.device) for column in known.rows(0, len(known)))))
-        history.close()
-        self.baseline.fit(history, self.damping_user, self.damping_item)
+        is_trained = np.diff(rows.indptr) > 0
+        if not is_trained[self.data.given.user].all():
+            known = known.where(is_trained[known.user])
+        self.baseline.fit(History.of(known).to(self.device), self.damping_user, self.damping_item)
         self.fit_given_users()
         item = torch.from_numpy(rows.item).to(self.device)
         count = torch.bincount(item, minlength=self.n_items).double()
@@ -144,7 +182,7 @@ class RatingNetwork(RatingModel):
         given = self.data.given
         batch = RatingBatch(*(column.to(self.device) for column in given.rows(0, len(given))))
         offset_u = self.baseline.new_user_offsets(batch, self.n_users + 1, self.damping_user)
-        trained = np.unique(self.training_rows(self.data).user)
+        trained = np.flatnonzero(np.diff(self.training_rows(self.data).indptr))
         offset_u[trained] = self.baseline.user[trained]
         self.baseline.user = offset_u
 
@@ -154,76 +192,88 @@ class RatingNetwork(RatingModel):
         torch.manual_seed(int(epoch_seed[0]))
 
     def training_step(self, batch: RatingBatch, batch_index: int) -> Tensor:
-        items, users = self.project_batch(batch)
-        # Equals items[batch.item], but its gradient is faster and does not depend on the order of threads.
-        batch_items = embedding(batch.item, items)
-        loss = getattr(self, self.objective)(batch, users, batch_items, items)
-        loss = loss + self.reg * (users.square().sum(1) + batch_items[:, :-1].square().sum(1)).mean()
+        n, sampled = len(batch.item), self.sample_negatives(len(batch.item))
+        items, place = self.distinct(torch.cat([batch.item, sampled.flatten()]))
+        projected, users = self.project_batch(batch, items, place[:n])
+        # `embedding` instead of indexing, whose gradient is slower and depends on the order of threads.
+        step = Step(
+            batch, users, embedding(place[:n], projected), items, projected, place[:n], place[n:].view_as(sampled)
+        )
+        loss = getattr(self, self.objective)(step)
+        loss = loss + self.reg * (users.square().sum(1) + step.own_items[:, :-1].square().sum(1)).mean()
         self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.user), sync_dist=True)
         return loss
 
-    def embed_rows(self, table: nn.Parameter, index: Tensor) -> Tensor:
-        """Return the rows (B, width) of a table at index (B,), with a sparse gradient where possible.
+    def distinct(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the distinct values of index (n,), and the position of each element among them, (n,).
 
-        A step then costs as much as the rows of the batch, not the whole table. Training in several processes and
-        gradient clipping require dense gradients.
+        A GPU would have to wait for their number. Where nothing depends on their being distinct, it gets all elements.
         """
-        # `embedding` instead of indexing, whose gradient depends on the order of threads.
-        if self.trainer.world_size > 1 or self.training_settings.clip is not None:
-            return embedding(index, table)
-        rows, inverse = index.unique(return_inverse=True)
+        if self.has_sparse_gradients or self.objective not in RATING_OBJECTIVES:
+            return index.unique(return_inverse=True)
+        return index, torch.arange(len(index), device=index.device)
+
+    @property
+    def has_sparse_gradients(self) -> bool:
+        """Whether a step costs as much as the rows of its batch, not as the whole tables.
+
+        In several processes gradients are dense, since DDP sums whole tables. On a GPU, a pass over tables of a few
+        hundred MB takes less time than waiting for the number of distinct rows.
+        """
+        return self.device.type == "cpu" and self.trainer.world_size == 1
+
+    def embed_rows(self, table: nn.Parameter, rows: Tensor) -> Tensor:
+        """Return rows (k,) of a table, (k, width); with sparse gradients, they must be distinct."""
+        if not self.has_sparse_gradients:
+            return embedding(rows, table)
         self.optimizer.catch_up(table, rows)
-        return embedding(inverse, embedding(rows, table, sparse=True))
+        return embedding(rows, table, sparse=True)
 
     @property
     def optimizer(self) -> RowAdamW:
         return self.optimizers(use_pl_optimizer=False)  # type: ignore[return-value]
 
-    def mse(self, batch: RatingBatch, users: Tensor, batch_items: Tensor, items: Tensor) -> Tensor:
-        return self.rating_errors(batch, users, batch_items).square().mean()
+    def sample_negatives(self, n_rows: int) -> Tensor:
+        """Sample the items that a ranking objective compares with those of a batch, int64: (B, n) for bpr, else (n,).
 
-    def mae(self, batch: RatingBatch, users: Tensor, batch_items: Tensor, items: Tensor) -> Tensor:
-        return self.rating_errors(batch, users, batch_items).abs().mean()
+        They have a training row, since held-out items must not become negatives.
+        """
+        shapes = {"bpr": (n_rows, max(1, self.negatives)), "softmax": (self.negatives,)}
+        drawn = torch.randint(len(self.trained), shapes.get(self.objective, (0,)), device=self.trained.device)
+        return self.trained[drawn]
 
-    def rating_errors(self, batch: RatingBatch, users: Tensor, batch_items: Tensor) -> Tensor:
-        """Return prediction errors of the rows that have a rating."""
-        residual = batch.rating - self.baseline.mean - self.baseline.user[batch.user] - self.baseline.item[batch.item]
-        rated = ~batch.rating.isnan()
-        return self.head.score_pairs(users, batch_items)[rated] - residual[rated]
+    def mse(self, step: Step) -> Tensor:
+        error, n_rated = self.rating_errors(step)
+        return error.square().sum() / n_rated
 
-    def bpr(self, batch: RatingBatch, users: Tensor, batch_items: Tensor, items: Tensor) -> Tensor:
-        sampled = self.sample_items(len(users), max(1, self.negatives))
-        negative = self.head.score_pairs(users[:, None], embedding(sampled, items))
-        is_seen, user_of_row = self.seen_items(batch)
-        is_negative = ~is_seen[user_of_row[:, None], sampled]
-        return -(logsigmoid(self.head.score_pairs(users, batch_items)[:, None] - negative) * is_negative).mean()
+    def mae(self, step: Step) -> Tensor:
+        error, n_rated = self.rating_errors(step)
+        return error.abs().sum() / n_rated
 
-    def sample_items(self, *shape: int) -> Tensor:
-        """Sample items that have a training row; held-out items must not become negatives."""
-        return self.trained[torch.randint(len(self.trained), shape, device=self.trained.device)]
+    def rating_errors(self, step: Step) -> tuple[Tensor, Tensor]:
+        """Return prediction errors (B,), 0 for rows without a rating, and the number of rows with one."""
+        batch, offsets = step.batch, self.baseline
+        residual = batch.rating - offsets.mean - offsets.user[batch.user] - offsets.item[batch.item]
+        is_rated = ~residual.isnan()
+        error = self.head.score_pairs(step.users, step.own_items) - residual.nan_to_num(nan=0.0)
+        return error * is_rated, is_rated.sum()
 
-    def softmax(self, batch: RatingBatch, users: Tensor, batch_items: Tensor, items: Tensor) -> Tensor:
-        sampled = self.sample_items(self.negatives)
-        candidates = torch.cat([batch.item, sampled])
-        logits = (
-            self.head.score_all_pairs(users, torch.cat([batch_items, embedding(sampled, items)]))
-            - self.log_share[candidates]
-        )
-        row = torch.arange(len(users), device=users.device)
-        is_seen, user_of_row = self.seen_items(batch)
+    def bpr(self, step: Step) -> Tensor:
+        negative = self.head.score_pairs(step.users[:, None], embedding(step.sampled, step.projected))
+        is_seen, user_of_row = step.seen()
+        is_negative = ~is_seen[user_of_row[:, None], step.sampled]
+        positive = self.head.score_pairs(step.users, step.own_items)[:, None]
+        return -(logsigmoid(positive - negative) * is_negative).mean()
+
+    def softmax(self, step: Step) -> Tensor:
+        candidates = torch.cat([step.own, step.sampled])
+        projected = torch.cat([step.own_items, embedding(step.sampled, step.projected)])
+        logits = self.head.score_all_pairs(step.users, projected) - self.log_share[step.items[candidates]]
+        row = torch.arange(len(step.users), device=logits.device)
+        is_seen, user_of_row = step.seen()
         is_positive = is_seen[:, candidates][user_of_row]
         is_positive[row, row] = False
         return cross_entropy(logits.masked_fill(is_positive, -torch.inf), row)
-
-    def seen_items(self, batch: RatingBatch) -> tuple[Tensor, Tensor]:
-        """Return the items of each user in the batch, which are no negatives, and the user number of each row.
-
-        Their shapes are (n_batch_users, n_items), bool, and (B,).
-        """
-        users, user_of_row = batch.user.unique(return_inverse=True)
-        is_seen = torch.zeros(len(users), self.n_items, dtype=torch.bool, device=users.device)
-        is_seen[user_of_row, batch.item] = True
-        return is_seen, user_of_row
 
     @torch.no_grad()
     def on_train_batch_end(self, outputs: Any, batch: RatingBatch, batch_index: int) -> None:
@@ -249,6 +299,31 @@ class RatingNetwork(RatingModel):
         parts = self.item_table[:-1].split(ITEM_BLOCK)
         scores = torch.cat([self.head.score_all_pairs(users, part) for part in parts], dim=1)
         return scores + offsets[:, None] + self.baseline.item[:-1] if self.objective in RATING_OBJECTIVES else scores
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip sparse gradients too, which torch does not, like the dense gradients that they stand for."""
+        if gradient_clip_val is None:
+            return
+        gradients = []
+        for parameter in self.parameters():
+            if parameter.grad is not None and parameter.grad.is_sparse:
+                parameter.grad = parameter.grad.coalesce()
+                gradients.append(parameter.grad.values())
+            elif parameter.grad is not None:
+                gradients.append(parameter.grad)
+        if gradient_clip_algorithm == "value":
+            limits = (-gradient_clip_val, gradient_clip_val)
+            for gradient in gradients:
+                gradient.clamp_(*limits)
+        else:
+            factor = (gradient_clip_val / (get_total_norm(gradients) + 1e-6)).clamp(max=1)
+            for gradient in gradients:
+                gradient.mul_(factor)
 
     def configure_optimizers(self) -> Any:
         settings = self.training_settings

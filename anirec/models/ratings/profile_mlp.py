@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import torch
 from annotated_types import Len
 from torch import Tensor
@@ -57,8 +58,9 @@ class ProfileMLP(Content, RatingNetwork):
         self.head = Head(n_factors=0, inputs=self.content.shape[1], hidden=self.hidden, dropout=self.dropout)
         super().allocate()
 
-    def item_projections(self) -> Tensor:
-        return self.head.project_items(self.content, self.content.new_zeros(len(self.content), 1))
+    def project_content(self, content: Tensor) -> Tensor:
+        """Return projected items with content (k, columns)."""
+        return self.head.project_items(content, content.new_zeros(len(content), 1))
 
     def weights(self, batch: RatingBatch, offset: Tensor) -> Tensor:
         """Return the weight of each row in the profile, (B,); `offset` (B,) is the offset of its user."""
@@ -68,19 +70,21 @@ class ProfileMLP(Content, RatingNetwork):
         """Return profiles (n, width) from sums (n, width) over histories with `n_rows` (n,) rows."""
         return sums / n_rows.clamp_min(1)[:, None] ** POWERS[self.pooling]
 
-    def project_batch(self, batch: RatingBatch) -> tuple[Tensor, Tensor]:
+    def project_batch(self, batch: RatingBatch, items: Tensor, place: Tensor) -> tuple[Tensor, Tensor]:
         """Project the items, and each row's user by a profile without that row."""
-        own = self.weights(batch, self.baseline.user[batch.user])[:, None] * self.content[batch.item]
+        content = self.content[items]
+        own = self.weights(batch, self.baseline.user[batch.user])[:, None] * content[place]
         others = self.pool(self.history_sums[batch.user] - own, self.history_rows[batch.user] - 1)
-        return self.item_projections(), self.head.project_users(others)
+        return self.project_content(content), self.head.project_users(others)
 
     def on_train_start(self) -> None:
         super().on_train_start()
         rows = self.data.history
-        batch = RatingBatch(*(column.to(self.device) for column in rows.rows(0, len(rows))))
-        self.history_rows = torch.bincount(batch.user, minlength=self.n_users + 1)
-        weight = self.weights(batch, self.baseline.user[batch.user])
-        self.history_sums = self.profile_sums(batch, weight, self.n_users + 1)
+        self.history_rows = torch.from_numpy(np.diff(rows.indptr, append=len(rows))).to(self.device)
+        self.history_sums = self.content.new_zeros(self.n_users + 1, self.content.shape[1])
+        for users, batch, offset in self.histories():
+            weight = self.weights(batch, offset)
+            self.history_sums[users] = self.profile_sums(batch, weight, users.stop - users.start)
 
     def profile_sums(self, batch: RatingBatch, weight: Tensor, n: int) -> Tensor:
         """Return the sums of weighted features over the histories of users 0 to n - 1, (n, width)."""
@@ -88,7 +92,9 @@ class ProfileMLP(Content, RatingNetwork):
         return embedding_bag(batch.item, self.content, n_rows.cumsum(0) - n_rows, mode="sum", per_sample_weights=weight)
 
     def project_all(self) -> tuple[Tensor, Tensor]:
-        return self.item_projections(), self.head.project_users(self.pool(self.history_sums, self.history_rows))
+        return self.project_content(self.content), self.head.project_users(
+            self.pool(self.history_sums, self.history_rows)
+        )
 
     @torch.no_grad()
     def fold_in(self, batch: RatingBatch, n: int) -> Tensor:

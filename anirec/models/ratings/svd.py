@@ -1,21 +1,21 @@
 """SVD: matrix factorisation of ratings by stochastic gradient descent (Funk's method)."""
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from anirec.data.ratings.interactions import Interactions, RatingBatch, UserBlocks, deduplicate
+from anirec.data.ratings.interactions import Interactions, RatingBatch, deduplicate
 from anirec.errors import UserError
 from anirec.models.base import ManualOptimization, RatingModel
 from anirec.models.cost import Cost, Counts
 from anirec.models.ratings.bias import Baseline
-from anirec.models.ratings.kernels import Factors, Rates, block_of, fit_new_user
+from anirec.models.ratings.kernels import Factors, Rates, fit_new_user
 from anirec.models.ratings.kernels.batched_sweep import batched_sweep
 from anirec.models.ratings.kernels.fused_sweep import fused_sweep
+from anirec.models.ratings.kernels.grid import Grid, grid_of_users, groups_for, square_grid
 from anirec.settings import NonNegative, Positive, PositiveInt
 
 if TYPE_CHECKING:
@@ -26,8 +26,9 @@ class SVD(ManualOptimization, RatingModel):
     """Predict ratings as mean + b_u + b_i + p_u · q_i, fitted by SGD on the regularised squared error.
 
     Minimises Σ (r_ui - r̂_ui)² + reg (|p_u|² + |q_i|²) + reg_bias (b_u² + b_i²) over the training ratings. Each epoch
-    is one sweep over all ratings in blocks of whole users. The order of blocks, of users in a block and of a user's
-    ratings is random and depends only on the seed and the sweep number, so a resumed run equals an uninterrupted one.
+    is one sweep over all ratings, in blocks of users x items. Blocks without a common user or item run at the same time
+    in several threads. The order of the blocks and of the ratings in a block is random and depends only on the seed and
+    the sweep number. The result is therefore equal for any number of threads and after resuming.
 
     Args:
         n_factors: Length of p_u and q_i; >= 1.
@@ -39,8 +40,6 @@ class SVD(ManualOptimization, RatingModel):
         init_std: Standard deviation of the initial factors; >= 0.
         solver: "fused": compiled loop on the CPU; "batched": tensor operations on any device; "auto": fused on the CPU,
             else batched.
-        parallel: Whether threads update the factors without locks (Hogwild). Faster, but runs differ in the last
-            digits.
 
     Raises:
         UserError: The trainer does not support the settings, or the factors diverge.
@@ -48,12 +47,14 @@ class SVD(ManualOptimization, RatingModel):
     References:
         Funk, Netflix Update: Try This at Home, 2006.
         Koren, Bell & Volinsky, Matrix Factorization Techniques for Recommender Systems, IEEE Computer 42, 2009.
-        Niu et al., Hogwild!: A Lock-Free Approach to Parallelizing Stochastic Gradient Descent, NeurIPS 2011.
+        Gemulla et al., Large-Scale Matrix Factorization with Distributed Stochastic Gradient Descent, KDD 2011.
     """
 
-    constraints = "anirec.models.constraints:check_svd"
+    version: ClassVar[int] = 1
     instead: ClassVar[str] = "a smaller model.n_factors"
     operations_per_factor: ClassVar[int] = 4  # of a rating in a sweep
+    block_rows: ClassVar[int] = 1 << 20
+    bytes_per_row: ClassVar[int] = 10  # a copy sorted by block, and the bounds
     user_factors: Tensor
     item_factors: Tensor
     seed: Tensor
@@ -70,7 +71,6 @@ class SVD(ManualOptimization, RatingModel):
         reg_bias: NonNegative,
         init_std: NonNegative,
         solver: Literal["auto", "fused", "batched"],
-        parallel: bool,
     ) -> None:
         super().__init__()
         self.n_factors = n_factors
@@ -78,7 +78,7 @@ class SVD(ManualOptimization, RatingModel):
         self.lr, self.lr_decay = lr, lr_decay
         self.reg, self.reg_bias = reg, reg_bias
         self.init_std = init_std
-        self.solver, self.parallel = solver, parallel
+        self.solver = solver
 
     def cost(self, counts: Counts) -> Cost:
         """Return what training needs: factors of users and items; a sweep updates two vectors per rating."""
@@ -92,30 +92,39 @@ class SVD(ManualOptimization, RatingModel):
         for name in ("seed", "sweeps"):
             self.register_buffer(name, torch.zeros((), dtype=torch.int64))
 
-    def batches(self, data: "RatingData", rank: int, world_size: int) -> Iterable[RatingBatch]:
-        rows = self.training_rows(data)
-        return UserBlocks(rows, rows=self.block_rows, seed=self.sweep_seed, rank=rank, world_size=world_size)
+    def batches(self, data: "RatingData", rank: int, world_size: int) -> range:
+        """Return the numbers of the parts of a sweep; the rows stay where they are."""
+        return range(max(1, -(-len(self.training_rows(data)) // self.block_rows)))
 
     def sweep_seed(self) -> tuple[int, int]:
         return int(self.seed), int(self.sweeps)
 
     def on_train_start(self) -> None:
         self.check_trainer()
+        rows = self.training_rows(self.data)
         if self.sweeps == 0:
             self.seed.fill_(torch.initial_seed() % 2**63)
-            self.initialise(self.training_rows(self.data))
+            self.initialise(rows)
+        self.grid = self.grid_of(rows)
+
+    def on_train_end(self) -> None:
+        del self.grid
+
+    def grid_of(self, rows: Interactions) -> Grid[Any]:
+        """Return the rows as the solver needs them: blocks of users x items, or groups of users on the device."""
+        if self.is_fused:
+            return square_grid(rows, self.n_items, groups_for(len(rows)))
+        grid = grid_of_users(rows, len(self.batches(self.data, 0, 1)))
+        start, item, rating = (torch.from_numpy(column).to(self.device) for column in grid[1:])
+        return Grid(grid.users, start, item, rating)
 
     def check_trainer(self) -> None:
         """Raise UserError if the trainer does not support the settings."""
-        name, is_fused = type(self).__name__, self.is_fused
+        name = type(self).__name__
         if self.trainer.world_size > 1:
             raise UserError(f"{name} trains in one process, not in {self.trainer.world_size}. Use trainer.devices=1.")
         if self.solver == "fused" and self.device.type != "cpu":
             raise UserError(f"{name}: solver=fused runs on the CPU, not on {self.device}. Use solver=auto.")
-        if self.parallel and not is_fused:
-            raise UserError(f"{name}: parallel=true requires the fused solver; the batched solver is always parallel.")
-        if self.parallel and torch.are_deterministic_algorithms_enabled():
-            raise UserError(f"{name}: parallel=true is not deterministic. Use parallel=false or deterministic=false.")
 
     @property
     def is_fused(self) -> bool:
@@ -136,14 +145,10 @@ class SVD(ManualOptimization, RatingModel):
         return noise_nf.to(self.device)
 
     @torch.no_grad()
-    def training_step(self, batch: RatingBatch, batch_index: int) -> None:
-        block, factors = block_of(batch), self.factor_tables()
+    def training_step(self, part: int, batch_index: int) -> None:
+        sweep, n_parts = fused_sweep if self.is_fused else batched_sweep, len(self.batches(self.data, 0, 1))
         rates = Rates(self.lr * self.lr_decay ** int(self.sweeps), self.reg, self.reg_bias)
-        seed = (*self.sweep_seed(), batch_index)
-        if self.is_fused:
-            fused_sweep(block, factors, rates, seed=seed, parallel=self.parallel)
-        else:
-            batched_sweep(block, factors, rates, seed=seed)
+        sweep(self.grid, self.factor_tables(), rates, seed=self.sweep_seed(), part=part, n_parts=n_parts)
 
     def factor_tables(self) -> Factors[Tensor]:
         """Return the tables that a sweep updates in place."""
@@ -152,14 +157,14 @@ class SVD(ManualOptimization, RatingModel):
         return Factors(offsets.mean, offsets.user, offsets.item, self.user_factors, self.item_factors, nothing)
 
     @torch.no_grad()
-    def on_train_batch_end(self, outputs: object, batch: RatingBatch, batch_index: int) -> None:
+    def on_train_batch_end(self, outputs: object, part: int, batch_index: int) -> None:
         if self.trainer.is_last_batch:
             self.sweeps += 1
             self.finish_sweep()
             self.count_step()
 
     def finish_sweep(self) -> None:
-        if not self.item_factors.sum().isfinite():
+        if not self.item_factors.isfinite().all():
             raise UserError(
                 f"{type(self).__name__} diverged in epoch {int(self.sweeps)}: the factors are no longer finite. "
                 f"The learning rate is probably too large: lr={self.lr:g}; try lr={self.lr / 3:.2g}."

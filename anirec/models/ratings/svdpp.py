@@ -1,6 +1,6 @@
 """SVD++: SVD with implicit feedback, that is, which items a user has rated or watched."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -9,6 +9,7 @@ from torch.nn.functional import embedding_bag
 
 from anirec.data.ratings.interactions import Interactions
 from anirec.models.ratings.kernels import Factors
+from anirec.models.ratings.kernels.grid import Grid, grid_of_users
 from anirec.models.ratings.svd import SVD
 
 
@@ -37,6 +38,10 @@ class SVDpp(SVD):
         noise = torch.Generator().manual_seed(int(self.seed) ^ 1)
         self.implicit_factors = self.initial_factors(rows.item, self.n_items + 1, noise)
 
+    def grid_of(self, rows: Interactions) -> Grid[Any]:
+        """Return the rows in groups of users and one group of items, since a user changes the y_j of all of N(u)."""
+        return grid_of_users(rows, len(self.batches(self.data, 0, 1))) if self.is_fused else super().grid_of(rows)
+
     def factor_tables(self) -> Factors[Tensor]:
         return super().factor_tables()._replace(y_if=self.implicit_factors)
 
@@ -47,7 +52,7 @@ class SVDpp(SVD):
         item, start = (torch.from_numpy(column).to(self.device) for column in (rows.item, rows.indptr.astype(np.int32)))
         sums_uf = embedding_bag(item, self.implicit_factors, start[:-1], mode="sum")
         norms_u1 = start.diff().clamp(min=1).rsqrt()[:, None]
-        self.user_tastes[:-1] = self.user_factors[:-1] + norms_u1 * sums_uf
+        self.user_tastes[:-1] = sums_uf.mul_(norms_u1).add_(self.user_factors[:-1])
 
     def implicit_vectors(self, user: Tensor, item: Tensor, n: int) -> Tensor:
         sums_nf = super().implicit_vectors(user, item, n).index_add_(0, user, self.implicit_factors[item])

@@ -31,7 +31,7 @@ class Head(nn.Module):
         self.of_user = nn.Linear(self.inputs, first) if hidden else None
         self.of_item = nn.Linear(self.inputs, first, bias=False) if hidden else None
         rest, width = layers(first, {"relu": hidden[1:]}, dropout=dropout)
-        self.rest = nn.Sequential(nn.ReLU(), rest, nn.Linear(width, 1)) if hidden else None
+        self.rest = nn.Sequential(nn.ReLU(inplace=True), rest, nn.Linear(width, 1)) if hidden else None
 
     @property
     def width(self) -> int:

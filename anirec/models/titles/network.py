@@ -1,8 +1,9 @@
 """Base class of neural networks that predict title scores, with the training loop they share."""
 
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -17,9 +18,9 @@ from anirec.settings import PositiveInt
 
 Activation = Literal["tanh", "relu", "gelu", "linear"]
 Layers = Mapping[Activation, list[PositiveInt]]
-ACTIVATIONS: dict[Activation, type[nn.Module]] = {
+ACTIVATIONS: dict[Activation, Callable[[], nn.Module]] = {
     "tanh": nn.Tanh,
-    "relu": nn.ReLU,
+    "relu": partial(nn.ReLU, inplace=True),  # of the output of a linear layer, which nothing else reads
     "gelu": nn.GELU,
     "linear": nn.Identity,
 }
@@ -34,6 +35,8 @@ class Network(ScoreModel):
         branches: Branches by name.
         training: Optimiser, learning rates and batch size.
     """
+
+    matmul_precision: ClassVar[str] = "high"
 
     def __init__(self, *, branches: Mapping[str, Branch], training: HeadTraining) -> None:
         super().__init__(branches=branches)

@@ -30,7 +30,6 @@ REFUSED = {
     "trainer.max_epochs=5 model=ease": "trainer.max_epochs=5: no effect on model=ease, which is fitted in one epoch",
     "trainer.devices=2 model=svd": "trainer.devices=2: model=svd trains in one process",
     "trainer.devices=2 model=blend": "trainer.devices=2: model=blend trains in one process",
-    "model=svd model.solver=batched model.parallel=true": "model.parallel=true: requires the fused solver",
     "model=blend model.epochs=3": "model.epochs=3: expected 20, the largest number of epochs",
     "model=blend model.weights.factors=0.5": "expected values that sum to 1, not 1.2",
     "model=blend ~model.weights.factors model.weights.neighbours=1": "expected one for each of neighbours, factors",

@@ -11,6 +11,7 @@ from anirec.config.compose import conf_folder
 from anirec.config.identity import Identity, configuration, identity_of
 from anirec.config.validate import hydra_overrides, validate
 from anirec.errors import UserError
+from anirec.models.ratings.als import ALS
 
 FILES = {
     "mal-2016": ("rating.csv", "anime.csv"),
@@ -197,3 +198,11 @@ def test_select_needs_one_objective() -> None:
 def test_the_first_unknown_part_of_a_key_is_named() -> None:
     with pytest.raises(UserError, match="no key modle at the top level; did you mean model"):
         validate(["modle.reg=1"])
+
+
+def test_a_run_of_an_earlier_algorithm_is_another_experiment(data: Path) -> None:
+    """The version of an algorithm counts, also in a blend; one that has never changed has none."""
+    assert identity(data, "model=als").settings["model.version"] == ALS.version > 0
+    assert "model.version" not in identity(data, "model=popularity").settings
+    blended = identity(data, "model=blend", "+model@model.models.third=als")
+    assert blended.settings["model.models.third.version"] == ALS.version

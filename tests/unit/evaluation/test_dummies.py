@@ -6,11 +6,12 @@ from tests.unit.evaluation.test_top_items import Seen
 
 def test_lists_of_popular_items_agree_with_walking_down_the_list() -> None:
     random = np.random.default_rng(0)
-    order = random.permutation(200)[:150]
+    candidates, count = random.permutation(200)[:150], random.integers(0, 20, 200)
+    order = sorted(candidates.tolist(), key=lambda item: -count[item])  # equally popular ones as in `candidates`
     seen = [[sorted(random.choice(200, size=n, replace=False).tolist()) for n in random.integers(0, 200, 30)]]
-    seen += [[sorted(order[:n].tolist()) for n in random.integers(0, 151, 30)]]
+    seen += [[sorted(order[:n]) for n in random.integers(0, 151, 30)]]
     users = np.array([0, 3, 4, 11, 12, 18, 19, 29])
-    lists = popular_lists(order, users, [Seen.of(rows) for rows in seen], n_items=200, k=3)
+    lists = popular_lists(count, users, [Seen.of(rows) for rows in seen], k=3, candidates=candidates).items_uk
     for row, user in enumerate(users):
         left = [item for item in order if all(item not in rows[user] for rows in seen)]
         assert lists[row].tolist() == (left + [-1] * 3)[:3]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from anirec.evaluation.top_items import find_hits, top_items
+from anirec.evaluation.top_items import best_unseen, best_unseen_on_device, find_hits, top_items
 
 
 @dataclass
@@ -23,7 +23,7 @@ def test_agrees_with_sorting_every_user_alone(block: int) -> None:
     scores = torch.from_numpy(random.normal(size=(20, 30)).astype(np.float32))
     train, val = ([sorted(random.choice(30, size=n, replace=False).tolist()) for n in range(20)] for _ in range(2))
     users = np.array([0, 3, 4, 11, 12, 18, 19])
-    top = top_items(lambda some: scores[some], users, [Seen.of(train), Seen.of(val)], n_items=30, k=6, block=block)
+    top = top_items(lambda some: scores[some], users, [Seen.of(train), Seen.of(val)], k=6, block=block)
     for row, user in enumerate(users):
         unseen = sorted(set(range(30)) - set(train[user]) - set(val[user]), key=lambda item: -scores[user, item])
         expected = (unseen + [-1] * 6)[:6]
@@ -37,29 +37,69 @@ def test_agrees_with_sorting_every_user_alone(block: int) -> None:
 def test_never_writes_into_the_models_own_scores() -> None:
     popularity = torch.arange(4.0)
     seen = Seen.of([[3], [2]])
-    top = top_items(lambda users: popularity.expand(len(users), -1), np.arange(2), [seen], n_items=4, k=2, block=2)
+    top = top_items(lambda users: popularity.expand(len(users), -1), np.arange(2), [seen], k=2, block=2)
     assert top.items_uk.tolist() == [[2, 1], [3, 1]]
     assert popularity.tolist() == [0, 1, 2, 3]
 
 
 def test_only_what_is_asked_for_is_ranked() -> None:
     scores, seen = torch.tensor([2.0, 9.0, 9.0, 1.0, 3.0]), [Seen.of([[0], []])]
-    ranked = {"n_items": 5, "k": 2, "block": 1, "candidates": np.array([4, 0, 3])}
+    ranked = {"k": 2, "block": 1, "candidates": np.array([4, 0, 3])}
     top = top_items(lambda users: scores.expand(len(users), -1), np.arange(2), seen, **ranked)
     assert top.items_uk.tolist() == [[4, 3], [4, 0]]
     assert top.scores_uk.tolist() == [[3, 1], [3, 2]]
 
 
+def test_equal_scores_keep_the_order_of_the_candidates() -> None:
+    scores, candidates = torch.tensor([1.0, 3.0, 2.0, 3.0, 2.0, 1.0]), np.array([5, 4, 3, 2, 1, 0])
+    ranked = {"users": np.arange(1), "seen": [Seen.of([[]])], "k": 6, "block": 1}
+    by_index = top_items(lambda some: scores.expand(len(some), -1), **ranked)
+    by_candidates = top_items(lambda some: scores.expand(len(some), -1), candidates=candidates, **ranked)
+    assert by_index.items_uk.tolist() == [[1, 3, 2, 4, 0, 5]]
+    assert by_candidates.items_uk.tolist() == [[3, 1, 4, 2, 5, 0]]
+
+
+@pytest.mark.parametrize("is_shared", [False, True])
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("candidates", [None, np.random.default_rng(1).permutation(300)[:200]])
+def test_the_kernel_agrees_with_torch_for_any_number_of_threads(
+    candidates: np.ndarray | None, threads: int, is_shared: bool
+) -> None:
+    random = np.random.default_rng(0)
+    scores = torch.from_numpy(random.normal(size=(100, 300)).astype(np.float32))
+    scores[3, :295] = -torch.inf  # five items are left
+    scores = scores[3 * is_shared].expand(100, -1) if is_shared else scores
+    users, seen = np.arange(100), [Seen.of([sorted(random.choice(300, size=30, replace=False)) for _ in range(100)])]
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        ours = best_unseen(scores, users, seen, candidates, 8)
+    finally:
+        torch.set_num_threads(before)
+    theirs = best_unseen_on_device(scores, users, seen, candidates, 8)
+    for mine, other in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(mine, other)
+
+
+@pytest.mark.parametrize("n_users", [1, 2])  # two users share the row
+@pytest.mark.parametrize("n_nan", [1, 2, 5])
+def test_nan_ranks_first_and_is_never_displaced(n_nan: int, n_users: int) -> None:
+    scores = np.random.default_rng(0).normal(size=(1, 90)).astype(np.float32)
+    scores[0, [70, 3, 40, 89, 12][:n_nan]] = np.nan
+    scores_bi = torch.from_numpy(scores).expand(n_users, -1)
+    _, best = best_unseen(scores_bi, np.arange(n_users), [Seen.of([[]] * n_users)], None, 2)
+    assert np.isnan(best[0]).tolist() == [True, n_nan > 1]
+    assert n_nan > 1 or best[0, 1] == np.nanmax(scores)
+
+
 def test_a_list_longer_than_the_catalogue_ends_early() -> None:
-    top = top_items(lambda users: torch.ones(len(users), 3), np.arange(1), [Seen.of([[0]])], n_items=3, k=5, block=8)
+    top = top_items(lambda users: torch.ones(len(users), 3), np.arange(1), [Seen.of([[0]])], k=5, block=8)
     assert sorted(top.items_uk[0, :2].tolist()) == [1, 2]
     assert top.items_uk[0, 2:].tolist() == [-1, -1, -1]
 
 
 def test_hits_find_each_users_own_items_only() -> None:
-    top = top_items(
-        lambda users: -torch.arange(5.0).expand(len(users), -1), np.array([1, 2]), [], n_items=5, k=3, block=8
-    )
+    top = top_items(lambda users: -torch.arange(5.0).expand(len(users), -1), np.array([1, 2]), [], k=3, block=8)
     found, n_relevant = find_hits(top, np.array([1, 1, 2, 0]), np.array([0, 4, 2, 1]), n_items=5)
     assert found.tolist() == [[True, False, False], [False, False, True]]
     assert n_relevant.tolist() == [2, 1]

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -9,7 +10,7 @@ from torch.nn.functional import embedding
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
-from anirec.models.training import RowAdamW
+from anirec.models.training import RowAdamW, RowClock
 
 N_ROWS, WIDTH, N_STEPS = 300, 4, 400
 START = torch.randn(N_ROWS, WIDTH, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -83,3 +84,15 @@ def test_rows_without_a_gradient_are_unchanged_without_decay() -> None:
     table, _, optimizer = trained(RowAdamW, 0.0)
     optimizer.finish()
     assert torch.equal(table[-1], START[-1])
+
+
+def test_the_time_of_a_step_does_not_grow_with_the_number_of_steps() -> None:
+    """A step changes the distances of the steps in the window only, and nothing is converted from a list."""
+    clock = RowClock(10, 0, 0.9)
+    for _ in range(3000):
+        clock.tick(0.01, 0.1)
+    before = clock.distance.copy()
+    clock.tick(0.01, 0.1)
+    is_changed = np.flatnonzero(clock.distance != before)
+    assert is_changed.tolist() == list(range(3001 - clock.window, 3001))
+    assert clock.window < 200

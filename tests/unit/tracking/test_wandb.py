@@ -57,6 +57,15 @@ def test_a_table_of_many_predictions_is_a_sample_with_its_size(folder: Path) -> 
     assert results.prediction_table(folder, 0) == {}
 
 
+def test_predictions_of_items_are_shown_with_their_titles(folder: Path) -> None:
+    items = pl.DataFrame({"item_id": range(499, -1, -1)}).with_columns(title=pl.format("Anime {}", "item_id"))
+    items.write_parquet(folder / "items.parquet")
+    shown = results.prediction_table(folder, 20)["predictions"]
+    ids = shown.get_column("item_id")
+    assert shown.get_column("title") == [f"Anime {item}" for item in ids]
+    assert ids == sorted(ids)
+
+
 def test_the_model_artifact_has_provenance_and_metrics(folder: Path) -> None:
     artifact = results.model_artifact(folder, "best", name="model-1")
     assert artifact.metadata["identity"] == {"run": "8f14eb76", "experiment": "c0ffee"}

@@ -5,9 +5,6 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import pad
-
-from anirec.data.ratings.interactions import RatingBatch
 
 TensorOrArray = TypeVar("TensorOrArray")  # a tensor, or a view of its memory as a NumPy array
 
@@ -38,12 +35,6 @@ class Rates(NamedTuple):
     lr: float
     reg: float
     reg_bias: float
-
-
-def block_of(batch: RatingBatch) -> Block[Tensor]:
-    """Return a batch of whole users as a block."""
-    users, counts = torch.unique_consecutive(batch.user, return_counts=True)
-    return Block(users, pad(counts.cumsum(0), (1, 0)), batch.item, batch.rating)
 
 
 def as_numpy(tensors: tuple[Tensor, ...]) -> list[NDArray[Any]]:

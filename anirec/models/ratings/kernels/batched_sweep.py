@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.functional import embedding_bag
 
 from anirec.models.ratings.kernels import Block, Factors, Rates
+from anirec.models.ratings.kernels.grid import Grid, strata
 
 USER_ROWS = 4096  # rows of users between two updates of y; more is faster on a GPU, but further from SGD
 STEPS = 4  # in which the ratings of these users are processed
@@ -21,9 +22,44 @@ OVERSHOOT = 10.0  # limit on the movement of users by y, relative to their own; 
 
 
 @torch.no_grad()
-def batched_sweep(block: Block[Tensor], factors: Factors[Tensor], rates: Rates, *, seed: tuple[int, ...]) -> None:
-    """Update the factors in place for all users of the block, in a random order given by `seed`."""
-    random = torch.Generator().manual_seed(int(np.random.default_rng(seed).integers(2**62)))
+def batched_sweep(
+    grid: Grid[Tensor],
+    factors: Factors[Tensor],
+    rates: Rates,
+    *,
+    seed: tuple[int, ...],
+    part: int = 0,
+    n_parts: int = 1,
+) -> None:
+    """Update the factors in place, by one of `n_parts` parts of a sweep over all rows.
+
+    The order is random and depends only on `seed`.
+
+    Args:
+        grid: The rows in groups of users and one group of all items, on the device of the factors.
+        factors: Tables that are updated.
+        rates: Learning rate and penalties.
+        seed: Seed of the sweep, the same for all of its parts.
+        part: Number of the part, from 0.
+        n_parts: Number of parts of the sweep.
+    """
+    blocks = strata(len(grid.users) - 1, 1, np.random.default_rng(seed))[:, 0, 0]
+    for group in np.array_split(blocks, n_parts)[part].tolist():
+        random = torch.Generator().manual_seed(int(np.random.default_rng((*seed, group)).integers(2**62)))
+        step_block(block_of(grid, group), factors, rates, random)
+
+
+def block_of(grid: Grid[Tensor], group: int) -> Block[Tensor]:
+    """Return the rows of a group of users."""
+    first, last = grid.users[group : group + 2].tolist()
+    start = grid.start[0, first : last + 1]
+    low, high = int(start[0]), int(start[-1])
+    users = torch.arange(first, last, device=start.device)
+    return Block(users, start - low, grid.item[low:high].long(), grid.rating[low:high])
+
+
+def step_block(block: Block[Tensor], factors: Factors[Tensor], rates: Rates, random: torch.Generator) -> None:
+    """Update the factors in place for all users of the block, in random order."""
     order = torch.randperm(len(block.users), generator=random).to(block.users.device)
     block = reorder_users(block, order)
     total = block.start.cpu()

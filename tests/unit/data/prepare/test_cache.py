@@ -15,6 +15,7 @@ import pytest
 
 from anirec import notices
 from anirec.data.prepare import fingerprint as fingerprints
+from anirec.data.prepare.build import build_tables
 from anirec.data.prepare.cache import prepare
 from anirec.data.sources.base import Source
 from anirec.data.sources.mal_2016 import Mal2016
@@ -86,6 +87,13 @@ def test_every_row_is_accounted_for(folder: Path, own_cache: Path) -> None:
     assert report["unreadable_cells"] == {"anime.csv: episodes": 1}
     assert report["files"] == {"rating.csv": len(RATINGS), "anime.csv": len(ANIME)}
     assert report["empty_columns"] == []
+
+
+def test_steps_count_the_rows(folder: Path, tmp_path: Path) -> None:
+    steps: list[str] = []
+    build_tables(Mal2016(folder=str(folder)), tmp_path, step=steps.append)
+    assert "reading rating.csv, anime.csv: 6 rows" in steps
+    assert "removing duplicates: 4 rows" in steps
 
 
 def test_tables(folder: Path, own_cache: Path) -> None:

@@ -5,7 +5,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from anirec.data.ratings import datamodule
 from anirec.data.ratings.datamodule import RatingData
+from anirec.data.ratings.entries import read_entries
 from anirec.data.ratings.interactions import Interactions
 from anirec.data.sources.base import Source
 from anirec.data.splits.base import TEST, TRAIN, Parts, Split
@@ -243,6 +245,48 @@ def test_filters_hold_for_users_and_items_together(cache: Path) -> None:
     assert core.items["item_id"].to_list() == [10, 20, 30]
     with pytest.raises(UserError, match="No rating is left"):
         data(cache, min_ratings=10)
+
+
+def test_too_little_memory_is_an_error_before_anything_is_read(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datamodule, "available_memory", lambda: 299_000_000)
+    monkeypatch.setattr(datamodule, "read_entries", lambda *_, **__: pytest.fail("rows are read"))
+    with pytest.raises(UserError, match=r"14 list entries of test_datamodule needs about 0.3 GB of memory, 0.3 GB are"):
+        data(cache)
+
+
+def test_rows_do_not_depend_on_the_size_of_blocks(cache: Path) -> None:
+    path = data(cache, source=Statuses()).prepared["source"].interactions
+    assert path is not None
+    whole, *vocabularies = read_entries(path, statuses=None, min_user=1, min_item=1)
+    for block in (1, 3, 7):
+        found, *others = read_entries(path, statuses=None, min_user=1, min_item=1, block=block)
+        assert [other.ids.to_list() for other in others] == [known.ids.to_list() for known in vocabularies]
+        for group, rows in whole.items():
+            assert {name: column.dtype for name, column in rows.items()} == {
+                "user": np.int32,
+                "item": np.int32,
+                "rating": np.float32,
+            }
+            assert all(np.array_equal(found[group][name], rows[name], equal_nan=True) for name in rows)
+
+
+def test_a_split_gets_the_columns_that_it_reads(cache: Path) -> None:
+    given: list[pl.DataFrame] = []
+
+    class Watched(Random):
+        reads = None
+
+        def assign(self, rows: pl.DataFrame) -> Parts:
+            given.append(rows)
+            return super().assign(rows)
+
+    loaded = data(cache, split=Watched(test=0.2, val=0.2, seed=0))
+    (rows,) = given
+    assert rows.select("user_id", "item_id", "rating").rows() == sorted(row for row in ROWS if row[2] is not None)
+    assert (loaded.users[rows["user"].to_numpy()] == rows["user_id"].to_numpy()).all()
+    Watched.reads = frozenset({"item"})
+    data(cache, split=Watched(test=0.2, val=0.2, seed=0))
+    assert set(given[1].columns) == {"user", "item"}
 
 
 def test_a_part_without_rows_is_refused(cache: Path) -> None:

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from anirec.data import index_arrays
 from anirec.data.ratings.interactions import Interactions, UserBlocks
 
 
@@ -62,3 +63,22 @@ def test_blocks_come_in_another_order_in_every_pass_and_the_same_for_one_seed(wo
         together = [user for share in shares for user in share]
         assert sorted(together) == in_order
         assert together != in_order
+
+
+PAIRS = st.dictionaries(st.tuples(st.integers(0, 9), st.integers(0, 9)), st.booleans(), max_size=60)
+
+
+@given(pairs=PAIRS, block=st.integers(1, 20))
+def test_merged_rows_are_sorted_whatever_the_size_of_blocks(pairs: dict[tuple[int, int], bool], block: int) -> None:
+    def of(chosen: bool) -> Interactions:
+        user, item = (
+            np.array(sorted(pair for pair, first in pairs.items() if first == chosen), np.int32).reshape(-1, 2).T
+        )
+        return Interactions(user.copy(), item.copy(), (100 * user + item).astype(np.float32), 10)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(index_arrays, "BLOCK", block)
+        merged = of(True).merge(of(False))
+    assert list(zip(merged.user.tolist(), merged.item.tolist(), strict=True)) == sorted(pairs)
+    assert merged.rating.tolist() == (100 * merged.user + merged.item).tolist()
+    assert merged.user.dtype == merged.item.dtype == np.int32

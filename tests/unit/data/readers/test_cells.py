@@ -101,6 +101,8 @@ def test_readable(cell: CellParser, text: str | None, value: object) -> None:
         (cells.parse_score("c"), "8,78"),
         (cells.parse_count("c"), "many"),
         (cells.parse_count("c"), "28,0"),
+        (cells.parse_count("c"), "+28"),
+        (cells.parse_count("c"), "-0"),
         (cells.parse_count("c"), "1,2"),
         (cells.parse_count("c"), "12,34,567"),
         (cells.parse_count("c"), "0,123"),
@@ -227,6 +229,15 @@ def test_a_status_is_one_of_five(text: str) -> None:
     value, is_noted = read(cells.parse_status("c"), text)
     assert value == cells.STATUS.get(text.removesuffix(".0"))
     assert is_noted == (value is None and text != "")
+
+
+def test_numbers_of_one_batch_are_read_each_by_its_form() -> None:
+    text = ["7", "941,889", None, "28.0", "+1", "-0", "x", "3000000000"]
+    found = pl.DataFrame({"text": text}).select(
+        small=cells.to_integer(pl.col("text"), low=8, dtype=pl.Int32), large=cells.to_integer(pl.col("text"), low=0)
+    )
+    assert found["small"].to_list() == [None, 941_889, None, 28, None, None, None, None]
+    assert found["large"].to_list() == [7, 941_889, None, 28, None, None, None, 3_000_000_000]
 
 
 def test_an_unreadable_required_cell_rejects_the_row_and_an_optional_one_is_noted() -> None:

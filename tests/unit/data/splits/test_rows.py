@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from anirec.data import index_arrays
 from anirec.data.splits.base import TEST, TRAIN, VAL, Split
 from anirec.data.splits.rows import KFold, Random
 from anirec.data.splits.time import Temporal
 from anirec.data.splits.titles import WholeItems
-from anirec.data.splits.users import PerUser
+from anirec.data.splits.users import PerUser, WholeUsers
 from anirec.errors import UserError
 
 
@@ -42,6 +43,18 @@ def test_assignment_is_complete_and_reproducible(split: Split, users: list[int])
     parts = split.assign(rows)
     assert len(parts) == len(rows)
     assert set(np.unique(parts)) <= {TRAIN, VAL, TEST}
+    assert (parts == split.assign(rows)).all()
+
+
+@pytest.mark.parametrize(
+    "split", [*SPLITS, WholeUsers(test=0.2, val=0.1, given=0.5, seed=1)], ids=lambda split: type(split).__name__
+)
+@given(users=USERS, block=st.integers(1, 30))
+def test_parts_do_not_depend_on_the_size_of_blocks(split: Split, users: list[int], block: int) -> None:
+    rows = table(users)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(index_arrays, "BLOCK", block)
+        parts = split.assign(rows)
     assert (parts == split.assign(rows)).all()
 
 

@@ -32,7 +32,6 @@ SGD: dict[str, Any] = {
     "reg_bias": 0.02,
     "init_std": 0.1,
     "solver": "fused",
-    "parallel": False,
 }
 MODELS: dict[str, Callable[[], Any]] = {
     "ease": lambda: EASE(reg=5.0, damping_user=5.0, damping_item=5.0),

@@ -10,6 +10,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from torch import Tensor, nn
+from torch.nn.functional import embedding
 
 from anirec.config.compose import conf_folder
 from anirec.data.ratings.datamodule import RatingData
@@ -18,6 +19,7 @@ from anirec.data.ratings.loaders import ShuffledInteractions
 from anirec.errors import UserError
 from anirec.lightning import Callback
 from anirec.models.ratings.bias import Bias
+from anirec.models.ratings.network import RatingNetwork, Step
 from anirec.models.ratings.popularity import Popularity
 from anirec.models.ratings.towers import Head
 
@@ -232,7 +234,9 @@ def test_items_of_a_user_are_no_negatives(data: RatingData, trained: Any) -> Non
     def loss(user: list[int], item: list[int]) -> float:
         batch = RatingBatch(torch.tensor(user), torch.tensor(item), torch.ones(3))
         with torch.no_grad():
-            return float(model.softmax(batch, model.user_table[batch.user], items[batch.item], items))
+            distinct, own = batch.item.unique(return_inverse=True)
+            step = Step(batch, model.user_table[batch.user], items[batch.item], distinct, items[distinct], own, own[:0])
+            return float(model.softmax(step))
 
     assert loss([0, 1, 2], [8, 8, 8]) == pytest.approx(0)
     assert loss([5, 5, 5], [7, 8, 9]) == pytest.approx(0)
@@ -253,8 +257,13 @@ def users_of_rows(model: Any, rows: RatingBatch) -> Tensor:
     if hasattr(model, "history_sums"):
         weight = model.weights(rows, model.baseline.user[rows.user])
         model.history_sums = model.profile_sums(rows, weight, model.n_users + 1)
+    return project(model, rows)
+
+
+def project(model: Any, rows: RatingBatch) -> Tensor:
+    """Return the projected user of every row."""
     with torch.no_grad():
-        return model.project_batch(rows)[1]
+        return model.project_batch(rows, *rows.item.unique(return_inverse=True))[1]
 
 
 @pytest.mark.parametrize("name", WITH_CONTENT)
@@ -279,8 +288,7 @@ def test_a_row_outside_the_history_uses_the_whole_history(data: RatingData, trai
     item = np.setdiff1d(np.arange(data.n_items), rows.item)[0]
     further = RatingBatch(*(torch.cat([column, column[:1]]) for column in rows))
     further.item[-1] = int(item)
-    with torch.no_grad():
-        torch.testing.assert_close(model.project_batch(further)[1][-1], model.user_table[user], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(project(model, further)[-1], model.user_table[user], rtol=1e-4, atol=1e-5)
 
 
 def test_leaving_a_rating_out_equals_a_history_without_it(data: RatingData, trained: Any) -> None:
@@ -290,7 +298,7 @@ def test_leaving_a_rating_out_equals_a_history_without_it(data: RatingData, trai
     place = 2
     without = RatingBatch(*(torch.cat([column[:place], column[place + 1 :]]) for column in rows))
     with torch.no_grad():
-        side = model.project_batch(rows)[1][place]
+        side = project(model, rows)[place]
         offset = model.baseline.new_user_offsets(without, 1, model.damping_user)
         torch.testing.assert_close(model.scores(side[None], model.baseline.mean + offset), model.fold_in(without, 1))
 
@@ -408,29 +416,55 @@ def test_invalid_settings_are_refused(name: str, wrong: str, message: str) -> No
 
 
 @pytest.mark.parametrize("name", ["ncf", "hybrid"])
-def test_a_step_has_gradients_only_for_the_users_of_its_batch(data: RatingData, fit: Any, name: str) -> None:
+def test_a_step_has_gradients_only_for_the_users_and_items_of_its_batch(data: RatingData, fit: Any, name: str) -> None:
     class Gradients(Callback):
-        n_rows: ClassVar[list[tuple[int, int]]] = []
+        n_rows: ClassVar[list[int]] = []
 
         def on_after_backward(self, trainer: Any, model: Any) -> None:
-            gradient = model.user_factors.grad
-            self.n_rows.append((gradient._nnz() if gradient.is_sparse else len(gradient), model.n_users))
+            for table in (model.user_factors, model.item_factors, model.item_offset):
+                self.n_rows.append(table.grad._nnz() if table.grad.is_sparse else len(table))
 
-    fit(made(name, "training.batch_size=64"), data, callbacks=[Gradients()], limit_train_batches=3)
-    assert len(Gradients.n_rows) == 3
-    assert all(n <= 64 < n_users for n, n_users in Gradients.n_rows)
+    fit(made(name, "training.batch_size=32"), data, callbacks=[Gradients()], limit_train_batches=3)
+    assert len(Gradients.n_rows) == 3 * 3
+    assert max(Gradients.n_rows) <= 48 < min(data.n_users, data.n_items)
 
 
+@pytest.mark.parametrize("clip", ["null", "0.05"])
 @pytest.mark.parametrize("name", ["ncf", "hybrid"])
-def test_sparse_gradients_train_the_same_model_as_dense_ones(data: RatingData, trained: Any, name: str) -> None:
-    """Clipping needs dense gradients; with a bound that is never reached it changes nothing else."""
+def test_sparse_gradients_train_the_same_model_as_dense_ones(
+    data: RatingData, trained: Any, name: str, clip: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     models = []
-    for clip in ("null", "1e9"):
+    for _ in range(2):
         torch.manual_seed(5)
         models.append(trained(data, name, f"training.clip={clip}"))
+        monkeypatch.setattr(RatingNetwork, "embed_rows", lambda model, table, rows: embedding(rows, table))
     of_rows, of_table = models
     for key, wanted in of_table.state_dict().items():
         torch.testing.assert_close(
             of_rows.state_dict()[key], wanted, rtol=1e-3, atol=1e-3, msg=lambda message, key=key: f"{key}: {message}"
         )
     assert not of_rows.user_factors[-1].any()
+
+
+@pytest.mark.parametrize(("algorithm", "measure"), [("norm", Tensor.norm), ("value", lambda all_: all_.abs().max())])
+def test_gradients_of_tables_are_clipped_with_the_others(
+    data: RatingData,
+    fit: Any,
+    algorithm: str,
+    measure: Callable[[Tensor], Tensor],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clip, found = RatingNetwork.configure_gradient_clipping, []
+
+    def clip_and_measure(model: Any, *args: Any, **settings: Any) -> None:
+        clip(model, *args, **settings)
+        gradients = [parameter.grad for parameter in model.parameters()]
+        assert any(gradient.is_sparse for gradient in gradients)
+        found.append(float(measure(torch.cat([gradient.to_dense().flatten() for gradient in gradients]))))
+
+    monkeypatch.setattr(RatingNetwork, "configure_gradient_clipping", clip_and_measure)
+    limit = {"norm": 1e-2, "value": 1e-4}[algorithm]
+    clipping = {"gradient_clip_val": limit, "gradient_clip_algorithm": algorithm}
+    fit(made("ncf", "training.batch_size=64"), data, limit_train_batches=3, **clipping)
+    assert found == pytest.approx([limit] * 3, rel=1e-3)

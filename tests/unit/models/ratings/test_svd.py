@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from anirec.data.ratings.interactions import RatingBatch
+from anirec.data.ratings.interactions import Interactions, RatingBatch
 from anirec.errors import UserError
-from anirec.lightning import Callback
 from anirec.models.ratings.bias import Bias
-from anirec.models.ratings.kernels import Factors, Rates, block_of
-from anirec.models.ratings.kernels.fused_sweep import fused_sweep, shuffled_rated
+from anirec.models.ratings.kernels import Factors, Rates, grid
+from anirec.models.ratings.kernels.fused_sweep import RUN, fused_sweep, shuffle
 from anirec.models.ratings.svd import SVD
 from anirec.models.ratings.svdpp import SVDpp
 
@@ -26,7 +25,6 @@ SETTINGS: dict[str, Any] = {
     "reg_bias": 0.02,
     "init_std": 0.1,
     "solver": "auto",
-    "parallel": False,
 }
 
 
@@ -49,18 +47,20 @@ def rmse(model: Any, data: Any) -> float:
         return float((model(rows) - rows.rating).square().mean().sqrt())
 
 
-def slow_sweep(batch: RatingBatch, factors: Factors[Any], rates: Rates, seed: tuple[int, ...]) -> None:
+def slow_sweep(rows: Interactions, factors: Factors[Any], rates: Rates, seed: tuple[int, ...]) -> None:
     """Apply Koren's update literally: every rating moves every y_j of its user."""
     mean, bias_u, bias_i, p_uf, q_if, y_if = factors
-    random = np.random.default_rng(seed)
-    users, starts = np.unique(batch.user, return_index=True)
-    ends = np.append(starts[1:], len(batch.user))
-    order, shuffle_seed = random.permutation(len(users)), int(random.integers(2**62))
-    rows = np.empty(len(batch.user), np.int64)
-    for u, first, last in zip(users[order], starts[order], ends[order], strict=True):
-        items, n = batch.item[first:last], shuffled_rated(batch.rating.numpy(), first, last, shuffle_seed + u, rows)
-        norm = len(items) ** -0.5
-        for row in rows[:n].copy():
+    batch, random = rows.rows(0, len(rows)), np.random.default_rng(seed)
+    grid.strata(1, 1, random)
+    key, runs = int(random.integers(2**62)), np.arange(-(-rows.n_users // RUN))
+    shuffle(runs, len(runs), key)
+    order = [u for run in runs for u in range(run * RUN, min((run + 1) * RUN, rows.n_users))]
+    for u in order:
+        first, last = rows.indptr[u : u + 2]
+        items, rated = batch.item[first:last], first + np.flatnonzero(~np.isnan(rows.rating[first:last]))
+        shuffle(rated, len(rated), key + u)
+        norm = max(1, len(items)) ** -0.5
+        for row in rated:
             i = batch.item[row]
             taste_f = p_uf[u] + (norm * y_if[items].sum(0) if len(y_if) else 0)
             error = batch.rating[row] - mean - bias_u[u] - bias_i[i] - q_if[i] @ taste_f
@@ -76,14 +76,13 @@ def slow_sweep(batch: RatingBatch, factors: Factors[Any], rates: Rates, seed: tu
 @pytest.mark.parametrize("implicit", [False, True])
 def test_a_fused_sweep_equals_updating_every_y_at_every_rating(planted, implicit: bool) -> None:
     rows = planted.train_and_unrated
-    batch = rows.rows(0, len(rows))
     noise = torch.Generator().manual_seed(0)
     sizes = ((), (121,), (61,), (121, 5), (61, 5), (61 if implicit else 0, 5))
     fast: Factors[Any] = Factors(*(torch.randn(size, generator=noise) * 0.1 for size in sizes))
     slow: Factors[Any] = Factors(*(table.double() for table in fast))
     rates = Rates(lr=0.02, reg=0.1, reg_bias=0.05)
-    fused_sweep(block_of(batch), fast, rates, seed=(1, 2), parallel=False)
-    slow_sweep(batch, slow, rates, seed=(1, 2))
+    fused_sweep(grid.grid_of_users(rows, 1), fast, rates, seed=(1, 2))
+    slow_sweep(rows, slow, rates, seed=(1, 2))
     for name, got, wanted in zip(fast._fields, fast, slow, strict=True):
         torch.testing.assert_close(got.double(), wanted, rtol=1e-4, atol=1e-5, msg=name)
 
@@ -109,14 +108,43 @@ def test_the_batched_solver_reaches_the_error_of_the_fused_one(planted, learned,
     assert rmse(learned[model, "batched"], planted) == pytest.approx(rmse(learned[model, "fused"], planted), rel=0.03)
 
 
-def test_parallel_training_reaches_the_same_error(planted, fit, learned) -> None:
-    torch.set_num_threads(3)
-    together = made(parallel=True)
-    fit(together, planted, epochs=25)
-    torch.set_num_threads(1)
-    assert rmse(together, planted) == pytest.approx(rmse(learned[SVDpp, "fused"], planted), rel=0.03)
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make blocks and parts small, so that the few rows of the tests have many of each."""
+    monkeypatch.setattr(grid, "BLOCK_ROWS", 16)
+    monkeypatch.setattr(SVD, "block_rows", 400)
 
 
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("model", [SVD, SVDpp])
+def test_the_number_of_threads_does_not_change_the_result(planted, fit, model: type[SVD], tmp_path: Path) -> None:
+    """Also after resuming from a checkpoint with another number of threads."""
+
+    def trained(n_threads: int, **options: Any) -> dict[str, torch.Tensor]:
+        torch.set_num_threads(n_threads)
+        made_here = made(model, lr_decay=0.9)
+        trainer = fit(made_here, planted, **{"epochs": 4, "seed": 5, **options})
+        trainer.save_checkpoint(tmp_path / f"{n_threads}.ckpt")
+        torch.set_num_threads(1)
+        return made_here.state_dict()
+
+    assert grid.groups_for(len(planted.train)) == 8
+    wanted, others = trained(1), [trained(2), trained(4)]
+    trained(2, epochs=2)
+    others.append(trained(3, seed=99, resume=tmp_path / "2.ckpt"))
+    for other in others:
+        for name in wanted:
+            assert torch.equal(other[name], wanted[name]), name
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_training_in_blocks_reaches_the_error_of_a_single_block(planted, fit, learned) -> None:
+    in_blocks = made(SVD)
+    fit(in_blocks, planted, epochs=25)
+    assert rmse(in_blocks, planted) == pytest.approx(rmse(learned[SVD, "fused"], planted), rel=0.03)
+
+
+@pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize("solver", ["fused", "batched"])
 def test_resuming_gives_the_uninterrupted_result(planted, fit, solver: str, tmp_path: Path) -> None:
     whole = made(solver=solver, lr_decay=0.9)
@@ -168,46 +196,7 @@ def test_divergence_reports_the_learning_rate(planted, fit) -> None:
         fit(made(lr=30.0), planted, epochs=20)
 
 
-def test_parallel_training_is_refused_in_deterministic_runs(planted, fit) -> None:
-    try:
-        with pytest.raises(UserError, match="parallel=true is not deterministic"):
-            fit(made(parallel=True), planted, deterministic=True)
-    finally:
-        torch.use_deterministic_algorithms(False)
-
-
 @pytest.mark.parametrize("wrong", [{"n_factors": 0}, {"lr": -1.0}, {"reg": -0.1}])
 def test_numbers_out_of_range_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(UserError, match=f"{next(iter(wrong))}="):
         made(**wrong)
-
-
-@pytest.mark.parametrize("solver", ["fused", "batched"])
-def test_the_order_of_blocks_differs_per_epoch_also_after_resuming(
-    planted, fit, solver: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(SVD, "block_rows", 100)
-    seen: list[tuple[int, int]] = []
-
-    class Blocks(Callback):
-        def on_train_batch_start(self, trainer: Any, model: Any, batch: RatingBatch, batch_index: int) -> None:
-            seen.append((int(model.sweeps), int(batch.user[0])))
-
-    def trained(**options: Any) -> SVD:
-        model = made(SVD, solver=solver)
-        options = {"seed": 5, "callbacks": [Blocks()]} | options
-        fit(model, planted, **options).save_checkpoint(tmp_path / "last.ckpt")
-        return model
-
-    whole = trained(epochs=3)
-    orders = [[user for sweep, user in seen if sweep == number] for number in range(3)]
-    assert len(orders[0]) > 5
-    assert len({tuple(order) for order in orders}) == 3
-    assert len({tuple(sorted(order)) for order in orders}) == 1
-    of_whole = seen.copy()
-    seen.clear()
-    trained(epochs=2)
-    resumed = trained(epochs=3, seed=99, resume=tmp_path / "last.ckpt")
-    assert seen == of_whole
-    for name, wanted in whole.state_dict().items():
-        torch.testing.assert_close(resumed.state_dict()[name], wanted, rtol=0, atol=0, msg=name)

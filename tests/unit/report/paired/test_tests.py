@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 from scipy.stats import spearmanr, wilcoxon
 
+from anirec.evaluation.results import round_digits
 from anirec.metrics.rating import rmse
 from anirec.metrics.resampling import draw_counts, holm
 from anirec.report.groups import Family, families
@@ -14,6 +15,7 @@ from anirec.report.intervals import intervals
 from anirec.report.paired.runs import ORDER_RESAMPLES
 from anirec.report.paired.tests import Pair, pairwise, why_no_pairs
 from anirec.report.runs import read_runs
+from anirec.tracking.parquet import write_parquet
 
 WriteRun = Callable[..., Path]
 
@@ -117,6 +119,18 @@ def test_the_order_of_the_rows_does_not_matter(write_run: WriteRun, tmp_path: Pa
     predictions(folder).sample(fraction=1.0, shuffle=True, seed=1).write_parquet(folder / "predictions.parquet")
     (after,) = pairs_of(tmp_path, "test/rmse")
     assert (after.difference, after.p, after.n_better) == pytest.approx((before.difference, before.p, before.n_better))
+
+
+def test_tables_of_older_versions_are_paired_with_those_of_this_one(write_run: WriteRun, tmp_path: Path) -> None:
+    write_run("svd", quality=0.8)
+    folder = write_run("bias", quality=0.7)
+    (before,) = pairs_of(tmp_path, "test/rmse")
+    rows = predictions(folder).drop("title")  # older tables have titles and exact predictions
+    rows = rows.with_columns(prediction=pl.Series(round_digits(rows["prediction"].to_numpy())))
+    write_parquet(folder / "predictions.parquet", [rows[:700], rows[700:]])
+    (after,) = pairs_of(tmp_path, "test/rmse")
+    assert (after.difference, after.p) == pytest.approx((before.difference, before.p), abs=2**-13 * 16)
+    assert after.n_better + after.n_worse == 300  # users
 
 
 def test_runs_with_other_rows_are_left_out(write_run: WriteRun, tmp_path: Path) -> None:
