@@ -61,7 +61,7 @@ def invert_in_place(lower_nn: Array) -> None:
     """Replace a positive definite matrix by its inverse, float32 (n, n).
 
     Only the lower triangle is read; both are written. The algorithm is Gauss-Jordan elimination by symmetric blocks
-    (the sweep operator; Goodnight, A Tutorial on the SWEEP Operator, 1979). It needs n³ operations, as Cholesky's method
+    (Goodnight, A Tutorial on the SWEEP Operator, 1979). It needs n³ operations, as Cholesky's method
     does, and no second matrix, and is as exact, since all pivots are Schur complements of a positive definite matrix.
 
     >>> matrix = np.array([[2, 0], [1, 1]], np.float32)
