@@ -6,6 +6,8 @@ import warnings
 from collections.abc import Iterable
 from typing import Any
 
+import psutil
+import torch
 from rich.console import Console
 from rich.table import Table
 
