@@ -1,8 +1,8 @@
 """Locks on folders of the cache, so that none is removed while a process reads or writes it.
 
 A process that reads or writes a folder holds a shared lock on it; to remove a folder, an exclusive one is needed. The
-locks are those of `flock`, on the folder itself, so that a folder of another user can be locked, too. Windows needs none:
-it refuses to remove open files.
+locks are those of `flock`, on the folder itself, so that a folder of another user can be locked, too. Windows needs
+none: it refuses to remove open files.
 """
 
 import os
