@@ -6,11 +6,13 @@ import warnings
 from collections.abc import Iterable
 from typing import Any
 
+import psutil
+import torch
 from rich.console import Console
 from rich.table import Table
 
 from experiments.benchmarks import beside_surprise, growth
-from experiments.benchmarks.output import FOLDER, write_machine, write_table
+from experiments.benchmarks.output import FOLDER, processor_name, write_machine, write_table
 
 
 def main() -> None:
@@ -20,6 +22,7 @@ def main() -> None:
     console.print(
         "Compilation time is excluded by a warm-up. anirec and Surprise run alternately in one process.", style="dim"
     )
+    console.print(f"{processor_name()}, {psutil.cpu_count()} cores, {torch.get_num_threads()} threads", style="dim")
     compared = list(print_progress(console, beside_surprise.measurements()))
     write_table("beside_surprise", [{**row._asdict(), "ratio": row.ratio} for row in compared])
     console.print(comparison_table(compared))

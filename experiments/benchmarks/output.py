@@ -34,8 +34,15 @@ def describe_machine(seconds: float) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "load_per_core": psutil.getloadavg()[1] / (psutil.cpu_count() or 1),
         "memory_gb": round(psutil.virtual_memory().total / 1e9),
-        "processor": platform.processor() or platform.machine(),
+        "processor": processor_name(),
         "python": platform.python_version(),
         **{name: version(name) for name in packages},
         "bench_seconds": round(seconds),
     }
+
+
+def processor_name() -> str:
+    """Return the name of the processor; on Linux, where `platform.processor` often has none, that of /proc/cpuinfo."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
