@@ -86,6 +86,7 @@ class RatingEvaluation(Evaluation):
     @property
     def tables(self) -> dict[str, Iterator[pl.DataFrame]]:
         """`predictions` of all splits evaluated so far, and `recommendations` of the test users, in parts."""
+        named: dict[str, Mapping[str, RatingRows | Ranked]]
         named = {"predictions": self.predictions, "recommendations": self.recommendations}
         return {name: self.parts(of_splits) for name, of_splits in named.items() if of_splits}
 

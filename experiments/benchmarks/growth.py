@@ -142,19 +142,20 @@ def of_many(place: Place, many: Sequence[int]) -> Iterator[Growth]:
     outputs = place.folder / "copies"
     for number in range(max(many)):
         copy_run(made[number % len(made)], outputs / f"{number:06}", seed=number)
-    starts = {}
-    for n in (1, *many):
+    starts: dict[str, Cost] = {}
+    for n in (1, 1, *many):  # the first command of a kind only loads files
         listed = place.folder / f"first_{n}"
-        listed.mkdir()
-        for number in range(n):
+        listed.mkdir(exist_ok=True)
+        for number in range(len(list(listed.iterdir())), n):
             (listed / f"{number:06}").symlink_to(outputs / f"{number:06}")
         costs = {
             ("compare", "run"): place.run("compare", listed.name),
             ("validate", "job"): place.run("validate", "-m", "dataset=mal_2023", "model=svd", f"seed=range({n})"),
         }
         for (work, unit), cost in costs.items():
-            starts.setdefault(work, cost)
-            if n > 1:
+            if n == 1:
+                starts[work] = cost
+            else:
                 yield Growth(work, n, place.threads, unit, n, *cost.beyond(starts[work]))
 
 
@@ -276,16 +277,21 @@ def draw(rows: Sequence[Growth]) -> Any:
 
 def table(rows: Sequence[Growth]) -> Table:
     made = Table(box=None, title="Time and memory by size of the input")
-    for column in ("work", "n", "threads", "s", "CPU s", "µs per", "unit", "MB", "bytes per"):
-        made.add_column(column, justify="left" if column in ("work", "unit") else "right")
+    for column in ("work", "n", "threads", "s", "CPU s", "µs per", "unit", "MB", "bytes"):
+        made.add_column(column, justify="left" if column in ("work", "unit") else "right", no_wrap=True)
     for row in sorted(rows, key=lambda row: (row.work, row.threads, row.n)):
-        numbers = f"{row.seconds:.2f}", f"{row.cpu:.2f}", f"{row.microseconds:,.3g}", row.unit
-        made.add_row(row.work, brief(row.n), str(row.threads), *numbers, f"{row.megabytes:,.0f}", f"{row.bytes:,.0f}")
+        numbers = f"{row.seconds:.2f}", f"{row.cpu:.2f}", brief(row.microseconds), row.unit
+        made.add_row(row.work, brief(row.n), str(row.threads), *numbers, f"{row.megabytes:,.0f}", brief(row.bytes))
     return made
 
 
-def brief(n: int) -> str:
-    return f"{n / 1e6:.1f}M" if n >= 100_000 else f"{n:,}"
+def brief(n: float) -> str:
+    """Return a number in three digits.
+
+    >>> [brief(n) for n in (0.141, 8.57, 1000, 1_015_000)]
+    ['0.141', '8.57', '1,000', '1.01M']
+    """
+    return f"{n / 1e6:.3g}M" if n >= 100_000 else f"{n:,.0f}" if n >= 100 else f"{n:.3g}"
 
 
 def available_threads() -> list[int]:
