@@ -20,6 +20,12 @@ class SVDpp(SVD):
     N(u) includes items without a rating. Arguments and training are those of `SVD`; `reg` also applies to y_j. Users
     without ratings but with unrated items are described by their y_j only.
 
+    A sweep uses one thread. Each user changes the y_j of all of its items, so that users with common items depend on
+    each other. Users that are processed from the same y_j overshoot together: training diverges if their number times
+    the mean cosine of two users' lists of items is large. On mal_2016 (cosine .07) 64 users were stable and 128 were
+    not; on dense data (cosine .85) 8 were not. The work of the about 30 users that are safe takes .2 ms, which is as
+    long as handing it to threads.
+
     References:
         Koren, Factorization Meets the Neighborhood: A Multifaceted Collaborative Filtering Model, KDD 2008.
     """
