@@ -15,7 +15,7 @@ from anirec.models.ratings.bias import Baseline
 from anirec.models.ratings.kernels import Factors, Rates, fit_new_user
 from anirec.models.ratings.kernels.batched_sweep import batched_sweep
 from anirec.models.ratings.kernels.fused_sweep import fused_sweep
-from anirec.models.ratings.kernels.grid import Grid, grid_of_users, groups_for, square_grid
+from anirec.models.ratings.kernels.grid import Grid, count_rated, grid_of_users, groups_for, square_grid
 from anirec.settings import NonNegative, Positive, PositiveInt
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class SVD(ManualOptimization, RatingModel):
         for name in ("seed", "sweeps"):
             self.register_buffer(name, torch.zeros((), dtype=torch.int64))
 
-    def batches(self, data: "RatingData", rank: int, world_size: int) -> range:
+    def batches(self, data: "RatingData", rank: int, world_size: int) -> range:  # type: ignore[override]
         """Return the numbers of the parts of a sweep; the rows stay where they are."""
         return range(max(1, -(-len(self.training_rows(data)) // self.block_rows)))
 
@@ -132,16 +132,15 @@ class SVD(ManualOptimization, RatingModel):
 
     def initialise(self, rows: Interactions) -> None:
         """Draw initial factors for users and items with ratings; the factors of all others stay 0."""
-        rated = ~np.isnan(rows.rating)
-        noise = torch.Generator().manual_seed(int(self.seed))
-        self.user_factors = self.initial_factors(rows.user[rated], self.n_users + 1, noise)
-        self.item_factors = self.initial_factors(rows.item[rated], self.n_items + 1, noise)
-        self.baseline.centre(rows.rating[rated])
+        rated, noise = ~np.isnan(rows.rating), torch.Generator().manual_seed(int(self.seed))
+        self.user_factors = self.initial_factors(count_rated(rows.user, rows.rating, self.n_users + 1), noise)
+        self.item_factors = self.initial_factors(count_rated(rows.item, rows.rating, self.n_items + 1), noise)
+        self.baseline.centre(rows.rating if rated.all() else rows.rating[rated])
 
-    def initial_factors(self, seen: NDArray[np.int32], n: int, generator: torch.Generator) -> Tensor:
-        """Return normally distributed factors, (n, n_factors), for the rows in `seen`, and 0 for all others."""
-        noise_nf = self.init_std * torch.randn(n, self.n_factors, generator=generator)
-        noise_nf[torch.from_numpy(np.bincount(seen, minlength=n) == 0)] = 0
+    def initial_factors(self, count_n: NDArray[np.int64], generator: torch.Generator) -> Tensor:
+        """Return normally distributed factors, (n, n_factors), and 0 for rows whose count (n,) is 0."""
+        noise_nf = torch.randn(len(count_n), self.n_factors, generator=generator).mul_(self.init_std)
+        noise_nf[torch.from_numpy(count_n == 0)] = 0
         return noise_nf.to(self.device)
 
     @torch.no_grad()

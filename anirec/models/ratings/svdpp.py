@@ -2,6 +2,7 @@
 
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,6 +19,12 @@ class SVDpp(SVD):
 
     N(u) includes items without a rating. Arguments and training are those of `SVD`; `reg` also applies to y_j. Users
     without ratings but with unrated items are described by their y_j only.
+
+    A sweep uses one thread. Each user changes the y_j of all of its items, so that users with common items depend on
+    each other. Users that are processed from the same y_j overshoot together: training diverges if their number times
+    the mean cosine of two users' lists of items is large. On mal_2016 (cosine .07) 64 users were stable and 128 were
+    not; on dense data (cosine .85) 8 were not. The work of the about 30 users that are safe takes .2 ms, which is as
+    long as handing it to threads.
 
     References:
         Koren, Factorization Meets the Neighborhood: A Multifaceted Collaborative Filtering Model, KDD 2008.
@@ -36,7 +43,7 @@ class SVDpp(SVD):
     def initialise(self, rows: Interactions) -> None:
         super().initialise(rows)
         noise = torch.Generator().manual_seed(int(self.seed) ^ 1)
-        self.implicit_factors = self.initial_factors(rows.item, self.n_items + 1, noise)
+        self.implicit_factors = self.initial_factors(np.bincount(rows.item, minlength=self.n_items + 1), noise)
 
     def grid_of(self, rows: Interactions) -> Grid[Any]:
         """Return the rows in groups of users and one group of items, since a user changes the y_j of all of N(u)."""

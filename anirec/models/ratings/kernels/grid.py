@@ -103,6 +103,16 @@ def sort_by_group(
             free[c] += 1
 
 
+@numba.njit(cache=True, nogil=True)
+def count_rated(index: Array, rating: Array, n: int) -> Array:
+    """Return the number of rated rows of each index, (n,)."""
+    counts = np.zeros(n, np.int64)
+    for row in range(len(index)):
+        if not np.isnan(rating[row]):
+            counts[index[row]] += 1
+    return counts
+
+
 def strata(n_user_groups: int, n_item_groups: int, random: np.random.Generator) -> Array:
     """Return all blocks in random order, (n_user_groups, n_item_groups, 2): pairs of a group of users and one of items.
 
