@@ -106,9 +106,7 @@ def anirec(algorithm: str, rows: Rows, threads: int) -> Steps:
         return fresh.eval()
 
     def recommend(fitted: Any) -> tuple[Any, Any]:
-        top = top_items(
-            fitted.score_items, np.arange(rows.n_users), [train_rows], n_items=rows.n_items, k=K, block=1024
-        )
+        top = top_items(fitted.score_items, np.arange(rows.n_users), [train_rows], k=K, block=1024)
         return top.users, top.items_uk
 
     return fit, recommend
