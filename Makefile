@@ -48,7 +48,7 @@ bench: setup  ## compare speed and memory with Surprise and scikit-learn
 	$(BIN)/python -m experiments.benchmarks.ncf
 	$(BIN)/python -m experiments.benchmarks.startup
 
-peers: setup .peers/ready  ## compare speed and memory with implicit, LensKit, RecTools and Surprise
+peers: setup .peers/ready  ## compare with implicit, LensKit, RecTools and Surprise
 	$(BIN)/python -m experiments.benchmarks.peers --python .peers/bin/python
 
 .peers/ready: experiments/benchmarks/peers.txt

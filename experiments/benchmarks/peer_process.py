@@ -66,14 +66,14 @@ Steps = tuple[Callable[[], Any], Callable[[Any], tuple[Any, Any]] | None]  # fit
 
 def anirec(algorithm: str, rows: Rows, threads: int) -> Steps:
     import numpy as np
-    import torch
 
     from anirec.data.ratings.interactions import Interactions
     from anirec.evaluation.top_items import top_items
+    from anirec.threads import set_threads
     from experiments.benchmarks.ratings import Generated, create_model
     from experiments.benchmarks.training import train
 
-    torch.set_num_threads(threads)
+    set_threads(threads)
     settings = {
         "als": ("als", f"n_factors={FACTORS}", f"epochs={SWEEPS}", f"alpha={WEIGHT}", f"reg={REG_ALS}"),
         "cosine": (
