@@ -81,7 +81,7 @@ class MemoryBased(OnePass, RatingModel):
     `exchange_rows` gives them to the others. An epoch is therefore one empty batch.
     """
 
-    bytes_per_row: ClassVar[int] = 72  # the history, and index and residual of each row while the bias model is fitted
+    bytes_per_row: ClassVar[int] = 20  # the rows by item while the bias model is fitted
 
     def cost(self, counts: Counts) -> Cost:
         return super().cost(counts) + Cost(operations=FIT_OPERATIONS * counts.n_rows)

@@ -103,11 +103,9 @@ class RowAdamW(AdamW):
         state["step"] += 1
         n_steps, decay = clock.n_before + clock.n_steps + 1, lr * group["weight_decay"]
         correction, correction_square = 1 - beta**n_steps, math.sqrt(1 - beta_square**n_steps)
-        update_rows(
-            *arrays(rows, gradient.values(), table, state["exp_avg"], state["exp_avg_sq"]),
-            (beta, beta_square, group["eps"]),
-            (lr / correction, correction_square, 1 - decay),
-        )
+        index, values, *tables = arrays(rows, gradient.values(), table, state["exp_avg"], state["exp_avg_sq"])
+        rates = (lr / correction, correction_square, 1 - decay)
+        update_rows(index, values, tables[0], tables[1], tables[2], (beta, beta_square, group["eps"]), rates)
         clock.tick(lr * correction_square / correction, decay)
         clock.done[rows.numpy()] = clock.n_steps
 
@@ -118,15 +116,10 @@ class RowAdamW(AdamW):
             return
         group = next(group for group in self.param_groups if any(table is one for one in group["params"]))
         state = self.state[table]
-        catch_up_rows(
-            *arrays(rows, table, state["exp_avg"], state["exp_avg_sq"]),
-            clock.done,
-            clock.distance,
-            clock.kept,
-            (clock.n_steps, clock.n_before + clock.n_steps),
-            (*group["betas"], group["eps"]),
-            clock.window,
-        )
+        index, *tables = arrays(rows, table, state["exp_avg"], state["exp_avg_sq"])
+        now, settings = (clock.n_steps, clock.n_before + clock.n_steps), (*group["betas"], group["eps"])
+        columns = (clock.done, clock.distance, clock.kept)
+        catch_up_rows(index, tables[0], tables[1], tables[2], *columns, now, settings, clock.window)
 
     def finish(self) -> None:
         """Bring all rows of all tables up to date."""

@@ -138,7 +138,7 @@ def test_the_cost_is_known_from_counts_alone(name: str, composed: Callable[[str]
     assert torch.equal(torch.get_rng_state(), before)
     assert not model.is_allocated
     assert small.memory >= small.checkpoint > 0 or name == "popularity"
-    assert large.memory > 10 * small.memory
+    assert large.memory > 3 * small.memory
     assert large.operations > 100 * small.operations
     assert 0 < model.seconds(few) < model.seconds(many)
 

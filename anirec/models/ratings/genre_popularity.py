@@ -34,6 +34,7 @@ class GenrePopularity(HistoryScorer, RatingModel):
     uses_unrated: ClassVar[bool] = True
     uses_seed: ClassVar[bool] = False
     ranks_by_rating = False
+    bytes_per_row: ClassVar[int] = 48  # user, item and residual of each row
     count_i: Tensor
     genre_ig: Tensor
     popularity_g: Tensor

@@ -95,12 +95,14 @@ class Hybrid(Content):
             items: Distinct items, int64 (k,); None for all, and the unknown one.
         """
         visible, known, content = self.known, self.known, self.content
-        factors, offset_of_id = self.item_factors, self.item_offset
+        factors: Tensor = self.item_factors
+        offset_of_id: Tensor = self.item_offset
         if self.training and self.id_dropout:
             visible = visible * (torch.rand_like(visible) >= self.id_dropout)
         if items is not None:
             visible, known, content = visible[items], known[items], content[items]
-            factors, offset_of_id = self.embed_rows(factors, items), self.embed_rows(offset_of_id, items)
+            factors = self.embed_rows(self.item_factors, items)
+            offset_of_id = self.embed_rows(self.item_offset, items)
         match_id, liked_id, watched_id = (known * factors).chunk(3, dim=1)
         match_content, liked_content, watched_content = self.of_content(content).chunk(3, dim=1)
         offset = visible * offset_of_id + self.offset_of_content(content)

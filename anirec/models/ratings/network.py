@@ -87,7 +87,7 @@ class RatingNetwork(RatingModel):
 
     constraints: ClassVar[str] = "anirec.models.constraints:check_objective"
     whole_users: ClassVar[bool] = False
-    bytes_per_row: ClassVar[int] = 72  # the bias model, before training; the order of the rows, in training
+    bytes_per_row: ClassVar[int] = 24  # the bias model, before training; the order of the rows, in training
     instead: ClassVar[str] = "narrower layers or vectors"
     matmul_precision: ClassVar[str] = "high"
     head: Head
