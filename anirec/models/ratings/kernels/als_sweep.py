@@ -73,7 +73,7 @@ def half_step(entries: Entries, factor_jf: Tensor, before_nf: Tensor, *, reg: fl
     white_jf, before = multiply_rows(factor_jf.numpy(), inverse.T), before_nf.numpy()
     start, column, target, weight = (tensor.numpy() for tensor in entries)
     solved = np.empty_like(before)
-    bounds = equal_tasks(np.diff(start) + 8, TASKS)  # to whiten a row costs as much as about 8 entries
+    bounds = equal_tasks(np.diff(start) + 8, TASKS, least=4096)  # to whiten a row costs as much as about 8 entries
 
     def task(number: int) -> None:
         first, last = bounds[number], bounds[number + 1]

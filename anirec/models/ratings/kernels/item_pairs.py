@@ -63,7 +63,7 @@ def gram_lower(by_user: SparseRows, of_item: Occurrences, first: int, last: int,
         last: Row after the last one.
         out_ij: Matrix to fill, float32 (n_items, n_items).
     """
-    bounds = first + equal_tasks(pair_counts(of_item)[first:last], TASKS)
+    bounds = first + equal_tasks(pair_counts(of_item)[first:last], TASKS, least=1 << 20)
 
     def task(number: int, _: int) -> None:
         sum_products(bounds[number], bounds[number + 1], by_user, of_item, out_ij)

@@ -123,8 +123,8 @@ class NearestItems:
         rule = (self.similarity.among_shared, self.similarity.shrinkage, self.similarity.min_support)
         for begin in range(first, last, at_once):
             end = min(begin + at_once, last)
-            rows = begin + equal_tasks(work[begin:end], TASKS)
-            columns = equal_tasks(np.minimum(end - np.arange(end), end - begin), TASKS)
+            rows = begin + equal_tasks(work[begin:end], TASKS, least=1 << 20)
+            columns = equal_tasks(np.minimum(end - np.arange(end), end - begin), TASKS, least=1 << 19)
 
             def compare_rows(number: int, _: int, begin: int = begin, rows: Array = rows) -> None:
                 fill_similarities(

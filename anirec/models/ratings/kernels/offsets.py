@@ -27,7 +27,7 @@ def fit_offsets(
         damping: Number of pseudo-ratings with offset 0 added to every user, and to every item.
         sweeps: Number of sweeps over items and users.
     """
-    bounds = equal_tasks(np.diff(start), PARTS)
+    bounds = equal_tasks(np.diff(start), PARTS, least=1 << 15)
     sums, counts = np.zeros((2, len(bounds) - 1, n_items))
     of_user, of_item = np.zeros(len(start) - 1), np.zeros(n_items)
     damping_user, damping_item = damping

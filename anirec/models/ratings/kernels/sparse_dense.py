@@ -60,7 +60,7 @@ def add_rows(first: int, last: int, by_user: SparseRows, weight_ij: Array, score
 def multiply(rows: SparseRows, table_jf: Array, first: int, last: int) -> Array:
     """Return the rows from `first` to before `last` times a table with a row per column, float32 (last - first, F)."""
     out_nf = np.zeros((last - first, table_jf.shape[1]), np.float32)
-    bounds = first + equal_tasks(np.diff(rows.start[first : last + 1]), TASKS)
+    bounds = first + equal_tasks(np.diff(rows.start[first : last + 1]), TASKS, least=4096)
 
     def task(number: int, _: int) -> None:
         begin, end = bounds[number], bounds[number + 1]

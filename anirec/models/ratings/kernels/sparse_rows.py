@@ -70,12 +70,18 @@ def place_by_column(
                 moved[k][place] = values[k][entry]
 
 
-def equal_tasks(work_n: Array, n_tasks: int) -> Array:
-    """Return bounds of at most `n_tasks` ranges of rows with about equal sums of work, int64 (number of ranges + 1,).
+def equal_tasks(work_n: Array, n_tasks: int, *, least: int = 1) -> Array:
+    """Return bounds of ranges of rows with about equal sums of work, int64 (number of ranges + 1,).
+
+    Args:
+        work_n: Work of each row.
+        n_tasks: Maximum number of ranges.
+        least: Work of a task that is long compared with its start; the ranges are fewer where there is too little work.
 
     >>> equal_tasks(np.array([9, 1, 1, 1, 6, 0]), 3)
     array([0, 1, 4, 6])
     """
+    n_tasks = max(1, min(n_tasks, int(work_n.sum()) // least))
     done_n = np.append(0, np.cumsum(work_n))
     wanted = np.linspace(0, done_n[-1], n_tasks + 1)
     return np.unique(np.append(np.searchsorted(done_n, wanted[:-1]), len(work_n)))

@@ -21,7 +21,7 @@ def learned(*, personal: bool = True) -> GenrePopularity:
     model.trainer = SimpleNamespace(datamodule=SimpleNamespace(items=pl.DataFrame({"genres": GENRES})))
     model.configure_model()
     user, item, rating = (torch.tensor(column) for column in zip(*SEEN, strict=True))
-    model.accumulate(RatingBatch(user, item, rating.float()))
+    model.history.append(RatingBatch(user, item, rating.float()))
     model.history.close()
     model.solve()
     return model
@@ -73,7 +73,7 @@ def test_no_matrix_of_ratings_and_genres_is_made() -> None:
     model.configure_model()
     user = torch.arange(n_ratings) * 5 // n_ratings
     item = torch.arange(n_ratings) % 6
-    model.accumulate(RatingBatch(user, item, (item + user).float()))
+    model.history.append(RatingBatch(user, item, (item + user).float()))
     model.history.close()
     with Sizes():
         model.solve()
