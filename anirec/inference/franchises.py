@@ -104,6 +104,21 @@ def plain_name(title: str) -> str:
     return VERSION.sub("", unicodedata.normalize("NFKC", title).lower())
 
 
+def add_franchises(items: pl.DataFrame) -> pl.DataFrame:
+    """Return items, in index order, with the columns `franchise`, index of its first title, and `name`, in plain words.
+
+    Needs item_id and title; type and year are optional.
+    """
+    titles = items["title"].to_list()
+    types = items["type"].to_list() if "type" in items.columns else None
+    columns = [column for column in ("item_id", "title", "type", "year") if column in items.columns]
+    return items.select(
+        *columns,
+        franchise=pl.Series(franchises(titles, types)),
+        name=pl.Series([plain_name(title) for title in titles], dtype=pl.String),
+    )
+
+
 def stand_for_franchises(
     items: pl.DataFrame, is_candidate: NDArray[np.bool_], score_i: NDArray[np.floating]
 ) -> NDArray[np.bool_]:
@@ -115,22 +130,15 @@ def stand_for_franchises(
     the same name are no sequels. Seasons are in the order of years, or of ids.
 
     Args:
-        items: item_id and title, one row per item in index order; type and year are optional.
+        items: Table of `add_franchises`.
         is_candidate: Which items may be recommended, (n_items,).
         score_i: The model's scores, (n_items,).
     """
-    titles = items["title"]
-    types = items["type"].to_list() if "type" in items.columns else None
     seasons = [pl.col(column) for column in ("year", "item_id") if column in items.columns]
-    table = items.with_columns(
-        index=pl.int_range(pl.len()),
-        score=pl.Series(score_i),
-        franchise=pl.Series(franchises(titles.to_list(), types)),
-        name=pl.Series([plain_name(title) for title in titles], dtype=pl.String),
-    )
+    table = items.with_columns(index=pl.int_range(pl.len()), score=pl.Series(score_i))
     is_root = pl.col("index") == pl.col("franchise")
     is_series = ~pl.col("name").str.contains(EXTRA_NAME)
-    if types:  # an ONA is a series if its franchise begins with it, and else an extra
+    if "type" in items.columns:  # an ONA is a series if its franchise begins with it, and else an extra
         is_series &= ((pl.col("type") == "TV") | (is_root & (pl.col("type") == "ONA"))).fill_null(True)
     table = table.filter(pl.Series(is_candidate)).with_columns(is_series=is_series)
     table = table.sort(~pl.col("is_series"), *seasons, nulls_last=True).with_row_index("place")

@@ -30,12 +30,13 @@ COLUMNS = ("user_id", "item_id", "rating", "status")
 SOURCE = "anirec.data.sources.base.Source"
 
 
-def read_histories(run: Path, model: "RatingModel") -> pl.LazyFrame:
+def read_histories(run: Path, model: "RatingModel", users: Sequence[str] | None = None) -> pl.LazyFrame:
     """Return user_id, item_id, rating and status (if known) of every list entry of the run's users and titles.
 
     Args:
         run: Run folder.
         model: Model of the run; its vocabularies name the users and titles.
+        users: Ids, as typed, of the only users to read; None for all.
 
     Raises:
         UserError: Neither run folder, cache nor dump holds the entries, or a file is damaged.
@@ -48,6 +49,8 @@ def read_histories(run: Path, model: "RatingModel") -> pl.LazyFrame:
     if wrong := [name for name, dtype in expected.items() if schema.get(name) != dtype]:
         raise UserError(f"{path}: damaged, or of another run: missing columns or wrong types: {', '.join(wrong)}")
     rows = rows.select(column for column in COLUMNS if column in schema)
+    if users is not None:
+        rows = rows.filter(pl.col("user_id").is_in(typed_ids(users, schema["user_id"]).implode()))
     return rows.filter(*(pl.col(name).is_in(of_run.implode()) for name, of_run in ids.items()))
 
 
@@ -63,16 +66,23 @@ def check_users(run: Path, users: Sequence[str]) -> None:
     """
     path = locate_histories(run)
     rows = scan_parquet(path)
-    if "user_id" not in rows.collect_schema():
+    schema = rows.collect_schema()
+    if "user_id" not in schema:
         raise UserError(f"{path}: damaged: no column user_id")
-    ids = rows.select(pl.col("user_id").cast(pl.String))
-    known = ids.filter(pl.col("user_id").is_in([*users])).unique().collect(engine="streaming")["user_id"]
-    if unknown := [user for user in users if user not in known.to_list()]:
-        some = ids.unique(maintain_order=True).head(3).collect()["user_id"]
+    ids, typed = rows.select("user_id"), typed_ids(users, schema["user_id"])
+    found = ids.filter(pl.col("user_id").is_in(typed.implode())).unique().collect(engine="streaming")["user_id"]
+    known = typed.is_in(found.implode()).fill_null(value=False)
+    if unknown := [user for user, is_known in zip(users, known, strict=True) if not is_known]:
+        some = ids.unique(maintain_order=True).head(3).collect()["user_id"].cast(pl.String)
         raise UserError(
             f"--user {', '.join(unknown)}: not in the data of this run, which has users such as {', '.join(some)}; "
             "for a new user, set --likes"
         )
+
+
+def typed_ids(users: Sequence[str], dtype: pl.DataType) -> pl.Series:
+    """Return ids, as typed, in the type of the data; null where an id cannot be of this type."""
+    return pl.Series([*users], dtype=pl.String).cast(dtype, strict=False)
 
 
 def locate_histories(run: Path) -> Path:

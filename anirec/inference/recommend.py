@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from anirec.errors import UserError
-from anirec.inference.franchises import stand_for_franchises
+from anirec.inference.franchises import add_franchises, stand_for_franchises
 from anirec.inference.histories import check_users, read_histories
 from anirec.inference.lists import TitleFilter, rerank
 from anirec.inference.run_tables import check_model, check_number_of_titles, read_titles, source_class
@@ -93,14 +93,13 @@ def recommend(
     check_number_of_titles(run, items, model.n_items)
     with torch.inference_mode():
         if users:
-            histories = read_histories(run, model)
+            histories = read_histories(run, model, users).collect().lazy()  # all of them in one pass over the entries
             people = {user: known_user(model, histories, user) for user in dict.fromkeys(users)}
         else:
             people = {"": fold_in_likes(model, liked)}
+        named = None if sequels else add_franchises(items)
         tables = [
-            list_for(
-                model, items, person, is_match, k=k, personal=personal, novelty=novelty, sequels=sequels, seen=seen
-            )
+            list_for(model, items, person, is_match, named, k=k, personal=personal, novelty=novelty, seen=seen)
             for person in people.values()
         ]
     if users:
@@ -154,22 +153,25 @@ def list_for(
     items: pl.DataFrame,
     person: "Person",
     is_match: NDArray[np.bool_],
+    named: pl.DataFrame | None,
     *,
     k: int,
     personal: float,
     novelty: float,
-    sequels: bool,
     seen: bool,
 ) -> pl.DataFrame:
-    """Return the list of a person as a table; see `recommendations`. The arguments are those of `recommend`."""
+    """Return the list of a person as a table; see `recommendations`.
+
+    The arguments are those of `recommend`; `named` are the items with their franchises, or None to include sequels.
+    """
     import torch
 
     score_i = person.personal_scores(model, personal).numpy()
     is_candidate = is_match.copy()
     if not seen:
         is_candidate[person.item.numpy()] = False
-    if not sequels:
-        is_candidate = stand_for_franchises(items, is_candidate, score_i)
+    if named is not None:
+        is_candidate = stand_for_franchises(named, is_candidate, score_i)
     chosen = best_items(items, score_i, is_candidate, k=k, novelty=novelty)
     reasons = [
         [(items["title"][int(person.item[p])], float(person.rating[p])) for p in positions]
@@ -193,5 +195,5 @@ def best_items(
         raise UserError("No unseen title passes the filters; loosen a filter, or add --seen.")
     order = np.argsort(-score_i[allowed], kind="stable")[: max(MIN_CANDIDATES, CANDIDATES_PER_ITEM * k)]
     candidates = allowed[order]
-    counts, genres = items["n_ratings"].to_numpy()[candidates], genre_matrix(items["genres"])[candidates]
+    counts, genres = items["n_ratings"].to_numpy()[candidates], genre_matrix(items["genres"][candidates])
     return candidates[rerank(score_i[candidates], counts, genres, k=k, novelty=novelty)]

@@ -72,10 +72,14 @@ def measurements() -> Iterator[Comparison]:
     )
 
     svd, reference = create_model("svd", *PUBLISHED), surprise.SVD(n_factors=FACTORS, n_epochs=1)
-    ours, theirs = side_by_side(
-        lambda: epochs_of(svd, data, epochs=12), lambda: seconds(lambda: reference.fit(rows), repeat=5)
-    )
-    yield Comparison(f"SVD epoch: {name}", n, ours, n, theirs)
+    all_threads = torch.get_num_threads()
+    for n_threads in sorted({1, all_threads}):
+        torch.set_num_threads(n_threads)
+        ours, theirs = side_by_side(
+            lambda: epochs_of(svd, data, epochs=12), lambda: seconds(lambda: reference.fit(rows), repeat=5)
+        )
+        yield Comparison(f"SVD epoch, threads: {n_threads}: {name}", n, ours, n, theirs)
+    torch.set_num_threads(all_threads)
 
     knn, reference = create_model("item_knn", *SAME_KNN), surprise.KNNBaseline(k=40, **KNN)
     ours, theirs = side_by_side(

@@ -79,7 +79,7 @@ def test_a_failed_job_does_not_stop_the_others(anirec: Anirec, tmp_path: Path) -
 @pytest.mark.slow
 def test_two_processes_give_the_metrics_of_one(anirec: Anirec, tmp_path: Path) -> None:
     """Each run of a sweep has a group of processes of its own."""
-    models = ("popularity", "item_knn")
+    models = ("popularity", "item_knn", "als")
     sweep = ["run", "-m", *SMALL, f"model={','.join(models)}"]
     anirec(*sweep)
     launcher = ["hydra/launcher=local", "hydra.launcher.n_jobs=1"]

@@ -43,7 +43,7 @@ def write_deduplicated(rows: pl.LazyFrame, path: Path, *, block: int = BLOCK, st
             kept = keep_last_rated(users)
             yield kept if columns is None else kept.select(columns)
 
-    register_io_source(read, schema=rows.collect_schema()).sink_parquet(path)
+    register_io_source(read, schema=rows.collect_schema()).sink_parquet(path, row_group_size=500_000)
 
 
 def user_ranges(rows: pl.LazyFrame, block: int) -> Iterator[tuple[int | str, int | str]]:

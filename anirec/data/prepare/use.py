@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-HELD: dict[Path, int] = {}  # descriptors of the folders that this process uses
+HELD: dict[Path, int] = {}  # descriptors of the folders that this process uses, the first used first
+MOST = 64  # folders held at once; more would take the descriptors that a process may open
 
 
 def hold(folder: Path) -> bool:
@@ -29,6 +30,8 @@ def hold(folder: Path) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     HELD[folder] = descriptor
+    if len(HELD) > MOST:
+        release(next(iter(HELD)))
     if lock(descriptor, exclusive=False) and is_at(descriptor, folder):
         return True
     release(folder)

@@ -12,7 +12,7 @@ from anirec.data.index_arrays import count_indices, replace_indices, row_bounds,
 from anirec.data.ratings.filters import is_interaction, is_planned, k_core
 from anirec.data.ratings.interactions import UNKNOWN, Vocabulary
 
-BLOCK = 2_000_000  # rows of the table in memory at once, about 100 MB with a status and a timestamp
+BLOCK = 1_000_000  # rows of the table in memory at once, about 50 MB with a status and a timestamp
 COLUMNS = ("user_id", "item_id", "rating", "timestamp", "status")
 RATED, UNRATED, EXCLUDED = "rated", "unrated", "excluded"
 Rows = dict[str, NDArray[Any]]  # the arrays of `Interactions` by name; `time` only if the table has times
@@ -58,10 +58,8 @@ def read_groups(
     """Return the groups of `read_entries`, and the sorted ids of all users and items of the table, which they index."""
     schema = table.collect_schema()
     table = table.select([column for column in COLUMNS if column in schema])
-    users, items = (
-        UserNumbers(),
-        Vocabulary(table.select(pl.col("item_id").unique()).collect(engine="streaming")["item_id"]),
-    )
+    users = UserNumbers()
+    items = Vocabulary(table.select(pl.col("item_id").unique()).collect(engine="streaming")["item_id"])
     n_rows = table.select(pl.len()).collect().item()
     groups = {name: Group(n_rows, timed="timestamp" in schema) for name in (RATED, UNRATED, EXCLUDED)}
     for start in range(0, n_rows, block):
@@ -85,7 +83,7 @@ class Group:
 
     def add(self, columns: Rows, mask: NDArray[np.bool_]) -> None:
         """Append the rows where `mask` (n,) is true."""
-        stop = self.n + np.count_nonzero(mask)
+        stop = self.n + int(np.count_nonzero(mask))
         for name, values in columns.items():
             self.columns[name][self.n : stop] = values[mask]
         self.n = stop

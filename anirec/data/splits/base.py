@@ -56,7 +56,7 @@ class Split(Configurable, ABC):
         counts = count_indices(parts, int(parts.max(initial=TEST)) + 1)
         return {
             "family": digest(data, {"split": type(self).__name__, **shared}),
-            "fingerprint": digest(data, hashlib.sha256(np.ascontiguousarray(parts)).hexdigest()),
+            "fingerprint": digest(data, hashlib.sha256(np.ascontiguousarray(parts).data).hexdigest()),
             **{f"n_{name}": int(counts[part]) for name, part in (("train", TRAIN), ("val", VAL), ("test", TEST))},
         }
 

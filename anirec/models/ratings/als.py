@@ -23,7 +23,8 @@ class ALS(MemoryBased, RatingModel):
     Minimises Σ_ui c_ui (x_ui - p_u · q_i)² + reg (Σ_u |p_u|² + Σ_i |q_i|²), where x_ui is the preference (about 1 if
     user u has interacted with item i, negative if u disliked it; see `Baseline.preferences`), and 0 without an
     interaction; c_ui is 1 + alpha for interactions and 1 elsewhere. Each epoch solves for all items, then for all
-    users, by conjugate gradients from the previous factors. Scores of implicit feedback are no ratings, so predicted ratings come from the bias model.
+    users, by conjugate gradients from the previous factors. Scores of implicit feedback are no ratings, so predicted
+    ratings come from the bias model.
 
     Args:
         n_factors: Length of p_u and q_i; >= 1.

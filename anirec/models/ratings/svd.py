@@ -164,7 +164,7 @@ class SVD(ManualOptimization, RatingModel):
             self.count_step()
 
     def finish_sweep(self) -> None:
-        if not self.item_factors.isfinite().all():
+        if not self.baseline.item.sum().isfinite():  # a step that is not finite changes an offset, too
             raise UserError(
                 f"{type(self).__name__} diverged in epoch {int(self.sweeps)}: the factors are no longer finite. "
                 f"The learning rate is probably too large: lr={self.lr:g}; try lr={self.lr / 3:.2g}."

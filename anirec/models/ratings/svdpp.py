@@ -2,13 +2,13 @@
 
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import embedding_bag
 
 from anirec.data.ratings.interactions import Interactions
 from anirec.models.ratings.kernels import Factors
+from anirec.models.ratings.kernels.batched_sweep import block_of, user_vectors
+from anirec.models.ratings.kernels.fused_sweep import fill_user_vectors
 from anirec.models.ratings.kernels.grid import Grid, grid_of_users
 from anirec.models.ratings.svd import SVD
 
@@ -48,11 +48,12 @@ class SVDpp(SVD):
     def finish_sweep(self) -> None:
         """Recompute the user vectors, since y_j has changed after each user's update."""
         super().finish_sweep()
-        rows = self.training_rows(self.data)
-        item, start = (torch.from_numpy(column).to(self.device) for column in (rows.item, rows.indptr.astype(np.int32)))
-        sums_uf = embedding_bag(item, self.implicit_factors, start[:-1], mode="sum")
-        norms_u1 = start.diff().clamp(min=1).rsqrt()[:, None]
-        self.user_tastes[:-1] = sums_uf.mul_(norms_u1).add_(self.user_factors[:-1])
+        if self.device.type == "cpu":
+            fill_user_vectors(self.training_rows(self.data), self.factor_tables(), self.user_tastes)
+        else:
+            for group in range(len(self.grid.users) - 1):
+                block = block_of(self.grid, group)
+                self.user_tastes[block.users] = user_vectors(block, self.factor_tables())
 
     def implicit_vectors(self, user: Tensor, item: Tensor, n: int) -> Tensor:
         sums_nf = super().implicit_vectors(user, item, n).index_add_(0, user, self.implicit_factors[item])

@@ -2,7 +2,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from anirec.inference.franchises import franchises, stand_for_franchises
+from anirec.inference.franchises import add_franchises, franchises, stand_for_franchises
 
 ITEMS = [
     # id, title, type, year
@@ -29,7 +29,7 @@ def chosen(*seen: str, by_score: tuple[str, ...] = (), columns: tuple[str, ...] 
     """Return the titles that stand for their franchises; `by_score` have the highest scores."""
     scores = np.array([title in by_score for title in TITLES], dtype=np.float32)
     is_candidate = np.array([title not in seen for title in TITLES])
-    kept = stand_for_franchises(TABLE.select("item_id", "title", *columns), is_candidate, scores)
+    kept = stand_for_franchises(add_franchises(TABLE.select("item_id", "title", *columns)), is_candidate, scores)
     return {title for title, is_kept in zip(TITLES, kept, strict=True) if is_kept}
 
 
@@ -127,5 +127,5 @@ def test_a_series_stands_before_an_older_ova_and_a_film_before_a_later_online_sp
     ]
     items = pl.DataFrame(rows, schema=["item_id", "title", "type"], orient="row")
     is_candidate = items["title"].to_numpy() != "Steins;Gate"
-    kept = stand_for_franchises(items, is_candidate, np.array([3, 2, 0, 2, 1], dtype=np.float32))
+    kept = stand_for_franchises(add_franchises(items), is_candidate, np.array([3, 2, 0, 2, 1], dtype=np.float32))
     assert kept.tolist() == [False, True, False, True, False]

@@ -67,8 +67,8 @@ def half_step(entries: Entries, factor_jf: Tensor, before_nf: Tensor, *, reg: fl
     """
     inverse_fg, lower_fg = whitening(factor_jf, reg)
     if factor_jf.device.type != "cpu":
-        inverse, lower = (torch.from_numpy(matrix).to(factor_jf) for matrix in (inverse_fg, lower_fg))
-        return solve_on_device(entries, factor_jf @ inverse.T, before_nf @ lower, tolerance) @ inverse
+        to_old, to_white = (torch.from_numpy(matrix).to(factor_jf) for matrix in (inverse_fg, lower_fg))
+        return solve_on_device(entries, factor_jf @ to_old.T, before_nf @ to_white, tolerance) @ to_old
     inverse, lower = inverse_fg.astype(np.float32), lower_fg.astype(np.float32)
     white_jf, before = multiply_rows(factor_jf.numpy(), inverse.T), before_nf.numpy()
     start, column, target, weight = (tensor.numpy() for tensor in entries)

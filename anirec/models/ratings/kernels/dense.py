@@ -61,8 +61,8 @@ def invert_in_place(lower_nn: Array) -> None:
     """Replace a positive definite matrix by its inverse, float32 (n, n).
 
     Only the lower triangle is read; both are written. The algorithm is Gauss-Jordan elimination by symmetric blocks
-    (the sweep operator; Goodnight 1979), which needs n³ operations, as Cholesky's method does, and no second matrix. Its
-    results are as exact as Cholesky's, since all pivots are Schur complements of a positive definite matrix.
+    (Goodnight, A Tutorial on the SWEEP Operator, 1979). It needs n³ operations, as Cholesky's method
+    does, and no second matrix, and is as exact, since all pivots are Schur complements of a positive definite matrix.
 
     >>> matrix = np.array([[2, 0], [1, 1]], np.float32)
     >>> invert_in_place(matrix)
@@ -90,7 +90,7 @@ def invert_in_place(lower_nn: Array) -> None:
 
         def eliminate(t: int, k: int = k, columns: Array = columns, moved: Array = moved) -> None:
             i, j = tiles[t]
-            if i != k and j != k:
+            if k not in {i, j}:
                 lower_nn[blocks[i], blocks[j]] -= moved[blocks[i]] @ columns[blocks[j]].T
 
         run_tasks(gather, len(blocks))

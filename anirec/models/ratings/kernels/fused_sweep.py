@@ -14,11 +14,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from anirec.data.ratings.interactions import Interactions
 from anirec.models.ratings.kernels import Factors, Rates, as_numpy
 from anirec.models.ratings.kernels.grid import Grid, strata
 from anirec.threads import in_threads
 
-# The helpers of `sweep_block` are inlined by numba: a call would cost as much as a rating, for counting references.
 RUN = 32  # consecutive users that are processed in order, so that their factors are read from memory in sequence
 # Sums may be reordered (SIMD), but NaN must be preserved: it marks rows without a rating.
 FAST = {"reassoc", "contract", "nsz", "arcp"}
@@ -59,7 +59,7 @@ def fused_sweep(
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST)
-def sweep_blocks(
+def sweep_blocks(  # noqa: PLR0915
     blocks: Array,
     users: Array,
     start: Array,
@@ -69,178 +69,149 @@ def sweep_blocks(
     rates: Rates,
     seed: int,
 ) -> None:
-    """Process the rows of blocks, which are pairs of a group of users and one of items."""
-    for b in range(len(blocks)):
-        g, c = blocks[b]
-        sweep_block(users[g], users[g + 1], start[c], item, rating, factors, rates, seed + c)
+    """Process the rows of blocks, which are pairs of a group of users and one of items.
+
+    Runs of users come in random order, and each user's ratings. Two ratings are processed at a time: the product of the
+    second item with s as the first leaves it would have to wait for the first, but it follows from products that are
+    independent, since (keep s + c q_i) · q_j = keep s · q_j + c q_i · q_j.
+
+    All loops are in one function: a call with arrays counts their references, which costs as much as a rating.
+    """
+    mean, bias_u, bias_i = factors.mean.item(), factors.bias_u, factors.bias_i
+    p_uf, q_if, y_if = factors.p_uf, factors.q_if, factors.y_if
+    n_factors, implicit, one = q_if.shape[1], len(y_if) > 0, np.float32(1)
+    share = np.float32(2 if implicit else 1)
+    step, keep = np.float32(rates.lr), np.float32(1 - rates.lr * rates.reg)
+    keep_bias = np.float32(1 - rates.lr * rates.reg_bias)
+    s_f, before_f = np.empty(n_factors, np.float32), np.empty(n_factors, np.float32)
+    rows, runs = np.empty(longest_list(blocks, users, start), np.int64), np.empty(len(bias_u) // RUN + 1, np.int64)
+
+    for block in range(len(blocks)):
+        first_user, last_user, group = users[blocks[block, 0]], users[blocks[block, 0] + 1], blocks[block, 1]
+        n_runs = -(-(last_user - first_user) // RUN)
+        for t in range(n_runs):
+            runs[t] = first_user + t * RUN
+        shuffle(runs, n_runs, seed + group + first_user)
+        for t in range(n_runs * RUN):
+            u = runs[t // RUN] + t % RUN
+            if u >= last_user:
+                continue
+            first, last, n = start[group, u], start[group, u + 1], 0
+            for row in range(first, last):
+                if not np.isnan(rating[row]):
+                    rows[n] = row
+                    n += 1
+            if n == 0:
+                continue
+            shuffle(rows, n, seed + group + u)
+
+            norm = one / np.sqrt(np.float32(last - first))
+            if implicit:  # s = p_u + norm Σ y_j
+                for f in range(n_factors):
+                    s_f[f] = 0
+                for row in range(first, last - 3, 4):
+                    a, b, c, d = item[row], item[row + 1], item[row + 2], item[row + 3]
+                    for f in range(n_factors):
+                        s_f[f] += (y_if[a, f] + y_if[b, f]) + (y_if[c, f] + y_if[d, f])
+                for row in range(last - (last - first) % 4, last):
+                    j = item[row]
+                    for f in range(n_factors):
+                        s_f[f] += y_if[j, f]
+                for f in range(n_factors):
+                    s_f[f] = p_uf[u, f] + norm * s_f[f]
+                    before_f[f] = s_f[f]
+            else:
+                for f in range(n_factors):
+                    s_f[f] = p_uf[u, f]
+
+            bias = bias_u[u]
+            for k in range(0, n - 1, 2):
+                i, j = item[rows[k]], item[rows[k + 1]]
+                at_i, at_j, between = np.float32(0), np.float32(0), np.float32(0)
+                for f in range(n_factors):
+                    s, q_i, q_j = s_f[f], q_if[i, f], q_if[j, f]
+                    at_i += s * q_i
+                    at_j += s * q_j
+                    between += q_i * q_j
+                by_i = step * (rating[rows[k]] - mean - bias - bias_i[i] - at_i)
+                bias = keep_bias * bias + by_i
+                bias_i[i] = keep_bias * bias_i[i] + by_i
+                at_j = keep * at_j + share * by_i * between
+                by_j = step * (rating[rows[k + 1]] - mean - bias - bias_i[j] - at_j)
+                bias = keep_bias * bias + by_j
+                bias_i[j] = keep_bias * bias_i[j] + by_j
+                for f in range(n_factors):
+                    s, q_i, q_j = s_f[f], q_if[i, f], q_if[j, f]
+                    q_if[i, f] = keep * q_i + by_i * s
+                    s = keep * s + share * by_i * q_i
+                    q_if[j, f] = keep * q_j + by_j * s
+                    s_f[f] = keep * s + share * by_j * q_j
+            if n % 2:
+                i = item[rows[n - 1]]
+                at_i = np.float32(0)
+                for f in range(n_factors):
+                    at_i += s_f[f] * q_if[i, f]
+                by_i = step * (rating[rows[n - 1]] - mean - bias - bias_i[i] - at_i)
+                bias = keep_bias * bias + by_i
+                bias_i[i] = keep_bias * bias_i[i] + by_i
+                for f in range(n_factors):
+                    s, q_i = s_f[f], q_if[i, f]
+                    q_if[i, f] = keep * q_i + by_i * s
+                    s_f[f] = keep * s + share * by_i * q_i
+            bias_u[u] = bias
+
+            if implicit:  # p_u and the y_j get half of the movement of s each
+                kept = np.float32(keep**n)
+                for f in range(n_factors):
+                    moved = (s_f[f] - kept * before_f[f]) / share
+                    p_uf[u, f] = kept * p_uf[u, f] + moved
+                    s_f[f] = norm * moved
+                for row in range(first, last):
+                    j = item[row]
+                    for f in range(n_factors):
+                        y_if[j, f] = kept * y_if[j, f] + s_f[f]
+            else:
+                for f in range(n_factors):
+                    p_uf[u, f] = s_f[f]
+
+
+def fill_user_vectors(rows: Interactions, factors: Factors[Tensor], out_uf: Tensor) -> None:
+    """Set each row of `out_uf` to p_u plus the normalised sum of the y of all items of user u."""
+    tables, out = Factors(*as_numpy(factors)), out_uf.numpy()
+
+    def fill(first: int, last: int) -> None:
+        add_implicit(first, last, rows.indptr, rows.item, tables.p_uf, tables.y_if, out)
+
+    in_threads(fill, rows.n_users, chunk=-(-rows.n_users // torch.get_num_threads()))
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST)
-def sweep_block(
-    first_user: int,
-    last_user: int,
-    start: Array,
-    item: Array,
-    rating: Array,
-    factors: Factors[Array],
-    rates: Rates,
-    seed: int,
-) -> None:
-    """Process the rows of a range of users, in runs of users in random order, each user's ratings in random order.
-
-    The rows of user u are `start[u]:start[u + 1]`.
-    """
-    p_uf, q_if = factors.p_uf, factors.q_if
-    share = np.float32(2 if len(factors.y_if) else 1)
-    step, keep = np.float32(rates.lr), np.float32(1 - rates.lr * rates.reg)
-    keep_bias = np.float32(1 - rates.lr * rates.reg_bias)
-    s_f, before_f = np.empty(p_uf.shape[1], np.float32), np.empty(p_uf.shape[1], np.float32)
-    rows = np.empty(max(0, np.diff(start[first_user : last_user + 1]).max()) if last_user > first_user else 0, np.int64)
-    runs = np.arange(-(-(last_user - first_user) // RUN))
-    shuffle(runs, len(runs), seed + first_user)
-
-    for run in runs:
-        first_of_run = first_user + run * RUN
-        for u in range(first_of_run, min(first_of_run + RUN, last_user)):
-            first, last = start[u], start[u + 1]
-            n = rated_rows(rating, first, last, rows)
-            if n == 0:
-                continue
-            shuffle(rows, n, seed + u)
-            fill_user_vector(u, item[first:last], factors, s_f, before_f)
-            factors.bias_u[u] = step_ratings(
-                rows,
-                n,
-                item,
-                rating,
-                factors.mean.item(),
-                factors.bias_u[u],
-                factors.bias_i,
-                q_if,
-                s_f,
-                step,
-                share,
-                keep,
-                keep_bias,
-            )
-            update_user(u, item[first:last], factors, before_f, s_f, keep, n)
-
-
-@numba.njit(fastmath=FAST, inline="always")
-def step_ratings(
-    rows: Array,
-    n: int,
-    item: Array,
-    rating: Array,
-    mean: np.float32,
-    bias: np.float32,
-    bias_i: Array,
-    q_if: Array,
-    s_f: Array,
-    step: np.float32,
-    share: np.float32,
-    keep: np.float32,
-    keep_bias: np.float32,
-) -> np.float32:
-    """Update s_u, the items' q_i and b_i by the first `n` of a user's ratings, in order; return the new b_u.
-
-    Two ratings are processed at a time. The product of the second with s as the first leaves it, which would have to
-    wait for the first, follows from products that are independent: (keep s + c q_i) · q_j = keep s · q_j + c q_i · q_j.
-    """
-    n_factors = len(s_f)
-    for t in range(0, n - 1, 2):
-        i, j = item[rows[t]], item[rows[t + 1]]
-        at_i, at_j, between = np.float32(0), np.float32(0), np.float32(0)
+def add_implicit(first: int, last: int, start: Array, item: Array, p_uf: Array, y_if: Array, out_uf: Array) -> None:
+    n_factors = p_uf.shape[1]
+    for u in range(first, last):
         for f in range(n_factors):
-            s, q_i, q_j = s_f[f], q_if[i, f], q_if[j, f]
-            at_i += s * q_i
-            at_j += s * q_j
-            between += q_i * q_j
-        by_i = step * (rating[rows[t]] - mean - bias - bias_i[i] - at_i)
-        bias = keep_bias * bias + by_i
-        bias_i[i] = keep_bias * bias_i[i] + by_i
-        by_j = step * (rating[rows[t + 1]] - mean - bias - bias_i[j] - (keep * at_j + share * by_i * between))
-        bias = keep_bias * bias + by_j
-        bias_i[j] = keep_bias * bias_i[j] + by_j
+            out_uf[u, f] = 0
+        for row in range(start[u], start[u + 1]):
+            j = item[row]
+            for f in range(n_factors):
+                out_uf[u, f] += y_if[j, f]
+        norm = np.float32(1) / np.sqrt(np.float32(max(1, start[u + 1] - start[u])))
         for f in range(n_factors):
-            s, q_i, q_j = s_f[f], q_if[i, f], q_if[j, f]
-            q_if[i, f] = keep * q_i + by_i * s
-            s = keep * s + share * by_i * q_i
-            q_if[j, f] = keep * q_j + by_j * s
-            s_f[f] = keep * s + share * by_j * q_j
-    if n % 2:
-        i = item[rows[n - 1]]
-        at_i = np.float32(0)
-        for f in range(n_factors):
-            at_i += s_f[f] * q_if[i, f]
-        by_i = step * (rating[rows[n - 1]] - mean - bias - bias_i[i] - at_i)
-        bias = keep_bias * bias + by_i
-        bias_i[i] = keep_bias * bias_i[i] + by_i
-        for f in range(n_factors):
-            s, q_i = s_f[f], q_if[i, f]
-            q_if[i, f] = keep * q_i + by_i * s
-            s_f[f] = keep * s + share * by_i * q_i
-    return bias
+            out_uf[u, f] = p_uf[u, f] + norm * out_uf[u, f]
 
 
-@numba.njit(fastmath=FAST, inline="always")
-def fill_user_vector(u: int, items: Array, factors: Factors[Array], s_f: Array, copy_f: Array) -> None:
-    """Set s to p_u, for SVD++ plus the normalised sum of the items' y; and `copy_f` to the same."""
-    p_uf, y_if = factors.p_uf, factors.y_if
-    for f in range(len(s_f)):
-        s_f[f] = 0
-    if len(y_if):
-        for j in items:
-            for f in range(len(s_f)):
-                s_f[f] += y_if[j, f]
-    norm = np.float32(1) / np.sqrt(np.float32(len(items)))
-    for f in range(len(s_f)):
-        s_f[f] = p_uf[u, f] + norm * s_f[f]
-        copy_f[f] = s_f[f]
+@numba.njit(cache=True, nogil=True)
+def longest_list(blocks: Array, users: Array, start: Array) -> int:
+    """Return the largest number of rows of a user in one of the blocks."""
+    longest = 0
+    for b in range(len(blocks)):
+        c = blocks[b, 1]
+        for u in range(users[blocks[b, 0]], users[blocks[b, 0] + 1]):
+            longest = max(longest, start[c, u + 1] - start[c, u])
+    return longest
 
 
-@numba.njit(fastmath=FAST, inline="always")
-def update_user(
-    u: int, items: Array, factors: Factors[Array], before_f: Array, s_f: Array, keep: np.float32, n: int
-) -> None:
-    """Set p_u to s; for SVD++, give p_u and the items' y half of the movement of s each, in place of s.
-
-    Args:
-        u: User.
-        items: All items of the user.
-        factors: Tables that are updated.
-        before_f: s before the user's ratings.
-        s_f: s after them.
-        keep: What the decay leaves of a factor at each rating.
-        n: Number of ratings.
-    """
-    p_uf, y_if = factors.p_uf, factors.y_if
-    if len(y_if) == 0:
-        for f in range(len(s_f)):
-            p_uf[u, f] = s_f[f]
-        return
-    norm, kept = np.float32(1) / np.sqrt(np.float32(len(items))), np.float32(keep**n)
-    for f in range(len(s_f)):
-        moved = (s_f[f] - kept * before_f[f]) / np.float32(2)
-        p_uf[u, f] = kept * p_uf[u, f] + moved
-        s_f[f] = norm * moved
-    for j in items:
-        for f in range(len(s_f)):
-            y_if[j, f] = kept * y_if[j, f] + s_f[f]
-
-
-@numba.njit(inline="always")
-def rated_rows(rating: Array, first: int, last: int, rows: Array) -> int:
-    """Fill `rows` with the rated rows of `first:last` and return their number."""
-    n = 0
-    for row in range(first, last):
-        if not np.isnan(rating[row]):
-            rows[n] = row
-            n += 1
-    return n
-
-
-@numba.njit(inline="always")
+@numba.njit(cache=True, nogil=True)
 def shuffle(values: Array, n: int, seed: int) -> None:
     """Shuffle the first `n` values in place; with splitmix64, which takes a few operations per number.
 

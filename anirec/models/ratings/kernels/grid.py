@@ -18,7 +18,7 @@ from anirec.data.ratings.interactions import Interactions
 from anirec.models.ratings.kernels import TensorOrArray
 
 MOST_GROUPS = 16  # of users and of items; with more, a user has too few ratings in a block to pay for reading p_u
-BLOCK_ROWS = 1 << 12  # approximate minimum of the mean number of rows per block; fewer take less time than a new task
+BLOCK_ROWS = 1 << 14  # approximate minimum of the mean number of rows of a block; half a millisecond of work
 Array = NDArray[Any]
 
 
@@ -42,8 +42,8 @@ class Grid(NamedTuple, Generic[TensorOrArray]):
 def groups_for(n_rows: int) -> int:
     """Return the number of groups of users and of items, a power of 2; independent of the number of threads.
 
-    >>> [groups_for(n) for n in (1_000, 20_000, 400_000, 20_000_000)]
-    [1, 2, 8, 16]
+    >>> [groups_for(n) for n in (10_000, 100_000, 400_000, 20_000_000)]
+    [1, 2, 4, 16]
     """
     return min(MOST_GROUPS, 1 << max(0, isqrt(n_rows // BLOCK_ROWS).bit_length() - 1))
 

@@ -15,7 +15,7 @@ Array = NDArray[Any]
 
 
 class Occurrences(NamedTuple):
-    """Users of each item: those of item i are `user[start[i]:start[i + 1]]`, ascending; `rank` is i's place in the list.
+    """Users of each item: those of item i are `user[start[i]:start[i + 1]]`, ascending; `rank` is its place.
 
     `start` is int64, the others are int32.
     """

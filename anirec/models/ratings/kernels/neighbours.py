@@ -87,7 +87,8 @@ class NearestItems:
 
     Items are numbered by popularity. Each task compares some items with all more popular ones. Candidates are int64
     keys: the similarity in the upper 32 bits, the item in the lower 32. Keys sort by similarity, since the bits of
-    positive floats have the same order as the floats; as all keys of an item differ, the best are the same in any order.
+    positive floats have the same order as the floats. As all keys of an item differ, the best are the same in any
+    order.
 
     Args:
         by_user: Values of each user's items.
@@ -165,7 +166,7 @@ def find_neighbours(by_user: SparseRows, n_items: int, similarity: Similarity, *
 
 
 @intrinsic
-def add_products(context: Any, sums: Any, j: Any, x: Any, square: Any, y: Any) -> Any:
+def add_products(_: Any, sums: Any, j: Any, x: Any, square: Any, y: Any) -> Any:
     """Add (1, x y, x², y²) to `sums[j]` by one vector instruction, which LLVM does not find by itself."""
     signature = types.void(sums, j, x, square, y)
 
@@ -214,7 +215,7 @@ def fill_similarities(
             square = x * x
             columns, values = by_user.column[begin:end], by_user.value[begin:end]
             for k in range(len(columns)):
-                add_products(sums, np.uint32(columns[k]), x, square, values[k])
+                add_products(sums, np.uint32(columns[k]), x, square, values[k])  # type: ignore[call-arg]
         row, length = tile[i - tile_first], lengths_i[i]
         for j in range(i):
             shared, product = sums[j, 0], sums[j, 1]

@@ -12,7 +12,8 @@ from anirec.data.ratings.interactions import Interactions, RatingBatch
 from anirec.errors import UserError
 from anirec.models.ratings.bias import Bias
 from anirec.models.ratings.kernels import Factors, Rates, grid
-from anirec.models.ratings.kernels.fused_sweep import RUN, fused_sweep, shuffle
+from anirec.models.ratings.kernels.batched_sweep import block_of, user_vectors
+from anirec.models.ratings.kernels.fused_sweep import RUN, fill_user_vectors, fused_sweep, shuffle
 from anirec.models.ratings.svd import SVD
 from anirec.models.ratings.svdpp import SVDpp
 
@@ -200,3 +201,20 @@ def test_divergence_reports_the_learning_rate(planted, fit) -> None:
 def test_numbers_out_of_range_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(UserError, match=f"{next(iter(wrong))}="):
         made(**wrong)
+
+
+def test_the_vectors_of_users_are_equal_by_the_kernel_and_by_tensor_operations(planted) -> None:
+    """The second form is that of devices."""
+    rows = planted.train_and_unrated
+    noise = torch.Generator().manual_seed(0)
+    sizes = ((), (121,), (61,), (121, 5), (61, 5), (61, 5))
+    factors: Factors[Any] = Factors(*(torch.randn(size, generator=noise) for size in sizes))
+    by_kernel, by_tensors = torch.zeros(121, 5), torch.zeros(121, 5)
+    fill_user_vectors(rows, factors, by_kernel)
+    users, *columns = grid.grid_of_users(rows, 3)
+    on_device: grid.Grid[torch.Tensor] = grid.Grid(users, *map(torch.from_numpy, columns))
+    for group in range(3):
+        block = block_of(on_device, group)
+        by_tensors[block.users] = user_vectors(block, factors)
+    assert by_tensors[:-1].any(dim=1).all()
+    torch.testing.assert_close(by_kernel, by_tensors)
