@@ -16,7 +16,7 @@ from anirec.features.branch import Branch
 from anirec.models.branched import Branched, branch_features, n_features
 from anirec.models.ratings.network import RatingNetwork
 
-TYPICAL_WIDTH = 400  # of the features of a branch that is not fitted yet, for the cost
+TYPICAL_WIDTH = 100  # of the features of a branch that is not fitted yet, for the cost
 OFFSET_PENALTY = 10.0  # L2 penalty of the ridge regression; content rows have length 1
 
 

@@ -22,8 +22,8 @@ from anirec.settings import Count, NonNegative
 
 Objective = Literal["mse", "mae", "bpr", "softmax"]
 RATING_OBJECTIVES = ("mse", "mae")  # the others learn rankings
-OPERATIONS = 6  # of each parameter of the head in a step, for a row: forward and backward
-UPDATE = 20  # operations that AdamW does for each number of a row's vectors, over those of a multiplication
+OPERATIONS = 0.5  # of each parameter of the head, for a row in a step; products of matrices are fast
+UPDATE = 170  # operations on each number of a row's vectors in a step: gathering, the loss, AdamW
 ITEM_BLOCK = 512  # items scored together: 256 users x 512 items x 32 numbers take 16 MB
 
 

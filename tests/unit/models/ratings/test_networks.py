@@ -10,7 +10,6 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from torch import Tensor, nn
-from torch.nn.functional import embedding
 
 from anirec.config.compose import conf_folder
 from anirec.data.ratings.datamodule import RatingData
@@ -434,17 +433,39 @@ def test_a_step_has_gradients_only_for_the_users_and_items_of_its_batch(data: Ra
 def test_sparse_gradients_train_the_same_model_as_dense_ones(
     data: RatingData, trained: Any, name: str, clip: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Gradients are dense on a GPU and in several processes, where rows of a batch are not made distinct either."""
     models = []
     for _ in range(2):
         torch.manual_seed(5)
         models.append(trained(data, name, f"training.clip={clip}"))
-        monkeypatch.setattr(RatingNetwork, "embed_rows", lambda model, table, rows: embedding(rows, table))
+        monkeypatch.setattr(RatingNetwork, "has_sparse_gradients", False)
     of_rows, of_table = models
     for key, wanted in of_table.state_dict().items():
         torch.testing.assert_close(
             of_rows.state_dict()[key], wanted, rtol=1e-3, atol=1e-3, msg=lambda message, key=key: f"{key}: {message}"
         )
     assert not of_rows.user_factors[-1].any()
+
+
+@pytest.mark.parametrize(
+    ("name", "device", "precision"),
+    [("ncf", "cuda", "high"), ("ncf", "cpu", "highest"), ("als", "cuda", "highest"), ("ease", "cuda", "highest")],
+)
+def test_only_networks_on_a_gpu_use_tensorfloat(
+    data: RatingData, name: str, device: str, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model sets the precision of the whole process, so that one that follows a network in a sweep must reset it."""
+    monkeypatch.setattr("anirec.models.base.available_memory", lambda device: 1e12)
+    strategy = type("Strategy", (), {"root_device": torch.device(device)})
+    model = made(name)
+    model._trainer = type("Trainer", (), {"datamodule": data, "strategy": strategy, "num_devices": 1})
+    before = torch.get_float32_matmul_precision()
+    try:
+        torch.set_float32_matmul_precision("high" if precision == "highest" else "highest")
+        model.setup("fit")
+        assert torch.get_float32_matmul_precision() == precision
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 @pytest.mark.parametrize(("algorithm", "measure"), [("norm", Tensor.norm), ("value", lambda all_: all_.abs().max())])
