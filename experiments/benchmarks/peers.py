@@ -55,14 +55,15 @@ def main() -> None:
                 )
                 rows.append(row)
     measured = [row for row in rows if "error" not in row]
-    write_table("peers", [{column: row.get(column) for column in COLUMNS} for row in measured])
-    console.print(table(measured, f"{name}, {chosen.threads} threads; ratios to anirec"))
+    if measured:
+        write_table("peers", [{column: row.get(column) for column in COLUMNS} for row in measured])
+        console.print(table(measured, f"{name}, {chosen.threads} threads; ratios to anirec"))
+        console.print(f"Table written to {FOLDER / 'peers.csv'}", style="dim")
     lacking = [row for row in rows if "error" in row]
     for row in lacking:
         console.print(f"{row['library']} {row['algorithm']}: {row['error']}", markup=False)
     if any("No module" in row["error"] for row in lacking):
         console.print(f"Install the other libraries: {chosen.python} -m pip install -r {os.path.relpath(REQUIREMENTS)}")
-    console.print(f"Table written to {FOLDER / 'peers.csv'}", style="dim")
 
 
 COLUMNS = (
