@@ -29,7 +29,7 @@ from anirec.tracking.folders import folder_bytes, format_size
 CONSOLE = Console(highlight=False, soft_wrap=True)
 DAY = 86_400.0  # seconds
 TABLES = re.compile(r"(\w+)-[0-9a-f]{16}")
-UNFINISHED = re.compile(r"\.unfinished-[0-9a-f]{32}")
+UNFINISHED = re.compile(r"\.unfinished-(\w+-[0-9a-f]{16}-)?[0-9a-f]{32}")
 STORE = re.compile(r"[0-9a-f]{16}")
 STORES = {"embeddings": "vectors", "pixels": "pictures"}
 

@@ -130,7 +130,10 @@ def locate_prepared(name: str, fingerprint: str, cache: Path) -> Prepared:
 
 @contextmanager
 def only_one(folder: Path, cache: Path, waiting: StatusLine) -> Iterator[None]:
-    """Let one process at a time build a folder, so that jobs that start together do not all read the dump."""
+    """Let one process at a time build a folder, so that jobs that start together do not all read the dump.
+
+    Unfinished folders of processes that were killed while they built it are removed.
+    """
     path = folder.with_name(f".{folder.name}.lock")
     lock = FileLock(path)
     try:
@@ -140,6 +143,8 @@ def only_one(folder: Path, cache: Path, waiting: StatusLine) -> Iterator[None]:
         lock.acquire()
     share(path, cache)
     try:
+        for remains in folder.parent.glob(f".unfinished-{folder.name}-*"):  # of a process that was killed
+            shutil.rmtree(remains, ignore_errors=True)
         yield
     finally:
         lock.release()
@@ -156,7 +161,7 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
         with suppress(OSError):
             if time.time() - old.stat().st_mtime > ABANDONED:
                 shutil.rmtree(old)
-    unfinished = folder.parent / f".unfinished-{uuid4().hex}"
+    unfinished = folder.parent / f".unfinished-{folder.name}-{uuid4().hex}"
     unfinished.mkdir()
     hold(unfinished)
     try:

@@ -24,7 +24,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "tables/mal_2016-0123456789abcdef": 40,
         "tables/mal_2016-00000000000000ff": 0,
         "tables/mal_2020-0123456789abcdef": 3,
-        f"tables/.unfinished-{'0' * 32}": 5,
+        f"tables/.unfinished-mal_2016-{'0' * 16}-{'0' * 32}": 5,
         "embeddings/0123456789abcdef": 50,
         "contents": 0,
         "notes": 90,

@@ -234,6 +234,18 @@ def test_folders_of_a_killed_run_are_removed_after_a_day(folder: Path, own_cache
     assert new.exists()
 
 
+def test_remains_of_a_killed_run_are_removed_by_the_next_run_that_prepares_the_same_tables(
+    folder: Path, own_cache: Path
+) -> None:
+    prepared = prepare(Mal2016(folder=str(folder)), own_cache).folder
+    same = prepared.rename(prepared.with_name(f".unfinished-{prepared.name}-{'0' * 32}"))
+    other = prepared.with_name(f".unfinished-mal_2018-{'0' * 16}-{'0' * 32}")
+    other.mkdir()
+    assert prepare(Mal2016(folder=str(folder)), own_cache).folder.is_dir()
+    assert not same.exists()
+    assert other.exists(), "another process may be building it"
+
+
 class Counted(Mal2016):
     """A dump that records how often it is read."""
 
