@@ -23,7 +23,7 @@ def dataset_facts(source: Source, prepared: Prepared) -> list[tuple[str, str]]:
 
 
 def rating_lines(interactions: Path) -> list[tuple[str, str]]:
-    rows = pl.scan_parquet(interactions)
+    rows = pl.scan_parquet(interactions, glob=False)
     numbers: dict[str, Any] = (
         rows.select(
             interactions=pl.len(),
@@ -46,7 +46,7 @@ def rating_lines(interactions: Path) -> list[tuple[str, str]]:
 
 
 def post_lines(posts: Path) -> list[tuple[str, str]]:
-    rows = pl.read_parquet(posts, columns=["score", "timestamp"])
+    rows = pl.read_parquet(posts, columns=["score", "timestamp"], glob=False)
     score = rows["score"].drop_nulls().to_numpy()
     lines = [("posts", f"{len(rows):,}"), ("with a score", f"{len(score):,}")]
     if len(score):
@@ -67,7 +67,14 @@ def histogram(prepared: Prepared, width: int = 40) -> list[tuple[str, str]]:
     if prepared.interactions is None:
         return []
     rating = pl.col("rating").round().cast(pl.Int32)
-    counts = pl.scan_parquet(prepared.interactions).drop_nulls("rating").group_by(rating).len().sort("rating").collect()
+    counts = (
+        pl.scan_parquet(prepared.interactions, glob=False)
+        .drop_nulls("rating")
+        .group_by(rating)
+        .len()
+        .sort("rating")
+        .collect()
+    )
     largest, total = counts["len"].max(), counts["len"].sum()
     return [
         (str(value), f"{'█' * max(1, round(width * count / largest))} {count / total:.1%}")

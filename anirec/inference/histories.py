@@ -188,4 +188,4 @@ def export(run: Path) -> tuple[Path, int]:
             rows.sink_parquet(unfinished)
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {error}") from None
-    return path, int(pl.scan_parquet(path).select(pl.len()).collect().item())
+    return path, int(pl.scan_parquet(path, glob=False).select(pl.len()).collect().item())

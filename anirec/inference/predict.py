@@ -1,6 +1,7 @@
 """`anirec predict`: load the model of a finished run, safely, and predict new rows."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,7 +20,11 @@ from anirec.metrics.conformal import prediction_interval
 from anirec.models.base import Model
 from anirec.report.run_files import require_run
 
-READERS = {".csv": pl.read_csv, ".jsonl": pl.read_ndjson, ".parquet": pl.read_parquet}
+READERS = {
+    ".csv": partial(pl.read_csv, glob=False),
+    ".jsonl": pl.read_ndjson,
+    ".parquet": partial(pl.read_parquet, glob=False),
+}
 WRITERS = {".csv": pl.DataFrame.write_csv, ".jsonl": pl.DataFrame.write_ndjson, ".parquet": pl.DataFrame.write_parquet}
 # A run folder may be untrusted. Its config may name a model and, within it, these classes, which only compute.
 MODEL_CLASS = "anirec.models.base.Model"

@@ -56,7 +56,7 @@ def scan_parquet(path: Path) -> pl.LazyFrame:
             raise UserError(f"{path.parent}: the run has not finished ({state}). Repeat its command with resume=true.")
         raise UserError(f"{path}: missing; if an older version of anirec made this run, train it again.")
     try:
-        table = pl.scan_parquet(path)
+        table = pl.scan_parquet(path, glob=False)
         table.collect_schema()
     except (OSError, pl.exceptions.PolarsError) as error:
         raise UserError(f"{path}: cannot be read: {error}") from None

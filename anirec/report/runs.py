@@ -124,7 +124,9 @@ class Run:
         if not path.is_file():
             return None
         try:
-            rows = pl.scan_parquet(path).filter(pl.col("split") == split).drop("title", strict=False).collect()
+            rows = (
+                pl.scan_parquet(path, glob=False).filter(pl.col("split") == split).drop("title", strict=False).collect()
+            )
             wrong = "; ".join(wrong_columns(name, rows))
         except pl.exceptions.PolarsError as error:
             wrong = next(iter(str(error).splitlines()), type(error).__name__)

@@ -97,7 +97,7 @@ def count_rows(dataset: str, unit: str, paths: Sequence[str] = ()) -> int | None
     prepared = prepare(source, cache)
     table = {"ratings": prepared.interactions, "titles": prepared.items, "posts": prepared.posts}[unit]
     needed = {"ratings": ["rating"], "titles": ["synopsis", "score"], "posts": ["score"]}[unit]
-    rows = None if table is None else pl.scan_parquet(table)
+    rows = None if table is None else pl.scan_parquet(table, glob=False)
     if rows is None or not set(needed) <= set(rows.collect_schema()):
         raise UserError(f"{dataset}: the dataset has no {unit}")
     return int(rows.drop_nulls(needed).select(pl.len()).collect().item())

@@ -57,7 +57,7 @@ def read_published_figures(path: Path) -> pl.DataFrame:
         raise UserError(
             f"{path} is missing. Expected the published figures in columns such as model, source, test/rmse, note."
         )
-    figures = pl.read_csv(path, infer_schema_length=None)
+    figures = pl.read_csv(path, infer_schema_length=None, glob=False)
     if missing := {"model", "source"}.difference(figures.columns):
         raise UserError(f"{path}: missing columns: {', '.join(sorted(missing))}.")
     return figures
@@ -65,7 +65,7 @@ def read_published_figures(path: Path) -> pl.DataFrame:
 
 def read_our_figures(path: Path) -> pl.DataFrame:
     """Read a CSV file of `anirec.report.compare`; columns without values are read as numbers, too."""
-    rows = pl.read_csv(path, infer_schema_length=None)
+    rows = pl.read_csv(path, infer_schema_length=None, glob=False)
     return rows.with_columns(cs.matches(":(mean|std|low|high)$").cast(pl.Float64), pl.col("settings").cast(pl.String))
 
 

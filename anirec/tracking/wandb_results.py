@@ -20,7 +20,7 @@ def run_summary(folder: Path) -> dict[str, Any]:
     checkpoint as `final`.
     """
     metrics, provenance = read_json(folder / "metrics.json"), read_json(folder / "provenance.json")
-    history = pl.read_csv(folder / "history.csv") if (folder / "history.csv").exists() else pl.DataFrame()
+    history = pl.read_csv(folder / "history.csv", glob=False) if (folder / "history.csv").exists() else pl.DataFrame()
     found: dict[str, Any] = {name: provenance[name] for name in COSTS if name in provenance}
     for name, value in metrics.items():
         best = best_key(name)
@@ -43,7 +43,7 @@ def prediction_table(folder: Path, n_shown: int) -> dict[str, Any]:
     path = folder / "predictions.parquet"
     if not n_shown or not path.exists():
         return {}
-    rows = pl.read_parquet(path)
+    rows = pl.read_parquet(path, glob=False)
     n_rows = len(rows)
     if n_rows > n_shown:
         rows = rows.with_row_index("row").sample(n_shown, seed=0).sort("row").drop("row")
@@ -59,7 +59,7 @@ def add_titles(rows: pl.DataFrame, folder: Path) -> pl.DataFrame:
     path = folder / "items.parquet"
     if "title" in rows.columns or "item_id" not in rows.columns or not path.exists():
         return rows
-    titles = pl.read_parquet(path, columns=["item_id", "title"])
+    titles = pl.read_parquet(path, columns=["item_id", "title"], glob=False)
     return rows.join(titles, on="item_id", how="left", maintain_order="left")
 
 

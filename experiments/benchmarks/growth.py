@@ -227,7 +227,7 @@ def measure_parts(path: Path, model: str) -> None:
         if ended.code:
             raise
     run = Place(Path.cwd(), 1).last_run(model)
-    rows = pl.read_parquet(run / "predictions.parquet", columns=["user_id", "item_id"])
+    rows = pl.read_parquet(run / "predictions.parquet", columns=["user_id", "item_id"], glob=False)
     rows.write_parquet("rows.parquet")
     users = [str(user) for user in rows["user_id"].unique(maintain_order=True)[:N_LISTS]]
     files = {"input": Path("rows.parquet"), "output": Path("predicted.parquet")}

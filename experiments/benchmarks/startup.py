@@ -50,7 +50,7 @@ def main() -> None:
         (ease,) = (folder / "outputs" / "demo_ratings" / "ease").iterdir()
         import polars as pl
 
-        rows = pl.read_parquet(ease / "predictions.parquet").select("user_id", "item_id").head(100)
+        rows = pl.read_parquet(ease / "predictions.parquet", glob=False).select("user_id", "item_id").head(100)
         rows.write_csv(folder / "rows.csv")
         found = {"ease": str(ease.relative_to(folder)), "user": str(rows["user_id"][0])}
         torch = median([sys.executable, "-c", "import torch"], folder, variables, repeats=repeats)

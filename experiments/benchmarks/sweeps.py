@@ -109,7 +109,7 @@ def table(folder: Path) -> pl.DataFrame:
     sweep = max((folder / "outputs" / "sweeps").iterdir())
     command = [sys.executable, "-m", "anirec", "compare", str(sweep), "--csv", "table.csv"]
     subprocess.run(command, cwd=folder, check=True, capture_output=True)
-    return pl.read_csv(folder / "table.csv").drop(COSTS).sort("model", "settings")
+    return pl.read_csv(folder / "table.csv", glob=False).drop(COSTS).sort("model", "settings")
 
 
 if __name__ == "__main__":

@@ -122,12 +122,12 @@ class Posts(Data):
             raise UserError(
                 f"{self.source.name} has no posts with tags. Choose a dataset with posts; see anirec data list."
             )
-        self.posts = pl.read_parquet(self.prepared.posts)
+        self.posts = pl.read_parquet(self.prepared.posts, glob=False)
         self.score = self.posts["score"].cast(pl.Float32).fill_null(float("nan")).to_numpy()
 
     def choose(self) -> None:
         """Select the tags that describe the posts."""
-        every = pl.read_parquet(self.prepared.folder / "tags.parquet")
+        every = pl.read_parquet(self.prepared.folder / "tags.parquet", glob=False)
         self.columns = self.choice.columns(every)
         self.tags = every.filter(pl.Series(self.columns >= 0))
         self.rows = TagRows.load(self.prepared.folder, len(every))

@@ -160,7 +160,7 @@ def sink_raw(rows: pl.LazyFrame, columns: Mapping[str, schema.Column], name: str
     schema.check(rows.drop("title", *schema.MARKS, strict=False), columns, name)
     is_marked = pl.col("reason").is_not_null() | pl.col("note").is_not_null()
     rows.with_columns(pl.when(is_marked).then(pl.col("file", "line"))).sink_parquet(path)
-    return pl.scan_parquet(path)
+    return pl.scan_parquet(path, glob=False)
 
 
 def require_rows(source: Source, name: str, rows: pl.LazyFrame) -> None:
@@ -188,7 +188,7 @@ def write_interactions(raw: pl.LazyFrame, folder: Path, step: Step) -> pl.LazyFr
     columns = [column for column in schema.INTERACTIONS if column in raw.collect_schema()]
     path = folder / "interactions.parquet"
     write_deduplicated(raw.filter(READABLE).select(columns), path, step=step)
-    interactions = pl.scan_parquet(path)
+    interactions = pl.scan_parquet(path, glob=False)
     schema.check_values(interactions, schema.INTERACTIONS, "interactions")
     return interactions
 

@@ -113,14 +113,14 @@ class Catalogue:
         table: pl.DataFrame | None = None
         for name, made in self.prepared.items():
             if made.items is not None:
-                more = self.with_absolute_paths(name, pl.read_parquet(made.items), "poster")
+                more = self.with_absolute_paths(name, pl.read_parquet(made.items, glob=False), "poster")
                 table = more if table is None else join_columns(table, more)
         return pl.DataFrame() if table is None else table
 
     def characters(self) -> pl.DataFrame:
         """Return character_id, name, description and portrait (absolute path) of the main characters of all sources."""
         tables = [
-            self.with_absolute_paths(name, pl.read_parquet(made.characters), "portrait")
+            self.with_absolute_paths(name, pl.read_parquet(made.characters, glob=False), "portrait")
             for name, made in self.prepared.items()
             if made.characters is not None
         ]
@@ -133,7 +133,11 @@ class Catalogue:
     @cached_property
     def links(self) -> pl.DataFrame:
         """Pairs of item_id and character_id of main characters, each once."""
-        tables = [pl.read_parquet(made.appearances) for made in self.prepared.values() if made.appearances is not None]
+        tables = [
+            pl.read_parquet(made.appearances, glob=False)
+            for made in self.prepared.values()
+            if made.appearances is not None
+        ]
         if not tables:
             return pl.DataFrame(schema={"item_id": pl.Int64, "character_id": pl.Int64})
         links = pl.concat(tables, how="diagonal").filter(pl.col("role") == "Main")

@@ -65,7 +65,7 @@ def history(row: Row) -> pl.DataFrame:
     tables = []
     for member in row.group.members:
         try:
-            table = pl.read_csv(member.folder / "history.csv", infer_schema_length=None)
+            table = pl.read_csv(member.folder / "history.csv", infer_schema_length=None, glob=False)
             table = table.with_columns(pl.all().cast(pl.Float64, strict=False))
             tables.append(table.select(name for name in table.columns if table[name].is_finite().sum() > 1))
         except (OSError, pl.exceptions.PolarsError):

@@ -81,7 +81,7 @@ def row_counts(rows: Sequence[Row], split: str) -> str:
 
 
 def count_rows(run: Run, split: str) -> int:
-    rows = pl.scan_parquet(run.folder / "predictions.parquet").filter(pl.col("split") == split)
+    rows = pl.scan_parquet(run.folder / "predictions.parquet", glob=False).filter(pl.col("split") == split)
     return int(rows.select(pl.len()).collect().item())
 
 
