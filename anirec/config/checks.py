@@ -132,16 +132,34 @@ def check_targets(content: dict[str, Any]) -> Iterator[str]:
             yield from check_estimator(path, node)
 
 
+def arguments_of(node: dict[str, Any]) -> dict[str, Any]:
+    """Return the keys of a node that are arguments of its target."""
+    return {key: value for key, value in node.items() if not (key.startswith("_") and key.endswith("_"))}
+
+
+def unknown_arguments(path: str, node: dict[str, Any], found: Signature) -> list[str]:
+    """Return the arguments of a node that its target does not have."""
+    known = {parameter.name for parameter in (*found.parameters, *OWN.get(path, ()))}
+    return [] if found.open else [key for key in arguments_of(node) if key not in known]
+
+
+def unknown_settings(content: dict[str, Any]) -> list[str]:
+    """Return the dotted keys of all arguments that their targets do not have; all targets must exist."""
+    nodes = [(path, node) for path, node in config_nodes(content) if isinstance(node.get("_target_"), str)]
+    return [
+        f"{path}.{key}" for path, node in nodes for key in unknown_arguments(path, node, signature(node["_target_"]))
+    ]
+
+
 def check_arguments(path: str, node: dict[str, Any], found: Signature) -> Iterator[str]:
     target = node["_target_"].rpartition(".")[2]
-    given = {key: value for key, value in node.items() if not (key.startswith("_") and key.endswith("_"))}
+    given = arguments_of(node)
     parameters = (*found.parameters, *OWN.get(path, ()))
     known = [parameter.name for parameter in parameters]
     supplied = SUPPLIED.get(path, frozenset())
-    for key in given:
-        if key not in known and not found.open:
-            takes = f"Arguments: {', '.join(name for name in known if name not in supplied)}" if known else ""
-            yield f"{path}.{key}: {target} has no such argument{did_you_mean(key, known)} {takes}".strip()
+    for key in unknown_arguments(path, node, found):
+        takes = f"Arguments: {', '.join(name for name in known if name not in supplied)}" if known else ""
+        yield f"{path}.{key}: {target} has no such argument{did_you_mean(key, known)} {takes}".strip()
     wrong: list[str] = []
     for parameter in parameters:
         hint = TRAINER.get(parameter.name, parameter.hint) if path == "trainer" else parameter.hint

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from omegaconf import OmegaConf
 
 from anirec.atomic import replacing
+from anirec.config.checks import check_targets, unknown_settings
 from anirec.config.compose import default_paths
 from anirec.config.definitions import inherits
 from anirec.errors import UserError
@@ -126,6 +127,7 @@ def load(run: Path) -> Model:
             "model"
         ]
         check_trusted(config)
+        check_version(run, config)
         model: Model = instantiate(config, _convert_="all")
         if not isinstance(model, Model):
             raise TypeError("its model is not an anirec model")
@@ -140,8 +142,26 @@ def load(run: Path) -> Model:
     except UserError:
         raise
     except Exception:
-        raise UserError(f"{path}: damaged, or a checkpoint of another model; not loaded") from None
+        raise UserError(
+            f"{path}: not loaded: it is damaged, or of another model or another version of anirec. Run the experiment "
+            "again."
+        ) from None
     return model.eval()
+
+
+def check_version(run: Path, model: dict[str, Any]) -> None:
+    """Raise a UserError if a model config is not valid in this version of anirec; its classes must be trusted."""
+    content = {"model": model}
+    if unknown := unknown_settings(content):
+        are_none = f"{'is no setting' if len(unknown) == 1 else 'are no settings'} of this one"
+        raise UserError(
+            f"{run}: made by another version of anirec: {', '.join(unknown)} {are_none}. Run the experiment again."
+        )
+    if problems := list(check_targets(content)):
+        raise UserError(
+            f"{run / 'config.yaml'}: not valid in this version of anirec: {'; '.join(problems)}. If another version "
+            "made the run, run the experiment again."
+        )
 
 
 def check_trusted(node: Any, *, is_model: bool = True) -> None:
@@ -158,7 +178,11 @@ def check_trusted(node: Any, *, is_model: bool = True) -> None:
             is_trusted = inherits(str(target), MODEL_CLASS) if is_model else is_model_part(str(target))
             if not is_trusted:
                 problem = f"config.yaml: model names {target}, which is not an anirec model or a known part; not loaded"
-                raise UserError(f"{problem}. For a model class of your own, set PYTHONPATH to its folder")
+                raise UserError(
+                    f"{problem}. If another version of anirec made the run, run the experiment again"
+                    if str(target).startswith("anirec.")
+                    else f"{problem}. For a model class of your own, set PYTHONPATH to its folder"
+                )
         for value in [*node, *node.values()]:
             check_trusted(value, is_model=False)
     elif isinstance(node, list):

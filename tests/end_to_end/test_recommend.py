@@ -7,6 +7,8 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import torch
+import yaml
 from typer.testing import CliRunner
 
 from anirec.cli import app
@@ -144,3 +146,26 @@ def test_mistakes_are_reported_before_the_model_is_read(made: Path, tmp_path: Pa
             recommended(broken, *arguments)
     with pytest.raises(UserError, match="damaged"):
         recommended(broken, *LIKES)
+
+
+def test_a_run_of_another_version_is_an_error_that_names_what_has_changed(made: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(runs(made, "ease")[0], tmp_path / "run")
+    config, checkpoint = run / "config.yaml", run / "checkpoints" / "best.ckpt"
+    text = config.read_text()
+    content = yaml.safe_load(text)
+    for changes, message in (
+        ({"parallel": 2}, f"{run}: made by another version of anirec: model.parallel is no setting of this one"),
+        ({"a": 1, "b": 2}, f"{run}: made by another version of anirec: model.a, model.b are no settings of this one"),
+        ({"reg": -1.0}, r"config.yaml: not valid in this version of anirec: model\.reg"),
+        ({"_target_": "anirec.models.ease.EASE"}, "names anirec.models.ease.EASE, .*If another version of anirec made"),
+    ):
+        config.write_text(yaml.safe_dump({**content, "model": {**content["model"], **changes}}))
+        with pytest.raises(UserError, match=message):
+            recommend(run, *LIKES)
+    config.write_text(text)
+    saved = torch.load(checkpoint, weights_only=True)
+    torch.save({**saved, "state_dict": {**saved["state_dict"], "lost.part": torch.zeros(1)}}, checkpoint)
+    with pytest.raises(
+        UserError, match=r"best\.ckpt: not loaded: .*another version of anirec\. Run the experiment again"
+    ):
+        recommend(run, *LIKES)
