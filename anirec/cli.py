@@ -369,10 +369,10 @@ def export(
 ) -> None:
     """Copy the histories of a run's users into its folder: recommend and fanbase then need neither cache nor dump."""
     from anirec.inference.histories import export as copy
-    from anirec.report.formatting import file_size
+    from anirec.memory import format_size
 
     path, n_rows = copy(run)
-    typer.echo(f"{path}: {n_rows:,} list entries, {file_size(path.stat().st_size)}")
+    typer.echo(f"{path}: {n_rows:,} list entries, {format_size(path.stat().st_size)}")
 
 
 @app.command(short_help="Remove runs that failed or that a later equal run supersedes.")

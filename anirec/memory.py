@@ -1,4 +1,4 @@
-"""Memory that this process can still allocate, in bytes."""
+"""Memory that this process can still allocate, in bytes, and sizes as text."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,3 +55,16 @@ def free_in(folder: Path, limit: str, used: str, reclaimable: str) -> Iterator[i
         return
     if of_group != "max":
         yield max(0, int(of_group) - in_use + int(statistics.get(reclaimable, 0)))
+
+
+def format_size(n_bytes: float) -> str:
+    """Return a size in memory or on a disk as text.
+
+    >>> [format_size(n) for n in (40e9, 1.26e8, 1_234_567, 34_567, 812)]
+    ['40.0 GB', '126 MB', '1.2 MB', '35 kB', '812 bytes']
+    """
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if n_bytes >= size:
+            number = n_bytes / size
+            return f"{number:.1f} {unit}" if number < 10 or unit == "GB" else f"{number:.0f} {unit}"
+    return f"{n_bytes:.0f} bytes"

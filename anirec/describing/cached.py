@@ -23,8 +23,9 @@ from rich.markup import escape
 from anirec.config.compose import did_you_mean
 from anirec.data.prepare.use import locked
 from anirec.errors import UserError
+from anirec.memory import format_size
 from anirec.progress import duration
-from anirec.tracking.folders import folder_bytes, format_size
+from anirec.tracking.folders import folder_bytes
 
 CONSOLE = Console(highlight=False, soft_wrap=True)
 DAY = 86_400.0  # seconds

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from anirec.errors import UserError
+from anirec.memory import format_size
 from anirec.notices import warn
 from anirec.progress import duration
 
@@ -83,7 +84,7 @@ def check_memory(name: str, cost_of: Callable[[Counts], Cost], counts: Counts, a
         if most := most_that_fit(cost_of, counts, key, available):
             smaller.append(f"at most about {most:,} {noun} ({setting})")
     raise UserError(
-        f"{name} needs about {readable(needed)} of memory for {counts}, but only {readable(available)} are "
+        f"{name} needs about {format_size(needed)} of memory for {counts}, but only {format_size(available)} are "
         f"available. Use {', or '.join(smaller or ['a machine with more memory'])}."
     )
 
@@ -108,17 +109,6 @@ def warn_if_long(name: str, seconds: float, counts: Counts) -> None:
     """Print a warning if training will probably take more than an hour."""
     if seconds > LONG:
         warn(f"{name} will train for about {duration(seconds)} on {counts}.")
-
-
-def readable(size: float) -> str:
-    """Return a size in GB, MB or kB.
-
-    >>> readable(40e9), readable(1.26e8), readable(4000)
-    ('40.0 GB', '126 MB', '4 kB')
-    """
-    if size >= 1e9:
-        return f"{size / 1e9:.1f} GB"
-    return f"{size / 1e6:.0f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"
 
 
 def size_of(module: nn.Module) -> int:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from anirec.memory import format_size
 from anirec.metrics.names import has_direction, lower_is_better
 
 MISSING = "-"
@@ -61,27 +62,13 @@ def duration(seconds: float | None) -> str:
     return f"{seconds:.1f} s"
 
 
-def memory(megabytes: float | None) -> str:
-    """Return an amount of memory in MB below 1000 MB, else in GB.
+def memory(mebibytes: float | None) -> str:
+    """Return an amount of memory that is given in MiB.
 
     >>> memory(812.4), memory(4200)
-    ('812 MB', '4.1 GB')
+    ('852 MB', '4.4 GB')
     """
-    if megabytes is None:
-        return MISSING
-    return f"{megabytes:.0f} MB" if megabytes < 1000 else f"{megabytes / 1024:.1f} GB"
-
-
-def file_size(n_bytes: int) -> str:
-    """Return the size of a file in the unit that gives 1 to 999.
-
-    >>> file_size(812), file_size(34_567), file_size(1_234_567)
-    ('812 bytes', '34.6 kB', '1.2 MB')
-    """
-    for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if n_bytes >= size:
-            return f"{n_bytes / size:.1f} {unit}"
-    return f"{n_bytes} bytes"
+    return MISSING if mebibytes is None else format_size(mebibytes * 2**20)
 
 
 def interval(ends: tuple[float, float] | None, places: int) -> str:

@@ -11,11 +11,11 @@ from pathlib import Path
 from rich.markup import escape
 
 from anirec.errors import UserError
+from anirec.memory import format_size
 from anirec.tracking.console import CONSOLE, relative_path
 from anirec.tracking.folders import (
     can_resume,
     folder_bytes,
-    format_size,
     is_finished,
     number_in,
     read_status,

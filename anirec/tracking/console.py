@@ -13,11 +13,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from anirec.errors import UserError
+from anirec.memory import format_size
 from anirec.notices import rank_zero_only
-from anirec.tracking.folders import folder_bytes, format_size, status_of
+from anirec.tracking.folders import file_bytes, folder_bytes, status_of
 
 CONSOLE = Console(stderr=True, highlight=False, soft_wrap=True)
 LARGE = 50_000_000  # bytes of run folders that are worth a line
+WORTHWHILE = 0.1  # share of them that an advice must save
 
 # Warnings of Lightning that do not apply: batches are slices of arrays, and models that count need no optimiser.
 NOISE = (
@@ -105,12 +107,17 @@ def print_sweep(sweep: Path, *, n_jobs: int | None = None) -> int:
 def print_size(folders: Iterable[Path]) -> None:
     """Print the size of run folders if it is large, and how to make it smaller."""
     folders = list(folders)
-    total = folder_bytes(folders)
-    if total >= LARGE:
-        checkpoints = format_size(folder_bytes(folder / "checkpoints" for folder in folders))
-        CONSOLE.print(
-            f"Size: {format_size(total)}, of which {checkpoints} are checkpoints; checkpoints=best keeps the best only"
-        )
+    if (total := folder_bytes(folders)) < LARGE:
+        return
+    checkpoints = folder_bytes(folder / "checkpoints" for folder in folders)
+    # Of models with a single epoch, the best and the last checkpoint are hard links to one file.
+    best = file_bytes(path for folder in folders if (path := folder / "checkpoints" / "best.ckpt").exists())
+    advice = ""
+    if best and checkpoints - best >= WORTHWHILE * total:
+        advice = "; checkpoints=best keeps only the best"
+    elif checkpoints >= WORTHWHILE * total:
+        advice = "; checkpoints=none keeps only the results"
+    CONSOLE.print(f"Size: {format_size(total)}, {format_size(checkpoints)} of it checkpoints{advice}")
 
 
 def read_overrides(path: Path) -> list[str]:

@@ -157,24 +157,13 @@ def machine_id() -> str:
 
 def folder_bytes(folders: Iterable[Path]) -> int:
     """Return the bytes of all files below folders; hard links to one file count once, and links are not followed."""
-    sizes = {}
-    for folder in folders:
-        for path, _, files in os.walk(folder):
-            for name in files:
-                status = (Path(path) / name).lstat()
-                sizes[status.st_dev, status.st_ino] = status.st_size
-    return sum(sizes.values())
+    return file_bytes(Path(path) / name for folder in folders for path, _, files in os.walk(folder) for name in files)
 
 
-def format_size(n_bytes: float) -> str:
-    """Return a size in megabytes, or in gigabytes.
-
-    >>> format_size(199_300_000), format_size(1_340_000_000), format_size(20_000)
-    ('199 MB', '1.3 GB', '0.02 MB')
-    """
-    if n_bytes >= 1e9:
-        return f"{n_bytes / 1e9:.1f} GB"
-    return f"{n_bytes / 1e6:.0f} MB" if n_bytes >= 1e7 else f"{n_bytes / 1e6:.2g} MB"
+def file_bytes(files: Iterable[Path]) -> int:
+    """Return the bytes of files; hard links to one file count once, and links are not followed."""
+    statuses = [file.lstat() for file in files]
+    return sum({(status.st_dev, status.st_ino): status.st_size for status in statuses}.values())
 
 
 class Pruned(Exception):  # noqa: N818 (not an error)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from anirec.data.sources.base import Source
 from anirec.errors import UserError
+from anirec.memory import format_size
 
 # Bytes in the cache while a dump is prepared, for each byte of its files: measured 0.12 to 0.36.
 SHARE = 0.4
@@ -23,18 +24,9 @@ def check_space(source: Source, cache: Path) -> None:
     free = shutil.disk_usage(existing).free
     if free < needed:
         raise UserError(
-            f"The tables of {source.name} need about {gigabytes(needed)} in {cache}, {gigabytes(free)} are free: "
+            f"The tables of {source.name} need about {format_size(needed)} in {cache}, {format_size(free)} are free: "
             "free space there, for example with anirec data clean, or set ANIREC_CACHE to a folder on another disk."
         )
-
-
-def gigabytes(n_bytes: float) -> str:
-    """Return a size in gigabytes, or in megabytes if it is small.
-
-    >>> gigabytes(1.12e9), gigabytes(300_000)
-    ('1.1 GB', '0.3 MB')
-    """
-    return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e8 else f"{n_bytes / 1e6:.1f} MB"
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from anirec.data.splits.base import TEST, TRAIN, VAL, Split, check_parts
 from anirec.data.splits.users import GIVEN
 from anirec.data.titles.catalogue import FIRST, Catalogue, prepare_all, sources_by_name
 from anirec.errors import UserError
-from anirec.memory import available_memory
+from anirec.memory import available_memory, format_size
 from anirec.settings import Count
 
 
@@ -239,7 +239,7 @@ def check_memory(name: str, report: Mapping[str, Any], *, timed: bool) -> None:
     available = available_memory()
     if available < needed:
         raise UserError(
-            f"Reading the {report['rows_kept']:,} list entries of {name} needs about {needed / 1e9:.1f} GB of memory, "
-            f"{available / 1e9:.1f} GB are available. Close other programs, or use a machine with more memory or a "
+            f"Reading the {report['rows_kept']:,} list entries of {name} needs about {format_size(needed)} of memory, "
+            f"{format_size(available)} are available. Close other programs, or use a machine with more memory or a "
             "sample of the dump."
         )

@@ -15,7 +15,7 @@ from anirec.data.posts.datamodule import PostBatch
 from anirec.data.prepare.tag_rows import TagRows
 from anirec.distributed import gather_rows
 from anirec.errors import UserError
-from anirec.memory import available_memory
+from anirec.memory import available_memory, format_size
 from anirec.models.cost import Cost, Counts
 from anirec.models.one_pass import OnePass
 from anirec.models.posts.base import PostModel
@@ -112,7 +112,7 @@ class SklearnModel(OnePass, PostModel):
         if needed > DENSE_SHARE * free:
             raise UserError(
                 f"{type(self.regressor).__name__} does not accept a sparse matrix; a dense one of {len(rows):,} posts "
-                f"x {self.n_tags:,} tags needs {needed / 2**30:.1f} GiB, but {free / 2**30:.1f} GiB are free. Lower "
+                f"x {self.n_tags:,} tags needs {format_size(needed)}, but {format_size(free)} are free. Lower "
                 "dataset.tags.top, or put sklearn.decomposition.TruncatedSVD before it in a sklearn.pipeline.Pipeline."
             )
         return rows.matrix().toarray()

@@ -54,8 +54,8 @@ def test_without_a_choice_entries_are_only_listed(own_cache: Path) -> None:
     lines = call().splitlines()
     assert names(own_cache) == before
     assert len(lines) == 8, "six entries, a total and a hint; other folders are not the cache's"
-    assert lines[0].split() == ["1", "MB", "50", "days", "vectors:", "embeddings/0123456789abcdef"]
-    assert lines[6] == "6 entries, 6 MB"
+    assert lines[0].split() == ["1.0", "MB", "50", "days", "vectors:", "embeddings/0123456789abcdef"]
+    assert lines[6] == "6 entries, 6.0 MB"
     assert "--older-than DAYS" in lines[7]
 
 
@@ -75,7 +75,7 @@ def test_a_choice_is_removed_and_nothing_else(own_cache: Path, arguments: list[s
     output = call(*arguments, "--yes")
     assert before - names(own_cache) == removed
     if removed:
-        assert f"{len(removed)} MB freed" in output
+        assert f"{len(removed)}.0 MB freed" in output
 
 
 def test_all_leaves_what_is_not_the_caches(own_cache: Path) -> None:

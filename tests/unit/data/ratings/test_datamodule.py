@@ -250,7 +250,7 @@ def test_filters_hold_for_users_and_items_together(cache: Path) -> None:
 def test_too_little_memory_is_an_error_before_anything_is_read(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(datamodule, "available_memory", lambda: 299_000_000)
     monkeypatch.setattr(datamodule, "read_entries", lambda *_, **__: pytest.fail("rows are read"))
-    with pytest.raises(UserError, match=r"14 list entries of test_datamodule needs about 0.3 GB of memory, 0.3 GB are"):
+    with pytest.raises(UserError, match=r"14 list entries of test_datamodule needs about 300 MB of memory, 299 MB are"):
         data(cache)
 
 
