@@ -12,6 +12,7 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from anirec.atomic import replacing
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 CONSOLE = Console(highlight=False)
 MISSING = "missing"
+UNITS = {"rows": "entries", "posts": "posts", "items": "titles"}  # of the largest table of a dataset
 SAMPLE_SHARE = 0.25  # a copy with fewer of the published rows is a sample
 
 
@@ -138,8 +140,18 @@ def cached_report(source: Source, cache: Path) -> dict[str, Any]:
 
 def count_rows(report: Mapping[str, Any]) -> tuple[int, str] | None:
     """Return the number of rows of the largest table of a report, and what they are; None without a report."""
-    units = {"rows_kept": "entries", "posts_kept": "posts", "items_kept": "titles"}
-    return next(((int(report[key]), unit) for key, unit in units.items() if key in report), None)
+    return next(((int(report[f"{name}_kept"]), unit) for name, unit in UNITS.items() if f"{name}_kept" in report), None)
+
+
+def count_dropped(report: Mapping[str, Any]) -> str:
+    """Return how many rows of its largest table were not kept, as text.
+
+    >>> count_dropped({"rows_kept": 9, "rows_rejected": 1200, "duplicates_removed": 3, "items_rejected": 7})
+    'rejected: 1,200, duplicates: 3'
+    """
+    name = next(name for name in UNITS if f"{name}_kept" in report)
+    duplicates = report["duplicates_removed" if name == "rows" else f"duplicate_{name}_removed"]
+    return f"rejected: {report[f'{name}_rejected']:,}, duplicates: {duplicates:,}"
 
 
 def is_sample(source: Source, rows: tuple[int, str] | None) -> bool:
@@ -152,10 +164,12 @@ def is_sample(source: Source, rows: tuple[int, str] | None) -> bool:
 
 
 def show_prepared(name: str) -> None:
-    """Prepare a dataset if necessary, and print the folder of its tables."""
+    """Prepare a dataset if necessary, and print how many rows its largest table has, and the folder of its tables."""
     source, cache = create_source(name)
     prepared = prepare(source, cache)
-    CONSOLE.print(f"Prepared tables of {name}: {prepared.folder}", soft_wrap=True)
+    rows = count_rows(prepared.report)
+    counts = f"{rows[0]:,} {rows[1]} ({count_dropped(prepared.report)})" if rows else "no rows"
+    CONSOLE.print(f"Prepared tables of {name}: {counts}\n{escape(str(prepared.folder))}", soft_wrap=True)
 
 
 def show_origin(name: str) -> None:

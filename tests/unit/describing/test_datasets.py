@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from anirec.cli import app
 from anirec.describing import datasets
-from anirec.describing.datasets import compose_source, create_source, show_list, show_origin
+from anirec.describing.datasets import compose_source, create_source, show_list, show_origin, show_prepared
 
 
 @pytest.fixture
@@ -69,6 +69,19 @@ def test_a_sample_is_known_by_its_name(tmp_path: Path, printed: io.StringIO) -> 
         (folder / name).touch()
     show_list()
     assert row(printed.getvalue(), "mal_2018")[1] == "sample"
+
+
+def test_prepare_prints_what_was_kept_and_dropped(tmp_path: Path, printed: io.StringIO) -> None:
+    folder = tmp_path / "data" / "mal-2016"
+    folder.mkdir(parents=True)
+    (folder / "rating.csv").write_text("user_id,anime_id,rating\n1,20,8\n1,20,7\n1,21,80\n2,20,-1\n")
+    (folder / "anime.csv").write_text(
+        "anime_id,name,genre,type,episodes,rating,members\n20,Crimson Voyage,Drama,TV,12,7.5,9\n"
+    )
+    show_prepared("mal_2016")
+    counts, where = printed.getvalue().splitlines()
+    assert counts == "Prepared tables of mal_2016: 2 entries (rejected: 1, duplicates: 1)"
+    assert Path(where, "report.json").is_file()
 
 
 def test_get_does_not_point_back_at_itself(printed: io.StringIO) -> None:
