@@ -399,8 +399,23 @@ def clean(
         typer.echo(f"{path}: no run to remove")
         return
     cleaning.show_removals(removals)
-    if not dry and (yes or typer.confirm("Remove them?")):
+    if not dry and (yes or confirm_removal()):
         cleaning.remove(path, removals)
+
+
+def confirm_removal() -> bool:
+    """Ask whether to remove what was listed.
+
+    Raises:
+        UserError: Nobody can answer, because the input has ended.
+    """
+    try:
+        return typer.confirm("Remove them?")
+    except typer.Abort as abort:
+        if not isinstance(abort.__context__, EOFError):
+            raise  # Ctrl+C
+        typer.echo()
+        raise UserError("Nothing was removed: there is no terminal. Add -y to remove them.") from None
 
 
 data = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="List, prepare and describe the datasets.")
@@ -467,7 +482,7 @@ def clean_cache(
         typer.echo(f"{cache}: nothing to remove")
         return
     cached.show_entries(chosen)
-    if not dry and (yes or typer.confirm("Remove them?")):
+    if not dry and (yes or confirm_removal()):
         cached.remove(chosen)
 
 

@@ -78,6 +78,15 @@ def test_a_choice_is_removed_and_nothing_else(own_cache: Path, arguments: list[s
         assert f"{len(removed)}.0 MB freed" in output
 
 
+def test_without_a_terminal_nothing_is_removed_unless_yes_is_given(own_cache: Path) -> None:
+    before = names(own_cache)
+    with pytest.raises(UserError, match=r"Nothing was removed: there is no terminal\. Add -y to remove them\."):
+        call("--all")
+    assert names(own_cache) == before
+    CliRunner().invoke(app, ["data", "clean", "--all"], input="y\n")
+    assert names(own_cache) < before
+
+
 def test_all_leaves_what_is_not_the_caches(own_cache: Path) -> None:
     call("--all", "--yes")
     assert names(own_cache) == {"tables/of mine"}
