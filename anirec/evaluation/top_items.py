@@ -139,5 +139,5 @@ def find_hits(top: TopItems, user: NDArray[np.integer], item: NDArray[np.integer
     pairs = pairs[np.diff(pairs, prepend=-1) > 0]
     n_relevant = np.searchsorted(pairs, (top.users + 1) * n_items) - np.searchsorted(pairs, top.users * n_items)
     wanted_uk = top.users[:, None] * n_items + top.items_uk
-    place_uk = np.searchsorted(pairs, wanted_uk).clip(max=len(pairs) - 1)
-    return (pairs[place_uk] == wanted_uk) & (top.items_uk >= 0), n_relevant
+    found_uk = np.append(pairs, -1)[np.searchsorted(pairs, wanted_uk)]  # -1: greater than all pairs
+    return (found_uk == wanted_uk) & (top.items_uk >= 0), n_relevant

@@ -103,3 +103,7 @@ def test_hits_find_each_users_own_items_only() -> None:
     found, n_relevant = find_hits(top, np.array([1, 1, 2, 0]), np.array([0, 4, 2, 1]), n_items=5)
     assert found.tolist() == [[True, False, False], [False, False, True]]
     assert n_relevant.tolist() == [2, 1]
+    nobody = np.empty(0, dtype=np.int32)
+    found, n_relevant = find_hits(top, nobody, nobody, n_items=5)
+    assert not found.any()
+    assert n_relevant.tolist() == [0, 0]
