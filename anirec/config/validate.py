@@ -328,5 +328,5 @@ def explain_error(error: Exception, override: str | None, others: list[str], com
     if leaf in known:
         return f"{override}: {first_line(error)}"
     section = f"in {parent}" if parent else "at the top level"
-    hint = suggest_key(f"{parent}.{leaf}".lstrip("."), to_dict(base, resolve=False))
+    hint = suggest_key(f"{parent}.{leaf}".lstrip("."), to_dict(base, resolve=False), typed=key)
     return f"{override}: no key {leaf} {section}{hint or '. Keys: ' + ', '.join(known)}"
