@@ -16,6 +16,7 @@ from anirec.metrics.rating import r2
 
 GROUPS = 6  # of equally many test ratings
 CELLS = 24  # bins of predicted ratings
+EQUAL = 1e-3  # points between the lowest and the highest of predictions that count as equal
 NORMAL_95 = 1.96
 
 
@@ -61,9 +62,11 @@ def draw_errors(axes: Axes, squares: list[NDArray[np.float64]], shift: float, **
 def draw_predicted_vs_true(results: RatingResults) -> Figure:
     """Draw the number of test ratings by predicted and true rating, and the mean true rating of each prediction."""
     prediction, target = results.rows.prediction.astype(np.float64), results.rows.target
-    title = f"Predicted and true ratings, test set, R² = {r2(prediction, target):.2f}"
+    fit = r2(prediction, target)
+    title = f"Predicted and true ratings, test set{f', R² = {fit:.2f}' if np.isfinite(fit) else ''}"
     figure, axes = new_figure(height=COLUMN, title=title)
-    columns = np.linspace(prediction.min(), prediction.max() + 1e-6, CELLS + 1)
+    margin = 1e-6 if np.ptp(prediction) > EQUAL else 0.5
+    columns = np.linspace(prediction.min() - margin, prediction.max() + margin, CELLS + 1)
     values = np.unique(target)
     step = max(float(np.diff(values).min(initial=np.inf)), np.ptp(values) / CELLS) if len(values) > 1 else 1.0
     rows = np.arange(values[0] - step / 2, values[-1] + step, step)
@@ -100,7 +103,9 @@ def draw_list_popularity(lists: RankedLists) -> Figure:
         if total := times.sum():
             axes.plot(share, 100 * np.cumsum(times[order]) / total, style, color=color, label=label)
     axes.set_xscale("log")
-    axes.set(xlim=(share[0], 100), ylim=(0, 102))
+    axes.set(ylim=(0, 102))
+    if len(share) > 1:
+        axes.set_xlim(share[0], 100)
     axes.xaxis.set_major_formatter("{x:g}")
     axes.set_xlabel("most popular titles (% of the titles, log scale)")
     axes.set_ylabel("recommendations (%)")

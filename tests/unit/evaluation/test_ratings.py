@@ -1,5 +1,6 @@
 """RatingEvaluation inside real Lightning loops, around a model that knows the answer and a datamodule of arrays."""
 
+import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +14,11 @@ from torchmetrics import ConcordanceCorrCoef, ExplainedVariance, LogCoshError, M
 
 from anirec.errors import UserError
 from anirec.evaluation import results
+from anirec.evaluation.rating_figures import draw_results
+from anirec.evaluation.rating_results import RankedLists, RatingResults
 from anirec.evaluation.ratings import RatingEvaluation
+from anirec.evaluation.results import Ranked, RatingRows
+from anirec.evaluation.top_items import TopItems
 from anirec.lightning import LightningDataModule, LightningModule, Trainer
 from anirec.metrics.definition import DECLARED
 from anirec.metrics.rating import rmse
@@ -428,6 +433,24 @@ def test_figures_can_be_drawn_and_name_their_axes() -> None:
         assert all(axis.get_label_text() for axis in (figure.axes[0].xaxis, figure.axes[0].yaxis))
     counted = [label.get_text().partition("\n")[2] for label in figures["error_by_count"].axes[0].get_xticklabels()]
     assert sum(map(int, counted)) == len(Data().test.user)
+
+
+def test_figures_of_equal_ratings_and_of_a_single_title_have_axes_of_some_length() -> None:
+    eight, nobody = np.full(50, 8.0), np.zeros(50, np.int32)
+    rows = RatingRows(nobody, nobody, eight, eight.astype(np.float32))
+    top = TopItems(np.arange(3), np.zeros((3, 1), np.int32), np.ones((3, 1), np.float32))
+    ranked = Ranked(top, np.ones((3, 1), bool), np.ones(3, np.int64))
+    lists = RankedLists(ranked, ranked, "the most popular titles", np.array([9]), np.array([0]))
+    counts = np.arange(50)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figures = draw_results(RatingResults(rows, eight, {"users": counts, "titles": counts}, lists))
+        for figure in figures.values():
+            figure.draw_without_rendering()
+    low, high = figures["predicted_vs_true"].axes[0].get_xlim()
+    assert low == pytest.approx(7.5)
+    assert high == pytest.approx(8.5)
+    assert "nan" not in figures["predicted_vs_true"].get_suptitle()
 
 
 def test_cold_candidates_are_set_beside_lists_in_random_order() -> None:
