@@ -12,10 +12,12 @@ from rich.console import Console
 from rich.table import Table
 
 from experiments.benchmarks import beside_surprise, growth
+from experiments.benchmarks.options import create_parser
 from experiments.benchmarks.output import FOLDER, processor_name, write_machine, write_table
 
 
 def main() -> None:
+    create_parser(__doc__).parse_args()
     warnings.filterwarnings("ignore")
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     console, started = Console(), time.time()

@@ -1,15 +1,15 @@
 """Time of each model on a graphics card, and the share of the card's speed that it reaches.
 
-    python -m experiments.benchmarks.card                    22 million generated ratings on a CUDA device
-    python -m experiments.benchmarks.card --rows 200000      without a card, the same code runs on the CPU
+    python -m experiments.benchmarks.card
+    python -m experiments.benchmarks.card --rows 200000
 
-The speed of 100 % is measured on the same device: a copy of a large array, and a product of large float32 matrices.
+By default, 22 million ratings are generated for a CUDA device. Without one, the same code runs on the CPU. The speed
+of 100 % is measured on the same device: a copy of a large array, and a product of large float32 matrices.
 "GB/s" and "GFLOP/s" count the bytes and operations that the work needs at least, so that repeated reads of a row lower
 the share. "Difference" is the largest difference of predictions from those of the CPU, after a training on 1/50 of the
 rows on both devices, relative to their standard deviation.
 """
 
-import argparse
 import csv
 import logging
 import warnings
@@ -30,6 +30,7 @@ from anirec.data.ratings.interactions import Interactions, RatingBatch
 from anirec.evaluation.top_items import top_items
 from anirec.lightning import Callback, Trainer, seed_everything
 from experiments.benchmarks.ncf import Rated
+from experiments.benchmarks.options import create_parser
 from experiments.benchmarks.ratings import create_model, generate_ratings
 
 N_ROWS = 22_000_000
@@ -206,9 +207,14 @@ def table_of(measured: Sequence[Measured], title: str) -> Table:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = create_parser(__doc__)
     parser.add_argument("--rows", type=int, help=f"ratings to generate; {N_ROWS:,} on a card, 200,000 on the CPU")
-    parser.add_argument("--output", type=Path, default=Path("outputs") / "benchmarks" / "card.csv")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("outputs") / "benchmarks" / "card.csv",
+        help="table to write; default: outputs/benchmarks/card.csv",
+    )
     given = parser.parse_args(arguments)
     warnings.filterwarnings("ignore")
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)

@@ -1,14 +1,13 @@
 """Growth of time and memory with the number of ratings, runs and jobs, and with the number of threads.
 
-    python -m experiments.benchmarks.growth [--millions 1 4 16] [--threads 1 2] [--many 10 100 1000]
+    python -m experiments.benchmarks.growth [--millions 1 4] [--threads 1 2]
 
 Files of the form of the 2023 dump are generated. For each size, number of threads and model, a new process runs
 `anirec run`, `predict` and `recommend`, and measures the parts of its work; memory is the peak beyond libraries. From
 time and memory of comparing runs and of checking a sweep, those for one run or job are subtracted. Table, figure and
-machine are written to outputs/benchmarks.
+machine are written to outputs/benchmarks: growth.csv, growth.png, growth.json.
 """
 
-import argparse
 import json
 import os
 import shutil
@@ -27,6 +26,7 @@ from rich.table import Table
 
 from anirec.figures.style import PAGE, STYLE
 from anirec.tracking.run_folder import PeakMemory
+from experiments.benchmarks.options import create_parser
 from experiments.benchmarks.output import FOLDER, write_machine, write_table
 
 MILLIONS, THREADS, MANY = (1, 4, 16), (1, 2, 4), (10, 100, 1000)
@@ -311,15 +311,19 @@ def report(console: Console, millions: Sequence[float], threads: Sequence[int], 
     console.print(f"growth.csv, growth.json and growth.png are in {FOLDER}", style="dim")
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     if sys.argv[1:2] == ["--parts"]:
         measure_parts(Path(sys.argv[2]), sys.argv[3])
         return
-    parser = argparse.ArgumentParser(description="Measure the growth of time and memory.")
-    parser.add_argument("--millions", type=float, nargs="+", default=MILLIONS, help="sizes, in million ratings")
-    parser.add_argument("--threads", type=int, nargs="+", default=available_threads())
-    parser.add_argument("--many", type=int, nargs="+", default=MANY, help="numbers of runs to compare and of jobs")
-    report(Console(highlight=False), **vars(parser.parse_args()))
+    parser = create_parser(__doc__)
+    for name, kind, default, what in (
+        ("--millions", float, MILLIONS, "sizes, in million ratings"),
+        ("--threads", int, available_threads(), "numbers of threads of a run"),
+        ("--many", int, MANY, "numbers of runs to compare and of jobs to check"),
+    ):
+        values = " ".join(map(str, default))
+        parser.add_argument(name, type=kind, nargs="+", default=default, metavar="N", help=f"{what}; default: {values}")
+    report(Console(highlight=False), **vars(parser.parse_args(arguments)))
 
 
 if __name__ == "__main__":

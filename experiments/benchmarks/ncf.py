@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from anirec.data.ratings.interactions import Interactions, RatingBatch
 from anirec.lightning import LightningDataModule
+from experiments.benchmarks.options import create_parser
 from experiments.benchmarks.ratings import Generated, create_model, generate_ratings
 from experiments.benchmarks.training import epochs_of, seconds
 
@@ -64,6 +65,7 @@ def epoch_seconds(data: LightningDataModule) -> float:
 
 
 def main() -> None:
+    create_parser(__doc__).parse_args()
     warnings.filterwarnings("ignore")
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     torch.set_num_threads(1)

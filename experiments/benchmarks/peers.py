@@ -1,19 +1,18 @@
 """Fit and recommend with anirec and with other libraries, on equal data, settings and threads.
 
     make peers
-    python -m experiments.benchmarks.peers --python .peers/bin/python --threads 2
+    python -m experiments.benchmarks.peers --python .peers/bin/python
 
 Each measurement runs in a process of its own, one after the other. The other libraries may be in another environment,
 whose interpreter is given. A table is printed and written to outputs/benchmarks/peers.csv.
 """
 
-import argparse
 import json
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from hydra.utils import instantiate
 from rich.console import Console
 from rich.table import Table
 
+from experiments.benchmarks.options import create_parser
 from experiments.benchmarks.output import FOLDER, write_table
 from experiments.benchmarks.ratings import SAME_SIZE, compose_config
 
@@ -38,12 +38,25 @@ REQUIREMENTS = Path(__file__).with_name("peers.txt")
 PROGRAM = Path(__file__).with_name("peer_process.py")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
-    parser.add_argument("--python", default=sys.executable, help="interpreter of the other libraries' environment")
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--only", nargs="*", default=list(ALGORITHMS), choices=list(ALGORITHMS), metavar="ALGORITHM")
-    chosen, console = parser.parse_args(), Console()
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = create_parser(
+        __doc__, epilog=f"Install the other libraries: PYTHON -m pip install -r {os.path.relpath(REQUIREMENTS)}"
+    )
+    parser.add_argument(
+        "--python", default=sys.executable, help="interpreter that has the other libraries; default: this one"
+    )
+    cores = len(os.sched_getaffinity(0))
+    parser.add_argument("--threads", type=int, default=cores, help=f"of each library; default: all cores ({cores})")
+    names = ", ".join(ALGORITHMS)
+    parser.add_argument(
+        "--only",
+        nargs="*",
+        default=list(ALGORITHMS),
+        choices=ALGORITHMS,
+        metavar="ALGORITHM",
+        help=f"algorithms to measure; default: all of {names}",
+    )
+    chosen, console = parser.parse_args(arguments), Console()
     FOLDER.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         name = write_rows(Path(folder) / "rows.npz")

@@ -4,7 +4,6 @@ python -m experiments.benchmarks.scores                                   on the
 python -m experiments.benchmarks.scores --device cuda --batch-size 64     on a GPU
 """
 
-import argparse
 import tempfile
 import time
 import warnings
@@ -22,6 +21,7 @@ from sklearn.linear_model import Ridge
 from anirec.data.titles.datamodule import Corpus
 from anirec.data.titles.loaders import TitleBatch
 from anirec.lightning import Trainer, seed_everything
+from experiments.benchmarks.options import create_parser
 from experiments.benchmarks.ratings import compose_config
 from experiments.benchmarks.training import EpochSeconds, seconds, side_by_side
 
@@ -30,11 +30,11 @@ MAX_TOKENS = 256
 
 def main() -> None:
     warnings.filterwarnings("ignore")
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    parser = create_parser(__doc__)
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"], help="default: cpu")
     parser.add_argument("--precision", default=None, help="default: bf16-mixed on cuda, 32-true on cpu")
-    parser.add_argument("--encoder", default="minilm")
-    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--encoder", default="minilm", help="text encoder of the synopses; default: minilm")
+    parser.add_argument("--batch-size", type=int, default=8, help="titles at once; default: 8")
     parser.add_argument("--titles", type=int, default=400, help="number of titles, of which 70 %% are for training")
     arguments = parser.parse_args()
     precision = arguments.precision or ("bf16-mixed" if arguments.device == "cuda" else "32-true")

@@ -14,6 +14,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from experiments.benchmarks.options import create_parser
+
 DATA = ["dataset=demo_ratings", "trainer=cpu"]
 # Name, arguments after `python -m anirec` ({ease}: folder of a run of ease), and exit status.
 COMMANDS = [
@@ -37,7 +39,9 @@ COMMANDS = [
 
 
 def main() -> None:
-    repeats = int(sys.argv[1]) if len(sys.argv) > 1 else 3
+    parser = create_parser(__doc__)
+    parser.add_argument("repeats", nargs="?", type=int, default=3, help="of each command; default: 3")
+    repeats = parser.parse_args().repeats
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         variables = {**os.environ, "ANIREC_CACHE": str(folder / "cache")}

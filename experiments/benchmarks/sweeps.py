@@ -18,6 +18,8 @@ from pathlib import Path
 import polars as pl
 from rich.console import Console
 
+from experiments.benchmarks.options import create_parser
+
 MODELS = ("popularity", "bias", "item_knn", "svd", "svdpp")
 TWO = ["hydra/launcher=local", "hydra.launcher.n_jobs=2"]
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}  # as each process of a sweep on two cores
@@ -26,9 +28,13 @@ COSTS = ("wall_seconds", "fit_seconds", "peak_memory_mb")
 
 
 def main() -> None:
-    console = Console(highlight=False)
-    seed = int(sys.argv[1]) if len(sys.argv) > 1 else int(time.time())
-    n_splits = int(sys.argv[2]) if len(sys.argv) > 2 else 8
+    parser = create_parser(__doc__)
+    parser.add_argument(
+        "seed", nargs="?", type=int, default=int(time.time()), help="of the times at which it is killed"
+    )
+    parser.add_argument("splits", nargs="?", type=int, default=8, help="number of split seeds; default: 8")
+    given, console = parser.parse_args(), Console(highlight=False)
+    seed, n_splits = given.seed, given.splits
     n_jobs = n_splits * len(MODELS)
     jobs = [f"model={','.join(MODELS)}", f"split.seed={','.join(map(str, range(n_splits)))}", "trainer=cpu"]
     generator = random.Random(seed)

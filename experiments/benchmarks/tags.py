@@ -19,6 +19,7 @@ from rich.table import Table
 
 from anirec.data.posts.datamodule import Posts
 from anirec.tracking.run_folder import PeakMemory
+from experiments.benchmarks.options import create_parser
 from experiments.benchmarks.ratings import compose_config, create_model
 from experiments.benchmarks.training import train
 
@@ -28,6 +29,7 @@ COMPONENTS = 100
 
 
 def main() -> None:
+    create_parser(__doc__).parse_args()
     console = Console()
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
@@ -111,7 +113,7 @@ def fit_dense(data: Posts, index: Any) -> tuple[float, Any]:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
+    if len(sys.argv) == 4:
         print(json.dumps(measure(sys.argv[1], int(sys.argv[2]), sys.argv[3])))
     else:
         main()
