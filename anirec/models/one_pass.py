@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -71,6 +72,18 @@ class OnePass(ManualOptimization):
         if self.trainer.world_size > 1:
             for name in self.statistics:
                 torch.distributed.all_reduce(self.get_buffer(name))
+
+
+@contextmanager
+def explained_singularity(reg: float) -> Iterator[None]:
+    """Raise a UserError if a matrix cannot be inverted, because the penalty on its diagonal is too small."""
+    try:
+        yield
+    except (np.linalg.LinAlgError, torch.linalg.LinAlgError):
+        raise UserError(
+            f"model.reg={reg:g} is too small for these data: the equations cannot be solved in single precision. "
+            "Use a larger model.reg."
+        ) from None
 
 
 class MemoryBased(OnePass, RatingModel):

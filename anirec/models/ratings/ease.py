@@ -9,7 +9,7 @@ from torch.nn.functional import embedding_bag
 from anirec.data.ratings.interactions import RatingBatch
 from anirec.models.base import RatingModel, popularity_tie_break
 from anirec.models.cost import Cost, Counts
-from anirec.models.one_pass import History, HistoryScorer, exchange_rows
+from anirec.models.one_pass import History, HistoryScorer, exchange_rows, explained_singularity
 from anirec.models.ratings.bias import Baseline
 from anirec.models.ratings.kernels.dense import invert_in_place
 from anirec.models.ratings.kernels.item_pairs import gram_lower, occurrences, pair_counts
@@ -74,12 +74,13 @@ class EASE(HistoryScorer, RatingModel):
         self.count_i = torch.bincount(self.history.item, minlength=self.n_items).float()
         weight_ij = self.gram()
         weight_ij.diagonal().add_(self.reg)
-        if self.device.type == "cpu":
-            invert_in_place(weight_ij.numpy())
-        else:
-            weight_ij = weight_ij.to(self.device)
-            torch.linalg.cholesky(weight_ij, out=weight_ij)
-            torch.cholesky_inverse(weight_ij, out=weight_ij)
+        with explained_singularity(self.reg):
+            if self.device.type == "cpu":
+                invert_in_place(weight_ij.numpy())
+            else:
+                weight_ij = weight_ij.to(self.device)
+                torch.linalg.cholesky(weight_ij, out=weight_ij)
+                torch.cholesky_inverse(weight_ij, out=weight_ij)
         self.weight_ij = weight_ij.div_(-weight_ij.diagonal().clone())
         self.weight_ij.fill_diagonal_(0)
 

@@ -47,6 +47,18 @@ def test_the_transpose_is_that_of_the_dense_matrix() -> None:
     assert all((np.diff(renumbered.column[a:b]) > 0).all() for a, b in zip(rows.start, rows.start[1:], strict=False))
 
 
+def test_the_inverse_is_as_exact_as_choleskys_method_if_the_matrix_is_nearly_singular(monkeypatch) -> None:
+    """Fewer users than items and a small penalty, in several tiles."""
+    monkeypatch.setattr(dense, "BLOCK", 64)
+    x_ui = (np.random.default_rng(0).random((60, 200)) < 0.1).astype(np.float32)
+    matrix = x_ui.T @ x_ui + np.float32(0.01) * np.eye(200, dtype=np.float32)
+    inverse, exact = np.tril(matrix), np.linalg.inv(matrix.astype(np.float64))
+    invert_in_place(inverse)
+    theirs = torch.cholesky_inverse(torch.linalg.cholesky(torch.from_numpy(matrix))).numpy()
+    assert np.abs(inverse - exact).max() < 2 * np.abs(theirs - exact).max()
+    assert np.linalg.cond(matrix) > 1e3
+
+
 @pytest.mark.parametrize("block", [7, 16, 512])
 def test_the_inverse_in_place_is_that_of_the_lower_triangle(monkeypatch, threads: int, block: int) -> None:
     monkeypatch.setattr(dense, "BLOCK", block)
