@@ -120,7 +120,8 @@ class MemoryBased(OnePass, RatingModel):
 
     def share_of_work(self, work_n: NDArray[Any]) -> tuple[list[int], int, int]:
         """Divide rows with `work_n` among the processes: bounds of each process, and the first and last of this one."""
-        world_size, rank = self.trainer.world_size, self.trainer.global_rank
+        is_alone = not (torch.distributed.is_available() and torch.distributed.is_initialized())
+        world_size, rank = (1, 0) if is_alone else (torch.distributed.get_world_size(), torch.distributed.get_rank())
         done_n = np.append(0, np.cumsum(work_n, dtype=np.float64))
         bounds = np.searchsorted(done_n, np.linspace(0, done_n[-1], world_size + 1)).tolist()
         bounds[0], bounds[-1] = 0, len(work_n)

@@ -2,8 +2,8 @@
 
 Each row's equations are solved by conjugate gradients (Takács, Pilászy & Tikk 2011), without forming their matrix, from
 the row's previous factors. The equations are first whitened by the Gram matrix that all rows share. Their condition is
-then at most 1 + the largest weight, so that few steps suffice, and the residual bounds the error, up to the rounding of
-float32 times the condition.
+then at most 1 + the largest weight, so that few steps suffice, and the residual bounds the error. Rows with weights for
+which float32 is not exact enough are solved directly.
 
 Axes: n row, j column, f and g factor, e entry.
 """
@@ -22,6 +22,7 @@ from anirec.models.ratings.kernels.dense import gram, multiply_rows, one_blas_th
 from anirec.models.ratings.kernels.sparse_rows import equal_tasks, transpose
 
 TASKS = 512  # per half-step
+LARGEST_WEIGHT = 1e4  # of a row that is solved by conjugate gradients: float32 is not exact enough beyond
 MAX_STEPS = 100  # of conjugate gradients; a row that needs more is solved directly, in float64
 ENTRIES_AT_ONCE = 1 << 20  # whose factors are copied together, on devices other than the CPU
 FAST = {"reassoc", "contract", "nsz", "arcp"}  # sums may be reordered (SIMD)
@@ -114,7 +115,7 @@ def solve_rows(
     As the matrix is at least I, the residual is at least the error.
 
     Returns:
-        Which rows need more than `MAX_STEPS` steps, bool (n,).
+        Which rows have too large a weight, or need more than `MAX_STEPS` steps, bool (n,).
     """
     is_open = np.zeros(len(z_nf), np.bool_)
     n_factors, one = v_jf.shape[1], np.float32(1)
@@ -130,10 +131,12 @@ def solve_rows(
         if begin == end:
             z_f[:] = 0
             continue
+        largest = np.float32(0)
         for f in range(n_factors):
             residual_f[f] = -z_f[f]
         for e in range(begin, end):
             j, dot = column[e], np.float32(0)
+            largest = max(largest, weight[e])
             for f in range(n_factors):
                 dot += v_jf[j, f] * z_f[f]
             by = (one + weight[e]) * target[e] - weight[e] * dot
@@ -144,6 +147,8 @@ def solve_rows(
             step_f[f] = residual_f[f]
             error += residual_f[f] * residual_f[f]
         is_open[n] = True
+        if largest > LARGEST_WEIGHT:
+            continue
         for _ in range(MAX_STEPS):
             length = np.float32(0)
             for f in range(n_factors):
@@ -204,9 +209,10 @@ def solve_on_device(
             z, residual = z + along * step, residual - along * product
             error = torch.where(is_open, residual.square().sum(1, keepdim=True), before)
             step = torch.where(is_open, residual + error / before * step, step)
-        is_open = error > tolerance**2 * z.square().sum(1, keepdim=True)
+        is_open = (error > tolerance**2 * z.square().sum(1, keepdim=True))[:, 0]
+        is_open[row[some.weight > LARGEST_WEIGHT]] = True
         solved.append(z @ inverse)
-        for n in is_open[:, 0].nonzero()[:, 0].tolist():
+        for n in is_open.nonzero()[:, 0].tolist():
             of_row = some.rows(n, n + 1)
             parts = (part.cpu().numpy() for part in (y_jf[of_row.column], of_row.target, of_row.weight))
             solved[-1][n] = torch.from_numpy(solve_row(lower_fg, *parts)).to(z)

@@ -85,7 +85,7 @@ def test_the_tolerance_bounds_the_error_of_the_scores(planted) -> None:
 
 
 @pytest.mark.parametrize("solver", ["rows", "device"])
-def test_rows_that_need_many_steps_are_solved_exactly(planted, solver: str) -> None:
+def test_rows_with_huge_weights_are_solved_directly(planted, solver: str) -> None:
     """With huge and unequal weights, conjugate gradients end far from the minimum."""
     entries, noise = by_user(planted), torch.Generator().manual_seed(0)
     entries = entries._replace(weight=10 ** (6 * torch.rand(len(entries.weight), generator=noise)))
@@ -99,7 +99,7 @@ def test_rows_that_need_many_steps_are_solved_exactly(planted, solver: str) -> N
         matrix = (y.T * c_ui[user]) @ y + np.eye(30)
         exact = y @ np.linalg.solve(matrix, y.T @ (c_ui[user] * t_ui[user]))
         np.testing.assert_allclose(
-            y @ found[user].double().numpy(), exact, atol=2e-2 * np.abs(exact).max()
+            y @ found[user].double().numpy(), exact, atol=1e-4 * np.abs(exact).max()
         )  # of float32 at a condition of 1e6
 
 
