@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -73,6 +74,18 @@ class OnePass(ManualOptimization):
                 torch.distributed.all_reduce(self.get_buffer(name))
 
 
+@contextmanager
+def explained_singularity(reg: float) -> Iterator[None]:
+    """Raise a UserError if a matrix cannot be inverted, because the penalty on its diagonal is too small."""
+    try:
+        yield
+    except (np.linalg.LinAlgError, torch.linalg.LinAlgError):
+        raise UserError(
+            f"model.reg={reg:g} is too small for these data: the equations cannot be solved in single precision. "
+            "Use a larger model.reg."
+        ) from None
+
+
 class MemoryBased(OnePass, RatingModel):
     """A one-pass model that needs the whole training matrix: `solve` reads it from `self.history`.
 
@@ -107,7 +120,8 @@ class MemoryBased(OnePass, RatingModel):
 
     def share_of_work(self, work_n: NDArray[Any]) -> tuple[list[int], int, int]:
         """Divide rows with `work_n` among the processes: bounds of each process, and the first and last of this one."""
-        world_size, rank = self.trainer.world_size, self.trainer.global_rank
+        is_alone = not (torch.distributed.is_available() and torch.distributed.is_initialized())
+        world_size, rank = (1, 0) if is_alone else (torch.distributed.get_world_size(), torch.distributed.get_rank())
         done_n = np.append(0, np.cumsum(work_n, dtype=np.float64))
         bounds = np.searchsorted(done_n, np.linspace(0, done_n[-1], world_size + 1)).tolist()
         bounds[0], bounds[-1] = 0, len(work_n)

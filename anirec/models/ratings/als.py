@@ -8,7 +8,7 @@ from torch import Tensor
 from anirec.data.ratings.interactions import RatingBatch
 from anirec.models.base import RatingModel, popularity_tie_break
 from anirec.models.cost import Cost, Counts
-from anirec.models.one_pass import History, MemoryBased, exchange_rows
+from anirec.models.one_pass import History, MemoryBased, exchange_rows, explained_singularity
 from anirec.models.ratings.bias import Baseline
 from anirec.models.ratings.kernels.als_sweep import Entries, half_step
 from anirec.settings import NonNegative, Positive, PositiveInt
@@ -110,7 +110,8 @@ class ALS(MemoryBased, RatingModel):
         """Solve for factors in place; each process solves for its share of the rows."""
         bounds, first, last = self.share_of_work(entries.start.diff().cpu().numpy() + 8)
         mine = entries.rows(first, last)
-        solved_nf[first:last] = half_step(mine, fixed_jf, solved_nf[first:last], reg=self.reg, tolerance=TOLERANCE)
+        with explained_singularity(self.reg):
+            solved_nf[first:last] = half_step(mine, fixed_jf, solved_nf[first:last], reg=self.reg, tolerance=TOLERANCE)
         exchange_rows(solved_nf, bounds, self.device)
 
     def entries(self, history: History) -> Entries:

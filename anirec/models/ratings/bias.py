@@ -11,7 +11,6 @@ from anirec.data.ratings.interactions import RatingBatch, deduplicate
 from anirec.errors import UserError
 from anirec.models.base import RatingModel
 from anirec.models.one_pass import History, MemoryBased
-from anirec.models.ratings.kernels.offsets import fit_offsets
 from anirec.settings import NonNegative
 
 SWEEPS = 10  # of alternating least squares; offsets have then converged to about four digits
@@ -88,6 +87,8 @@ class Baseline(nn.Module):
         Raises:
             UserError: No training row has a rating.
         """
+        from anirec.models.ratings.kernels.offsets import fit_offsets  # imports numba, which predicting does not need
+
         start, item, rating = (column.cpu().numpy() for column in (history.indptr, history.item, history.rating))
         mean = self.centre(rating)
         damping = (float(damping_user), float(damping_item))

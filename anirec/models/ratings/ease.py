@@ -9,12 +9,8 @@ from torch.nn.functional import embedding_bag
 from anirec.data.ratings.interactions import RatingBatch
 from anirec.models.base import RatingModel, popularity_tie_break
 from anirec.models.cost import Cost, Counts
-from anirec.models.one_pass import History, HistoryScorer, exchange_rows
+from anirec.models.one_pass import History, HistoryScorer, exchange_rows, explained_singularity
 from anirec.models.ratings.bias import Baseline
-from anirec.models.ratings.kernels.dense import invert_in_place
-from anirec.models.ratings.kernels.item_pairs import gram_lower, occurrences, pair_counts
-from anirec.models.ratings.kernels.sparse_dense import score_lists
-from anirec.models.ratings.kernels.sparse_rows import SparseRows
 from anirec.settings import NonNegative, Positive
 
 COPIES = 1.1  # of the matrix of items while it is inverted in place, in blocks
@@ -72,14 +68,17 @@ class EASE(HistoryScorer, RatingModel):
     def solve(self) -> None:
         self.baseline.fit(self.history, self.damping_user, self.damping_item)
         self.count_i = torch.bincount(self.history.item, minlength=self.n_items).float()
+        from anirec.models.ratings.kernels.dense import invert_in_place
+
         weight_ij = self.gram()
         weight_ij.diagonal().add_(self.reg)
-        if self.device.type == "cpu":
-            invert_in_place(weight_ij.numpy())
-        else:
-            weight_ij = weight_ij.to(self.device)
-            torch.linalg.cholesky(weight_ij, out=weight_ij)
-            torch.cholesky_inverse(weight_ij, out=weight_ij)
+        with explained_singularity(self.reg):
+            if self.device.type == "cpu":
+                invert_in_place(weight_ij.numpy())
+            else:
+                weight_ij = weight_ij.to(self.device)
+                torch.linalg.cholesky(weight_ij, out=weight_ij)
+                torch.cholesky_inverse(weight_ij, out=weight_ij)
         self.weight_ij = weight_ij.div_(-weight_ij.diagonal().clone())
         self.weight_ij.fill_diagonal_(0)
 
@@ -88,6 +87,10 @@ class EASE(HistoryScorer, RatingModel):
 
         Each process sums a share of its rows.
         """
+        # Kernels are imported here, as numba is not needed to recommend.
+        from anirec.models.ratings.kernels.item_pairs import gram_lower, occurrences, pair_counts
+        from anirec.models.ratings.kernels.sparse_rows import SparseRows
+
         start, item, value = self.history.indptr, self.history.item, self.baseline.preferences_of(self.history)
         by_user = SparseRows(*(column.cpu().numpy() for column in (start, item, value)))
         of_item = occurrences(by_user, self.n_items)
@@ -103,10 +106,6 @@ class EASE(HistoryScorer, RatingModel):
     def score_history(self, history: History, users: Tensor) -> Tensor:
         rows, bounds = history.rows_of(users)
         preference = self.baseline.preferences(rows, len(users))
-        if self.device.type == "cpu":
-            by_user = SparseRows(bounds.numpy(), rows.item.int().numpy(), preference.numpy())
-            scores_bi = torch.from_numpy(score_lists(by_user, self.weight_ij.numpy()))
-            return scores_bi.add_(popularity_tie_break(self.count_i))
         likes, dislikes = preference.clamp(min=0), (preference < 0).nonzero()[:, 0]
         scores_bi = embedding_bag(rows.item, self.weight_ij, bounds[:-1], mode="sum", per_sample_weights=likes)
         for some in dislikes.split(ROWS_AT_ONCE):

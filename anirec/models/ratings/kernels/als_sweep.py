@@ -2,7 +2,8 @@
 
 Each row's equations are solved by conjugate gradients (Takács, Pilászy & Tikk 2011), without forming their matrix, from
 the row's previous factors. The equations are first whitened by the Gram matrix that all rows share. Their condition is
-then at most 1 + the largest weight, so that few steps suffice, and the residual bounds the error.
+then at most 1 + the largest weight, so that few steps suffice, and the residual bounds the error. Rows with weights for
+which float32 is not exact enough are solved directly.
 
 Axes: n row, j column, f and g factor, e entry.
 """
@@ -21,7 +22,8 @@ from anirec.models.ratings.kernels.dense import gram, multiply_rows, one_blas_th
 from anirec.models.ratings.kernels.sparse_rows import equal_tasks, transpose
 
 TASKS = 512  # per half-step
-MAX_STEPS = 100  # of conjugate gradients; a guard: the tolerance ends them earlier
+LARGEST_WEIGHT = 1e4  # of a row that is solved by conjugate gradients: float32 is not exact enough beyond
+MAX_STEPS = 100  # of conjugate gradients; a row that needs more is solved directly, in float64
 ENTRIES_AT_ONCE = 1 << 20  # whose factors are copied together, on devices other than the CPU
 FAST = {"reassoc", "contract", "nsz", "arcp"}  # sums may be reordered (SIMD)
 Array = NDArray[Any]
@@ -67,10 +69,10 @@ def half_step(entries: Entries, factor_jf: Tensor, before_nf: Tensor, *, reg: fl
     """
     inverse_fg, lower_fg = whitening(factor_jf, reg)
     if factor_jf.device.type != "cpu":
-        to_old, to_white = (torch.from_numpy(matrix).to(factor_jf) for matrix in (inverse_fg, lower_fg))
-        return solve_on_device(entries, factor_jf @ to_old.T, before_nf @ to_white, tolerance) @ to_old
+        return solve_on_device(entries, factor_jf, before_nf, inverse_fg, lower_fg, tolerance)
     inverse, lower = inverse_fg.astype(np.float32), lower_fg.astype(np.float32)
-    white_jf, before = multiply_rows(factor_jf.numpy(), inverse.T), before_nf.numpy()
+    factors, before = factor_jf.numpy(), before_nf.numpy()
+    white_jf = multiply_rows(factors, inverse.T)
     start, column, target, weight = (tensor.numpy() for tensor in entries)
     solved = np.empty_like(before)
     bounds = equal_tasks(np.diff(start) + 8, TASKS, least=4096)  # to whiten a row costs as much as about 8 entries
@@ -78,11 +80,21 @@ def half_step(entries: Entries, factor_jf: Tensor, before_nf: Tensor, *, reg: fl
     def task(number: int) -> None:
         first, last = bounds[number], bounds[number + 1]
         z_nf = before[first:last] @ lower
-        solve_rows(first, start, column, target, weight, white_jf, z_nf, tolerance)
+        is_open = solve_rows(first, start, column, target, weight, white_jf, z_nf, tolerance)
         np.matmul(z_nf, inverse, out=solved[first:last])
+        for n in first + np.flatnonzero(is_open):
+            of_row = slice(start[n], start[n + 1])
+            solved[n] = solve_row(lower_fg, factors[column[of_row]], target[of_row], weight[of_row])
 
     run_tasks(task, len(bounds) - 1)
     return torch.from_numpy(solved)
+
+
+def solve_row(lower_fg: Array, y_ef: Array, target: Array, weight: Array) -> Array:
+    """Return the solution x of one row, float64 (F,), from the factors y of its columns; see `half_step`."""
+    y_ef, by = y_ef.astype(np.float64), weight.astype(np.float64)
+    solved: Array = np.linalg.solve(lower_fg @ lower_fg.T + (y_ef.T * by) @ y_ef, y_ef.T @ ((1 + by) * target))
+    return solved
 
 
 def whitening(factor_jf: Tensor, reg: float) -> tuple[Array, Array]:
@@ -97,11 +109,15 @@ def whitening(factor_jf: Tensor, reg: float) -> tuple[Array, Array]:
 @numba.njit(cache=True, nogil=True, fastmath=FAST)
 def solve_rows(
     first: int, start: Array, column: Array, target: Array, weight: Array, v_jf: Array, z_nf: Array, tolerance: float
-) -> None:
+) -> Array:
     """Solve (I + Σ w v v') z = Σ (1 + w) t v for the rows from `first`, in place.
 
     As the matrix is at least I, the residual is at least the error.
+
+    Returns:
+        Which rows have too large a weight, or need more than `MAX_STEPS` steps, bool (n,).
     """
+    is_open = np.zeros(len(z_nf), np.bool_)
     n_factors, one = v_jf.shape[1], np.float32(1)
     residual_f, step_f, product_f = (
         np.empty(n_factors, np.float32),
@@ -115,10 +131,12 @@ def solve_rows(
         if begin == end:
             z_f[:] = 0
             continue
+        largest = np.float32(0)
         for f in range(n_factors):
             residual_f[f] = -z_f[f]
         for e in range(begin, end):
             j, dot = column[e], np.float32(0)
+            largest = max(largest, weight[e])
             for f in range(n_factors):
                 dot += v_jf[j, f] * z_f[f]
             by = (one + weight[e]) * target[e] - weight[e] * dot
@@ -128,11 +146,15 @@ def solve_rows(
         for f in range(n_factors):
             step_f[f] = residual_f[f]
             error += residual_f[f] * residual_f[f]
+        is_open[n] = True
+        if largest > LARGEST_WEIGHT:
+            continue
         for _ in range(MAX_STEPS):
             length = np.float32(0)
             for f in range(n_factors):
                 length += z_f[f] * z_f[f]
             if error <= squared_tolerance * length:
+                is_open[n] = False
                 break
             for f in range(n_factors):
                 product_f[f] = step_f[f]
@@ -154,10 +176,15 @@ def solve_rows(
                 error += residual_f[f] * residual_f[f]
             for f in range(n_factors):
                 step_f[f] = residual_f[f] + error / before * step_f[f]
+    return is_open
 
 
-def solve_on_device(entries: Entries, v_jf: Tensor, z_nf: Tensor, tolerance: float) -> Tensor:
-    """Solve the equations of `solve_rows` with tensor operations; return z (n, F)."""
+def solve_on_device(
+    entries: Entries, y_jf: Tensor, x_nf: Tensor, inverse_fg: Array, lower_fg: Array, tolerance: float
+) -> Tensor:
+    """Solve the equations of `half_step` with tensor operations, from x; return the solutions (n, F)."""
+    inverse, lower = (torch.from_numpy(matrix).to(y_jf) for matrix in (inverse_fg, lower_fg))
+    v_jf, z_nf = y_jf @ inverse.T, x_nf @ lower
     solved, work = [], (entries.start.diff() + 1).cpu().numpy()
     for first, last in pairwise(equal_tasks(work, -(-int(work.sum()) // ENTRIES_AT_ONCE)).tolist()):
         some, z = entries.rows(first, last), z_nf[first:last]
@@ -182,5 +209,11 @@ def solve_on_device(entries: Entries, v_jf: Tensor, z_nf: Tensor, tolerance: flo
             z, residual = z + along * step, residual - along * product
             error = torch.where(is_open, residual.square().sum(1, keepdim=True), before)
             step = torch.where(is_open, residual + error / before * step, step)
-        solved.append(z)
+        is_open = (error > tolerance**2 * z.square().sum(1, keepdim=True))[:, 0]
+        is_open[row[some.weight > LARGEST_WEIGHT]] = True
+        solved.append(z @ inverse)
+        for n in is_open.nonzero()[:, 0].tolist():
+            of_row = some.rows(n, n + 1)
+            parts = (part.cpu().numpy() for part in (y_jf[of_row.column], of_row.target, of_row.weight))
+            solved[-1][n] = torch.from_numpy(solve_row(lower_fg, *parts)).to(z)
     return torch.cat(solved)

@@ -38,7 +38,7 @@ def gram(x_nf: Array) -> Array:
 
     def task(part: int) -> None:
         for first in range(bounds[part], bounds[part + 1], ROWS_PER_TASK):
-            block = x_nf[first : min(first + ROWS_PER_TASK, bounds[part + 1])]
+            block = x_nf[first : min(first + ROWS_PER_TASK, bounds[part + 1])].astype(np.float64)
             parts[part] += block.T @ block
 
     run_tasks(task, len(parts))
@@ -60,9 +60,12 @@ def multiply_rows(x_nf: Array, matrix_fg: Array) -> Array:
 def invert_in_place(lower_nn: Array) -> None:
     """Replace a positive definite matrix by its inverse, float32 (n, n).
 
-    Only the lower triangle is read; both are written. The algorithm is Gauss-Jordan elimination by symmetric blocks
-    (Goodnight, A Tutorial on the SWEEP Operator, 1979). It needs n³ operations, as Cholesky's method
-    does, and no second matrix, and is as exact, since all pivots are Schur complements of a positive definite matrix.
+    Only the lower triangle is read; both are written. Cholesky's factor L, its inverse, and their product L⁻ᵀ L⁻¹ are
+    computed by tiles in the place of the matrix, with n³ operations in total and no second matrix. Tiles on the
+    diagonal are factorised in float64.
+
+    Raises:
+        numpy.linalg.LinAlgError: The matrix is not positive definite in float32.
 
     >>> matrix = np.array([[2, 0], [1, 1]], np.float32)
     >>> invert_in_place(matrix)
@@ -71,38 +74,59 @@ def invert_in_place(lower_nn: Array) -> None:
            [-1.,  2.]], dtype=float32)
     """
     n = len(lower_nn)
-    blocks = [slice(first, min(first + BLOCK, n)) for first in range(0, n, BLOCK)]
-    tiles = [(i, j) for i in range(len(blocks)) for j in range(i + 1)]
-    panel, swept = np.empty((2, n, min(BLOCK, n)), np.float32)
-    for k, pivot in enumerate(blocks):
-        size = pivot.stop - pivot.start
-        columns, moved = panel[:, :size], swept[:, :size]
+    tiles = [slice(first, min(first + BLOCK, n)) for first in range(0, n, BLOCK)]
+    inverses = factorise(lower_nn, tiles)
+    invert_factor(lower_nn, tiles, inverses)
+    multiply_by_transpose(lower_nn, tiles)
+
+
+def factorise(a: Array, tiles: list[slice]) -> list[Array]:
+    """Replace the lower triangle by Cholesky's factor L, and return the inverses of its diagonal tiles."""
+    inverses = []
+    for k, pivot in enumerate(tiles):
         with one_blas_thread():
-            diagonal = np.tril(lower_nn[pivot, pivot]).astype(np.float64)
-            inverse = np.linalg.inv(diagonal + np.tril(diagonal, -1).T)
-            inverse = ((inverse + inverse.T) / 2).astype(np.float32)
+            diagonal = np.tril(a[pivot, pivot]).astype(np.float64)
+            lower = np.linalg.cholesky(diagonal + np.tril(diagonal, -1).T)
+            inverses.append(np.tril(np.linalg.inv(lower)).astype(np.float32))
+        a[pivot, pivot] = lower
+        below = tiles[k + 1 :]
+        pairs = [(i, j) for number, i in enumerate(below) for j in below[: number + 1]]
 
-        def gather(i: int, k: int = k, columns: Array = columns, moved: Array = moved, by: Array = inverse) -> None:
-            rows, pivot = blocks[i], blocks[k]
-            columns[rows] = lower_nn[rows, pivot] if i > k else lower_nn[pivot, rows].T
-            if i != k:
-                np.matmul(columns[rows], by, out=moved[rows])
+        def divide(t: int, pivot: slice = pivot, below: list[slice] = below, by: Array = inverses[k]) -> None:
+            a[below[t], pivot] = a[below[t], pivot] @ by.T
 
-        def eliminate(t: int, k: int = k, columns: Array = columns, moved: Array = moved) -> None:
-            i, j = tiles[t]
-            if k not in {i, j}:
-                lower_nn[blocks[i], blocks[j]] -= moved[blocks[i]] @ columns[blocks[j]].T
+        def subtract(t: int, pivot: slice = pivot, pairs: list[tuple[slice, slice]] = pairs) -> None:
+            i, j = pairs[t]
+            a[i, j] -= a[i, pivot] @ a[j, pivot].T
 
-        run_tasks(gather, len(blocks))
-        run_tasks(eliminate, len(tiles))
-        lower_nn[pivot.stop :, pivot] = moved[pivot.stop :]
-        lower_nn[pivot, : pivot.start] = moved[: pivot.start].T
-        lower_nn[pivot, pivot] = -inverse
+        run_tasks(divide, len(below))
+        run_tasks(subtract, len(pairs))
+    return inverses
 
-    def finish(t: int) -> None:
-        i, j = (blocks[block] for block in tiles[t])
-        tile = lower_nn[i, j]
-        np.negative(tile, out=tile)
-        lower_nn[j, i] = tile.T if i != j else np.tril(tile) + np.tril(tile, -1).T
 
-    run_tasks(finish, len(tiles))
+def invert_factor(a: Array, tiles: list[slice], inverses: list[Array]) -> None:
+    """Replace L by its inverse, row of tiles by row: L⁻¹_ij = -L⁻¹_ii Σ_k L_ik L⁻¹_kj for k from j to before i."""
+    for i, rows in enumerate(tiles):
+        panel = np.empty((rows.stop - rows.start, rows.start), np.float32)
+
+        def row_of_inverse(j: int, rows: slice = rows, panel: Array = panel, by: Array = inverses[i]) -> None:
+            columns, between = tiles[j], slice(tiles[j].start, rows.start)
+            panel[:, columns] = by @ -(a[rows, between] @ a[between, columns])
+
+        run_tasks(row_of_inverse, i)
+        a[rows, : rows.start] = panel
+        a[rows, rows] = inverses[i]
+
+
+def multiply_by_transpose(a: Array, tiles: list[slice]) -> None:
+    """Replace M by M'M, both triangles, where M is lower triangular: (M'M)_ij = Σ_k M_ki' M_kj for k from i."""
+    for i, rows in enumerate(tiles):
+        panel = np.empty((rows.stop - rows.start, rows.stop), np.float32)
+
+        def row_of_product(j: int, rows: slice = rows, panel: Array = panel) -> None:
+            panel[:, tiles[j]] = a[rows.start :, rows].T @ a[rows.start :, tiles[j]]
+
+        run_tasks(row_of_product, i + 1)
+        a[rows, : rows.stop] = panel
+    for rows in tiles:
+        a[: rows.start, rows] = a[rows, : rows.start].T

@@ -72,8 +72,8 @@ def test_a_half_step_is_the_ridge_regression_of_every_row(planted, monkeypatch, 
 
 def solve_as_on_a_card(entries: Entries, y_jf: torch.Tensor, before_nf: torch.Tensor, **settings: float) -> Any:
     """Solve with the tensor operations that other devices than the CPU use."""
-    inverse, lower = (torch.from_numpy(matrix).float() for matrix in als_sweep.whitening(y_jf, settings["reg"]))
-    return solve_on_device(entries, y_jf @ inverse.T, before_nf @ lower, settings["tolerance"]) @ inverse
+    whitening = als_sweep.whitening(y_jf, settings["reg"])
+    return solve_on_device(entries, y_jf, before_nf, *whitening, settings["tolerance"])
 
 
 def test_the_tolerance_bounds_the_error_of_the_scores(planted) -> None:
@@ -82,6 +82,25 @@ def test_the_tolerance_bounds_the_error_of_the_scores(planted) -> None:
     exact, rough = (half_step(entries, y_jf, none, reg=1e-3, tolerance=tolerance) for tolerance in (1e-6, 0.05))
     error_u = ((rough - exact) @ y_jf.T).norm(dim=1) / (exact @ y_jf.T).norm(dim=1).clamp(min=1e-9)
     assert 1e-3 < error_u.max() < 0.06
+
+
+@pytest.mark.parametrize("solver", ["rows", "device"])
+def test_rows_with_huge_weights_are_solved_directly(planted, solver: str) -> None:
+    """With huge and unequal weights, conjugate gradients end far from the minimum."""
+    entries, noise = by_user(planted), torch.Generator().manual_seed(0)
+    entries = entries._replace(weight=10 ** (6 * torch.rand(len(entries.weight), generator=noise)))
+    y_jf, before = torch.randn(planted.n_items + 1, 30, generator=noise), torch.ones(planted.n_users + 1, 30)
+    if solver == "rows":
+        found = half_step(entries, y_jf, before, reg=1.0, tolerance=1e-5)
+    else:
+        found = solve_as_on_a_card(entries, y_jf, before, reg=1.0, tolerance=1e-5)
+    c_ui, t_ui, y = confidences(planted, entries), targets(planted, entries), y_jf.double().numpy()
+    for user in range(0, planted.n_users, 10):
+        matrix = (y.T * c_ui[user]) @ y + np.eye(30)
+        exact = y @ np.linalg.solve(matrix, y.T @ (c_ui[user] * t_ui[user]))
+        np.testing.assert_allclose(
+            y @ found[user].double().numpy(), exact, atol=1e-4 * np.abs(exact).max()
+        )  # of float32 at a condition of 1e6
 
 
 def test_a_half_step_is_equal_for_any_number_of_threads_and_any_share_of_rows(planted) -> None:

@@ -1,8 +1,10 @@
 """EASE against its closed form, written with NumPy."""
 
 import numpy as np
+import pytest
 import torch
 
+from anirec.errors import UserError
 from anirec.models.ratings.ease import EASE
 
 
@@ -34,3 +36,9 @@ def test_ratings_are_those_of_the_bias_model(planted, fit) -> None:
     fit(model, planted)
     rows = planted.test.rows(0, len(planted.test))
     torch.testing.assert_close(model(rows), model.baseline(rows.user, rows.item))
+
+
+def test_a_penalty_that_is_too_small_is_one_sentence(planted, fit, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(EASE, "gram", lambda self: torch.zeros(self.n_items, self.n_items))
+    with pytest.raises(UserError, match=r"^model\.reg=1e-300 is too small for these data: "):
+        fit(EASE(reg=1e-300, damping_user=5.0, damping_item=5.0), planted)
