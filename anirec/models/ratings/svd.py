@@ -166,7 +166,7 @@ class SVD(ManualOptimization, RatingModel):
         if not self.baseline.item.sum().isfinite():  # a step that is not finite changes an offset, too
             raise UserError(
                 f"{type(self).__name__} diverged in epoch {int(self.sweeps)}: the factors are no longer finite. "
-                f"The learning rate is probably too large: lr={self.lr:g}; try lr={self.lr / 3:.2g}."
+                f"The learning rate is probably too large: lr={self.lr:g}; try lr={min(self.lr / 3, 0.1):.2g}."
             )
 
     def user_vectors(self) -> Tensor:
