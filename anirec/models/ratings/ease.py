@@ -13,7 +13,7 @@ from anirec.models.one_pass import History, HistoryScorer, exchange_rows, explai
 from anirec.models.ratings.bias import Baseline
 from anirec.settings import NonNegative, Positive
 
-COPIES = 1.1  # of the matrix of items while it is inverted in place, in blocks
+COPIES = 2.2  # of the matrix of items: it is inverted in place, but the best checkpoint is loaded beside it
 PAIR = 10  # operations that a product of two preferences takes, compared with one in the inversion
 ROWS_AT_ONCE = 256  # dislikes whose rows of weights are copied together
 
@@ -25,9 +25,9 @@ class EASE(HistoryScorer, RatingModel):
     `Baseline.preferences`). In a score, dislikes count only against items with a positive weight. Predicted ratings
     come from the bias model.
 
-    Memory and checkpoint grow with the square of the number of items, and time with its cube: 400 MB and 20 CPU seconds
-    for ten thousand items, 40 GB and six CPU hours for a hundred thousand. A run that does not fit into memory is
-    refused before work. `LowRankEASE` needs neither.
+    The checkpoint grows with the square of the number of items, and time with its cube: 400 MB and 20 CPU seconds for
+    ten thousand items, 40 GB and six CPU hours for a hundred thousand. Memory is twice the checkpoint. A run that does
+    not fit into memory is refused before work. `LowRankEASE` needs neither.
 
     Args:
         reg: L2 penalty on B, in units of interactions; > 0. Sparser data need more.
