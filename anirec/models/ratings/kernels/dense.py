@@ -69,9 +69,8 @@ def invert_in_place(lower_nn: Array) -> None:
 
     >>> matrix = np.array([[2, 0], [1, 1]], np.float32)
     >>> invert_in_place(matrix)
-    >>> matrix
-    array([[ 1., -1.],
-           [-1.,  2.]], dtype=float32)
+    >>> matrix.round(5).tolist()
+    [[1.0, -1.0], [-1.0, 2.0]]
     """
     n = len(lower_nn)
     tiles = [slice(first, min(first + BLOCK, n)) for first in range(0, n, BLOCK)]
