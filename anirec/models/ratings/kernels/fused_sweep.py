@@ -21,6 +21,7 @@ from anirec.threads import in_threads
 
 RUN = 32  # consecutive users that are processed in order, so that their factors are read from memory in sequence
 # Sums may be reordered (SIMD), but NaN must be preserved: it marks rows without a rating.
+CACHE_LINE = 16  # float32 values
 FAST = {"reassoc", "contract", "nsz", "arcp"}
 Array = NDArray[Any]
 
@@ -50,12 +51,17 @@ def fused_sweep(
     random = np.random.default_rng(seed)
     blocks = strata(len(grid.users) - 1, len(grid.start), random)
     key, tables = int(random.integers(2**62)), Factors(*as_numpy(factors))
+    # Threads change offsets of different items at once: each is in a cache line of its own.
+    apart = np.empty((len(tables.bias_i), CACHE_LINE), np.float32)
+    apart[:, 0] = tables.bias_i
+    tables_apart = tables._replace(bias_i=apart[:, 0])
     for stratum in np.array_split(blocks, n_parts)[part]:
 
         def learn(first: int, last: int, stratum: Array = stratum) -> None:
-            sweep_blocks(stratum[first:last], grid.users, grid.start, grid.item, grid.rating, tables, rates, key)
+            sweep_blocks(stratum[first:last], grid.users, grid.start, grid.item, grid.rating, tables_apart, rates, key)
 
         in_threads(learn, len(stratum), chunk=-(-len(stratum) // torch.get_num_threads()))
+    tables.bias_i[:] = apart[:, 0]
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST)
