@@ -193,7 +193,7 @@ def test_ranking_agrees_with_the_predicted_ratings(planted, fit) -> None:
 
 
 def test_divergence_reports_the_learning_rate(planted, fit) -> None:
-    with pytest.raises(UserError, match="lr=30; try lr=0.1"):
+    with pytest.raises(UserError, match=r"lr=30; try lr=0\.1"):
         fit(made(lr=30.0), planted, epochs=20)
 
 
