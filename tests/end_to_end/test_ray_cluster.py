@@ -46,6 +46,9 @@ def can_create_hosts() -> bool:
     try:
         ip("netns", "add", "anirec-trial")
         ip("netns", "delete", "anirec-trial")
+        ip("link", "add", "anirec-trial", "type", "bridge")
+        ip("link", "delete", "anirec-trial")
+        subprocess.run(["unshare", "--mount", "--uts", "true"], check=True, capture_output=True)
     except subprocess.CalledProcessError:
         return False
     return True
@@ -113,7 +116,7 @@ class Cluster:
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
     pytest.importorskip("ray")
     if not can_create_hosts():
-        pytest.skip("network namespaces need root")
+        pytest.skip("network namespaces and bridges need root, and a kernel that has them")
     cluster = Cluster(tmp_path)
     try:
         ray = str(Path(sys.executable).with_name("ray"))
