@@ -20,6 +20,7 @@ from anirec.progress import duration, epoch_line
 from anirec.settings import Configurable, Count, NonNegative, PositiveInt
 from anirec.tracking.console import CONSOLE
 from anirec.tracking.folders import Pruned
+from anirec.tracking.loggers import HistoryLogger
 
 if TYPE_CHECKING:
     from optuna import Trial
@@ -68,6 +69,10 @@ class LastAndBest(Checkpoint, Configurable):
         improved = score is not None and (self.best["score"] is None or score <= self.best["score"])
         if improved:
             self.best = {"score": score, "epoch": trainer.current_epoch}
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        for logger in trainer.loggers:
+            if isinstance(logger, HistoryLogger):
+                logger.record(trainer.current_epoch, metrics)
         # Every process must call this, since Lightning waits for all of them; only the first one writes.
         temporary = self.folder / ".last.ckpt"
         trainer.save_checkpoint(temporary)

@@ -42,7 +42,8 @@ def figures_of(folder: Path) -> dict[str, Path]:
 class HistoryLogger(Logger, Configurable):
     """Write `history.csv` in the run folder: one row per epoch, one column per metric.
 
-    A resumed run keeps the rows that are there.
+    A resumed run keeps the rows that are there. Lightning logs the training metrics of an epoch after it has saved its
+    checkpoint; `LastAndBest` therefore records them before, so that a run that is killed in between does not lose them.
     """
 
     name = None
@@ -61,6 +62,11 @@ class HistoryLogger(Logger, Configurable):
         epoch = metrics.get("epoch")
         if epoch is not None and not any(name.startswith("test/") for name in metrics):
             self.epochs.setdefault(int(epoch), {}).update(metrics, epoch=int(epoch))
+
+    def record(self, epoch: int, metrics: dict[str, float]) -> None:
+        """Write all metrics of an epoch now."""
+        self.log_metrics({**metrics, "epoch": epoch})
+        self.save()
 
     @rank_zero_only
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:

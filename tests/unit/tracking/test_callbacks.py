@@ -1,5 +1,6 @@
 """Checkpoints of the last and best epoch, and the training time over resumed runs."""
 
+import csv
 import io
 import os
 import time
@@ -15,6 +16,7 @@ from rich.console import Console
 from anirec.lightning import Callback, LightningModule, Trainer
 from anirec.tracking import callbacks
 from anirec.tracking.callbacks import LastAndBest, Patience, ProgressBar, Stopwatch
+from anirec.tracking.loggers import HistoryLogger
 
 
 class Scripted(LightningModule):
@@ -26,6 +28,7 @@ class Scripted(LightningModule):
         self.weight = torch.nn.Parameter(torch.zeros(1))
 
     def training_step(self, batch: torch.Tensor, index: int) -> torch.Tensor:
+        self.log("train/loss", 10.0 * self.scores[self.current_epoch], on_step=False, on_epoch=True)
         return self.weight.sum()
 
     def validation_step(self, batch: torch.Tensor, index: int) -> None:
@@ -36,11 +39,17 @@ class Scripted(LightningModule):
         return torch.optim.SGD(self.parameters(), lr=1.0)
 
 
-def fit(scores: list[float], *callbacks: Callback, resumed: Path | None = None, model: Scripted | None = None) -> None:
+def fit(
+    scores: list[float],
+    *callbacks: Callback,
+    resumed: Path | None = None,
+    model: Scripted | None = None,
+    logger: HistoryLogger | None = None,
+) -> None:
     trainer = Trainer(
         accelerator="cpu",
         max_epochs=len(scores),
-        logger=False,
+        logger=logger or False,
         callbacks=list(callbacks),
         num_sanity_val_steps=0,
         enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks),
@@ -72,6 +81,23 @@ def test_nan_is_never_the_best_score(tmp_path: Path) -> None:
 
 class Killed(BaseException):
     """Simulates a kill: nothing catches it."""
+
+
+def test_the_history_of_an_epoch_is_written_before_its_checkpoint(tmp_path: Path) -> None:
+    """Lightning logs the training metrics of an epoch only after it has been saved."""
+
+    class KilledAfterSaving(LastAndBest):
+        def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+            super().on_train_epoch_end(trainer, pl_module)
+            if trainer.current_epoch == 1:
+                raise Killed
+
+    folders, scores = {"folder": str(tmp_path), "objective": "val/rmse"}, [3.0, 2.0, 1.0]
+    with pytest.raises(Killed):
+        fit(scores, KilledAfterSaving(**folders), logger=HistoryLogger(folder=str(tmp_path)))
+    fit(scores, LastAndBest(**folders), resumed=tmp_path / "last.ckpt", logger=HistoryLogger(folder=str(tmp_path)))
+    with (tmp_path / "history.csv").open(newline="") as file:
+        assert [float(row["train/loss"]) for row in csv.DictReader(file)] == [30.0, 20.0, 10.0]
 
 
 def test_the_best_checkpoint_survives_a_kill_between_the_two_renames(
