@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from typer.completion import completion_init
 
+from anirec.cli_data import ConfigDir, confirm_removal, data
 from anirec.errors import UserError
 from anirec.notices import on_terminal
 
@@ -20,6 +21,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["--help", "-h"]},
     help="Experiments on anime data: recommendations, scores of titles, votes of pictures.",
 )
+app.add_typer(data, name="data")
 # Hydra has options of its own, and `--help` depends on the overrides.
 PASSED_ON = {"ignore_unknown_options": True, "help_option_names": []}
 EXIT_USAGE = 2
@@ -34,13 +36,6 @@ def complete(context: typer.Context, incomplete: str) -> list[str]:
         return complete_override(incomplete, given.get("overrides") or [], config_dir=given.get("config_dir"))
     except Exception:  # overrides that do not compose: a message would disturb the line that is being typed
         return []
-
-
-def complete_dataset() -> list[str]:
-    """Return the names of the datasets."""
-    from anirec.config.compose import conf_folder
-
-    return sorted(path.stem for path in (conf_folder() / "dataset").glob("*.yaml"))
 
 
 def complete_study() -> list[str]:
@@ -59,10 +54,6 @@ Overrides = Annotated[
     ),
 ]
 Multirun = Annotated[bool, typer.Option("--multirun", "-m", help="One job for each combination of values.")]
-ConfigDir = Annotated[
-    str | None,
-    typer.Option("--config-dir", "-cd", metavar="FOLDER", help="Add the YAML files of a folder to the choices."),
-]
 Help = Annotated[
     bool,
     typer.Option("--help", "-h", help="Show this message and all choices; after KEY=VALUE, the keys of these choices."),
@@ -401,119 +392,6 @@ def clean(
     cleaning.show_removals(removals)
     if not dry and (yes or confirm_removal()):
         cleaning.remove(path, removals)
-
-
-def confirm_removal() -> bool:
-    """Ask whether to remove what was listed.
-
-    Raises:
-        UserError: Nobody can answer, because the input has ended.
-    """
-    try:
-        return typer.confirm("Remove them?")
-    except typer.Abort as abort:
-        if not isinstance(abort.__context__, EOFError):
-            raise  # Ctrl+C
-        typer.echo()
-        raise UserError("Nothing was removed: there is no terminal. Add -y to remove them.") from None
-
-
-data = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="List, prepare and describe the datasets.")
-app.add_typer(data, name="data")
-
-
-@data.command("list")
-def list_datasets() -> None:
-    """List all datasets, and whether their files are available."""
-    from anirec.describing import datasets as inventory
-
-    inventory.show_list()
-
-
-@data.command("prepare")
-def prepare_dataset(
-    name: Annotated[str, typer.Argument(help="Name of a dataset.", autocompletion=complete_dataset)],
-) -> None:
-    """Read a dump into the cache now. A run does this by itself when it needs to."""
-    from anirec.describing import datasets as inventory
-
-    inventory.show_prepared(name)
-
-
-@data.command("clean", short_help="List what the cache holds, and remove what is no longer needed.")
-def clean_cache(
-    names: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="NAME", help="Remove the tables of these datasets.", autocompletion=complete_dataset),
-    ] = None,
-    *,
-    older_than: Annotated[
-        int | None, typer.Option(metavar="DAYS", min=0, help="Remove only what was not used for this many days.")
-    ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Remove everything.")] = False,
-    dry: Annotated[bool, typer.Option("--dry", help="List the entries without removing them.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove them without asking.")] = False,
-) -> None:
-    """List what the cache holds, with sizes and the time since the last use; remove what NAME, --older-than or --all
-    choose, after listing it.
-
-    The cache holds prepared tables of datasets, vectors and pixels of texts and pictures, and hashes of files. A run
-    computes what is missing again. What a process of this machine uses is kept.
-
-    \b
-    anirec data clean
-    anirec data clean mal_2023
-    anirec data clean --older-than 30
-    """
-    from anirec.config.compose import default_paths
-    from anirec.describing import cached
-
-    cache = default_paths()["cache"]
-    entries = cached.find_entries(cache)
-    if not entries:
-        typer.echo(f"{cache}: the cache is empty")
-        return
-    chosen = cached.choose(entries, datasets=names or [], older_than=older_than, everything=everything)
-    if not (names or everything or older_than is not None):
-        cached.show_entries(entries)
-        typer.echo(f"Cache: {cache}. To remove entries, give NAME, --older-than DAYS or --all.")
-        return
-    if not chosen:
-        typer.echo(f"{cache}: nothing to remove")
-        return
-    cached.show_entries(chosen)
-    if not dry and (yes or confirm_removal()):
-        cached.remove(chosen)
-
-
-@data.command("describe", short_help="Describe a dataset: ratings, titles, posts, and what correlates with the score.")
-def describe_dataset(
-    name: Annotated[str, typer.Argument(help="Name of a dataset.", autocompletion=complete_dataset)],
-    overrides: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="KEY=VALUE", help="Overrides of its config, such as dataset.cleaning.ablate_below=0.2."),
-    ] = None,
-    figure: Annotated[Path | None, typer.Option(help="Plot titles or posts to this file: .png, .pdf or .svg.")] = None,
-) -> None:
-    """Describe a dataset.
-
-    Ratings: counts and a histogram. Titles with synopsis and score: what cleaning drops, and whether the length of the
-    synopsis or the number of main characters correlates with the score, which would be a leak. Posts: scores, the
-    effect of tags on them, and tags that occur together.
-    """
-    from anirec.describing import describe as description
-
-    description.show_description(name, overrides or [], figure)
-
-
-@data.command("get")
-def get_dataset(
-    name: Annotated[str, typer.Argument(help="Name of a dataset.", autocompletion=complete_dataset)],
-) -> None:
-    """Print where to download a dump and where its files belong."""
-    from anirec.describing import datasets as inventory
-
-    inventory.show_origin(name)
 
 
 class Shell(StrEnum):
