@@ -83,6 +83,7 @@ def check_config(config: DictConfig, choices: Mapping[str, str] | None = None) -
         check_keys(content),
         check_targets(content),
         check_columns(content, names),
+        check_features_in_time(content, names),
         check_trainer(content, names),
         check_split(content),
         check_metrics(content),
@@ -206,6 +207,24 @@ def check_columns(content: dict[str, Any], names: Mapping[str, str]) -> Iterator
             yield (
                 f"{names.get(part, part)} needs {', '.join(missing)}, which {dataset} lacks. "
                 f"Datasets that have it: {datasets}. Choices of {part} that work with this dataset: {fitting}."
+            )
+
+
+def check_features_in_time(content: dict[str, Any], names: Mapping[str, str]) -> Iterator[str]:
+    """Yield features that are known only after the test rows, for a split in time."""
+    if not declared_by(content["split"], "in_time"):
+        return
+    from anirec.data.schema import KNOWN_LATER
+
+    for path, node in config_nodes(content["model"], "model"):
+        columns = node.get("columns")
+        if isinstance(columns, list) and (
+            later := sorted(KNOWN_LATER.intersection(name for name in columns if isinstance(name, str)))
+        ):
+            yield (
+                f"{path}.columns: {', '.join(later)} leak the future under {names.get('split', 'a split in time')}: the dump "
+                " has today's values, which were not known when the test rows were new. Leave them out, or use "
+                "a split that is not in time."
             )
 
 

@@ -198,18 +198,21 @@ class RatingEvaluation(Evaluation):
         seen = self.seen_rows(data, "test")
         top = popular_lists(count_i[:-1], ranked.top.users, seen, k=self.k, candidates=candidates)
         theirs = Ranked(top, *find_hits(top, *self.relevant_pairs(rows, candidates), data.n_items))
-        return RankedLists(ranked, theirs, POPULAR if candidates is None else SHUFFLED, count_i[items_c], items_c)
+        return RankedLists(ranked, theirs, POPULAR if self.candidates == "all" else SHUFFLED, count_i[items_c], items_c)
 
     def candidate_items(self, data: Any) -> NDArray[np.int64] | None:
-        """Return the items to rank; None for all.
+        """Return the items to rank, of those that exist at the time of the split; None for all.
 
         Cold items, those without a training rating, are in random order: a model may score them all equally, and ties
         would otherwise follow the ids, which favour old, well-known titles.
         """
         if self.candidates == "all":
-            return None
+            return data.offered
         _, count_i = self.counts(data)
-        return np.random.default_rng(SAMPLE_SEED).permutation(np.flatnonzero(count_i == 0))
+        items = np.flatnonzero(count_i == 0)
+        if data.offered is not None:
+            items = np.intersect1d(items, data.offered)
+        return np.random.default_rng(SAMPLE_SEED).permutation(items)
 
     def counts(self, data: Any) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the number of training ratings of every user and of every item; they are counted once."""

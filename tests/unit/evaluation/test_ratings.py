@@ -68,7 +68,7 @@ class Data(LightningDataModule):
         part[0, 50] = 3  # but user 0 did in the test set
         part[39][part[39] > 1] = 0  # user 39 holds nothing out
         self.train, self.val, self.test, self.unrated = (Interactions(part == i, self.truth) for i in (1, 2, 3, 4))
-        self.given = self.excluded = None
+        self.given = self.excluded = self.offered = None
         self.part = part
         self.users = np.array([f"user{index}" for index in range(N_USERS)])
         genres = [[["Drama"], ["Drama", "Sports"], ["Horror"], None][index % 4] for index in range(N_ITEMS)]
