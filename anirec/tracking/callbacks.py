@@ -69,7 +69,8 @@ class LastAndBest(Checkpoint, Configurable):
         improved = score is not None and (self.best["score"] is None or score <= self.best["score"])
         if improved:
             self.best = {"score": score, "epoch": trainer.current_epoch}
-        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        # Validation metrics are logged by now, those of training are not; the former may be of an earlier epoch here.
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("train/")}
         for logger in trainer.loggers:
             if isinstance(logger, HistoryLogger):
                 logger.record(trainer.current_epoch, metrics)
