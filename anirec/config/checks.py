@@ -221,10 +221,10 @@ def check_features_in_time(content: dict[str, Any], names: Mapping[str, str]) ->
         if isinstance(columns, list) and (
             later := sorted(KNOWN_LATER.intersection(name for name in columns if isinstance(name, str)))
         ):
+            split = names.get("split", "a split in time")
             yield (
-                f"{path}.columns: {', '.join(later)} leak the future under {names.get('split', 'a split in time')}: the dump "
-                " has today's values, which were not known when the test rows were new. Leave them out, or use "
-                "a split that is not in time."
+                f"{path}.columns: {', '.join(later)} leak the future under {split}: the dump has today's values, which "
+                "were not known when the test rows were new. Leave them out, or use a split that is not in time."
             )
 
 

@@ -99,7 +99,7 @@ class RatingData(Data):
         self.items = self.catalogue()
         table_of_rated = self.split_table(rated)
         self.parts = self.split.assign(table_of_rated)
-        n_train, n_val, n_test = count_indices(self.parts, len(PARTS))[:GIVEN].tolist()
+        n_train, n_val, n_test = count_indices(self.parts, LATER + 1)[:GIVEN].tolist()
         check_parts(self.split, {"train": n_train, "val": n_val, "test": n_test}, "ratings")
         self.may_train = self.split.may_train(self.split_table(unrated), table_of_rated, self.parts)
         self.notes = self.split.notes(table_of_rated, self.parts)

@@ -126,10 +126,10 @@ class Rolling(TimeSplit):
         parts[time >= microseconds(stop)] = LATER
         parts[time == UNKNOWN] = TRAIN
         if not (parts == TEST).any():
-            first, last = (rows["timestamp"].sort(nulls_last=True)[0], rows["timestamp"].max())
+            first, last = rows["timestamp"].dt.to_string("%Y-%m-%d").drop_nulls().sort()[[0, -1]]
             raise UserError(
                 f"split.fold={self.fold}: no row is in the test window, {start:%Y-%m-%d %H:%M} to {stop:%Y-%m-%d %H:%M}"
-                f"; the rows are from {first:%Y-%m-%d} to {last:%Y-%m-%d}. Choose another split.end, split.days or "
+                f"; the rows are from {first} to {last}. Choose another split.end, split.days or "
                 "split.fold."
             )
         return parts
@@ -235,8 +235,8 @@ class AirDate(Split):
 
     For scores of titles, and for ratings: all ratings of a title are in one part, so that the test titles have no
     training rating. Ratings of older titles are training rows whenever they were given. Titles that aired after the
-    test window are not used at all. Titles without an air date are training titles; a dump that knows the year only has its
-    first day as air date.
+    test window are not used at all. Titles without an air date are training titles; a dump that knows only the year of
+    a title has its first day as air date.
 
     Run all windows with `-m "split.fold=range(9)"`.
 
@@ -286,7 +286,8 @@ class AirDate(Split):
         if not (parts == TEST).any():
             raise UserError(
                 f"split.fold={self.fold}: no title aired in the test window, {start} to before {stop}; the titles "
-                f"aired from {aired.min()} to {aired.max()}. Choose another split.first, split.months or split.fold."
+                f"aired from {aired.min()!s} to {aired.max()!s}. Choose another split.first, split.months or "
+                "split.fold."
             )
         return parts
 
