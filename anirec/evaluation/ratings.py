@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from anirec.errors import UserError
 from anirec.evaluation.base import Evaluation, check_finite
 from anirec.evaluation.dummies import damped_means, popular_lists
+from anirec.evaluation.known_lists import KnownLists
 from anirec.evaluation.rating_results import POPULAR, SHUFFLED, RankedLists, RatingResults
 from anirec.evaluation.results import Ranked, RatingRows
 from anirec.evaluation.segments import distinct, list_values, ranking_values, row_values, segment_values
-from anirec.evaluation.top_items import find_hits, top_items
+from anirec.evaluation.top_items import TopItems, find_hits, top_lists
 from anirec.lightning import LightningModule, Trainer
 from anirec.metrics.beyond_accuracy import ItemStatistics, genre_matrix, training_counts
 from anirec.metrics.names import MetricName, is_ranking
@@ -81,6 +82,7 @@ class RatingEvaluation(Evaluation):
         self.recommendations: dict[str, Ranked] = {}
         self.ids: tuple[pl.Series, pl.Series]  # of users and of items
         self.counted: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
+        self.known = KnownLists()
         self.results: RatingResults | None = None
 
     @property
@@ -122,6 +124,14 @@ class RatingEvaluation(Evaluation):
                 "one or to stop. Set metrics.rank_every=auto, or choose another objective."
             )
 
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().on_train_epoch_start(trainer, pl_module)
+        self.known.clear()
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        super().on_load_checkpoint(trainer, pl_module, checkpoint)
+        self.known.clear()
+
     def ranks(self, epoch: int, *, is_final: bool) -> bool:
         """Return whether the model is ranked now."""
         every = int(self.is_watched) if self.rank_every == "auto" else self.rank_every
@@ -136,7 +146,7 @@ class RatingEvaluation(Evaluation):
         ranks = self.ranks(trainer.current_epoch, is_final=is_final)
         # In training, the progress bar is on the terminal.
         with StatusLine(f"ranking titles for the {split} users") if ranks and is_final else nullcontext():
-            ranked = self.rank(model, data, rows, split) if ranks else None
+            ranked = self.rank(model, data, rows, self.splits_of_pass(trainer, split, is_final)) if ranks else None
         values = self.values(data, rows, ranked, [name for name in self.names if ranks or not name.k])
         if is_final:
             values |= self.details(data, rows, ranked)
@@ -147,8 +157,17 @@ class RatingEvaluation(Evaluation):
                 self.results = self.beside_dummies(data, rows, ranked)
         return values
 
-    def rank(self, model: LightningModule, data: Any, rows: RatingRows, split: str) -> Ranked | None:
-        """Rank items for the users with a relevant held-out item; None if there are none."""
+    @staticmethod
+    def splits_of_pass(trainer: Trainer, split: str, is_final: bool) -> list[str]:
+        """Return the split, and after "val" also "test" if the test of the same model may follow."""
+        is_last = is_final or trainer.current_epoch + 1 == trainer.max_epochs
+        return ["val", "test"] if split == "val" and is_last else [split]
+
+    def rank(self, model: LightningModule, data: Any, rows: RatingRows, splits: Sequence[str]) -> Ranked | None:
+        """Rank items for the users with a relevant held-out item in the first split; None if there are none.
+
+        Their lists of the other splits are made from the same scores. They need no held-out item of these splits.
+        """
         candidates = self.candidate_items(data)
         user, item = self.relevant_pairs(rows, candidates)
         users = distinct(user)
@@ -156,16 +175,14 @@ class RatingEvaluation(Evaluation):
             return None
         if self.max_users is not None and len(users) > self.max_users:
             users = np.sort(np.random.default_rng(SAMPLE_SEED).choice(users, self.max_users, replace=False))
-        top = top_items(
-            model.score_items,  # type: ignore[arg-type]
-            users,
-            self.seen_rows(data, split),
-            candidates=candidates,
-            k=self.k,
-            block=self.block,
-            device=model.device,
-        )
-        check_finite(model, split, "users' rankings", ~np.isnan(top.scores_uk).any(axis=1))
+
+        def rank_users(some: NDArray[np.int64]) -> list[TopItems]:
+            seen, score = [self.seen_rows(data, split) for split in splits], model.score_items
+            settings = {"candidates": candidates, "k": self.k, "block": self.block, "device": model.device}
+            return top_lists(score, some, seen, **settings)  # type: ignore[arg-type]
+
+        top = self.known.complete(model, data, users, splits, rank_users)
+        check_finite(model, splits[0], "users' rankings", ~np.isnan(top.scores_uk).any(axis=1))
         return Ranked(top, *find_hits(top, user, item, data.n_items))
 
     def relevant_pairs(
