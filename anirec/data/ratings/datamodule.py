@@ -29,8 +29,10 @@ class RatingData(Data):
     """Interactions of users with items, split into `train`, `val` and `test`.
 
     After `setup`, these attributes exist: `n_users` and `n_items`; `users` (n_users,), raw ids; `items`, the metadata
-    of the items, one row per index; and as `Interactions`: `train`, `val`, `test`, `given` (see
-    `anirec.data.splits.users`), `unrated`, `train_and_unrated`, and `excluded`, the entries that `statuses` excludes.
+    of the items, one row per index; `scale`, the rating scale; and as `Interactions`: `train`, `val`, `test`, `given`
+    (see `anirec.data.splits.users`), `unrated`, `train_and_unrated`, and `excluded`, the entries that `statuses`
+    excludes. The ratings of `train` and `given`, from which models learn, are in points (see `anirec.data.scale`);
+    those of `val` and `test` are in the unit of the data.
 
     Args:
         source: The source of the interactions.
@@ -74,7 +76,7 @@ class RatingData(Data):
 
     def load(self) -> None:
         self.prepared = prepare_all(self.sources, self.cache)
-        interactions = self.prepared[FIRST].interactions
+        interactions, self.scale = self.prepared[FIRST].interactions, self.prepared[FIRST].scale
         if interactions is None:
             raise UserError(self.sources[FIRST].no_ratings_message())
         table = pl.scan_parquet(interactions, glob=False)
@@ -102,7 +104,10 @@ class RatingData(Data):
         check_parts(self.split, {"train": n_train, "val": n_val, "test": n_test}, "ratings")
         self.may_train = self.split.may_train(self.split_table(unrated), table_of_rated, self.parts)
         del table_of_rated
-        self.train, self.val, self.test, self.given = map(self.interactions, divide(rated, self.parts, PARTS))
+        divided = dict(zip(PARTS, divide(rated, self.parts, PARTS), strict=True))
+        for part in (TRAIN, GIVEN):
+            divided[part]["rating"] = self.scale.to_points(divided[part]["rating"])
+        self.train, self.val, self.test, self.given = (self.interactions(divided[part]) for part in PARTS)
         self.unrated, self.excluded = self.interactions(unrated), self.interactions(entries[EXCLUDED])
 
     def split_table(self, rows: Rows) -> pl.DataFrame:
