@@ -117,7 +117,7 @@ class Audience:
 
     def predict_ratings(self, content: Tensor) -> FloatArray:
         """Return the rating of a title with this content by each user, (n_users,), in the unit of the data."""
-        rating_u: FloatArray = self.model.scale.from_points(self.model.predict_unrated_title(content)).numpy()
+        rating_u: FloatArray = self.model.rating_scale.from_points(self.model.predict_unrated_title(content)).numpy()
         return rating_u
 
     def weighted_mean(self, value_u: FloatArray) -> float:
@@ -151,7 +151,7 @@ class Audience:
     def score_interval(self, rating_u: FloatArray) -> tuple[float, float] | None:
         if self.half_width is None:
             return None
-        mean, scale = np.array([self.weighted_mean(rating_u)]), self.model.scale
+        mean, scale = np.array([self.weighted_mean(rating_u)]), self.model.rating_scale
         low, high = prediction_interval(mean, self.half_width, scale.low, scale.high)
         return float(low[0]), float(high[0])
 

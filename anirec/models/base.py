@@ -166,7 +166,7 @@ class RatingModel(Model):
         ranks_by_rating: Whether the scores of `score_items` and `fold_in` are predicted ratings.
         block_rows: Target number of rows per training batch, which holds whole users.
         bytes_per_row: Memory that training needs for each training row, beyond the data.
-        scale: The rating scale of the data.
+        rating_scale: That of the data.
     """
 
     requires: ClassVar[frozenset[str]] = frozenset({"user_id", "item_id", "rating"})
@@ -174,7 +174,7 @@ class RatingModel(Model):
     ranks_by_rating: bool = True
     block_rows: ClassVar[int] = 1 << 18
     bytes_per_row: ClassVar[int] = 0
-    scale: Scale = Scale()
+    rating_scale: Scale = Scale()
 
     def training_rows(self, data: "RatingData") -> Interactions:
         return data.train_and_unrated if self.uses_unrated else data.train
@@ -203,7 +203,7 @@ class RatingModel(Model):
         return model
 
     def setup(self, stage: str) -> None:
-        self.n_users, self.n_items, self.scale = self.data.n_users, self.data.n_items, self.data.scale
+        self.n_users, self.n_items, self.rating_scale = self.data.n_users, self.data.n_items, self.data.scale
         super().setup(stage)
 
     @property
@@ -212,14 +212,14 @@ class RatingModel(Model):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["sizes"] = {"n_users": self.n_users, "n_items": self.n_items}
-        checkpoint["scale"] = self.scale.record()
+        checkpoint["scale"] = self.rating_scale.record()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.n_users, self.n_items = (
             checkpoint["sizes"]["n_users"],
             checkpoint["sizes"]["n_items"],
         )
-        self.scale = Scale.of(checkpoint.get("scale"))
+        self.rating_scale = Scale.of(checkpoint.get("scale"))
         super().on_load_checkpoint(checkpoint)
         ids = checkpoint.get("RatingData", {})
         self.vocabularies = {name: Vocabulary(pl.Series(name, values)) for name, values in ids.items()}
@@ -231,16 +231,16 @@ class RatingModel(Model):
         batches = zip(*(column.split(PREDICTION_ROWS) for column in (user, item, unrated)), strict=True)
         predictions = torch.cat([self(RatingBatch(*batch)) for batch in batches])
         unknown = {"unknown users": int((user < 0).sum()), "unknown titles": int((item < 0).sum())}
-        return self.scale.from_points(predictions).numpy(), unknown
+        return self.rating_scale.from_points(predictions).numpy(), unknown
 
     def validation_step(self, batch: RatingBatch, batch_index: int) -> Tensor:
-        return self.scale.from_points(self(batch))
+        return self.rating_scale.from_points(self(batch))
 
     def test_step(self, batch: RatingBatch, batch_index: int) -> Tensor:
-        return self.scale.from_points(self(batch))
+        return self.rating_scale.from_points(self(batch))
 
     def predict_step(self, batch: RatingBatch, batch_index: int) -> Tensor:
-        return self.scale.from_points(self(batch))
+        return self.rating_scale.from_points(self(batch))
 
     def score_items(self, users: Tensor) -> Tensor:
         """Return ranking scores of all items, shape (B, n_items), float; higher is better.

@@ -38,7 +38,7 @@ def audience() -> Audience:
         user_table=torch.cat([users, torch.zeros(1, 2)]),
         n_users=N_USERS,
         baseline=SimpleNamespace(user=torch.zeros(N_USERS + 1)),
-        scale=Scale(),
+        rating_scale=Scale(),
     )
     return Audience(model, ITEMS, rated, pl.DataFrame(), 8.0, [])
 
