@@ -5,6 +5,7 @@ It needs two things from any model: the predictions that its steps return, and `
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -109,6 +110,15 @@ class RatingEvaluation(Evaluation):
 
         return draw_results(self.results)
 
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Raise a UserError before training if no rating, or every one, is relevant on the rating scale of the data."""
+        scale, wanted = trainer.datamodule.scale, self.relevant_from  # type: ignore[attr-defined]
+        if wanted is not None and wanted not in scale:
+            raise UserError(
+                f"metrics.relevant_from={wanted:g}: the ratings of this dataset go from {scale}; "
+                f"try metrics.relevant_from={scale.liked:g}"
+            )
+
     def collect(self, batch: Any, outputs: Any) -> tuple[Any, ...]:
         return batch.user.int(), batch.item.int(), batch.rating, outputs
 
@@ -183,6 +193,8 @@ class RatingEvaluation(Evaluation):
 
         top = self.known.complete(model, data, users, splits, rank_users)
         check_finite(model, splits[0], "users' rankings", ~np.isnan(top.scores_uk).any(axis=1))
+        if getattr(model, "ranks_by_rating", False):
+            top = replace(top, scores_uk=data.scale.from_points(top.scores_uk))
         return Ranked(top, *find_hits(top, user, item, data.n_items))
 
     def relevant_pairs(
@@ -204,7 +216,8 @@ class RatingEvaluation(Evaluation):
     def beside_dummies(self, data: Any, rows: RatingRows, ranked: Ranked | None) -> RatingResults:
         """Return the test results together with those of the dummies, which know the training rows only."""
         count_u, count_i = (np.append(counts, 0) for counts in self.counts(data))
-        dummy = damped_means(data.train.item, data.train.rating, data.n_items)[rows.item]
+        means_i = damped_means(data.train.item, data.train.rating, data.n_items)
+        dummy = data.scale.from_points(means_i)[rows.item]
         counts = {"users": count_u[rows.user], "titles": count_i[rows.item]}
         return RatingResults(rows, dummy, counts, self.dummy_lists(data, rows, ranked, count_i) if ranked else None)
 

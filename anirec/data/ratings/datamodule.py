@@ -29,9 +29,11 @@ class RatingData(Data):
     """Interactions of users with items, split into `train`, `val` and `test`.
 
     After `setup`, these attributes exist: `n_users` and `n_items`; `users` (n_users,), raw ids; `items`, the metadata
-    of the items, one row per index; `offered`, the items that exist at the time of the split, None for all; and as
-    `Interactions`: `train`, `val`, `test`, `given` (see `anirec.data.splits.users`), `unrated`, `train_and_unrated`,
-    and `excluded`, the entries that `statuses` excludes.
+    of the items, one row per index; `scale`, the rating scale; `offered`, the items that exist at the time of the
+    split, None for all; and as `Interactions`: `train`, `val`, `test`, `given` (see `anirec.data.splits.users`),
+    `unrated`, `train_and_unrated`, and `excluded`, the entries that `statuses` excludes. The ratings of `train` and
+    `given`, from which models learn, are in points (see `anirec.data.scale`); those of `val` and `test` are in the
+    unit of the data.
 
     Args:
         source: The source of the interactions.
@@ -75,7 +77,7 @@ class RatingData(Data):
 
     def load(self) -> None:
         self.prepared = prepare_all(self.sources, self.cache)
-        interactions = self.prepared[FIRST].interactions
+        interactions, self.scale = self.prepared[FIRST].interactions, self.prepared[FIRST].scale
         if interactions is None:
             raise UserError(self.sources[FIRST].no_ratings_message())
         table = pl.scan_parquet(interactions, glob=False)
@@ -105,7 +107,10 @@ class RatingData(Data):
         self.notes = self.split.notes(table_of_rated, self.parts)
         self.offered = self.offered_items(rated["item"])
         del table_of_rated
-        self.train, self.val, self.test, self.given = map(self.interactions, divide(rated, self.parts, PARTS))
+        divided = dict(zip(PARTS, divide(rated, self.parts, PARTS), strict=True))
+        for part in (TRAIN, GIVEN):
+            divided[part]["rating"] = self.scale.to_points(divided[part]["rating"])
+        self.train, self.val, self.test, self.given = (self.interactions(divided[part]) for part in PARTS)
         self.unrated, self.excluded = self.interactions(unrated), self.interactions(entries[EXCLUDED])
 
     def split_table(self, rows: Rows) -> pl.DataFrame:

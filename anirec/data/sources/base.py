@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import polars as pl
 
+from anirec.data.scale import Scale
 from anirec.errors import UserError
 from anirec.settings import Configurable
 
@@ -18,13 +19,14 @@ class Source(Configurable):
     `columns` are the columns of all tables, as a literal that can be read without running the module. `version` is
     increased whenever the tables change for the same files. `known_flaws` are reasons for which rows of the published
     files are rejected: such rows are counted and kept with the rejects, but do not cause a warning. `item_url` is the
-    address of a title's page up to its id; None if there is no such page.
+    address of a title's page up to its id; None if there is no such page. `scale` is that of ratings and scores.
     """
 
     columns: ClassVar[frozenset[str]]
     version: ClassVar[int]
     known_flaws: ClassVar[frozenset[str]] = frozenset()
     item_url: ClassVar[str | None] = None
+    scale: Scale = Scale()
 
     @property
     def name(self) -> str:

@@ -68,11 +68,13 @@ class Corpus(Data):
     def read(self) -> None:
         """Read and clean the titles, without splitting them."""
         self.prepared = prepare_all(self.sources, self.cache)
-        self.titles, self.removed = Catalogue(self.sources, self.prepared).clean(self.cleaning)
+        catalogue = Catalogue(self.sources, self.prepared)
+        self.titles, self.removed = catalogue.clean(self.cleaning)
+        self.scale = catalogue.scale
 
     @property
     def score(self) -> NDArray[np.float32]:
-        """Scores of the titles on the scale of the site, 1-10, (n_titles,)."""
+        """Scores of the titles on the scale of the site, (n_titles,)."""
         return self.titles["score"].to_numpy()
 
     def val_dataloader(self) -> Iterable[TitleBatch]:
@@ -105,6 +107,7 @@ class Corpus(Data):
             "data": {
                 "fingerprint": data,
                 "sources": {name: made.fingerprint for name, made in self.prepared.items()},
+                "scale": self.scale.record(),
                 "cleaning": rules,
                 "removed": self.removed,
                 "n_clusters": self.titles["cluster"].n_unique(),

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torchmetrics import ConcordanceCorrCoef, ExplainedVariance, LogCoshError, MeanSquaredError
 
+from anirec.data.scale import Scale
 from anirec.errors import UserError
 from anirec.evaluation import results
 from anirec.evaluation.rating_figures import draw_results
@@ -57,6 +58,8 @@ class Interactions:
 
 
 class Data(LightningDataModule):
+    scale = Scale()
+
     def __init__(self, rows: int = 64) -> None:
         super().__init__()
         random = np.random.default_rng(0)
@@ -342,8 +345,16 @@ def test_what_is_undefined_is_left_out_with_a_warning(caplog: pytest.LogCaptureF
     metrics = evaluated(data).metrics
     assert "Undefined on this data and left out: val/diversity@10" in caplog.messages
     assert "test/diversity@10" not in metrics
-    assert "test/ndcg@10" not in evaluated(relevant_from=11).metrics
+    data.scale = Scale(1, 20)
+    assert "test/ndcg@10" not in evaluated(data, relevant_from=11).metrics
     assert "val/ndcg@10" in caplog.text
+
+
+def test_a_relevant_rating_outside_the_rating_scale_stops_before_training() -> None:
+    data = Data()
+    data.scale = Scale.parse("0.5-5")
+    with pytest.raises(UserError, match=r"relevant_from=8: .* from 0\.5 to 5; try metrics\.relevant_from=4$"):
+        evaluated(data, relevant_from=8)
 
 
 @pytest.mark.parametrize(("bad", "message"), [("prediction", r"Oracle .* 1 of \d+ val ratings"), ("score", "rankings")])
