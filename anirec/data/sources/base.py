@@ -101,7 +101,8 @@ class Need:
     """A file that a dump needs, which may have one of several names.
 
     Args:
-        names: File names, preferred first; a pattern such as *.json stands for all files that match it.
+        names: File names, preferred first; a pattern such as *.json stands for all files that match it, and several
+            patterns with commas between them for the files that match any.
         every: Read all existing files of these names, not only the first.
         sample: Name of a part of the dump, which is read only if none of `names` exists.
         optional: Whether the file may be missing; tables that are read from it alone are then missing too.
@@ -114,7 +115,8 @@ class Need:
 
     def find(self, folder: Path) -> list[Path]:
         """Return the files to read; empty if there are none."""
-        matches = [found for name in self.names if (found := sorted(filter(Path.is_file, folder.glob(name))))]
+        by_name = [{path for pattern in name.split(", ") for path in folder.glob(pattern)} for name in self.names]
+        matches = [found for paths in by_name if (found := sorted(filter(Path.is_file, paths)))]
         if not matches and self.sample and (folder / self.sample).is_file():
             return [folder / self.sample]
         return [path for found in (matches if self.every else matches[:1]) for path in found]

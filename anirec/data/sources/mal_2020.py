@@ -31,7 +31,7 @@ ITEMS = Layout(
         *("premiered", "producers", "licensors", "studios", "source", "duration", "rating", "ranked", "popularity"),
         *("members", "favorites", "watching", "completed", "on-hold", "dropped", "plan to watch", *VOTES),
     ),
-    required=("mal_id", "name", "score", "genres", "type", "episodes", "ranked", "popularity", "members", *VOTES),
+    required=("mal_id", "name", "score", "type", "episodes", "ranked", "popularity", "members", *VOTES),
     data={"mal_id": r"\d+", "members": r"\d+"},
     decimals=("score", "ranked", *VOTES),
     aliases={"genders": "genres", "anime_id": "mal_id"},

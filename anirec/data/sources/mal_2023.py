@@ -38,7 +38,7 @@ ITEMS = Layout(
         *("premiered", "status", "producers", "licensors", "studios", "source", "duration", "rating", "rank"),
         *("popularity", "favorites", "scored by", "members", "image url"),
     ),
-    required=("anime_id", "name", "score", "genres", "episodes"),
+    required=("anime_id", "name", "score", "episodes"),
     data={"anime_id": r"\d+", "score": r"\d+(\.\d+)?|UNKNOWN"},
     decimals=("score", "episodes", "rank", "scored by"),
 )
