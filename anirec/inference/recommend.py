@@ -174,7 +174,10 @@ def list_for(
         is_candidate = stand_for_franchises(named, is_candidate, score_i)
     chosen = best_items(items, score_i, is_candidate, k=k, novelty=novelty)
     reasons = [
-        [(items["title"][int(person.item[p])], float(model.rating_scale.from_points(person.rating[p]))) for p in positions]
+        [
+            (items["title"][int(person.item[p])], float(model.rating_scale.from_points(person.rating[p])))
+            for p in positions
+        ]
         for positions in person.explain(model, torch.from_numpy(chosen))
     ]
     scale, ratings = model.rating_scale, None

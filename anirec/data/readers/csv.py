@@ -22,22 +22,24 @@ import polars as pl
 
 from anirec.data.readers.cells import LIST_SEPARATOR
 from anirec.data.readers.layout import LONGEST_TEXT, NOT_UTF8, REPLACEMENT, FileHeader, Layout, detect_header
+from anirec.data.readers.packed import open_binary, open_text
 from anirec.errors import UserError
 
 BLOCK = 1 << 24  # bytes
 
 
-def scan_csv(path: Path, layout: Layout) -> pl.LazyFrame:
+def scan_csv(path: Path, layout: Layout, header: FileHeader | None = None) -> pl.LazyFrame:
     """Return the rows of a file with one record per line: the marks file, line, reason, text, and the columns as text.
 
     Args:
         path: The file, of any size; it is read as a stream.
         layout: The columns and format of the file.
+        header: Its separator and names; None: they are detected.
 
     Raises:
         UserError: The file is empty, not plain text, or does not match the layout.
     """
-    header = detect_header(path, layout)
+    header = header or detect_header(path, layout)
     rows = split_fields(
         scan_lines(path).filter(pl.col("line") >= header.first_line), header, layout, quotes=has_quotes(path)
     )
@@ -65,11 +67,21 @@ def scan_parquet(path: Path, columns: Mapping[str, str]) -> pl.LazyFrame:
             f"{path} lacks the columns {', '.join(sorted(absent))}. Is it a file of another dump? Replace it."
         )
     # As in a text file, a missing value is an empty cell.
-    cells = {name: pl.col(column).cast(pl.String).str.strip_chars().fill_null("") for name, column in columns.items()}
+    schema = rows.collect_schema()
+    cells = {name: as_text(column, schema[column]).fill_null("") for name, column in columns.items()}
     rows = rows.select(**cells).with_row_index("line", offset=1).with_columns(pl.col("line").cast(pl.Int64))
     text = pl.concat_str(list(cells), separator=",").str.slice(0, LONGEST_TEXT)
     reason = pl.lit(None, pl.String).alias("reason")
     return rows.select(pl.lit(path.name).alias("file"), "line", reason, text.alias("text"), *cells)
+
+
+def as_text(column: str, dtype: pl.DataType) -> pl.Expr:
+    """Return the values of a column as stripped text; the text of a list contains `LIST_SEPARATOR`."""
+    if not isinstance(dtype, pl.List):
+        return pl.col(column).cast(pl.String).str.strip_chars()
+    elements = pl.col(column).list.eval(pl.element().cast(pl.String))
+    is_single = pl.col(column).list.len() == 1
+    return elements.list.join(LIST_SEPARATOR) + pl.when(is_single).then(pl.lit(LIST_SEPARATOR)).otherwise(pl.lit(""))
 
 
 def scan_lines(path: Path) -> pl.LazyFrame:
@@ -93,7 +105,7 @@ def scan_lines(path: Path) -> pl.LazyFrame:
 
 def has_quotes(path: Path) -> bool:
     """Return whether a file holds any quote; takes one or two seconds for 2 GB."""
-    with path.open("rb") as file:
+    with open_binary(path) as file:
         return any(b'"' in block for block in iter(partial(file.read, BLOCK), b""))
 
 
@@ -157,14 +169,14 @@ def field_text(name: str, header: FileHeader, layout: Layout) -> pl.Expr:
 LONGEST_RECORD = 500  # lines; a quote that is open for longer is an error, not a synopsis
 
 
-def read_csv(path: Path, layout: Layout) -> pl.LazyFrame:
+def read_csv(path: Path, layout: Layout, header: FileHeader | None = None) -> pl.LazyFrame:
     """Return the rows of a file that fits in memory, in the shape of `scan_csv`; quoted cells may hold line breaks.
 
     Raises:
         UserError: The file is empty, not plain text, or does not match the layout.
     """
-    header = detect_header(path, layout)
-    with path.open(encoding="utf-8-sig", errors="replace", newline="\n") as file:
+    header = header or detect_header(path, layout)
+    with open_text(path, newline="\n") as file:
         lines = list(file)
     columns = ["line", "reason", "text", *layout.header]
     rows = [
