@@ -84,6 +84,9 @@ ITEMS: Mapping[str, Column] = {
     "published_part": text_column("the title's part in a published split: train or test"),
 }
 
+# Facts about a title that grow or change after it has aired: as features, they leak the future.
+KNOWN_LATER = frozenset({"score", "scored_by", "rank", "popularity", "members", "favorites"})
+
 CHARACTERS: Mapping[str, Column] = {
     "character_id": Column(ID, "the character's id", nullable=False),
     "name": text_column("the character's name"),

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from anirec.errors import UserError
 from anirec.evaluation.base import Evaluation, check_finite
 from anirec.evaluation.dummies import damped_means, popular_lists
+from anirec.evaluation.known_lists import KnownLists
 from anirec.evaluation.rating_results import POPULAR, SHUFFLED, RankedLists, RatingResults
 from anirec.evaluation.results import Ranked, RatingRows
 from anirec.evaluation.segments import distinct, list_values, ranking_values, row_values, segment_values
-from anirec.evaluation.top_items import find_hits, top_items
+from anirec.evaluation.top_items import TopItems, find_hits, top_lists
 from anirec.lightning import LightningModule, Trainer
 from anirec.metrics.beyond_accuracy import ItemStatistics, genre_matrix, training_counts
 from anirec.metrics.names import MetricName, is_ranking
@@ -82,6 +83,7 @@ class RatingEvaluation(Evaluation):
         self.recommendations: dict[str, Ranked] = {}
         self.ids: tuple[pl.Series, pl.Series]  # of users and of items
         self.counted: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
+        self.known = KnownLists()
         self.results: RatingResults | None = None
 
     @property
@@ -132,6 +134,14 @@ class RatingEvaluation(Evaluation):
                 "one or to stop. Set metrics.rank_every=auto, or choose another objective."
             )
 
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().on_train_epoch_start(trainer, pl_module)
+        self.known.clear()
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        super().on_load_checkpoint(trainer, pl_module, checkpoint)
+        self.known.clear()
+
     def ranks(self, epoch: int, *, is_final: bool) -> bool:
         """Return whether the model is ranked now."""
         every = int(self.is_watched) if self.rank_every == "auto" else self.rank_every
@@ -146,7 +156,7 @@ class RatingEvaluation(Evaluation):
         ranks = self.ranks(trainer.current_epoch, is_final=is_final)
         # In training, the progress bar is on the terminal.
         with StatusLine(f"ranking titles for the {split} users") if ranks and is_final else nullcontext():
-            ranked = self.rank(model, data, rows, split) if ranks else None
+            ranked = self.rank(model, data, rows, self.splits_of_pass(trainer, split, is_final)) if ranks else None
         values = self.values(data, rows, ranked, [name for name in self.names if ranks or not name.k])
         if is_final:
             values |= self.details(data, rows, ranked)
@@ -157,8 +167,17 @@ class RatingEvaluation(Evaluation):
                 self.results = self.beside_dummies(data, rows, ranked)
         return values
 
-    def rank(self, model: LightningModule, data: Any, rows: RatingRows, split: str) -> Ranked | None:
-        """Rank items for the users with a relevant held-out item; None if there are none."""
+    @staticmethod
+    def splits_of_pass(trainer: Trainer, split: str, is_final: bool) -> list[str]:
+        """Return the split, and after "val" also "test" if the test of the same model may follow."""
+        is_last = is_final or trainer.current_epoch + 1 == trainer.max_epochs
+        return ["val", "test"] if split == "val" and is_last else [split]
+
+    def rank(self, model: LightningModule, data: Any, rows: RatingRows, splits: Sequence[str]) -> Ranked | None:
+        """Rank items for the users with a relevant held-out item in the first split; None if there are none.
+
+        Their lists of the other splits are made from the same scores. They need no held-out item of these splits.
+        """
         candidates = self.candidate_items(data)
         user, item = self.relevant_pairs(rows, candidates)
         users = distinct(user)
@@ -166,16 +185,14 @@ class RatingEvaluation(Evaluation):
             return None
         if self.max_users is not None and len(users) > self.max_users:
             users = np.sort(np.random.default_rng(SAMPLE_SEED).choice(users, self.max_users, replace=False))
-        top = top_items(
-            model.score_items,  # type: ignore[arg-type]
-            users,
-            self.seen_rows(data, split),
-            candidates=candidates,
-            k=self.k,
-            block=self.block,
-            device=model.device,
-        )
-        check_finite(model, split, "users' rankings", ~np.isnan(top.scores_uk).any(axis=1))
+
+        def rank_users(some: NDArray[np.int64]) -> list[TopItems]:
+            seen, score = [self.seen_rows(data, split) for split in splits], model.score_items
+            settings = {"candidates": candidates, "k": self.k, "block": self.block, "device": model.device}
+            return top_lists(score, some, seen, **settings)  # type: ignore[arg-type]
+
+        top = self.known.complete(model, data, users, splits, rank_users)
+        check_finite(model, splits[0], "users' rankings", ~np.isnan(top.scores_uk).any(axis=1))
         if getattr(model, "ranks_by_rating", False):
             top = replace(top, scores_uk=data.scale.from_points(top.scores_uk))
         return Ranked(top, *find_hits(top, user, item, data.n_items))
@@ -211,18 +228,21 @@ class RatingEvaluation(Evaluation):
         seen = self.seen_rows(data, "test")
         top = popular_lists(count_i[:-1], ranked.top.users, seen, k=self.k, candidates=candidates)
         theirs = Ranked(top, *find_hits(top, *self.relevant_pairs(rows, candidates), data.n_items))
-        return RankedLists(ranked, theirs, POPULAR if candidates is None else SHUFFLED, count_i[items_c], items_c)
+        return RankedLists(ranked, theirs, POPULAR if self.candidates == "all" else SHUFFLED, count_i[items_c], items_c)
 
     def candidate_items(self, data: Any) -> NDArray[np.int64] | None:
-        """Return the items to rank; None for all.
+        """Return the items to rank, of those that exist at the time of the split; None for all.
 
         Cold items, those without a training rating, are in random order: a model may score them all equally, and ties
         would otherwise follow the ids, which favour old, well-known titles.
         """
         if self.candidates == "all":
-            return None
+            return data.offered
         _, count_i = self.counts(data)
-        return np.random.default_rng(SAMPLE_SEED).permutation(np.flatnonzero(count_i == 0))
+        items = np.flatnonzero(count_i == 0)
+        if data.offered is not None:
+            items = np.intersect1d(items, data.offered)
+        return np.random.default_rng(SAMPLE_SEED).permutation(items)
 
     def counts(self, data: Any) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the number of training ratings of every user and of every item; they are counted once."""

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from anirec.artifacts import ArtifactSource
 from anirec.data.ratings.interactions import Interactions, RatingBatch, UserBlocks, Vocabulary
@@ -133,6 +133,12 @@ class Model(LightningModule, ArtifactSource, Configurable, ABC):
 
     def predict_step(self, batch: Any, batch_index: int) -> Tensor:
         return self(batch)
+
+
+def tensor_versions(module: nn.Module) -> list[tuple[int, int]]:
+    """Return address and version of each tensor of a module; they differ after torch has changed or replaced one."""
+    tensors = (*module.parameters(), *module.buffers())
+    return [(tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version) for tensor in tensors]
 
 
 class ManualOptimization(Model):

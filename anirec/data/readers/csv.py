@@ -21,11 +21,11 @@ from pathlib import Path
 import polars as pl
 
 from anirec.data.readers.cells import LIST_SEPARATOR
-from anirec.data.readers.layout import LONGEST_TEXT, NOT_UTF8, REPLACEMENT, FileHeader, Layout, detect_header
-from anirec.data.readers.packed import open_binary, open_text
+from anirec.data.readers.layout import EITHER, LONGEST_TEXT, NOT_UTF8, REPLACEMENT, FileHeader, Layout, detect_header
 from anirec.errors import UserError
 
 BLOCK = 1 << 24  # bytes
+BYTE_ORDER_MARK = "\ufeff"  # at the start of each of several files that were joined
 
 
 def scan_csv(path: Path, layout: Layout, header: FileHeader | None = None) -> pl.LazyFrame:
@@ -40,9 +40,8 @@ def scan_csv(path: Path, layout: Layout, header: FileHeader | None = None) -> pl
         UserError: The file is empty, not plain text, or does not match the layout.
     """
     header = header or detect_header(path, layout)
-    rows = split_fields(
-        scan_lines(path).filter(pl.col("line") >= header.first_line), header, layout, quotes=has_quotes(path)
-    )
+    lines = scan_lines(path, header).filter(pl.col("line") >= header.first_line)
+    rows = split_fields(lines, header, layout, quotes=any(True for _ in find_in(path, '"')))
     broken = pl.when(pl.col("text").str.contains(REPLACEMENT, literal=True)).then(pl.lit(NOT_UTF8))
     reason = broken.when(~has_right_width(header, layout)).then(pl.lit(header.wrong_width(layout))).alias("reason")
     text = pl.col("text").str.slice(0, LONGEST_TEXT)
@@ -84,8 +83,11 @@ def as_text(column: str, dtype: pl.DataType) -> pl.Expr:
     return elements.list.join(LIST_SEPARATOR) + pl.when(is_single).then(pl.lit(LIST_SEPARATOR)).otherwise(pl.lit(""))
 
 
-def scan_lines(path: Path) -> pl.LazyFrame:
-    """Return the columns line (1-based) and text of all lines that are not blank, without a byte order mark."""
+def scan_lines(path: Path, header: FileHeader) -> pl.LazyFrame:
+    """Return the columns line (1-based) and text of all lines that are not blank, without a byte order mark.
+
+    Where files were joined, the header is in the middle, on a line of its own or at the end of one: it is left out.
+    """
     # With a separator that no dump contains, and without quotes, the CSV reader reads lines and accepts broken UTF-8.
     rows = pl.scan_csv(
         path,
@@ -97,16 +99,27 @@ def scan_lines(path: Path) -> pl.LazyFrame:
         truncate_ragged_lines=True,
         row_index_name="line",
         row_index_offset=1,
+        eol_char="\r" if header.line_end == "\r" else "\n",
         glob=False,
     )
-    rows = rows.select(pl.col("line").cast(pl.Int64), pl.col("text").str.strip_chars_end("\r"))
+    text = pl.col("text").str.strip_chars_end("\r")
+    if header.line_end == EITHER:
+        rows = rows.select(text.str.split("\r")).explode("text").with_row_index("line", offset=1)
+    if header.text and len(list(islice(find_in(path, header.text), 2))) > 1:
+        text = text.str.strip_suffix(header.text).str.strip_chars_end(BYTE_ORDER_MARK)
+    rows = rows.select(pl.col("line").cast(pl.Int64), text)
     return rows.filter(pl.col("text").str.strip_chars() != "")
 
 
-def has_quotes(path: Path) -> bool:
-    """Return whether a file holds any quote; takes one or two seconds for 2 GB."""
+def find_in(path: Path, text: str) -> Iterator[int]:
+    """Yield the positions of a text in a file, in bytes; takes one or two seconds for 2 GB."""
+    wanted, start, before = text.encode(), 0, b""
     with open_binary(path) as file:
-        return any(b'"' in block for block in iter(partial(file.read, BLOCK), b""))
+        for block in iter(partial(file.read, BLOCK), b""):
+            joined, position = before + block, -1
+            while (position := joined.find(wanted, position + 1)) >= 0:
+                yield start - len(before) + position
+            start, before = start + len(block), joined[max(0, len(joined) - len(wanted) + 1) :]
 
 
 def split_fields(rows: pl.LazyFrame, header: FileHeader, layout: Layout, *, quotes: bool) -> pl.LazyFrame:
@@ -176,8 +189,7 @@ def read_csv(path: Path, layout: Layout, header: FileHeader | None = None) -> pl
         UserError: The file is empty, not plain text, or does not match the layout.
     """
     header = header or detect_header(path, layout)
-    with open_text(path, newline="\n") as file:
-        lines = list(file)
+    lines = read_lines(path, header)
     columns = ["line", "reason", "text", *layout.header]
     rows = [
         (number, reason, text, *cells_in_order(values, header, layout))
@@ -186,6 +198,18 @@ def read_csv(path: Path, layout: Layout, header: FileHeader | None = None) -> pl
     schema = {"line": pl.Int64, **dict.fromkeys(columns[1:], pl.String)}
     table = pl.DataFrame(rows, schema=schema, orient="row").lazy()
     return table.select(pl.lit(path.name).alias("file"), *columns)
+
+
+def read_lines(path: Path, header: FileHeader) -> list[str]:
+    """Return the lines of a file with their ends; blank ones in the place of repeated headers, as in `scan_lines`."""
+    with open_text(path, newline="\n" if header.line_end == "\n" else None) as file:
+        lines = list(file)
+    if not header.text:
+        return lines
+    first, others = lines[: header.first_line], lines[header.first_line :]
+    bare = (line.rstrip("\r\n").removesuffix(header.text).rstrip(BYTE_ORDER_MARK) for line in others)
+    is_cut = (line.rstrip("\r\n").endswith(header.text) for line in others)
+    return first + [f"{start}\n" if cut else line for line, start, cut in zip(others, bare, is_cut, strict=True)]
 
 
 def cells_in_order(values: list[str] | None, header: FileHeader, layout: Layout) -> list[str | None]:

@@ -8,7 +8,7 @@ import csv
 import re
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import polars as pl
 
 from anirec.data.readers.csv import read_csv, scan_csv, scan_parquet
 from anirec.data.readers.json_objects import iter_objects, scan_json
-from anirec.data.readers.layout import LONGEST_TEXT, FileHeader, Layout, read_start
+from anirec.data.readers.layout import LONGEST_TEXT, FileHeader, Layout, detect_line_end, read_start
 from anirec.data.readers.packed import open_text, unpacked_suffix
 from anirec.data.schema import MARKS
 from anirec.errors import UserError
@@ -98,7 +98,7 @@ def scan_table(path: Path, columns: Collection[str], text_format: TextFormat, *,
     require_columns(path, wanted, header.names, key, separator=header.separator)
     names = tuple(internal(name) for name in wanted)
     layout = Layout(header=names, required=names, data={})
-    own = FileHeader(header.separator, tuple(map(internal, header.names)), header.first_line)
+    own = replace(header, names=tuple(map(internal, header.names)))
     read = read_csv if small and len(header.separator) == 1 else scan_csv
     return read(path, layout, own)
 
@@ -119,23 +119,25 @@ def require_columns(path: Path, wanted: Sequence[str], there: Collection[str], k
 
 def text_header(path: Path, text_format: TextFormat, wanted: Sequence[str]) -> FileHeader:
     """Return the separator, the names of the columns, and the first line of data of a separated text file."""
-    number, line = first_line(path)
+    number, line, line_end = first_line(path)
     if text_format.header is not None:
         separator = text_format.separator or find_separator(path)
-        return FileHeader(separator, tuple(text_format.header), number)
+        return FileHeader(separator, tuple(text_format.header), number, line_end=line_end)
     candidates = [text_format.separator] if text_format.separator else SEPARATORS
     for separator in candidates:
         names = split_header(line, separator)
         if {*wanted} <= {*names}:
-            return FileHeader(separator, names, number + 1)
+            return FileHeader(separator, names, number + 1, line, line_end)
     separator = text_format.separator or find_separator(path)
-    return FileHeader(separator, split_header(line, separator), number + 1)
+    return FileHeader(separator, split_header(line, separator), number + 1, line, line_end)
 
 
-def first_line(path: Path) -> tuple[int, str]:
-    """Return the number and the text of the first line of a file that is not blank."""
-    lines = read_start(path).decode("utf-8-sig", errors="replace").split("\n")
-    return next((number, line.rstrip("\r")) for number, line in enumerate(lines, 1) if line.strip())
+def first_line(path: Path) -> tuple[int, str, str]:
+    """Return the number and the text of the first line of a file that is not blank, and what ends its lines."""
+    start = read_start(path).decode("utf-8-sig", errors="replace")
+    lines = start.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    number, line = next((number, line) for number, line in enumerate(lines, 1) if line.strip())
+    return number, line, detect_line_end(start)
 
 
 def split_header(line: str, separator: str) -> tuple[str, ...]:

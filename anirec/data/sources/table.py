@@ -54,9 +54,7 @@ class Table(Source):
 
     constraints: ClassVar[str] = "anirec.data.sources.table_settings:check_table"
     columns_by: ClassVar[str] = "anirec.data.sources.table_settings:offered_columns"
-    in_files = frozenset({"folder"})
     version = 1
-    name = ""
 
     def __init__(
         self,
@@ -69,12 +67,16 @@ class Table(Source):
         items: Mapping[str, Any] | None,
         characters: Mapping[str, Any] | None,
     ) -> None:
-        self.name, self.folder = name, Path(folder)
+        self.dataset, self.folder = name, Path(folder)
         self.scale, self.is_thumbs = Scale.parse(scale), scale.strip().lower() == THUMBS
         self.ids = ids
         found = {"ratings": ratings, "items": items, "characters": characters}
         self.sections = {key: section for key, section in found.items() if section is not None}
-        self.columns = offered_columns(found)  # type: ignore[misc]
+        self.columns = offered_columns(found)
+
+    @property
+    def name(self) -> str:
+        return self.dataset
 
     def files(self) -> list[Path]:
         return [path for section in self.sections for path in self.files_of(section)]
@@ -106,7 +108,9 @@ class Table(Source):
         optional: dict[str, CellParser] = {}
         if "rating" in columns:
             blank = (*spellings(settings.get("unrated") or ()), *planned)
-            required["rating"] = self.parse_rating(columns["rating"], blank, self.decimal("ratings", [columns["rating"]]))
+            required["rating"] = self.parse_rating(
+                columns["rating"], blank, self.decimal("ratings", [columns["rating"]])
+            )
         if "timestamp" in columns:
             optional["timestamp"] = parse_time(columns["timestamp"], settings.get("time"))
         if "title" in columns:
@@ -177,7 +181,13 @@ class Table(Source):
             return str(sign)
         if not columns:
             return DECIMALS[0]
-        text = self.rows(section, small=False).head(SAMPLED).select(pl.concat_list(columns).explode()).collect().to_series()
+        text = (
+            self.rows(section, small=False)
+            .head(SAMPLED)
+            .select(pl.concat_list(columns).explode())
+            .collect()
+            .to_series()
+        )
         with_comma, with_point = (text.str.contains(rf"^-?\d+{sign}\d+$").sum() for sign in (",", r"\."))
         return "," if with_comma > with_point else "."
 
@@ -270,5 +280,3 @@ def read_iso(text: pl.Expr) -> pl.Expr:
     plain = text.str.strip_suffix("Z").str.strip_suffix(" UTC").str.replace("T", " ", literal=True)
     times = [plain.str.to_datetime(form, time_unit="us", strict=False, exact=True) for form in DATES]
     return pl.coalesce(*times, zoned.dt.replace_time_zone(None))
-
-

@@ -1,6 +1,6 @@
 """Settings of `dataset=table`: its sections, their keys and columns, and checks that need no file.
 
-    ratings: {files: ratings.csv, columns: {user_id: user, item_id: film, rating: stars}, separator: ";", decimal: ","}
+ratings: {files: ratings.csv, columns: {user_id: user, item_id: film, rating: stars}, separator: ";", decimal: ","}
 """
 
 import difflib

@@ -63,6 +63,7 @@ class Corpus(Data):
         self.parts = self.split.assign(self.titles)
         self.train, self.val, self.test = (np.flatnonzero(self.parts == part) for part in (TRAIN, VAL, TEST))
         check_parts(self.split, {"train": len(self.train), "val": len(self.val), "test": len(self.test)}, "titles")
+        self.notes = self.split.notes(self.titles, self.parts)
 
     def read(self) -> None:
         """Read and clean the titles, without splitting them."""
@@ -94,6 +95,10 @@ class Corpus(Data):
     @property
     def facts(self) -> dict[str, float]:
         return self.prepared[FIRST].report["facts"]
+
+    @property
+    def findings(self) -> list[str]:
+        return self.notes
 
     def provenance(self) -> dict[str, Any]:
         rules = vars(self.cleaning)
