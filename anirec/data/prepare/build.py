@@ -128,7 +128,7 @@ def build_tables(source: Source, folder: Path, *, step: Step) -> None:
     check_columns(source, written)
     source.draw(folder / PICTURES)
     report = {
-        "source": {"name": source.name, "version": source.version, "options": dict(source.options())},
+        "source": source.identity(),
         "files": files,
         "scale": source.scale.record(),
         **counts,

@@ -1,6 +1,7 @@
 """Base classes of data sources: a source reads or generates the tidy tables of one dataset."""
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +17,17 @@ from anirec.settings import Configurable
 class Source(Configurable):
     """A dataset as lazy tables in the schema of `anirec.data.schema`; `anirec.data.prepare` checks and caches them.
 
-    `columns` are the columns of all tables, as a literal that can be read without running the module. `version` is
-    increased whenever the tables change for the same files. `known_flaws` are reasons for which rows of the published
+    `columns` are the columns of all tables, as a literal that can be read without running the module; where they depend
+    on the settings, `columns_by` is the `module:function` that returns them for a mapping of settings. `version` is
+    increased whenever the tables change for the same files and arguments. `in_files` are the names of arguments that only
+    choose files, whose content identifies them. `known_flaws` are reasons for which rows of the published
     files are rejected: such rows are counted and kept with the rejects, but do not cause a warning. `item_url` is the
     address of a title's page up to its id; None if there is no such page. `scale` is that of ratings and scores.
     """
 
-    columns: ClassVar[frozenset[str]]
+    columns: frozenset[str]
+    columns_by: ClassVar[str] = ""
+    in_files: ClassVar[frozenset[str]] = frozenset({"folder"})
     version: ClassVar[int]
     known_flaws: ClassVar[frozenset[str]] = frozenset()
     item_url: ClassVar[str | None] = None
@@ -38,8 +43,15 @@ class Source(Configurable):
         return []
 
     def options(self) -> Mapping[str, Any]:
-        """Return everything but the files that determines the tables, as plain values."""
+        """Return what determines the tables beside the files and the arguments of the constructor, as plain values."""
         return {}
+
+    def identity(self) -> dict[str, Any]:
+        """Return all that determines the tables but the content of the files: name, version, arguments and options."""
+        arguments = {name: value for name, value in self.arguments().items() if name not in self.in_files}
+        own = {} if type(self).__module__.startswith("anirec.") else {"class": type(self).__qualname__}
+        options = {**own, **arguments, **self.options()}
+        return {"name": self.name, "version": self.version, "options": json.loads(json.dumps(options, default=str))}
 
     def facts(self) -> Mapping[str, float]:
         """Return known values of metrics, such as the lowest reachable error; called once, during preparation."""
