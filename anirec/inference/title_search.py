@@ -220,8 +220,9 @@ class TitleSearch:
         ranked = []
         for row in dict.fromkeys(compared.tolist()):
             matcher.set_seq1(self.letters[row])
-            similarity, contains = matcher.ratio(), f" {name.words} " in f" {self.words[row]} "
-            if contains or similarity >= MIN_SIMILARITY or coverage[row] >= MIN_COVERAGE:
+            similarity, contains = matcher.ratio(), has_words(self.words[row], name.words)
+            is_part = has_words(name.words, self.words[row]) and 2 * len(self.letters[row]) >= len(name.key)
+            if contains or is_part or similarity >= MIN_SIMILARITY or coverage[row] >= MIN_COVERAGE:
                 ranked.append((not contains, -similarity, -popularity[row], row))
         return [row for *_, row in sorted(ranked)]
 
@@ -254,6 +255,15 @@ def check_name(wanted: str) -> None:
         raise UserError(f"{wanted!r}: not valid UTF-8 text; expected the name of a title") from None
     if not any(map(str.isalnum, wanted)):
         raise UserError(f"{wanted!r} is no title; expected a name, or # and an id")
+
+
+def has_words(words: str, some: str) -> bool:
+    """Return whether some words are in others, in the same order.
+
+    >>> has_words("attack on titan", "on titan"), has_words("attack on titan", "k on")
+    (True, False)
+    """
+    return f" {some} " in f" {words} "
 
 
 def name_table(items: pl.DataFrame, column: str) -> pl.DataFrame:

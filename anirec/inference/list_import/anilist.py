@@ -23,9 +23,9 @@ from anirec.inference.scales import Scale
 
 # The points of 100 that AniList stores for each star and smiley; other scores are proportional.
 ANILIST: Mapping[str, float | Mapping[float, float]] = {
-    "POINT_100": 100,
-    "POINT_10_DECIMAL": 10,
-    "POINT_10": 10,
+    "POINT_100": 100.0,
+    "POINT_10_DECIMAL": 10.0,
+    "POINT_10": 10.0,
     "POINT_5": {1: 0.1, 2: 0.3, 3: 0.5, 4: 0.7, 5: 0.9},
     "POINT_3": {1: 0.35, 2: 0.6, 3: 0.85},
 }
@@ -36,13 +36,12 @@ def anilist_entries(
 ) -> Iterator[Entry | Unused]:
     if form is not None and form not in ANILIST:
         raise UserError(f"scoreFormat {form[:40]!r}: expected one of {', '.join(ANILIST)}")
-    numbers = [entry["score"] for entry in entries if isinstance(entry.get("score"), int | float)]
-    best = max(numbers, default=0)
-    points: float | Mapping[float, float] = ANILIST[form] if form else 0
-    # A query may ask for scores in another form than the user's own.
-    if scale is None and (form is None or best > (points if isinstance(points, int | float) else max(points))):
-        scale = find_scale(numbers)
-    if scale is None and form == "POINT_100" and 0 < best <= 10 and len(numbers) > 1:
+    scores = [score for entry in entries if isinstance(score := entry.get("score"), int | float) and score > 0]
+    points = ANILIST[form] if form else 0.0
+    best = points if isinstance(points, float) else max(points)
+    if scale is None and 2 * sum(score > best for score in scores) > len(scores):
+        scale = find_scale(scores)  # a query may ask for scores in another form than the user's own
+    if scale is None and form == "POINT_100" and len(scores) > 1 and max(scores) <= 10:
         raise UserError("scoreFormat is POINT_100, but no score is above 10; set --list-scale 1-10 or 1-100")
     read = partial(read_score, scale=scale) if scale else partial(read_points, points=points)
     for row, entry in enumerate(entries, 1):
@@ -65,10 +64,10 @@ def anilist_entries(
 def read_points(value: object, points: float | Mapping[float, float]) -> float | None:
     """Return a score of AniList as a share of the best one; None if unrated.
 
-    >>> read_points(4, ANILIST["POINT_5"]), read_points(8.5, ANILIST["POINT_10_DECIMAL"]), read_points(0, 100)
+    >>> read_points(4, ANILIST["POINT_5"]), read_points(8.5, ANILIST["POINT_10_DECIMAL"]), read_points(0, 100.0)
     (0.7, 0.85, None)
     """
-    if isinstance(points, int | float):
+    if isinstance(points, float):
         return read_score(value, Scale(0.1, points))
     if not value:
         return None

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from statistics import median
 
 from anirec.data.ratings.filters import PLANNED
 from anirec.errors import UserError
@@ -11,6 +12,7 @@ from anirec.inference.scales import Scale, parse_rating
 
 MAX_NAMES = 30  # of one title
 MOST_ENTRIES = 50_000
+LARGEST_SCORE = 1e6
 LONGEST_TEXT = 200  # characters of an entry in a report
 STATUSES: Mapping[str, Sequence[str]] = {
     "watching": ("watching", "current", "currently watching", "1"),
@@ -167,10 +169,13 @@ def find_scale(scores: Sequence[float]) -> Scale:
     Raises:
         UserError: The largest score can be of several scales.
     """
-    best = max(scores, default=0)
+    rated = [score for score in scores if 0 < score <= LARGEST_SCORE]
+    best = max(rated, default=0)
     if best > 100:
         raise UserError(f"scores up to {best:g}; set --list-scale to their scale, such as 1-1000")
     if 0 < best <= 5 or 10 < best <= 20:
         choices = "0.5-5, 1-5 or 1-10" if best <= 5 else "1-20 or 1-100"
         raise UserError(f"the largest score is {best:g}, so their scale is not clear; set --list-scale {choices}")
+    if best > 10 and median(rated) <= 10:
+        raise UserError(f"scores up to {best:g}, but half of them are at most 10; set --list-scale 1-10 or 1-100")
     return Scale(1, 100 if best > 10 else 10)

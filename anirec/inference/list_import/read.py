@@ -47,9 +47,14 @@ def read_list(content: bytes, *, scale: Scale | None = None) -> UserList:
             unused.append(row)
             continue
         key = row.mal_id or row.item_id or row.names
-        if (earlier := entries.pop(key, None)) and (earlier.score, earlier.status) != (row.score, row.status):
+        earlier = entries.get(key)
+        if earlier and (earlier.score, earlier.status) == (row.score, row.status):
+            continue  # as in AniList's own lists
+        if earlier:
             unused.append(Unused(row=earlier.row, text=earlier.text, reason=f"listed again as entry {row.row}"))
+            del entries[key]
         entries[key] = row
+    unused.sort(key=lambda entry: entry.row)
     check_share(len(entries), unused)
     return UserList(site=site, entries=list(entries.values()), unused=unused)
 

@@ -44,7 +44,9 @@ def table_entries(text: str, scale: Scale | None) -> Iterator[Entry | Unused]:
     """
     header = next((line for line in text.splitlines() if line.strip()), "")
     separator = max(SEPARATORS, key=header.count)
-    reader = csv.reader(StringIO(text.replace("\r\n", "\n").replace("\r", "\n"), newline=""), delimiter=separator)
+    reader = csv.reader(
+        StringIO(text.replace("\r\n", "\n").replace("\r", "\n"), newline=""), delimiter=separator, strict=True
+    )
     try:
         lines = [(reader.line_num, cells) for cells in islice(reader, MOST_ENTRIES + 2) if any(map(str.strip, cells))]
     except csv.Error as error:
