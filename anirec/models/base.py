@@ -228,7 +228,7 @@ class RatingModel(Model):
         self.rating_scale = Scale.of(checkpoint.get("scale"))
         super().on_load_checkpoint(checkpoint)
         ids = checkpoint.get("RatingData", {})
-        self.vocabularies = {name: Vocabulary(pl.Series(name, values)) for name, values in ids.items()}
+        self.vocabularies = {name: Vocabulary.restored(values) for name, values in ids.items()}
 
     def predict_rows(self, rows: pl.DataFrame, *, cache: Path) -> tuple[NDArray[np.float32], dict[str, int]]:
         require_columns(rows, {"user_id", "item_id"})

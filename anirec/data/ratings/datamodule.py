@@ -202,7 +202,7 @@ class RatingData(Data):
 
     def state_dict(self) -> dict[str, Any]:
         """Return both vocabularies, so that a checkpoint holds the raw ids of its users and items."""
-        return {"user_id": self.user_vocabulary.ids.to_list(), "item_id": self.item_vocabulary.ids.to_list()}
+        return {"user_id": self.user_vocabulary.stored(), "item_id": self.item_vocabulary.stored()}
 
     def val_dataloader(self) -> Iterable[RatingBatch]:
         return UserBlocks(self.val, rows=EVALUATION_ROWS)
