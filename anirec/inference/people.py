@@ -29,7 +29,7 @@ def explain(model: SupportsFoldIn, item: Tensor, rating: Tensor, recommended: Te
     Args:
         model: Model that scores a history by fold-in.
         item: Item indices of the history, int64 (H,).
-        rating: Ratings of the history, float32 (H,); NaN if unrated.
+        rating: Ratings of the history in points, float32 (H,); NaN if unrated.
         recommended: Item indices to explain, int64 (n,).
     """
     n = len(item)
@@ -66,7 +66,7 @@ class Person(NamedTuple):
 
     Attributes:
         item: Items of the history, int64 (H,).
-        rating: Their ratings, float32 (H,); NaN if unrated.
+        rating: Their ratings in points, float32 (H,); NaN if unrated. See `anirec.data.scale`.
         score_i: The model's scores of all items, (n_items,).
         planned: Items on the plan-to-watch list, int64 (P,).
     """
@@ -116,7 +116,7 @@ def fold_in_likes(model: RatingModel, likes: Sequence[Liked]) -> Person:
             "another model, such as ease, item_knn or svdpp"
         )
     item = torch.tensor([liked.item for liked in likes])
-    rating = torch.tensor([liked.rating for liked in likes])
+    rating = model.rating_scale.to_points(torch.tensor([liked.rating for liked in likes]))
     (score_i,) = model.fold_in(RatingBatch(torch.zeros_like(item), item, rating), 1)
     return Person(item, rating, score_i, item[:0])
 
@@ -144,7 +144,7 @@ def known_user(model: RatingModel, histories: pl.LazyFrame, user: str) -> Person
     own = histories.with_columns(planned=is_planned(histories)).filter(pl.col("user_id") == user_id[0])
     rows = own.sort("item_id").collect()
     item = torch.tensor(items.encode(rows["item_id"]), dtype=torch.int64)
-    rating = torch.tensor(rows["rating"].fill_null(float("nan")).to_numpy())
+    rating = model.rating_scale.to_points(torch.tensor(rows["rating"].fill_null(float("nan")).to_numpy()))
     planned = torch.tensor(rows["planned"].to_numpy())
     (score_i,) = model.score_items(index)
     return Person(item[~planned], rating[~planned], score_i, item[planned])

@@ -17,9 +17,9 @@ from anirec.errors import UserError
 from anirec.inference.franchises import add_franchises, stand_for_franchises
 from anirec.inference.histories import check_users, read_histories
 from anirec.inference.lists import TitleFilter, rerank
-from anirec.inference.run_tables import check_model, check_number_of_titles, read_titles, source_class
+from anirec.inference.run_tables import check_model, check_number_of_titles, read_titles, run_scale, source_class
 from anirec.inference.tables import print_list, recommendations, write_csv, write_json
-from anirec.inference.title_search import HIGHEST, LOWEST, Liked, TitleSearch, read_likes
+from anirec.inference.title_search import Liked, TitleSearch, read_likes
 from anirec.metrics.beyond_accuracy import genre_matrix
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def read_users(path: Path) -> list[str]:
 def read_new_user(run: Path, likes: Sequence[str], search: TitleSearch, console: Console) -> list[Liked]:
     """Return the titles that a new user likes; print each title whose name differs from what was typed."""
     try:
-        found = read_likes(likes, search)
+        found = read_likes(likes, search, run_scale(run))
     except UserError as error:
         note = "\nThe titles of this run are generated." if source_class(run).startswith(GENERATED) else ""
         raise UserError(f"--likes: {error}{note}") from None
@@ -174,10 +174,15 @@ def list_for(
         is_candidate = stand_for_franchises(named, is_candidate, score_i)
     chosen = best_items(items, score_i, is_candidate, k=k, novelty=novelty)
     reasons = [
-        [(items["title"][int(person.item[p])], float(person.rating[p])) for p in positions]
+        [
+            (items["title"][int(person.item[p])], float(model.rating_scale.from_points(person.rating[p])))
+            for p in positions
+        ]
         for positions in person.explain(model, torch.from_numpy(chosen))
     ]
-    ratings = person.score_i.numpy()[chosen].clip(LOWEST, HIGHEST) if model.ranks_by_rating else None
+    scale, ratings = model.rating_scale, None
+    if model.ranks_by_rating:
+        ratings = scale.from_points(person.score_i.numpy()[chosen]).clip(scale.low, scale.high)
     is_planned = np.isin(chosen, person.planned.numpy())
     return recommendations(items[chosen], ratings, reasons, is_planned)
 

@@ -6,12 +6,13 @@ A row of `TitleSearch.names`: index 43, n_ratings 10234, is_main true, written "
 import re
 from collections.abc import Sequence
 from difflib import SequenceMatcher
-from math import inf, isnan, nan
+from math import isnan, nan
 from typing import NamedTuple
 
 import polars as pl
 
-from anirec.data.schema import INTERACTIONS
+from anirec.data.scale import Scale
+from anirec.data.schema import MAL
 from anirec.errors import UserError
 
 MIN_LEAD = 5  # of several titles with one name, one with this many times the ratings of the next is meant
@@ -172,7 +173,6 @@ def letter_similarity(matcher: "SequenceMatcher[str]", name: str) -> float:
     return matcher.ratio()
 
 
-LOWEST, HIGHEST = (INTERACTIONS["rating"].low or 0, INTERACTIONS["rating"].high or inf)  # the scale of all ratings
 # A semicolon separates titles before a space, after a rating and at the end; that of Steins;Gate does not.
 SEPARATOR = re.compile(r";\s+|;$")
 AFTER_RATING = re.compile(r"(=\s*\d+(?:\.\d+)?)\s*;")
@@ -188,7 +188,7 @@ class Liked(NamedTuple):
     rating: float
 
 
-def read_likes(texts: Sequence[str], search: TitleSearch) -> list[Liked]:
+def read_likes(texts: Sequence[str], search: TitleSearch, scale: Scale = MAL) -> list[Liked]:
     """Parse titles with or without ratings, such as "Cowboy Bebop=9; Monster"; of duplicates the last is kept.
 
     Raises:
@@ -202,7 +202,7 @@ def read_likes(texts: Sequence[str], search: TitleSearch) -> list[Liked]:
         if not written:
             continue
         try:
-            liked = read_like(written, search)
+            liked = read_like(written, search, scale)
         except UserError as error:
             problems.append(str(error))
             is_unknown |= isinstance(error, UnknownTitleError)
@@ -217,7 +217,7 @@ def read_likes(texts: Sequence[str], search: TitleSearch) -> list[Liked]:
     return list(found.values())
 
 
-def read_like(written: str, search: TitleSearch) -> Liked:
+def read_like(written: str, search: TitleSearch, scale: Scale) -> Liked:
     """Parse one title with or without a rating.
 
     Raises:
@@ -227,12 +227,10 @@ def read_like(written: str, search: TitleSearch) -> Liked:
     if COMMA.search(written):
         separated = COMMA.sub(r"\1; ", written)
         raise UserError(f'{written}: separate titles by semicolons: "{separated}"')
-    if not (isnan(rating) or LOWEST <= rating <= HIGHEST):
-        raise UserError(f"{written}: expected a rating from {LOWEST:g} to {HIGHEST:g}")
+    if not (isnan(rating) or rating in scale):
+        raise UserError(f"{written}: expected a rating from {scale}")
     title, equals, text = (part.strip() for part in written.rpartition("="))
-    no_rating = UserError(
-        f"{written}: expected a rating from {LOWEST:g} to {HIGHEST:g} after =, such as {title}={HIGHEST - 1:g}"
-    )
+    no_rating = UserError(f"{written}: expected a rating from {scale} after =, such as {title}={scale.example:g}")
     if title and equals and not text:
         raise no_rating
     try:

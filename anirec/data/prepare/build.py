@@ -11,6 +11,7 @@ from polars.io.plugins import register_io_source
 from anirec.data import schema
 from anirec.data.prepare.posts import write_posts
 from anirec.data.prepare.small_tables import READABLE, add_marks, count_table_rows, deduplicate_tables, read_tables
+from anirec.data.scale import Scale
 from anirec.data.sources.base import Source
 from anirec.errors import UserError
 
@@ -80,9 +81,9 @@ PICTURES = "pictures"  # name of the folder of drawn pictures
 def build_tables(source: Source, folder: Path, *, step: Step) -> None:
     """Write the tables of a source, the pictures that it draws, rejects.parquet and report.json.
 
-    The report holds: `source`; `files` and their sizes in bytes; the counts of `count_rows`, `count_table_rows` and
-    `write_posts`; `rejects` and `unreadable_cells` by file and reason; `empty_columns`, those without a value in this
-    copy of the dump; `facts`.
+    The report holds: `source`; `files` and their sizes in bytes; `scale`, that of ratings; the counts of `count_rows`,
+    `count_table_rows` and `write_posts`; `rejects` and `unreadable_cells` by file and reason; `empty_columns`, those
+    without a value in this copy of the dump; `facts`.
 
     Raises:
         UserError: A table has no readable row.
@@ -113,10 +114,10 @@ def build_tables(source: Source, folder: Path, *, step: Step) -> None:
     counts: dict[str, int] = {}
     if raw is not None:
         step("removing duplicates")
-        written["interactions"] = write_interactions(raw, folder, step)
+        written["interactions"] = write_interactions(raw, folder, step, source.scale)
         counts |= count_rows(raw, written["interactions"])
     step("joining items")
-    for name, kept in deduplicate_tables(tables_read, raw, written.get("interactions")).items():
+    for name, kept in deduplicate_tables(tables_read, raw, written.get("interactions"), source.scale).items():
         kept.write_parquet(folder / f"{name}.parquet")
         written[name] = kept.lazy()
         counts |= count_table_rows(name, tables_read[name], kept)
@@ -127,8 +128,9 @@ def build_tables(source: Source, folder: Path, *, step: Step) -> None:
     check_columns(source, written)
     source.draw(folder / PICTURES)
     report = {
-        "source": {"name": source.name, "version": source.version, "options": dict(source.options())},
+        "source": source.identity(),
         "files": files,
+        "scale": source.scale.record(),
         **counts,
         "rejects": count_by("reason", marks.filter(~READABLE)),
         "unreadable_cells": count_by("note", notes.explode("note")),
@@ -183,13 +185,13 @@ def count_by(column: str, rows: pl.LazyFrame) -> dict[str, int]:
     return {f"{file}: {text}": count for file, text, count in counts.iter_rows()}
 
 
-def write_interactions(raw: pl.LazyFrame, folder: Path, step: Step) -> pl.LazyFrame:
+def write_interactions(raw: pl.LazyFrame, folder: Path, step: Step, scale: Scale) -> pl.LazyFrame:
     """Write interactions.parquet from the readable rows, check its values, and return it."""
     columns = [column for column in schema.INTERACTIONS if column in raw.collect_schema()]
     path = folder / "interactions.parquet"
     write_deduplicated(raw.filter(READABLE).select(columns), path, step=step)
     interactions = pl.scan_parquet(path, glob=False)
-    schema.check_values(interactions, schema.INTERACTIONS, "interactions")
+    schema.check_values(interactions, schema.INTERACTIONS, "interactions", scale)
     return interactions
 
 

@@ -8,6 +8,7 @@ from html import unescape
 import polars as pl
 
 from anirec.data import schema
+from anirec.data.scale import Scale
 from anirec.data.sources.base import Source
 
 READABLE = pl.col("reason").is_null()
@@ -34,7 +35,10 @@ def add_marks(rows: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def deduplicate_tables(
-    tables: dict[str, pl.DataFrame], raw: pl.LazyFrame | None, interactions: pl.LazyFrame | None
+    tables: dict[str, pl.DataFrame],
+    raw: pl.LazyFrame | None,
+    interactions: pl.LazyFrame | None,
+    scale: Scale = schema.MAL,
 ) -> dict[str, pl.DataFrame]:
     """Return the readable rows of each table, each key once, in file order, with columns in the order of the schema.
 
@@ -42,6 +46,7 @@ def deduplicate_tables(
         tables: The tables that `read_tables` returns.
         raw: The interactions as read, which may have titles; None if the source has no interactions.
         interactions: The interactions that are kept. Items that only they have are appended to the items, by id.
+        scale: The rating scale of the source.
 
     Raises:
         TypeError, ValueError: A table does not match the schema.
@@ -57,7 +62,7 @@ def deduplicate_tables(
     for name, table in found.items():
         found[name] = schema.ordered(table, schema.TABLES[name])
         schema.check(found[name], schema.TABLES[name], name)
-        schema.check_values(found[name].lazy(), schema.TABLES[name], name)
+        schema.check_values(found[name].lazy(), schema.TABLES[name], name, scale)
     return found
 
 
