@@ -120,14 +120,29 @@ def describe_dataset(
     description.show_description(name, overrides or [], figure)
 
 
-@data.command("get")
+@data.command("get", short_help="Download a dump, or print where to get it and where its files belong.")
 def get_dataset(
     name: Annotated[str, typer.Argument(help="Name of a dataset.", autocompletion=complete_dataset)],
+    *,
+    address: Annotated[
+        str | None, typer.Option("--from", metavar="ADDRESS", help="Download from here instead; see above.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace files that are already there.")] = False,
 ) -> None:
-    """Print where to download a dump and where its files belong."""
-    from anirec.describing import datasets as inventory
+    """Download a dump from Kaggle or Zenodo into its folder under paths.data. For one that has no such address, print
+    where to get it and where its files belong.
 
-    inventory.show_origin(name)
+    --from takes the address of a dataset on Kaggle, of a record on Zenodo, or of a file (zip archives are unpacked);
+    a checksum is compared if #sha256=… follows. SOURCE.md in the folder names source and licence. Needs the extra
+    "get": pip install 'anirec[get]'.
+
+    \b
+    anirec data get animepop
+    anirec data get posters --from https://example.org/posters.zip
+    """
+    from anirec.describing import acquired
+
+    acquired.show_download(name, address, force=force)
 
 
 def complete_crawl() -> list[str]:

@@ -9,7 +9,10 @@ from rich.markup import escape
 from anirec.config.compose import default_paths
 from anirec.data.acquire import crawl
 from anirec.data.acquire.crawl import Outcome
+from anirec.data.acquire.download import NOTE, can_download, download
 from anirec.data.acquire.spiders import SPIDERS
+from anirec.data.sources.base import Dump
+from anirec.describing import datasets
 from anirec.errors import UserError
 
 CONSOLE = Console(highlight=False, soft_wrap=True)
@@ -22,6 +25,24 @@ READ_BY = {  # the dataset that reads a crawl, and the folder that its YAML name
     "safebooru": "dataset=safebooru dataset.source.folder={folder}",
     "danbooru": "dataset=safebooru dataset.source.folder={folder}",
 }
+
+
+def show_download(name: str, address: str | None, *, force: bool) -> None:
+    """Download a dump, or print where to get it; the address is that of its source if None is given."""
+    source, _ = datasets.create_source(name)
+    origin = address or (source.origin if isinstance(source, Dump) else "")
+    if not isinstance(source, Dump) or not (address or can_download(origin)):
+        datasets.show_origin(name)
+        return
+    if not force and all(need.find(source.folder) for need in source.needs):
+        CONSOLE.print(f"{name}: all files are in {escape(str(source.folder))}. --force downloads them again.")
+        return
+    CONSOLE.print(f"Downloading {escape(origin)}")
+    kept = download(origin, source.folder, source.needs, force=force)
+    if kept:
+        CONSOLE.print(f"Kept, since they were already there: {escape(', '.join(kept))}. --force replaces them.")
+    CONSOLE.print(f"Files: {escape(str(source.folder))} ({datasets.file_state(source)})")
+    CONSOLE.print(f"Licence and source: {escape(str(source.folder / NOTE))}")
 
 
 def show_crawl(

@@ -12,10 +12,11 @@ import threading
 import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable
+from hashlib import md5
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from typing import Any, Self
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from PIL import Image
 
@@ -112,7 +113,7 @@ class Site:
             length = len(content)
         elif fault == "429":
             status, headers, content, length = 429, {"Retry-After": "1"}, b"", 0
-        elif fault.isdigit():
+        elif fault.isdigit() and len(fault) == 3:
             status, content, length = int(fault), b"", 0
         elif fault:
             content = fault.encode()
@@ -349,3 +350,54 @@ class BoardWorld:
     def safebooru(self, number: int) -> dict[str, Any]:
         size = {"width": 800, "height": 600}
         return {"id": number, "score": None, "tags": "1girl bag", "rating": "safe", "change": 1264803292, **size}
+
+
+class FilesWorld:
+    """A host of files that can be resumed, as Zenodo's records and as plain files.
+
+    Attributes:
+        files: Content of each file.
+        site: The server, whose last headers have the range.
+        checksums: By name, a checksum to state instead of the right one.
+    """
+
+    def __init__(self, files: dict[str, bytes]) -> None:
+        self.files = files
+        self.site: Site | None = None
+        self.checksums: dict[str, str] = {}
+        self.ranges: list[str] = []
+
+    def __call__(self, path: str, query: Query, _: Any) -> Answer:
+        match path.strip("/").split("/"):
+            case ["api", "records", number]:
+                return as_json(self.record(number))
+            case ["api", "records", _, "files", name, "content"] | ["files", name]:
+                return self.content(self.files[unquote(name)])
+        return NOT_FOUND
+
+    def record(self, number: str) -> dict[str, Any]:
+        files = [
+            {
+                "id": f"id-{name}",
+                "key": name,
+                "size": len(content),
+                "checksum": self.checksums.get(name, f"md5:{md5(content).hexdigest()}"),
+                "links": {"self": f"https://example.invalid/api/records/{number}/files/{name}/content"},
+            }
+            for name, content in self.files.items()
+        ]
+        about = {
+            "title": "A \x1b[31mcorpus\nof titles",
+            "doi": f"10.5281/zenodo.{number}",
+            "license": {"id": "cc-by-4.0"},
+        }
+        return {"id": int(number), "doi": about["doi"], "metadata": about, "files": files}
+
+    def content(self, content: bytes) -> Answer:
+        assert self.site is not None
+        wanted = self.site.headers.get("range", "")
+        self.ranges.append(wanted)
+        if not wanted:
+            return 200, {"Accept-Ranges": "bytes"}, content
+        start = int(wanted.removeprefix("bytes=").removesuffix("-"))
+        return 206, {"Content-Range": f"bytes {start}-{len(content) - 1}/{len(content)}"}, content[start:]

@@ -182,7 +182,7 @@ def test_a_later_crawl_fetches_what_is_new_or_unfinished(anirec: Anirec, data: P
     assert len(lines(data / "crawled-jikan/titles.jsonl")) == 26
     assert len(lines(data / "crawled-jikan/appearances.jsonl")) == 3 * 26
     manifest = yaml.safe_load((data / "crawled-jikan/manifest.yaml").read_text())
-    assert [one["pages_fetched"] for one in manifest["crawls"]] == [1 + 25 + 2 * 25 + 1, 2 + 2 + 2 + 1]
+    assert [one["pages_fetched"] for one in manifest["crawls"]] == [1 + 25 + 2 * 26 + 1, 2 + 2 + 2 + 1]
 
 
 def test_rebuild_makes_the_same_tables_without_a_request(anirec: Anirec, jikan: Site, data: Path) -> None:
