@@ -39,7 +39,6 @@ PositiveInt = Annotated[int, Ge(1)]
 Count = Annotated[int, Ge(0)]
 Seed = Annotated[int, Interval(ge=0, le=4294967295)]  # the range that NumPy, PyTorch and Lightning all accept
 
-ARGUMENTS = "_arguments"  # where an object keeps those of its constructor
 TOLERANCE = 1e-6  # of sums
 
 PLAIN: dict[Any, tuple[type, ...]] = {
@@ -84,10 +83,6 @@ class Configurable:
 
     constraints: ClassVar[str] = ""
 
-    def arguments(self) -> dict[str, Any]:
-        """Return the arguments that the object was constructed with, by name."""
-        return dict(vars(self).get(ARGUMENTS, {}))
-
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         if "__init__" in vars(cls):
@@ -115,25 +110,9 @@ def checking(init: Callable[..., None], constraints: str) -> Callable[..., None]
             found = contradictions(constraints, settings)
         if found:
             raise SettingsError(found)
-        # Of the outermost constructor: a subclass calls that of its base.
-        vars(self).setdefault(ARGUMENTS, bound_arguments(parameters, self, *arguments, **settings))
         init(self, *arguments, **settings)
 
     return checked
-
-
-def bound_arguments(parameters: inspect.Signature, *arguments: Any, **settings: Any) -> dict[str, Any]:
-    """Return the values of a constructor's parameters by name, without the object itself.
-
-    Raises:
-        TypeError: An argument is missing, or there is no such parameter.
-    """
-    bound = parameters.bind(*arguments, **settings)
-    bound.apply_defaults()
-    _, *names = parameters.parameters
-    open_ended = [name for name in names if parameters.parameters[name].kind is inspect.Parameter.VAR_KEYWORD]
-    plain = {name: bound.arguments[name] for name in names if name not in open_ended}
-    return plain | {key: value for name in open_ended for key, value in bound.arguments[name].items()}
 
 
 def problems(name: str, value: Any, hint: Any) -> Iterator[str]:

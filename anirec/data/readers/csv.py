@@ -22,6 +22,7 @@ import polars as pl
 
 from anirec.data.readers.cells import LIST_SEPARATOR
 from anirec.data.readers.layout import EITHER, LONGEST_TEXT, NOT_UTF8, REPLACEMENT, FileHeader, Layout, detect_header
+from anirec.data.readers.packed import open_binary, open_text
 from anirec.errors import UserError
 
 BLOCK = 1 << 24  # bytes

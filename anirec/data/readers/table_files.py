@@ -155,7 +155,7 @@ def split_line(line: str, separator: str) -> list[str]:
 
 
 def find_separator(path: Path) -> str:
-    """Return the separator by which most of the first lines have the same number of cells, at least two; else a comma."""
+    """Return the separator that gives most of the first lines the same number of cells, two or more; else a comma."""
     lines = first_lines(path)
     best = (0.0, 0, ",")
     for separator in SEPARATORS:

@@ -3,8 +3,8 @@
     user;film;stars          ratings: {files: ratings.csv, columns: {user_id: user, item_id: film, rating: stars}}
     ann;Moon Garden;4,5      user_id="ann"  item_id="Moon Garden"  rating=4.5
 
-Only ids are required: without ratings, every row is an interaction; without titles, the id is shown. Sections for titles
-and for characters with their own files are optional.
+Only ids are required: without ratings, every row is an interaction; without titles, the id is shown. Sections for
+titles and for characters with their own files are optional.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -38,11 +38,11 @@ class Table(Source):
         scale: Range of ratings and scores: LOW-HIGH, LOW-HIGH/STEP or thumbs; see `anirec.data.scale`.
         ids: Whether the cells of user_id, item_id and character_id are text or whole numbers; text by default.
         ratings: `files`: a path, or a list of them; * and ? stand for any characters of a file name. `columns`: by our
-            name, the file's; the names are those of `schema.INTERACTIONS` and `title`. `unrated`: cells of `rating` that
-            mean seen, but not rated, as an empty cell does. `planned`: those that mean planned, not seen. `statuses`:
-            by our name, the cells of `status`; null for our names and MyAnimeList's codes. `time`: s or ms (since 1970),
-            iso, or a format such as %d/%m/%Y; null: found. `separator`, `decimal` (sign) and `header` (names of the
-            columns of a file without them); null: found.
+            name, the file's; the names are those of `schema.INTERACTIONS` and `title`. `unrated`: cells of `rating`
+            that mean seen, but not rated, as an empty cell does. `planned`: those that mean planned, not seen.
+            `statuses`: by our name, the cells of `status`; null for our names and MyAnimeList's codes. `time`: s or ms
+            (since 1970), iso, or a format such as %d/%m/%Y; null: found. `separator`, `decimal` (the sign) and `header`
+            (the names of the columns of a file without them); null: found.
         items: `files`, `columns` of `schema.ITEMS` and so on; `lists`: the sign between genres, or other names, of a
             cell; null: a comma. None without titles.
         characters: `files`, `columns`: item_id, character_id or name, description, portrait, role; one row for each
@@ -160,8 +160,7 @@ class Table(Source):
         optional = {"role": cells.parse_label(columns["role"])} if "role" in columns else {}
         # What cannot be read counts with the characters.
         table = cells.tidy(self.rows("characters", small=True), required=required, optional=optional)
-        table = table.with_columns(pl.col("role").str.to_titlecase() if optional else pl.lit("Main").alias("role"))
-        return table
+        return table.with_columns(pl.col("role").str.to_titlecase() if optional else pl.lit("Main").alias("role"))
 
     def character_ids(self, columns: Mapping[str, str]) -> dict[str, CellParser]:
         if "character_id" in columns:
@@ -249,7 +248,7 @@ ISO = "iso"
 
 
 def parse_time(column: str, time: str | None) -> CellParser:
-    """Parse a point in time by a unit since 1970, ISO 8601, or a format; None: a number by its length, else ISO 8601."""
+    """Parse a point in time by a unit since 1970, ISO 8601, or a format; None: a number by its length, or ISO 8601."""
     readers: Mapping[str | None, Callable[[pl.Expr], pl.Expr]] = {
         **{unit: lambda text, unit=unit: read_epoch(text, UNITS[unit]) for unit in UNITS},  # type: ignore[misc]
         ISO: read_iso,
