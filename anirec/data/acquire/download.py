@@ -147,9 +147,10 @@ def fetch_kaggle(handle: str, address: str) -> Fetched:
         from requests import RequestException
     except ImportError:
         raise UserError(f"Downloads from Kaggle need kagglehub: {INSTALL}\nOr download by hand: {address}") from None
+    errors: tuple[type[Exception], ...] = (RequestException, ValueError, OSError, *kaggle_errors(exceptions))
     try:
         folder = Path(kagglehub.dataset_download(handle))
-    except (RequestException, ValueError, OSError, *kaggle_errors(exceptions)) as error:
+    except errors as error:
         text = " ".join(str(error).split())[:300]
         status = getattr(getattr(error, "response", None), "status_code", None)
         is_refused = status in (401, 403) or isinstance(

@@ -2,7 +2,7 @@
 
 SPIDERS = {
     "jikan": "Titles of MyAnimeList with characters and portraits, by Jikan v4",
-    "mal": "Titles of MyAnimeList by its API v2, with statistics; characters by Jikan",
+    "mal": "Titles of MyAnimeList by its API v2; characters by Jikan",
     "mal_lists": "Users' lists on MyAnimeList, by its API v2",
     "anilist_lists": "Users' lists on AniList, by its GraphQL API",
     "safebooru": "Posts of Safebooru, by its DAPI",

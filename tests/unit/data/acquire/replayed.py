@@ -52,7 +52,8 @@ class Site:
         self.lock = threading.Lock()
 
     def fail(self, path: str, *faults: str) -> None:
-        """Answer the next requests of a path with these faults: a status, "hang", "truncated", "cut" or JSON."""
+        """Answer the next requests of a path with these faults: a status, "429 SECONDS", "hang", "truncated",
+        "cut" or a body."""
         self.faults[path].extend(faults)
 
     @property
@@ -111,8 +112,8 @@ class Site:
         elif fault == "cut":
             content = content[: length // 2]
             length = len(content)
-        elif fault == "429":
-            status, headers, content, length = 429, {"Retry-After": "1"}, b"", 0
+        elif fault.startswith("429"):
+            status, headers, content, length = 429, {"Retry-After": fault[4:] or "1"}, b"", 0
         elif fault.isdigit() and len(fault) == 3:
             status, content, length = int(fault), b"", 0
         elif fault:

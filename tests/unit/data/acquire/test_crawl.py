@@ -104,6 +104,27 @@ def test_retry_after_is_obeyed(anirec: Anirec, jikan: Site) -> None:
     assert longest >= 1
 
 
+def test_a_site_that_asks_for_hours_is_left_alone(anirec: Anirec, jikan: Site) -> None:
+    jikan.fail("/anime/3/characters", "429 7200")
+    done = crawl_jikan(anirec, jikan, expect=2)
+    assert "the site asks to wait 120 minutes" in done.stderr
+    n_before = jikan.n_requests
+    crawl_jikan(anirec, jikan)
+    assert jikan.repeated() == {"/anime/3/characters": 2}
+    assert n_before < jikan.n_requests == 2 + N_TITLES + 2 * N_CHARACTERS + 1
+
+
+def test_ctrl_c_keeps_what_was_fetched(
+    anirec: Anirec, jikan: Site, data: Path, tmp_path: Path, variables: dict[str, str]
+) -> None:
+    arguments = ["data", "crawl", "jikan", *settings(jikan, pictures="127.0.0.1")]
+    done = end_at(jikan, 30, arguments, tmp_path, variables, by=signal.SIGINT)
+    assert "The crawl is not complete: interrupted.\nThe same command continues it." in done
+    assert len(lines(data / "crawled-jikan/titles.jsonl")) >= 25
+    crawl_jikan(anirec, jikan)
+    assert not jikan.repeated()
+
+
 def test_pages_that_keep_failing_are_listed_and_asked_for_again(anirec: Anirec, jikan: Site, data: Path) -> None:
     jikan.fail("/anime/3/characters", *["404x"] * 9)  # never JSON
     jikan.fail("/anime/5/characters", "418")
@@ -130,15 +151,25 @@ def test_changed_fields_are_counted_and_the_page_is_kept(anirec: Anirec, jikan: 
     assert names[50] == "Fifty"
 
 
-def kill_at(site: Site, n_requests: int, arguments: list[str], folder: Path, variables: dict[str, str]) -> None:
-    """Run a crawl, and kill it when the site has seen so many requests."""
+def end_at(
+    site: Site,
+    n_requests: int,
+    arguments: list[str],
+    folder: Path,
+    variables: dict[str, str],
+    *,
+    by: signal.Signals = signal.SIGKILL,
+) -> str:
+    """Run a crawl, send it a signal when the site has seen so many requests, and return what it prints to stderr."""
     line = [sys.executable, "-m", "anirec", *arguments]
-    with subprocess.Popen(line, cwd=folder, env=variables, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
+    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    with subprocess.Popen(line, cwd=folder, env=variables, text=True, **pipes) as run:
         end = time.monotonic() + 60
         while site.n_requests < n_requests and run.poll() is None and time.monotonic() < end:
             time.sleep(0.001)
-        assert run.poll() is None, "the crawl ended before it was killed"
-        os.kill(run.pid, signal.SIGKILL)
+        assert run.poll() is None, "the crawl ended before the signal"
+        os.kill(run.pid, by)
+        return run.communicate(timeout=60)[1]
 
 
 @pytest.mark.slow
@@ -147,7 +178,7 @@ def test_killed_crawls_fetch_nothing_twice_and_lose_nothing(
 ) -> None:
     for n_requests in (1, 20, 50, 80):
         arguments = ["data", "crawl", "jikan", *settings(jikan, pictures="127.0.0.1")]
-        kill_at(jikan, n_requests, arguments, tmp_path, variables)
+        end_at(jikan, n_requests, arguments, tmp_path, variables)
     crawl_jikan(anirec, jikan)
     # A request that was in flight at a kill is repeated, and no other.
     assert sum(count - 1 for count in jikan.repeated().values()) <= 4
