@@ -1,5 +1,6 @@
 """Bias model: offsets with and without data."""
 
+from copy import copy
 from dataclasses import replace
 
 import numpy as np
@@ -60,9 +61,10 @@ def test_offsets_of_implicit_feedback_are_zero() -> None:
 
 
 def test_a_model_of_ratings_refuses_data_without_any(planted, fit) -> None:
-    planted.train = replace(planted.train, rating=np.full_like(planted.train.rating, np.nan))
+    unrated = copy(planted)
+    unrated.train = replace(planted.train, rating=np.full_like(planted.train.rating, np.nan))
     with pytest.raises(UserError, match="Bias learns from ratings, and no training row has a rating"):
-        fit(Bias(damping_user=5.0, damping_item=5.0), planted)
+        fit(Bias(damping_user=5.0, damping_item=5.0), unrated)
 
 
 def test_the_checkpoint_does_not_carry_the_ratings(planted, fit) -> None:
