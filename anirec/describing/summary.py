@@ -78,8 +78,8 @@ def histogram(prepared: Prepared, width: int = 40) -> list[tuple[str, str]]:
         return []
     scale = prepared.scale
     n_steps = round((scale.high - scale.low) / scale.step)
-    width = scale.step * max(1, -(-n_steps // MOST_BARS))
-    rating = ((pl.col("rating").cast(pl.Float64) - scale.low) / width).round().mul(width).add(scale.low)
+    step = scale.step * max(1, -(-n_steps // MOST_BARS))
+    rating = ((pl.col("rating").cast(pl.Float64) - scale.low) / step).round().mul(step).add(scale.low)
     counts = (
         pl.scan_parquet(prepared.interactions, glob=False)
         .drop_nulls("rating")
