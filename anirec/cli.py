@@ -150,12 +150,9 @@ def validate_overrides(overrides: list[str], config_dir: str | None, *, multirun
         UserError: With all problems of all jobs; or there are several jobs, but no `-m`.
     """
     from anirec.config import validate as config
+    from anirec.config.compose import make_importable
 
-    if config_dir:
-        folder = str(Path(config_dir).absolute())
-        sys.path.append(folder)
-        others = os.environ.get("PYTHONPATH")
-        os.environ["PYTHONPATH"] = os.pathsep.join([others, folder] if others else [folder])  # for jobs
+    make_importable(config_dir)
     n_jobs = config.validate(overrides, config_dir=config_dir)
     if n_jobs > 1 and not multirun:
         raise UserError(f"These overrides describe {n_jobs} jobs; add -m to run them all.")

@@ -330,6 +330,7 @@ def check_metrics(content: dict[str, Any]) -> Iterator[str]:
         if problem := problem_with(name) or (problem_with_kind(name, kinds) if kinds else ""):
             yield f"metrics.names: {name}: {problem}"
     objective = content["objective"]
+    yield from check_implicit(content, names)
     if list(problems("objective", objective, TOP_LEVEL["objective"])):
         return  # `check_keys` reports it
     chosen_by, allowed = objectives(objective), [f"val/{name}" for name in names if has_direction(name)]
@@ -345,6 +346,20 @@ def check_metrics(content: dict[str, Any]) -> Iterator[str]:
             yield f"metrics.rank_every={content['metrics']['rank_every']}: objective={name} needs auto or 1"
         elif content["split"].get("val") == 0:
             yield f"objective={name}: split.val=0 leaves no validation rows; set objective=null or split.val > 0"
+
+
+def check_implicit(content: dict[str, Any], names: list[str]) -> Iterator[str]:
+    """Yield metrics that need ratings if the dataset has users, but no ratings."""
+    columns = offered_columns(content["dataset"])
+    if columns is None or "rating" in columns or "user_id" not in columns:
+        return
+    if needing := [name for name in names if not is_ranking(name) and not problem_with(name)]:
+        yield (
+            f"metrics.names: {', '.join(needing)}: need ratings, which this dataset lacks; for implicit feedback, "
+            "set metrics=ranking objective=val/ndcg@10"
+        )
+    if content["metrics"].get("relevant_from") is not None:
+        yield f"metrics.relevant_from={content['metrics']['relevant_from']}: this dataset has no ratings; set null"
 
 
 def check_select(content: dict[str, Any], names: Mapping[str, str]) -> Iterator[str]:

@@ -210,6 +210,11 @@ class RatingModel(Model):
 
     def setup(self, stage: str) -> None:
         self.n_users, self.n_items, self.rating_scale = self.data.n_users, self.data.n_items, self.data.scale
+        if stage == "fit" and "rating" in self.requires and np.isnan(self.data.train.rating).all():
+            raise UserError(
+                f"{type(self).__name__} learns from ratings, and no training row has a rating. Use a dataset with "
+                "ratings, filters that keep rated rows, or a model that ranks without ratings, such as ease."
+            )
         super().setup(stage)
 
     @property

@@ -89,7 +89,11 @@ class RatingData(Data):
         check_memory(self.sources[FIRST].name, self.prepared[FIRST].report, timed="timestamp" in table.collect_schema())
         self.status_counts = status_counts(table)
         entries, self.user_vocabulary, self.item_vocabulary = read_entries(
-            interactions, statuses=self.statuses, min_user=self.min_user_ratings, min_item=self.min_item_ratings
+            interactions,
+            statuses=self.statuses,
+            min_user=self.min_user_ratings,
+            min_item=self.min_item_ratings,
+            implicit="rating" not in self.sources[FIRST].columns,
         )
         rated, unrated = entries[RATED], entries[UNRATED]
         if not len(rated["user"]):
