@@ -241,7 +241,7 @@ class TitleSearch:
         item = self.items.row(index, named=True)
         known = [str(item[column]) for column in ("type", "year") if item.get(column) is not None]
         n = item["n_ratings"]
-        return f"{item['title']} ({', '.join([*known, f'{n:,} rating{"s" * (n != 1)}'])})"
+        return f"{item['title']} ({', '.join([*known, format(n, ',') + ' rating' + 's' * (n != 1)])})"
 
 
 def check_name(wanted: str) -> None:
