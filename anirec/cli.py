@@ -363,7 +363,10 @@ def fanbase(
     *,
     input: Annotated[Path, typer.Option(help="One title or a list: .json, or .jsonl with one title per line.")],  # noqa: A002
     tastes: Annotated[int, typer.Option(min=1, help="Number of tastes (groups) to divide the users into.")] = 8,
-    threshold: Annotated[float, typer.Option(help="A fan is a user who rates the title at least this high.")] = 8.0,
+    threshold: Annotated[
+        float | None,
+        typer.Option(help="A fan is a user who rates the title at least this high. Default: 8 of 1-10, 4 of 0.5-5."),
+    ] = None,
     nearest: Annotated[int, typer.Option(min=0, help="Number of nearest existing titles to list.")] = 5,
     adult: Annotated[bool, typer.Option("--adult", help="List adult titles, too.")] = False,
     json: Annotated[Path | None, typer.Option(help="Write the full result to this JSON file.")] = None,

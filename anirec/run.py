@@ -64,7 +64,9 @@ def train_and_evaluate(config: DictConfig, folder: RunFolder, loggers: list[Logg
     resumed = folder.last if config.resume and folder.last.exists() else None
     trainer.fit(model, datamodule=data, ckpt_path=resumed, weights_only=True)
     times = {"fit_seconds": stopwatch.seconds, "compile_seconds": stopwatch.compile_seconds}
-    trainer.validate(model, datamodule=data, ckpt_path=folder.best, weights_only=True, verbose=False)
+    is_in_memory = getattr(trainer.checkpoint_callback, "is_best_in_memory", False)
+    best = None if is_in_memory else folder.best
+    trainer.validate(model, datamodule=data, ckpt_path=best, weights_only=True, verbose=False)
     if not config.select:  # with `select`, only the chosen configuration is tested, after the sweep
         trainer.test(model, datamodule=data, verbose=False)
 

@@ -1,5 +1,6 @@
 """Checks of a composed config that need no data: keys, arguments, ranges, columns, metrics and objectives."""
 
+import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache, partial
 from typing import Any, Literal
@@ -83,6 +84,7 @@ def check_config(config: DictConfig, choices: Mapping[str, str] | None = None) -
         check_keys(content),
         check_targets(content),
         check_columns(content, names),
+        check_features_in_time(content, names),
         check_trainer(content, names),
         check_split(content),
         check_metrics(content),
@@ -209,6 +211,24 @@ def check_columns(content: dict[str, Any], names: Mapping[str, str]) -> Iterator
             )
 
 
+def check_features_in_time(content: dict[str, Any], names: Mapping[str, str]) -> Iterator[str]:
+    """Yield features that are known only after the test rows, for a split in time."""
+    if not declared_by(content["split"], "in_time"):
+        return
+    from anirec.data.schema import KNOWN_LATER
+
+    for path, node in config_nodes(content["model"], "model"):
+        columns = node.get("columns")
+        if isinstance(columns, list) and (
+            later := sorted(KNOWN_LATER.intersection(name for name in columns if isinstance(name, str)))
+        ):
+            split = names.get("split", "a split in time")
+            yield (
+                f"{path}.columns: {', '.join(later)} leak the future under {split}: the dump has today's values, which "
+                "were not known when the test rows were new. Leave them out, or use a split that is not in time."
+            )
+
+
 def offers(dataset: dict[str, Any], *, needed: frozenset[str]) -> bool:
     return needed <= (offered_columns(dataset) or frozenset())
 
@@ -229,8 +249,16 @@ def required_columns(node: dict[str, Any]) -> frozenset[str]:
 def offered_columns(dataset: dict[str, Any]) -> frozenset[str] | None:
     """Return the columns that the dataset's sources, or else the dataset itself, declare; None if unknown."""
     sources = [node for key in dataset for _, node in config_nodes(dataset[key], key)]
-    found = [columns for node in sources if (columns := declared_by(node, "columns")) is not None]
+    found = [columns for node in sources if (columns := columns_of(node)) is not None]
     return frozenset().union(*found) if found else declared_by(dataset, "columns")
+
+
+def columns_of(source: Any) -> frozenset[str] | None:
+    """Return the columns that the class of a source declares, or computes from the settings; None if unknown."""
+    if function := declared_by(source, "columns_by"):
+        columns: frozenset[str] = pkgutil.resolve_name(str(function))(source)
+        return columns
+    return declared_by(source, "columns")
 
 
 def declared_by(node: Any, name: str) -> frozenset[str] | None:

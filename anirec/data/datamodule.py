@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from anirec.artifacts import ArtifactSource
+from anirec.data.scale import Scale
 from anirec.errors import UserError
 from anirec.lightning import LightningDataModule
 from anirec.settings import Configurable
@@ -14,6 +15,7 @@ class Data(LightningDataModule, ArtifactSource, Configurable, ABC):
     """A cleaned and split dataset as a LightningDataModule; the model defines its training batches."""
 
     is_loaded = False
+    scale: Scale = Scale()  # of ratings and scores
 
     @abstractmethod
     def load(self) -> None:

@@ -11,24 +11,40 @@ and whether it could be read; `anirec.data.prepare` removes the marks.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
+from anirec.data.scale import Scale
+from anirec.errors import UserError
+
 ID = (pl.Int64(), pl.String())
 NAMES = (pl.List(pl.String()),)
+MAL = Scale()  # of MyAnimeList
 ROLES = ("Main", "Supporting")  # of a character in a title; most important first
+
+
+class ContractError(UserError):
+    """The tables that a source returns do not match the schema: an error of its class, not of a dump."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its possible dtypes, its meaning, the range of its values, and whether it may be null."""
+    """A column: its possible dtypes, its meaning, the range of its values, and whether it may be null.
+
+    A `rated` column is on the rating scale of the dataset; its range here is that of MyAnimeList.
+    """
 
     dtypes: tuple[pl.DataType, ...]
     meaning: str
     low: float | None = None
     high: float | None = None
     nullable: bool = True
+    rated: bool = False
+
+    def on(self, scale: Scale) -> "Column":
+        """Return the column with the range that it has on a rating scale."""
+        return replace(self, low=scale.low, high=scale.high) if self.rated else self
 
 
 def text_column(meaning: str) -> Column:
@@ -42,7 +58,7 @@ def count_column(meaning: str, low: int = 0) -> Column:
 INTERACTIONS: Mapping[str, Column] = {
     "user_id": Column(ID, "the user's id in the dump", nullable=False),
     "item_id": Column(ID, "the title's id in the items table", nullable=False),
-    "rating": Column((pl.Float32(),), "the user's rating; null if none was given", 1, 10),
+    "rating": Column((pl.Float32(),), "the user's rating; null if none was given", 1, 10, rated=True),
     "timestamp": Column((pl.Datetime("us"),), "when the user last changed the entry, in the dump's own time zone"),
     "status": text_column("watching, completed, on_hold, dropped or plan_to_watch"),
 }
@@ -62,7 +78,7 @@ ITEMS: Mapping[str, Column] = {
     "duration": Column((pl.Float32(),), "minutes per episode", low=0),
     "aired_from": Column((pl.Date(),), "first day on air; 1 January or day 1 where a dump has only a year or month"),
     "age_rating": text_column("MyAnimeList's age rating, such as PG-13 - Teens 13 or older"),
-    "score": Column((pl.Float32(),), "mean score on the site; null when unscored", 1, 10),
+    "score": Column((pl.Float32(),), "mean score on the site; null when unscored", 1, 10, rated=True),
     "scored_by": count_column("number of users whose ratings make the score"),
     "rank": count_column("rank by score, 1 is best", low=1),
     "popularity": count_column("rank by members, 1 is best", low=1),
@@ -72,6 +88,9 @@ ITEMS: Mapping[str, Column] = {
     "poster": text_column("picture of the title: a path relative to the source's folder of pictures"),
     "published_part": text_column("the title's part in a published split: train or test"),
 }
+
+# Facts about a title that grow or change after it has aired: as features, they leak the future.
+KNOWN_LATER = frozenset({"score", "scored_by", "rank", "popularity", "members", "favorites"})
 
 CHARACTERS: Mapping[str, Column] = {
     "character_id": Column(ID, "the character's id", nullable=False),
@@ -117,8 +136,7 @@ def check(table: pl.LazyFrame | pl.DataFrame, columns: Mapping[str, Column], nam
     """Check the columns of a reader's table against the schema.
 
     Raises:
-        TypeError: Columns are undeclared, missing or of the wrong dtype; the message lists all of them. This is a bug
-            of the reader, not an error of the user.
+        ContractError: Columns are undeclared, missing or of the wrong dtype; the message lists all of them.
     """
     schema = table.lazy().collect_schema()
     required = {column for column, declared in columns.items() if not declared.nullable and "_id" in column}
@@ -130,18 +148,18 @@ def check(table: pl.LazyFrame | pl.DataFrame, columns: Mapping[str, Column], nam
             expected = " or ".join(map(str, columns[column].dtypes))
             problems.append(f"{column} is {dtype}, not {expected}")
     if problems:
-        raise TypeError(f"The reader's table of {name} does not match the schema: {'; '.join(problems)}.")
+        raise ContractError(f"the table {name} does not match the schema: {'; '.join(problems)}.")
 
 
-def check_values(table: pl.LazyFrame, columns: Mapping[str, Column], name: str) -> None:
-    """Check the values of a table that passed `check` against the ranges in the schema.
+def check_values(table: pl.LazyFrame, columns: Mapping[str, Column], name: str, scale: Scale = MAL) -> None:
+    """Check the values of a table that passed `check` against the ranges in the schema and the rating scale.
 
     Raises:
-        ValueError: Values are null in a column without nulls, or out of range; a bug of the reader.
+        ContractError: Values are null in a column without nulls, or out of range.
     """
     wrong = {}
     for column in table.collect_schema():
-        declared, values = columns[column], pl.col(column)
+        declared, values = columns[column].on(scale), pl.col(column)
         if not declared.nullable:
             wrong[f"{column} is null"] = values.null_count()
         if declared.low is not None:
@@ -151,7 +169,7 @@ def check_values(table: pl.LazyFrame, columns: Mapping[str, Column], name: str) 
     found = table.select(**wrong).collect(engine="streaming").row(0, named=True)
     problems = [f"{problem} in {count} rows" for problem, count in found.items() if count]
     if problems:
-        raise ValueError(f"The reader's table of {name} does not match the schema: {'; '.join(problems)}.")
+        raise ContractError(f"the table {name} does not match the schema: {'; '.join(problems)}.")
 
 
 def ordered(table: pl.DataFrame, columns: Mapping[str, Column]) -> pl.DataFrame:

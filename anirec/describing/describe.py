@@ -173,8 +173,9 @@ def show_titles(name: str, catalogue: Catalogue, cleaning: Cleaning, figure: Pat
     titles, removed = catalogue.clean(cleaning)
     print_table(cleaning_table(cleaning_steps(cleaning, removed, len(catalogue.characters()))))
     print_table(grid(corpus_lines(titles)))
-    bands = statistics_by_band(titles)
-    print_table(band_table(bands, statistics_of_all(titles)))
+    scale = catalogue.scale
+    bands = statistics_by_band(titles, scale)
+    print_table(band_table(bands, statistics_of_all(titles), scale))
     if cleaning.ablate_below is None:
         print_table(correlation_table({f"{len(titles):,} titles": score_correlations(titles)}))
         CONSOLE.print("Add dataset.cleaning.ablate_below=0.2 to drop highly rated titles with long synopses")
@@ -188,7 +189,7 @@ def show_titles(name: str, catalogue: Catalogue, cleaning: Cleaning, figure: Pat
             f"with a score of at least {cleaning.ablate_min_score:g} and more than {cleaning.ablate_min_words} words."
         )
     if figure:
-        save_figure(tables.plot_by_score(bands), figure, name)
+        save_figure(tables.plot_by_score(bands, scale), figure, name)
         CONSOLE.print(f"Figure written to {figure}", soft_wrap=True, markup=False)
     else:
         CONSOLE.print("Add --figure FILE.png to draw synopsis length and main characters by score.")

@@ -10,6 +10,8 @@ import polars as pl
 
 from anirec.data.prepare.cache import Prepared
 from anirec.data.ratings.filters import status_counts
+from anirec.data.scale import Scale
+from anirec.data.schema import MAL
 from anirec.data.sources.base import Source
 from anirec.data.titles.cleaning import Cleaning, Removed, correlations, n_words
 
@@ -62,22 +64,31 @@ def report_lines(report: dict[str, Any]) -> list[tuple[str, str]]:
     return [(name.replace("_", " "), f"{value:,}") for name, value in report.items() if isinstance(value, int)]
 
 
+MOST_BARS = 20  # of a histogram
+
+
 def histogram(prepared: Prepared, width: int = 40) -> list[tuple[str, str]]:
-    """Return (rating, bar) lines with the share of each rating, rounded to integers; none without interactions."""
+    """Return (rating, bar) lines with the share of each rating, rounded to steps of the scale; at most `MOST_BARS`.
+
+    There are none without ratings.
+    """
     if prepared.interactions is None:
         return []
-    rating = pl.col("rating").round().cast(pl.Int32)
+    scale = prepared.scale
+    n_steps = round((scale.high - scale.low) / scale.step)
+    step = scale.step * max(1, -(-n_steps // MOST_BARS))
+    rating = ((pl.col("rating").cast(pl.Float64) - scale.low) / step).round().mul(step).add(scale.low)
     counts = (
         pl.scan_parquet(prepared.interactions, glob=False)
         .drop_nulls("rating")
-        .group_by(rating)
+        .group_by(rating.alias("rating"))
         .len()
         .sort("rating")
         .collect()
     )
     largest, total = counts["len"].max(), counts["len"].sum()
     return [
-        (str(value), f"{'█' * max(1, round(width * count / largest))} {count / total:.1%}")
+        (f"{value:g}", f"{'█' * max(1, round(width * count / largest))} {count / total:.1%}")
         for value, count in counts.iter_rows()
     ]
 
@@ -154,21 +165,21 @@ VARIABLES: Mapping[str, pl.Expr] = {
     "synopsis words": n_words("synopsis"),
     "main characters": pl.col("n_main_characters"),
 }
-BEST = 10  # highest score; such a title is counted in the band from 9
+N_BANDS = 9  # of one point; the highest score is counted in the last one
 
 
-def statistics_by_band(titles: pl.DataFrame) -> pl.DataFrame:
-    """Return one row of statistics for each band of one score point that has titles, lowest first.
+def statistics_by_band(titles: pl.DataFrame, scale: Scale = MAL) -> pl.DataFrame:
+    """Return one row of statistics for each ninth of the scale that has titles, lowest first: 1 to 2, … 9 to 10.
 
-    The columns are `from` (Int32), `titles`, `words_mean`, `words_min`, `words_low` and `words_high` (quartiles) and
+    The columns are `from` (Float64), `titles`, `words_mean`, `words_min`, `words_low` and `words_high` (quartiles) and
     `words_max` of the synopsis, and `characters_mean`, the mean number of main characters.
 
     >>> titles = pl.DataFrame({"score": [7.9, 7.0, 10.0], "synopsis": ["a b", "a", ""], "n_main_characters": [1, 4, 2]})
     >>> statistics_by_band(titles).select("from", "titles", "words_mean", "characters_mean").rows()
-    [(7, 2, 1.5, 2.5), (9, 1, 0.0, 2.0)]
+    [(7.0, 2, 1.5, 2.5), (9.0, 1, 0.0, 2.0)]
     """
-    band = pl.col("score").floor().clip(upper_bound=BEST - 1).cast(pl.Int32).alias("from")
-    return titles.group_by(band).agg(**band_statistics()).sort("from")
+    band = ((pl.col("score").cast(pl.Float64) - scale.low) / scale.point).floor().clip(upper_bound=N_BANDS - 1)
+    return titles.group_by((band * scale.point + scale.low).alias("from")).agg(**band_statistics()).sort("from")
 
 
 def statistics_of_all(titles: pl.DataFrame) -> pl.DataFrame:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 from rich.table import Table
 
+from anirec.data.scale import Scale
+from anirec.data.schema import MAL
 from anirec.evaluation.findings import strength
 from anirec.report import formatting as cells
 
@@ -37,27 +39,28 @@ def cleaning_table(steps: Sequence[tuple[str, str, str]]) -> Table:
     return table
 
 
-def band_table(bands: pl.DataFrame, total: pl.DataFrame) -> Table:
+def band_table(bands: pl.DataFrame, total: pl.DataFrame, scale: Scale = MAL) -> Table:
     """Return a table of titles, synopsis lengths and main characters by score.
 
     Args:
         bands: Rows of `summary.statistics_by_band`.
         total: The row of `summary.statistics_of_all`.
+        scale: The scale of the scores.
     """
     table = create_table("score", "titles", "mean words", "min", "max", "mean main characters")
-    for name, row in [(band_name(row["from"]), row) for row in bands.iter_rows(named=True)]:
+    for name, row in [(band_name(row["from"], scale), row) for row in bands.iter_rows(named=True)]:
         table.add_row(name, *band_cells(row))
     table.add_row("all", *band_cells(total.row(0, named=True)))
     return table
 
 
-def band_name(first: int) -> str:
+def band_name(first: float, scale: Scale = MAL) -> str:
     """Return the name of the band from a score to the next.
 
     >>> band_name(7) == f"7{cells.TO}8"
     True
     """
-    return f"{first}{cells.TO}{first + 1}"
+    return f"{first:g}{cells.TO}{first + scale.point:g}"
 
 
 def band_cells(row: Mapping[str, float]) -> list[str]:
@@ -99,7 +102,7 @@ def create_table(*headings: str, left: int = 1) -> Table:
 TICK_SIZE = 6.5  # points, so that the counts of nine bands fit side by side
 
 
-def plot_by_score(bands: pl.DataFrame) -> "Figure":
+def plot_by_score(bands: pl.DataFrame, scale: Scale = MAL) -> "Figure":
     """Plot synopsis length and main characters by score, with the number of titles under each band.
 
     Args:
@@ -115,16 +118,16 @@ def plot_by_score(bands: pl.DataFrame) -> "Figure":
         figure.suptitle("Length of synopsis and number of main characters by score")
         words, characters = figure.subplots(1, 2)
         words.vlines(bands["from"], bands["words_low"], bands["words_high"], color=GREY, linewidth=4, alpha=0.4)
-        plot_means(words, bands, "words_mean", "words in the synopsis\n(mean; grey: middle 50%)")
-        plot_means(characters, bands, "characters_mean", "main characters\n(mean)")
+        plot_means(words, bands, scale, "words_mean", "words in the synopsis\n(mean; grey: middle 50%)")
+        plot_means(characters, bands, scale, "characters_mean", "main characters\n(mean)")
     return figure
 
 
-def plot_means(axes: "Axes", bands: pl.DataFrame, column: str, label: str) -> None:
+def plot_means(axes: "Axes", bands: pl.DataFrame, scale: Scale, column: str, label: str) -> None:
     from anirec.figures.style import BLUE
 
     axes.plot(bands["from"], bands[column], "o", color=BLUE, markersize=4)
-    ticks = [f"{band_name(first)}\n{n:,}" for first, n in bands.select("from", "titles").iter_rows()]
+    ticks = [f"{band_name(first, scale)}\n{n:,}" for first, n in bands.select("from", "titles").iter_rows()]
     axes.set_xticks(bands["from"].to_list(), ticks, fontsize=TICK_SIZE)
     axes.margins(x=0.08)
     axes.set_ylim(0, 1.08 * max(axes.dataLim.ymax, 1))

@@ -5,6 +5,7 @@ It needs two things from any model: the predictions that its steps return, and `
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -14,10 +15,11 @@ from numpy.typing import NDArray
 from anirec.errors import UserError
 from anirec.evaluation.base import Evaluation, check_finite
 from anirec.evaluation.dummies import damped_means, popular_lists
+from anirec.evaluation.known_lists import KnownLists
 from anirec.evaluation.rating_results import POPULAR, SHUFFLED, RankedLists, RatingResults
 from anirec.evaluation.results import Ranked, RatingRows
 from anirec.evaluation.segments import distinct, list_values, ranking_values, row_values, segment_values
-from anirec.evaluation.top_items import find_hits, top_items
+from anirec.evaluation.top_items import TopItems, find_hits, top_lists
 from anirec.lightning import LightningModule, Trainer
 from anirec.metrics.beyond_accuracy import ItemStatistics, genre_matrix, training_counts
 from anirec.metrics.names import MetricName, is_ranking
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SAMPLE_SEED = 0
+SCORES_AT_ONCE = 1 << 20  # on the CPU, 4 MB
 
 
 class RatingEvaluation(Evaluation):
@@ -44,7 +47,7 @@ class RatingEvaluation(Evaluation):
         names: Metrics, such as rmse or ndcg@10; the first is shown in the progress bar.
         segments: Whether to add the cold, middle and heavy thirds of users and items, such as `test/rmse/cold_items`
             (rating metrics by both, ranking metrics by users); see `segments.py`.
-        block: Number of users ranked at once.
+        block: Number of users ranked at once; on the CPU at most 4 MB of scores.
         relevant_from: The lowest rating that makes a held-out item relevant; None: every held-out item is relevant.
         max_users: Rank for this many users only, the same random sample in every run on the split; None for all.
         candidates: Items that are ranked and can be relevant: "all", or "cold" ones, without a training rating.
@@ -81,6 +84,7 @@ class RatingEvaluation(Evaluation):
         self.recommendations: dict[str, Ranked] = {}
         self.ids: tuple[pl.Series, pl.Series]  # of users and of items
         self.counted: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
+        self.known = KnownLists()
         self.results: RatingResults | None = None
 
     @property
@@ -107,6 +111,15 @@ class RatingEvaluation(Evaluation):
 
         return draw_results(self.results)
 
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Raise a UserError before training if no rating, or every one, is relevant on the rating scale of the data."""
+        scale, wanted = trainer.datamodule.scale, self.relevant_from  # type: ignore[attr-defined]
+        if wanted is not None and wanted not in scale:
+            raise UserError(
+                f"metrics.relevant_from={wanted:g}: the ratings of this dataset go from {scale}; "
+                f"try metrics.relevant_from={scale.liked:g}"
+            )
+
     def collect(self, batch: Any, outputs: Any) -> tuple[Any, ...]:
         return batch.user.int(), batch.item.int(), batch.rating, outputs
 
@@ -122,6 +135,14 @@ class RatingEvaluation(Evaluation):
                 "one or to stop. Set metrics.rank_every=auto, or choose another objective."
             )
 
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().on_train_epoch_start(trainer, pl_module)
+        self.known.clear()
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        super().on_load_checkpoint(trainer, pl_module, checkpoint)
+        self.known.clear()
+
     def ranks(self, epoch: int, *, is_final: bool) -> bool:
         """Return whether the model is ranked now."""
         every = int(self.is_watched) if self.rank_every == "auto" else self.rank_every
@@ -136,7 +157,7 @@ class RatingEvaluation(Evaluation):
         ranks = self.ranks(trainer.current_epoch, is_final=is_final)
         # In training, the progress bar is on the terminal.
         with StatusLine(f"ranking titles for the {split} users") if ranks and is_final else nullcontext():
-            ranked = self.rank(model, data, rows, split) if ranks else None
+            ranked = self.rank(model, data, rows, self.splits_of_pass(trainer, split, is_final)) if ranks else None
         values = self.values(data, rows, ranked, [name for name in self.names if ranks or not name.k])
         if is_final:
             values |= self.details(data, rows, ranked)
@@ -147,8 +168,17 @@ class RatingEvaluation(Evaluation):
                 self.results = self.beside_dummies(data, rows, ranked)
         return values
 
-    def rank(self, model: LightningModule, data: Any, rows: RatingRows, split: str) -> Ranked | None:
-        """Rank items for the users with a relevant held-out item; None if there are none."""
+    @staticmethod
+    def splits_of_pass(trainer: Trainer, split: str, is_final: bool) -> list[str]:
+        """Return the split, and after "val" also "test" if the test of the same model may follow."""
+        is_last = is_final or trainer.current_epoch + 1 == trainer.max_epochs
+        return ["val", "test"] if split == "val" and is_last else [split]
+
+    def rank(self, model: LightningModule, data: Any, rows: RatingRows, splits: Sequence[str]) -> Ranked | None:
+        """Rank items for the users with a relevant held-out item in the first split; None if there are none.
+
+        Their lists of the other splits are made from the same scores. They need no held-out item of these splits.
+        """
         candidates = self.candidate_items(data)
         user, item = self.relevant_pairs(rows, candidates)
         users = distinct(user)
@@ -156,16 +186,18 @@ class RatingEvaluation(Evaluation):
             return None
         if self.max_users is not None and len(users) > self.max_users:
             users = np.sort(np.random.default_rng(SAMPLE_SEED).choice(users, self.max_users, replace=False))
-        top = top_items(
-            model.score_items,  # type: ignore[arg-type]
-            users,
-            self.seen_rows(data, split),
-            candidates=candidates,
-            k=self.k,
-            block=self.block,
-            device=model.device,
-        )
-        check_finite(model, split, "users' rankings", ~np.isnan(top.scores_uk).any(axis=1))
+        # Larger tensors would get new memory from the system for each block, which takes longer than to compute them.
+        block = min(self.block, max(1, SCORES_AT_ONCE // data.n_items)) if model.device.type == "cpu" else self.block
+
+        def rank_users(some: NDArray[np.int64]) -> list[TopItems]:
+            seen, score = [self.seen_rows(data, split) for split in splits], model.score_items
+            settings = {"candidates": candidates, "k": self.k, "block": block, "device": model.device}
+            return top_lists(score, some, seen, **settings)  # type: ignore[arg-type]
+
+        top = self.known.complete(model, data, users, splits, rank_users)
+        check_finite(model, splits[0], "users' rankings", ~np.isnan(top.scores_uk).any(axis=1))
+        if getattr(model, "ranks_by_rating", False):
+            top = replace(top, scores_uk=data.scale.from_points(top.scores_uk))
         return Ranked(top, *find_hits(top, user, item, data.n_items))
 
     def relevant_pairs(
@@ -187,7 +219,8 @@ class RatingEvaluation(Evaluation):
     def beside_dummies(self, data: Any, rows: RatingRows, ranked: Ranked | None) -> RatingResults:
         """Return the test results together with those of the dummies, which know the training rows only."""
         count_u, count_i = (np.append(counts, 0) for counts in self.counts(data))
-        dummy = damped_means(data.train.item, data.train.rating, data.n_items)[rows.item]
+        means_i = damped_means(data.train.item, data.train.rating, data.n_items)
+        dummy = data.scale.from_points(means_i)[rows.item]
         counts = {"users": count_u[rows.user], "titles": count_i[rows.item]}
         return RatingResults(rows, dummy, counts, self.dummy_lists(data, rows, ranked, count_i) if ranked else None)
 
@@ -198,18 +231,21 @@ class RatingEvaluation(Evaluation):
         seen = self.seen_rows(data, "test")
         top = popular_lists(count_i[:-1], ranked.top.users, seen, k=self.k, candidates=candidates)
         theirs = Ranked(top, *find_hits(top, *self.relevant_pairs(rows, candidates), data.n_items))
-        return RankedLists(ranked, theirs, POPULAR if candidates is None else SHUFFLED, count_i[items_c], items_c)
+        return RankedLists(ranked, theirs, POPULAR if self.candidates == "all" else SHUFFLED, count_i[items_c], items_c)
 
     def candidate_items(self, data: Any) -> NDArray[np.int64] | None:
-        """Return the items to rank; None for all.
+        """Return the items to rank, of those that exist at the time of the split; None for all.
 
         Cold items, those without a training rating, are in random order: a model may score them all equally, and ties
         would otherwise follow the ids, which favour old, well-known titles.
         """
         if self.candidates == "all":
-            return None
+            return data.offered
         _, count_i = self.counts(data)
-        return np.random.default_rng(SAMPLE_SEED).permutation(np.flatnonzero(count_i == 0))
+        items = np.flatnonzero(count_i == 0)
+        if data.offered is not None:
+            items = np.intersect1d(items, data.offered)
+        return np.random.default_rng(SAMPLE_SEED).permutation(items)
 
     def counts(self, data: Any) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the number of training ratings of every user and of every item; they are counted once."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from anirec.errors import UserError
 from anirec.evaluation import findings as impact
 from anirec.evaluation.base import Evaluation, check_finite
 from anirec.evaluation.findings import Curves
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 TRAIN = "train/unit_mse"
+
+
+BANDS = (5, 6, 7, 8)  # points, for a message
 
 
 class ScoreEvaluation(Evaluation):
@@ -63,6 +67,16 @@ class ScoreEvaluation(Evaluation):
         self.half_width = np.inf
         self.predictions: dict[str, pl.DataFrame] = {}
 
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Raise a UserError before training if the bands do not fit the rating scale of the data."""
+        scale, edges = trainer.datamodule.scale, self.bands.edges  # type: ignore[attr-defined]
+        if edges and not any(scale.low < edge < scale.high for edge in edges):
+            fitting = ",".join(f"{scale.from_points(edge):g}" for edge in BANDS)
+            raise UserError(
+                f"metrics.bands={list(edges)}: the scores of this dataset go from {scale}; "
+                f"try metrics.bands=[{fitting}]"
+            )
+
     def state_dict(self) -> dict[str, Any]:
         return {"curves": self.curves.state()}
 
@@ -89,9 +103,9 @@ class ScoreEvaluation(Evaluation):
             columns = rows.prediction, known.mean(), rows.target
             self.gain = row_gain(rmse, *columns, unit=clusters, unit_name="franchises")
         values = dict(row_values(self.names, rows))
-        return values | self.details(rows, data.titles, split) if is_final else values
+        return values | self.details(rows, data, split) if is_final else values
 
-    def details(self, rows: ScoreRows, titles: pl.DataFrame, split: str) -> dict[str, float]:
+    def details(self, rows: ScoreRows, data: Any, split: str) -> dict[str, float]:
         """Return what is computed for a finished model only: errors by band, and intervals."""
         values = {}
         for name, mask in self.bands.masks(rows.target):
@@ -103,10 +117,10 @@ class ScoreEvaluation(Evaluation):
             self.half_width = conformal.half_width(rows.error, self.interval)
             values |= {"interval_half_width": self.half_width} if isfinite(self.half_width) else {}
         if split == "test" and isfinite(self.half_width):
-            low, high = conformal.prediction_interval(rows.prediction, self.half_width)
+            low, high = conformal.prediction_interval(rows.prediction, self.half_width, data.scale.low, data.scale.high)
             values["interval_coverage"] = float(((low <= rows.target) & (rows.target <= high)).mean())
             values["interval_width"] = float((high - low).mean(dtype=np.float64))
-        table = rows.table(titles, split)
+        table = rows.table(data.titles, split)
         self.predictions[split] = table.with_columns(low=pl.Series(low), high=pl.Series(high)).fill_nan(None)
         return values
 

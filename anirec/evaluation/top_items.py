@@ -41,19 +41,45 @@ class TopItems:
     items_uk: NDArray[np.int32]
     scores_uk: NDArray[np.float32]
 
+    def where(self, mask_u: NDArray[np.bool_]) -> "TopItems":
+        """Return the lists of the users whose flag is set."""
+        return TopItems(self.users[mask_u], self.items_uk[mask_u], self.scores_uk[mask_u])
+
+    def merge(self, other: "TopItems") -> "TopItems":
+        """Return these lists and those of the other's further users, by ascending user."""
+        further = other.where(~np.isin(other.users, self.users))
+        users = np.append(self.users, further.users)
+        order = np.argsort(users)
+        items_uk = np.concatenate([self.items_uk, further.items_uk])
+        return TopItems(users[order], items_uk[order], np.concatenate([self.scores_uk, further.scores_uk])[order])
+
+
+def top_items(
+    score_items: Callable[[Tensor], Tensor], users: NDArray[np.int64], seen: Sequence[UserRows], **settings: Any
+) -> TopItems:
+    """Rank the catalogue for each user and keep the best k items that the user has not seen.
+
+    Args:
+        score_items: See `top_lists`.
+        users: User indices, (U,), >= 0.
+        seen: Interactions whose items are never recommended to their user.
+        **settings: Further arguments of `top_lists`.
+    """
+    return top_lists(score_items, users, [seen], **settings)[0]
+
 
 @torch.no_grad()
-def top_items(
+def top_lists(
     score_items: Callable[[Tensor], Tensor],
     users: NDArray[np.int64],
-    seen: Sequence[UserRows],
+    steps: Sequence[Sequence[UserRows]],
     *,
     k: int,
     block: int,
     device: torch.device | str = "cpu",
     candidates: NDArray[np.int64] | None = None,
-) -> TopItems:
-    """Rank the catalogue for each user and keep the best k items that the user has not seen.
+) -> list[TopItems]:
+    """Rank the catalogue for each user and keep the best k unseen items, in several lists from the same scores.
 
     Items with equal scores are ordered as in `candidates`, by index if that is None; on other devices than the CPU as
     `torch.topk` orders them. NaN ranks first, so that the caller notices it.
@@ -62,27 +88,38 @@ def top_items(
         score_items: Returns the scores of all items for int64 (B,) users, (B, n_items); higher is better. They are not
             changed, so that a model may return its own buffer, or one row expanded to all users.
         users: User indices, (U,), >= 0.
-        seen: Interactions whose items are never recommended to their user.
+        steps: Interactions whose items are not recommended to their user: those of the first step in any list, those of
+            the second in the second list and later ones, and so on.
         k: Length of the lists.
         block: Number of users scored at once; memory grows with block x items.
         device: Device of the scores.
         candidates: Indices of the items to rank, (C,); None for all.
+
+    Returns:
+        The lists of each step.
     """
-    items_uk = np.full((len(users), k), -1, dtype=np.int32)
-    best_uk = np.full((len(users), k), -np.inf, dtype=np.float32)
+    items_guk = np.full((len(steps), len(users), k), -1, dtype=np.int32)
+    best_guk = np.full((len(steps), len(users), k), -np.inf, dtype=np.float32)
     for start in range(0, len(users), block):
         of_block, out = users[start : start + block], slice(start, start + block)
         scores_bi = score_items(torch.from_numpy(of_block).to(device)).float()
         best = best_unseen if scores_bi.device.type == "cpu" else best_unseen_on_device
-        items_bk, best_bk = best(scores_bi, of_block, seen, candidates, k)
-        items_uk[out, : items_bk.shape[1]], best_uk[out, : best_bk.shape[1]] = items_bk, best_bk
-    return TopItems(users, items_uk, best_uk)
+        items_gbk, best_gbk = best(scores_bi, of_block, steps, candidates, k)
+        items_guk[:, out, : items_gbk.shape[2]], best_guk[:, out, : best_gbk.shape[2]] = items_gbk, best_gbk
+    return [TopItems(users, items_uk, best_uk) for items_uk, best_uk in zip(items_guk, best_guk, strict=True)]
 
 
 def best_unseen(
-    scores_bi: Tensor, users: NDArray[np.int64], seen: Sequence[UserRows], candidates: NDArray[np.int64] | None, k: int
+    scores_bi: Tensor,
+    users: NDArray[np.int64],
+    steps: Sequence[Sequence[UserRows]],
+    candidates: NDArray[np.int64] | None,
+    k: int,
 ) -> tuple[Any, Any]:
-    """Return the best unseen items, -1 where none is left, and their scores, (B, k) each."""
+    """Return the best items after each step, -1 where none is left, and their scores, (G, B, k) each.
+
+    See `top_lists`; g is the number of the step.
+    """
     from anirec.evaluation.top_kernels import mark_items, select_best
 
     is_shared = scores_bi.stride(0) == 0  # one row, expanded to all users, is sorted once
@@ -92,33 +129,41 @@ def best_unseen(
     if is_shared:
         order = np.argsort(-np.nan_to_num(scores[0], nan=np.inf), kind="stable")
         scores, columns = scores[:, order], columns[order]
-    items_bk = np.full((len(users), k), -1, dtype=np.int32)
-    best_bk = np.full((len(users), k), -np.inf, dtype=np.float32)
+    items_gbk = np.full((len(steps), len(users), k), -1, dtype=np.int32)
+    best_gbk = np.full((len(steps), len(users), k), -np.inf, dtype=np.float32)
 
     def task(first: int, last: int) -> None:
         seen_bi = np.zeros((last - first, scores_bi.shape[1]), dtype=bool)
-        for rows in seen:
-            mark_items(seen_bi, users[first:last], rows.item, rows.indptr)
         own = scores if is_shared else scores[first:last]
-        select_best(own, is_shared, seen_bi, columns, items_bk[first:last], best_bk[first:last])
+        for seen, items_bk, best_bk in zip(steps, items_gbk, best_gbk, strict=True):
+            for rows in seen:
+                mark_items(seen_bi, users[first:last], rows.item, rows.indptr)
+            select_best(own, is_shared, seen_bi, columns, items_bk[first:last], best_bk[first:last])
 
     in_threads(task, len(users), chunk=USERS_PER_TASK)
-    return items_bk, best_bk
+    return items_gbk, best_gbk
 
 
 def best_unseen_on_device(
-    scores_bi: Tensor, users: NDArray[np.int64], seen: Sequence[UserRows], candidates: NDArray[np.int64] | None, k: int
+    scores_bi: Tensor,
+    users: NDArray[np.int64],
+    steps: Sequence[Sequence[UserRows]],
+    candidates: NDArray[np.int64] | None,
+    k: int,
 ) -> tuple[Any, Any]:
-    """Return the same as `best_unseen`, computed by torch on the device of the scores, (B, min(k, C)) each."""
+    """Return the same as `best_unseen`, computed by torch on the device of the scores, (G, B, min(k, C)) each."""
     device, n_items = scores_bi.device, scores_bi.shape[1]
     unseen_bi = scores_bi.clone(memory_format=torch.contiguous_format)
-    for rows in seen:
-        unseen_bi.view(-1)[torch.from_numpy(flat_positions(rows, users, n_items)).to(device)] = -torch.inf
     columns = None if candidates is None else torch.from_numpy(candidates).to(device)
-    unseen_bc = unseen_bi if columns is None else unseen_bi[:, columns]
-    best_bk, index_bk = unseen_bc.topk(min(k, unseen_bc.shape[1]), dim=1)
-    items_bk = (index_bk if columns is None else columns[index_bk]).masked_fill(best_bk == -torch.inf, -1)
-    return items_bk.cpu().numpy(), best_bk.cpu().numpy()
+    found = []
+    for seen in steps:
+        for rows in seen:
+            unseen_bi.view(-1)[torch.from_numpy(flat_positions(rows, users, n_items)).to(device)] = -torch.inf
+        unseen_bc = unseen_bi if columns is None else unseen_bi[:, columns]
+        best_bk, index_bk = unseen_bc.topk(min(k, unseen_bc.shape[1]), dim=1)
+        items_bk = (index_bk if columns is None else columns[index_bk]).masked_fill(best_bk == -torch.inf, -1)
+        found.append((items_bk.cpu().numpy(), best_bk.cpu().numpy()))
+    return tuple(np.stack(part) for part in zip(*found, strict=True))  # type: ignore[return-value]
 
 
 def flat_positions(rows: UserRows, users: NDArray[np.int64], n_items: int) -> NDArray[np.int64]:

@@ -115,6 +115,11 @@ class Audience:
         """Weight of each user, (n_users,): their number of ratings, as in a title's score, the mean of its ratings."""
         return np.bincount(self.rated["user"].to_numpy(), minlength=self.model.n_users).astype(np.float64)
 
+    def predict_ratings(self, content: Tensor) -> FloatArray:
+        """Return the rating of a title with this content by each user, (n_users,), in the unit of the data."""
+        rating_u: FloatArray = self.model.rating_scale.from_points(self.model.predict_unrated_title(content)).numpy()
+        return rating_u
+
     def weighted_mean(self, value_u: FloatArray) -> float:
         return float(np.average(value_u, weights=self.weight_u))
 
@@ -140,16 +145,14 @@ class Audience:
         if self.notes:
             return None
         of_title = self.validation.group_by("item").agg(pl.col("target").mean()).sort("item")
-        predicted = [
-            self.weighted_mean(self.model.predict_unrated_title(self.model.content[i]).numpy())
-            for i in of_title["item"]
-        ]
+        predicted = [self.weighted_mean(self.predict_ratings(self.model.content[i])) for i in of_title["item"]]
         return half_width(of_title["target"].to_numpy() - np.array(predicted), LEVEL)
 
     def score_interval(self, rating_u: FloatArray) -> tuple[float, float] | None:
         if self.half_width is None:
             return None
-        low, high = prediction_interval(np.array([self.weighted_mean(rating_u)]), self.half_width)
+        mean, scale = np.array([self.weighted_mean(rating_u)]), self.model.rating_scale
+        low, high = prediction_interval(mean, self.half_width, scale.low, scale.high)
         return float(low[0]), float(high[0])
 
     def nearest_titles(self, content: Tensor, n: int, *, adult: bool) -> pl.DataFrame:

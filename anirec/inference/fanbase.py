@@ -15,7 +15,7 @@ from anirec.data.schema import ITEMS, Column
 from anirec.errors import UserError
 from anirec.inference.lists import suggest
 from anirec.inference.reception import Fanbase, print_fanbases, write_fanbases
-from anirec.inference.run_tables import check_model, model_setting
+from anirec.inference.run_tables import check_model, model_setting, run_scale
 
 if TYPE_CHECKING:
     from anirec.models.ratings.hybrid import Hybrid
@@ -148,7 +148,7 @@ def fanbase(
     *,
     input: Path,  # noqa: A002 (the option's name)
     tastes: int,
-    threshold: float,
+    threshold: float | None,
     nearest: int,
     adult: bool,
     json: Path | None = None,
@@ -160,7 +160,7 @@ def fanbase(
         run: Folder of a finished run of model=hybrid.
         input: File of titles; see `read_new_titles`.
         tastes: Number of taste clusters; >= 1.
-        threshold: Rating from which a user counts as a fan.
+        threshold: Rating from which a user counts as a fan; None: 8 of 1-10, or the same share of another scale.
         nearest: Number of existing titles to list; >= 0.
         adult: Whether adult titles may be listed.
         json: JSON file to write.
@@ -177,6 +177,7 @@ def fanbase(
     from anirec.inference.audience import Audience
     from anirec.inference.tastes import Tastes
 
+    threshold = run_scale(run).liked if threshold is None else threshold
     audience = Audience.from_run(run, threshold)
     model, columns = audience.model, columns_read_by(audience.model)
     known = known_values(model)
@@ -187,7 +188,7 @@ def fanbase(
         contents = model.content_of(titles, cache=cache)
         found = Tastes.find(audience, tastes, adult=adult, seed=SEED)
         for title, content in zip(titles.select(new_titles.columns).iter_rows(named=True), contents, strict=True):
-            rating_u = model.predict_unrated_title(content).numpy()
+            rating_u = audience.predict_ratings(content)
             fan_u = audience.fan_probability(rating_u)
             fanbase = Fanbase(
                 title=title["title"],

@@ -5,8 +5,10 @@ from collections.abc import Callable, Sequence
 from math import nan
 from typing import NamedTuple
 
+from anirec.data.scale import Scale
+from anirec.data.schema import MAL
 from anirec.errors import UserError
-from anirec.inference.scales import RATING, RATING_SCALE, Scale
+from anirec.inference.rating_text import RATING, read_rating
 from anirec.inference.title_search import TitleSearch, UncertainTitleError, UnknownTitleError
 
 # A semicolon separates titles before a space, after a rating and at the end; that of Steins;Gate does not.
@@ -43,7 +45,7 @@ def read_likes(
     texts: Sequence[str],
     search: TitleSearch,
     *,
-    scale: Scale = RATING_SCALE,
+    scale: Scale = MAL,
     choose: Choose | None = None,
     skip: bool = False,
 ) -> Likes:
@@ -109,11 +111,11 @@ def read_like(written: str, search: TitleSearch, scale: Scale, choose: Choose | 
     if not name:
         raise UserError(f"{written}: expected a title before =, such as Monster=9")
     try:
-        rating = scale.read(text) if text else nan
+        rating = read_rating(text, scale) if text else nan
     except UserError as error:
         raise UserError(f"{written}: {error}") from None
     if not text:
-        raise UserError(f"{written}: expected a rating {scale} after =, such as {name}={scale.high - 1:g}")
+        raise UserError(f"{written}: expected a rating from {scale} after =, such as {name}={scale.example:g}")
     if rating is None:
         raise SkippedError(f"{written}: 0 means unrated; skipped. For a title without a rating, leave out =0")
     return Liked(written, find(name, search, choose), rating)

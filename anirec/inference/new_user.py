@@ -8,14 +8,14 @@ from pathlib import Path
 
 from rich.console import Console
 
+from anirec.data.scale import Scale
 from anirec.errors import UserError
 from anirec.inference.choices import Chooser, can_ask
 from anirec.inference.likes import Choose, Liked, read_likes
 from anirec.inference.list_import.read import LARGEST
 from anirec.inference.own_list import OwnList, count_reasons, read_own_list, write_unused
 from anirec.inference.printable import clean
-from anirec.inference.run_tables import source_class
-from anirec.inference.scales import RATING_SCALE, Scale
+from anirec.inference.run_tables import run_scale, source_class
 from anirec.inference.title_search import TitleSearch
 
 GENERATED = "anirec.data.synthetic."
@@ -35,11 +35,11 @@ def read_given(
     """Return what a new user has given, and print how it was understood; the arguments are those of `recommend`."""
     choose = Chooser(search, console) if can_ask(console) and not yes else None
     if own_list:
-        own = read_list_file(own_list, search, RATING_SCALE, list_scale=list_scale, choose=choose, console=console)
+        own = read_list_file(own_list, search, run_scale(run), list_scale=list_scale, choose=choose, console=console)
         report_unused(own, unused or own_list.with_name(f"{own_list.name}.unused.csv"), console)
         return own
     if likes:
-        return read_new_user(run, likes, search, RATING_SCALE, choose=choose, skip=yes, console=console)
+        return read_new_user(run, likes, search, run_scale(run), choose=choose, skip=yes, console=console)
     raise UserError(f"Set --user ID, --list FILE, or --likes with titles such as {search.examples()}.")
 
 
@@ -83,7 +83,7 @@ def read_list_file(
     Raises:
         UserError: The file cannot be read, or is no list.
     """
-    of_list = Scale.parse(list_scale, "--list-scale") if list_scale else None
+    of_list = parse_list_scale(list_scale) if list_scale else None
     try:
         content = read_start(path)
         own = read_own_list(content, search, scale=scale, list_scale=of_list, choose=choose)
@@ -94,6 +94,13 @@ def read_list_file(
     for sentence in [f"{path.name}: {own.summary()}", *own.notes]:
         console.print(sentence, markup=False)
     return own
+
+
+def parse_list_scale(text: str) -> Scale:
+    try:
+        return Scale.parse(text)
+    except UserError:
+        raise UserError(f"--list-scale {text}: expected the lowest and the best score, such as 1-10 or 0.5-5") from None
 
 
 def read_start(path: Path) -> bytes:

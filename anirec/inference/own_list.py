@@ -14,15 +14,17 @@ import polars as pl
 
 from anirec.atomic import replacing
 from anirec.data.ratings.filters import PLANNED
+from anirec.data.scale import Scale
+from anirec.data.schema import MAL
 from anirec.errors import UserError
 from anirec.inference.likes import Choose
 from anirec.inference.list_import.entries import STATUSES, Entry, Unused, UserList
 from anirec.inference.list_import.read import read_list
 from anirec.inference.printable import clean
-from anirec.inference.scales import RATING_SCALE, Scale
+from anirec.inference.rating_text import from_share
 from anirec.inference.title_search import Match, TitleSearch, check_name
 
-MAL = "https://myanimelist.net/anime/"
+MAL_URL = "https://myanimelist.net/anime/"
 MIN_AGREEMENT = 0.25  # share of known ids whose titles agree, below which ids are of another catalogue
 MIN_COMPARED = 5  # known ids with a title, to compare
 NOT_IN_DATA = "not in the data of this run"
@@ -64,7 +66,7 @@ def read_own_list(
     content: bytes,
     search: TitleSearch,
     *,
-    scale: Scale = RATING_SCALE,
+    scale: Scale = MAL,
     list_scale: Scale | None = None,
     choose: Choose | None = None,
 ) -> OwnList:
@@ -87,7 +89,7 @@ def read_own_list(
         if earlier := items.get(item):
             unused.append(unused_entry(earlier, f"the same title as entry {entry.row}"))
         items[item] = entry
-    ratings = {item: nan if entry.score is None else scale.from_share(entry.score) for item, entry in items.items()}
+    ratings = {item: nan if entry.score is None else from_share(scale, entry.score) for item, entry in items.items()}
     kinds = {item: kind_of(entry) for item, entry in items.items()}
     return OwnList(
         site=own.site,
@@ -144,7 +146,7 @@ def match_entries(
 
 def has_ids_of_mal(items: pl.DataFrame) -> bool:
     """Return whether the ids of a run's titles are MyAnimeList's, as their addresses say."""
-    return "url" in items.columns and bool(items["url"].str.starts_with(MAL).all())
+    return "url" in items.columns and bool(items["url"].str.starts_with(MAL_URL).all())
 
 
 def disagreement(entries: Sequence[Entry], items: dict[int, int | None], search: TitleSearch) -> str | None:

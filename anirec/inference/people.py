@@ -30,7 +30,7 @@ def explain(model: SupportsFoldIn, item: Tensor, rating: Tensor, recommended: Te
     Args:
         model: Model that scores a history by fold-in.
         item: Item indices of the history, int64 (H,).
-        rating: Ratings of the history, float32 (H,); NaN if unrated.
+        rating: Ratings of the history in points, float32 (H,); NaN if unrated.
         recommended: Item indices to explain, int64 (n,).
     """
     n = len(item)
@@ -67,7 +67,7 @@ class Person(NamedTuple):
 
     Attributes:
         item: Items of the history, int64 (H,).
-        rating: Their ratings, float32 (H,); NaN if unrated.
+        rating: Their ratings in points, float32 (H,); NaN if unrated. See `anirec.data.scale`.
         score_i: The model's scores of all items, (n_items,).
         planned: Items on the plan-to-watch list, int64 (P,).
         seen: Items that are not to be recommended: those of the history, and dropped ones, int64 (S,).
@@ -126,7 +126,7 @@ def fold_in_list(model: RatingModel, own: OwnList) -> Person:
         UserError: The model has no fold-in, or no title on the list was seen.
     """
     ratings = {**own.seen, **own.dropped}
-    item, rating = to_tensors(ratings)
+    item, rating = to_tensors(model, ratings)
     is_dropped = torch.tensor([index in own.dropped for index in ratings], dtype=torch.bool)
     history = item[~is_dropped | is_disliked(model, item, rating)]
     if not len(history):
@@ -146,14 +146,15 @@ def fold_in(model: RatingModel, ratings: Mapping[int, float]) -> Person:
             f"{type(model).__name__} ranks titles only for the users it was trained on: set --user, or use a run of "
             "another model, such as ease, item_knn or svdpp"
         )
-    item, rating = to_tensors(ratings)
+    item, rating = to_tensors(model, ratings)
     (score_i,) = model.fold_in(RatingBatch(torch.zeros_like(item), item, rating), 1)
     return Person(item, rating, score_i, item[:0], item)
 
 
-def to_tensors(ratings: Mapping[int, float]) -> tuple[Tensor, Tensor]:
-    """Return item indices, int64 (H,), and ratings, float32 (H,)."""
-    return torch.tensor([*ratings], dtype=torch.int64), torch.tensor([*ratings.values()], dtype=torch.float32)
+def to_tensors(model: RatingModel, ratings: Mapping[int, float]) -> tuple[Tensor, Tensor]:
+    """Return item indices, int64 (H,), and ratings in points, float32 (H,)."""
+    values = torch.tensor([*ratings.values()], dtype=torch.float32)
+    return torch.tensor([*ratings], dtype=torch.int64), model.rating_scale.to_points(values)
 
 
 def known_user(model: RatingModel, histories: pl.LazyFrame, user: str) -> Person:
@@ -179,7 +180,7 @@ def known_user(model: RatingModel, histories: pl.LazyFrame, user: str) -> Person
     own = histories.with_columns(planned=is_planned(histories)).filter(pl.col("user_id") == user_id[0])
     rows = own.sort("item_id").collect()
     item = torch.tensor(items.encode(rows["item_id"]), dtype=torch.int64)
-    rating = torch.tensor(rows["rating"].fill_null(float("nan")).to_numpy())
+    rating = model.rating_scale.to_points(torch.tensor(rows["rating"].fill_null(float("nan")).to_numpy()))
     planned = torch.tensor(rows["planned"].to_numpy())
     (score_i,) = model.score_items(index)
     return Person(item[~planned], rating[~planned], score_i, item[planned], item[~planned])

@@ -17,6 +17,7 @@ from anirec.config.checks import check_targets, unknown_settings
 from anirec.config.compose import default_paths
 from anirec.config.definitions import inherits
 from anirec.errors import UserError
+from anirec.inference.run_tables import run_scale
 from anirec.metrics.conformal import prediction_interval
 from anirec.models.base import Model
 from anirec.report.run_files import require_run
@@ -104,7 +105,8 @@ def interval_bounds(run: Path, predictions: NDArray[np.float32]) -> dict[str, ND
         raise UserError(f"{run / 'metrics.json'}: missing or damaged; only a finished run can predict") from None
     if not isinstance(half_width, int | float):
         return {}
-    low, high = prediction_interval(predictions, float(half_width))
+    scale = run_scale(run)
+    low, high = prediction_interval(predictions, float(half_width), scale.low, scale.high)
     return {"low": low, "high": high}
 
 

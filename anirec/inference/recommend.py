@@ -20,7 +20,6 @@ from anirec.inference.lists import TitleFilter, rerank
 from anirec.inference.new_user import read_given
 from anirec.inference.own_list import OwnList
 from anirec.inference.run_tables import check_model, check_number_of_titles, read_titles
-from anirec.inference.scales import RATING_SCALE, Scale
 from anirec.inference.tables import print_list, recommendations, write_csv, write_json
 from anirec.inference.title_search import TitleSearch
 from anirec.metrics.beyond_accuracy import genre_matrix
@@ -125,7 +124,6 @@ def recommend(
                 person,
                 is_match,
                 named,
-                scale=RATING_SCALE,
                 k=k,
                 personal=personal,
                 novelty=novelty,
@@ -185,7 +183,6 @@ def list_for(
     is_match: NDArray[np.bool_],
     named: pl.DataFrame | None,
     *,
-    scale: Scale,
     k: int,
     personal: float,
     novelty: float,
@@ -208,10 +205,15 @@ def list_for(
         is_candidate = stand_for_franchises(named, is_candidate, score_i)
     chosen = best_items(items, score_i, is_candidate, k=k, novelty=novelty)
     reasons = [
-        [(items["title"][int(person.item[p])], float(person.rating[p])) for p in positions]
+        [
+            (items["title"][int(person.item[p])], float(model.rating_scale.from_points(person.rating[p])))
+            for p in positions
+        ]
         for positions in person.explain(model, torch.from_numpy(chosen))
     ]
-    ratings = person.score_i.numpy()[chosen].clip(scale.low, scale.high) if model.ranks_by_rating else None
+    scale, ratings = model.rating_scale, None
+    if model.ranks_by_rating:
+        ratings = scale.from_points(person.score_i.numpy()[chosen]).clip(scale.low, scale.high)
     is_planned = np.isin(chosen, person.planned.numpy())
     return recommendations(items[chosen], ratings, reasons, is_planned)
 

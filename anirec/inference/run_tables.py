@@ -5,8 +5,9 @@ from pathlib import Path
 import polars as pl
 
 from anirec.config.definitions import inherits
+from anirec.data.scale import Scale
 from anirec.errors import UserError
-from anirec.report.run_files import DamagedError, nested, read_run_config, require_run
+from anirec.report.run_files import DamagedError, nested, read_mapping, read_run_config, require_run
 from anirec.tracking.folders import status_of
 
 MODEL = "anirec.models.base.Model"
@@ -43,6 +44,19 @@ def source_class(run: Path) -> str:
         return str(nested(read_run_config(run / "config.yaml"), "dataset.source._target_") or "")
     except DamagedError as error:
         raise UserError(f"{run}: {error}") from None
+
+
+def run_scale(run: Path) -> Scale:
+    """Return the rating scale of a run's data.
+
+    Raises:
+        UserError: provenance.json is missing or damaged.
+    """
+    try:
+        record = nested(read_mapping(run / "provenance.json"), "data.scale")
+        return Scale.of(record)
+    except (DamagedError, TypeError) as error:
+        raise UserError(f"{run / 'provenance.json'}: damaged: {error}") from None
 
 
 def scan_parquet(path: Path) -> pl.LazyFrame:

@@ -111,7 +111,7 @@ class Tastes:
             fan_u: Probability that each user is a fan, (n_users,).
         """
         audience = self.audience
-        lift_u = rating_u - audience.model.baseline.user[:-1].numpy()
+        lift_u = rating_u - audience.model.rating_scale.point * audience.model.baseline.user[:-1].numpy()
         users = pl.DataFrame(
             {
                 "taste": self.taste_u,

@@ -16,8 +16,6 @@ from math import ceil, inf
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-LOWEST, HIGHEST = 1.0, 10.0  # range of possible title scores
-
 
 def half_width(errors: ArrayLike, level: float) -> float:
     """Compute the half-width of the interval: the ceil((n + 1) level)-th smallest of n absolute errors.
@@ -51,11 +49,11 @@ def min_calibration_size(level: float) -> int:
 
 
 def prediction_interval(
-    prediction: NDArray[np.floating], half: float
+    prediction: NDArray[np.floating], half: float, lowest: float = 1.0, highest: float = 10.0
 ) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-    """Return the lower and upper ends, (n,) each, clipped to the range of possible scores.
+    """Return the lower and upper ends, (n,) each, clipped to the range of possible scores, `lowest` to `highest`.
 
     >>> [ends.tolist() for ends in prediction_interval(np.array([7.0, 9.5]), 1.0)]
     [[6.0, 8.5], [8.0, 10.0]]
     """
-    return (prediction - half).clip(LOWEST, HIGHEST), (prediction + half).clip(LOWEST, HIGHEST)
+    return (prediction - half).clip(lowest, highest), (prediction + half).clip(lowest, highest)

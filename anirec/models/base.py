@@ -10,10 +10,11 @@ import numpy as np
 import polars as pl
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from anirec.artifacts import ArtifactSource
 from anirec.data.ratings.interactions import Interactions, RatingBatch, UserBlocks, Vocabulary
+from anirec.data.scale import Scale
 from anirec.errors import UserError
 from anirec.lightning import LightningModule
 from anirec.memory import available_memory
@@ -134,6 +135,12 @@ class Model(LightningModule, ArtifactSource, Configurable, ABC):
         return self(batch)
 
 
+def tensor_versions(module: nn.Module) -> list[tuple[int, int]]:
+    """Return address and version of each tensor of a module; they differ after torch has changed or replaced one."""
+    tensors = (*module.parameters(), *module.buffers())
+    return [(tensor.data_ptr(), 0 if tensor.is_inference() else tensor._version) for tensor in tensors]
+
+
 class ManualOptimization(Model):
     """A model that updates itself in `training_step`, in closed form or by its own kernel, without an optimiser."""
 
@@ -157,11 +164,15 @@ class RatingModel(Model):
     `n_users` and `n_items` come from the data or from the checkpoint. Tables indexed by user or item have one row more:
     index -1, which stands for an unknown id, selects the fallback in the last row.
 
+    Models learn, predict and score in points; see `anirec.data.scale`. Steps and `predict_rows` return predictions in
+    the unit of the data.
+
     Attributes:
         uses_unrated: Whether the model also trains on interactions without a rating.
         ranks_by_rating: Whether the scores of `score_items` and `fold_in` are predicted ratings.
         block_rows: Target number of rows per training batch, which holds whole users.
         bytes_per_row: Memory that training needs for each training row, beyond the data.
+        rating_scale: That of the data.
     """
 
     requires: ClassVar[frozenset[str]] = frozenset({"user_id", "item_id", "rating"})
@@ -169,6 +180,7 @@ class RatingModel(Model):
     ranks_by_rating: bool = True
     block_rows: ClassVar[int] = 1 << 18
     bytes_per_row: ClassVar[int] = 0
+    rating_scale: Scale = Scale()
 
     def training_rows(self, data: "RatingData") -> Interactions:
         return data.train_and_unrated if self.uses_unrated else data.train
@@ -197,7 +209,7 @@ class RatingModel(Model):
         return model
 
     def setup(self, stage: str) -> None:
-        self.n_users, self.n_items = self.data.n_users, self.data.n_items
+        self.n_users, self.n_items, self.rating_scale = self.data.n_users, self.data.n_items, self.data.scale
         super().setup(stage)
 
     @property
@@ -206,12 +218,14 @@ class RatingModel(Model):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["sizes"] = {"n_users": self.n_users, "n_items": self.n_items}
+        checkpoint["scale"] = self.rating_scale.record()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.n_users, self.n_items = (
             checkpoint["sizes"]["n_users"],
             checkpoint["sizes"]["n_items"],
         )
+        self.rating_scale = Scale.of(checkpoint.get("scale"))
         super().on_load_checkpoint(checkpoint)
         ids = checkpoint.get("RatingData", {})
         self.vocabularies = {name: Vocabulary(pl.Series(name, values)) for name, values in ids.items()}
@@ -223,7 +237,16 @@ class RatingModel(Model):
         batches = zip(*(column.split(PREDICTION_ROWS) for column in (user, item, unrated)), strict=True)
         predictions = torch.cat([self(RatingBatch(*batch)) for batch in batches])
         unknown = {"unknown users": int((user < 0).sum()), "unknown titles": int((item < 0).sum())}
-        return predictions.numpy(), unknown
+        return self.rating_scale.from_points(predictions).numpy(), unknown
+
+    def validation_step(self, batch: RatingBatch, batch_index: int) -> Tensor:
+        return self.rating_scale.from_points(self(batch))
+
+    def test_step(self, batch: RatingBatch, batch_index: int) -> Tensor:
+        return self.rating_scale.from_points(self(batch))
+
+    def predict_step(self, batch: RatingBatch, batch_index: int) -> Tensor:
+        return self.rating_scale.from_points(self(batch))
 
     def score_items(self, users: Tensor) -> Tensor:
         """Return ranking scores of all items, shape (B, n_items), float; higher is better.

@@ -16,6 +16,7 @@ from anirec.errors import UserError
 from anirec.lightning import Callback, Checkpoint, EarlyStopping, LightningModule, Trainer
 from anirec.lightning import ProgressBar as LightningProgressBar
 from anirec.metrics.names import minimized
+from anirec.models.base import tensor_versions
 from anirec.progress import duration, epoch_line
 from anirec.settings import Configurable, Count, NonNegative, PositiveInt
 from anirec.tracking.console import CONSOLE
@@ -37,6 +38,10 @@ class LastAndBest(Checkpoint, Configurable):
     Args:
         folder: Folder of both files. The best is a hard link to a former last checkpoint, so that it is written once.
         objective: Validation metric; None: there is no best checkpoint.
+
+    Attributes:
+        is_best_in_memory: Whether the model that was trained is that of the best checkpoint, so that it need not be
+            loaded. False after training that was resumed without any epoch left.
     """
 
     only_watches: ClassVar[bool] = True
@@ -44,6 +49,8 @@ class LastAndBest(Checkpoint, Configurable):
     def __init__(self, *, folder: str, objective: str | None) -> None:
         self.folder, self.objective = Path(folder), objective
         self.best: dict[str, Any] = {"score": None, "epoch": None}
+        self.saved: tuple[int, list[tuple[int, int]]] | None = None  # epoch, and versions of the model's tensors
+        self.is_best_in_memory = False
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self.best}
@@ -69,17 +76,25 @@ class LastAndBest(Checkpoint, Configurable):
         improved = score is not None and (self.best["score"] is None or score <= self.best["score"])
         if improved:
             self.best = {"score": score, "epoch": trainer.current_epoch}
-        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        # Those of validation are in the loggers already, and may be those of an earlier epoch here.
+        found = trainer.callback_metrics
+        metrics = {name: float(found[name]) for name in found if not name.startswith("val/")}
         for logger in trainer.loggers:
             if isinstance(logger, HistoryLogger):
                 logger.record(trainer.current_epoch, metrics)
         # Every process must call this, since Lightning waits for all of them; only the first one writes.
         temporary = self.folder / ".last.ckpt"
         trainer.save_checkpoint(temporary)
+        self.saved = trainer.current_epoch, tensor_versions(pl_module)
         if trainer.is_global_zero:
             last = temporary.replace(self.folder / "last.ckpt")
             if improved:
                 self.keep_as_best(last)
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Find out whether the best checkpoint, or the last if there is no best, is the model in memory."""
+        epoch, versions = self.saved or (-1, [])
+        self.is_best_in_memory = self.best["epoch"] in (None, epoch) and versions == tensor_versions(pl_module)
 
     def keep_as_best(self, last: Path) -> None:
         with replacing(self.folder / "best.ckpt") as temporary:

@@ -110,6 +110,7 @@ class Posts(Data):
         scored = np.flatnonzero(np.isfinite(self.score))
         part = np.full(len(self.posts), UNSAMPLED, dtype=np.uint8)
         part[scored] = self.split.assign(self.posts[scored])
+        self.notes = self.split.notes(self.posts[scored], part[scored])
         self.population, self.train_population = (np.flatnonzero(part == wanted) for wanted in (TEST, TRAIN))
         self.parts = np.where(self.sampled(), part, UNSAMPLED).astype(np.uint8)
         self.train, self.val, self.test = (np.flatnonzero(self.parts == wanted) for wanted in (TRAIN, VAL, TEST))
@@ -201,6 +202,10 @@ class Posts(Data):
             table = self.tables["tag_ties"]
             figures["tag_ties"] = draw_tag_ties(table, table.columns[1:])
         return figures
+
+    @property
+    def findings(self) -> list[str]:
+        return self.notes
 
     @property
     def facts(self) -> dict[str, float]:

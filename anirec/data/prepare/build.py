@@ -11,6 +11,7 @@ from polars.io.plugins import register_io_source
 from anirec.data import schema
 from anirec.data.prepare.posts import write_posts
 from anirec.data.prepare.small_tables import READABLE, add_marks, count_table_rows, deduplicate_tables, read_tables
+from anirec.data.scale import Scale
 from anirec.data.sources.base import Source
 from anirec.errors import UserError
 
@@ -80,25 +81,39 @@ PICTURES = "pictures"  # name of the folder of drawn pictures
 def build_tables(source: Source, folder: Path, *, step: Step) -> None:
     """Write the tables of a source, the pictures that it draws, rejects.parquet and report.json.
 
-    The report holds: `source`; `files` and their sizes in bytes; the counts of `count_rows`, `count_table_rows` and
-    `write_posts`; `rejects` and `unreadable_cells` by file and reason; `empty_columns`, those without a value in this
-    copy of the dump; `facts`.
+    The report holds: `source`; `files` and their sizes in bytes; `scale`, that of ratings; the counts of `count_rows`,
+    `count_table_rows` and `write_posts`; `rejects` and `unreadable_cells` by file and reason; `empty_columns`, those
+    without a value in this copy of the dump; `facts`.
 
     Raises:
         UserError: A table has no readable row.
-        TypeError, ValueError: A table of the source does not match the schema.
+        ContractError: A table of the source does not match the schema, or the columns that the source declares.
     """
+    try:
+        write_tables(source, folder, step=step)
+    except schema.ContractError as error:
+        raise schema.ContractError(
+            f"The source {type(source).__module__}.{type(source).__name__} breaks its contract: {error} "
+            "anirec.data.schema lists all columns with their types and ranges."
+        ) from None
+
+
+def write_tables(source: Source, folder: Path, *, step: Step) -> None:
+    """Write the files of `build_tables`."""
     files = {path.name: path.stat().st_size for path in source.files()}
     reading = f"reading {', '.join(files)}" if files else "generating"
     step(reading)
     rows, posts = source.interactions(), source.posts()
     # Read the small files first, to report errors in them within seconds.
     tables_read = read_tables(source)
+    check_columns(
+        source, {"interactions": rows, **{name: table.lazy() for name, table in tables_read.items()}, "posts": posts}
+    )
     for name, table in tables_read.items():
         require_rows(source, name, table.lazy())
     raw = raw_posts = None
     if rows is not None:
-        raw = sink_raw(count_read(rows, step, reading), schema.INTERACTIONS, "interactions", folder)
+        raw = sink_raw(count_read(with_rating(rows), step, reading), schema.INTERACTIONS, "interactions", folder)
         require_rows(source, "interactions", raw)
     if posts is not None:
         raw_posts = sink_raw(count_read(posts, step, reading), schema.POSTS, "posts", folder)
@@ -113,22 +128,22 @@ def build_tables(source: Source, folder: Path, *, step: Step) -> None:
     counts: dict[str, int] = {}
     if raw is not None:
         step("removing duplicates")
-        written["interactions"] = write_interactions(raw, folder, step)
+        written["interactions"] = write_interactions(raw, folder, step, source.scale)
         counts |= count_rows(raw, written["interactions"])
     step("joining items")
-    for name, kept in deduplicate_tables(tables_read, raw, written.get("interactions")).items():
+    for name, kept in deduplicate_tables(tables_read, raw, written.get("interactions"), source.scale).items():
         kept.write_parquet(folder / f"{name}.parquet")
         written[name] = kept.lazy()
-        counts |= count_table_rows(name, tables_read[name], kept)
+        counts |= count_table_rows(name, tables_read.get(name), kept)
     if raw_posts is not None:
         step("numbering tags")
         counts |= write_posts(raw_posts, folder)
         written["posts"] = raw_posts.filter(READABLE).drop(*schema.MARKS)
-    check_columns(source, written)
     source.draw(folder / PICTURES)
     report = {
-        "source": {"name": source.name, "version": source.version, "options": dict(source.options())},
+        "source": source.identity(),
         "files": files,
+        "scale": source.scale.record(),
         **counts,
         "rejects": count_by("reason", marks.filter(~READABLE)),
         "unreadable_cells": count_by("note", notes.explode("note")),
@@ -138,6 +153,11 @@ def build_tables(source: Source, folder: Path, *, step: Step) -> None:
     for path in folder.glob("raw_*.parquet"):
         path.unlink()
     (folder / "report.json").write_text(json.dumps(report, indent=2, ensure_ascii=False), encoding="utf-8")
+
+
+def with_rating(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """Return the rows with a column of ratings, all of them null where a source has none."""
+    return rows if "rating" in rows.collect_schema() else rows.with_columns(rating=pl.lit(None, pl.Float32))
 
 
 def count_read(rows: pl.LazyFrame, step: Step, reading: str) -> pl.LazyFrame:
@@ -183,29 +203,39 @@ def count_by(column: str, rows: pl.LazyFrame) -> dict[str, int]:
     return {f"{file}: {text}": count for file, text, count in counts.iter_rows()}
 
 
-def write_interactions(raw: pl.LazyFrame, folder: Path, step: Step) -> pl.LazyFrame:
+def write_interactions(raw: pl.LazyFrame, folder: Path, step: Step, scale: Scale) -> pl.LazyFrame:
     """Write interactions.parquet from the readable rows, check its values, and return it."""
     columns = [column for column in schema.INTERACTIONS if column in raw.collect_schema()]
     path = folder / "interactions.parquet"
     write_deduplicated(raw.filter(READABLE).select(columns), path, step=step)
     interactions = pl.scan_parquet(path, glob=False)
-    schema.check_values(interactions, schema.INTERACTIONS, "interactions")
+    schema.check_values(interactions, schema.INTERACTIONS, "interactions", scale)
     return interactions
 
 
-def check_columns(source: Source, written: Mapping[str, pl.LazyFrame]) -> None:
+def check_columns(source: Source, tables: Mapping[str, pl.LazyFrame | None]) -> None:
     """Check that the source declares exactly the columns of its tables; columns of missing tables are not required.
 
+    Where the items lack titles, the ids are shown instead, so that a title may be declared or not.
+
     Raises:
-        TypeError: Declared and yielded columns differ.
+        ContractError: Declared and returned columns differ, or none are declared.
     """
-    found = {column for table in written.values() for column in table.collect_schema()}
-    of_missing = {column for name in schema.TABLES.keys() - written.keys() for column in schema.TABLES[name]}
-    lacking, more = sorted(source.columns - found - of_missing), sorted(found - source.columns)
-    if lacking or more:
-        raise TypeError(
-            f"{type(source).__name__}.columns: declared, but not yielded: {lacking}; yielded, but not declared: {more}"
-        )
+    if not hasattr(source, "columns"):
+        raise schema.ContractError('it declares no columns; set columns = frozenset({"user_id", …}) in the class.')
+    returned = {
+        name: {*table.collect_schema()} - {*schema.MARKS} for name, table in tables.items() if table is not None
+    }
+    if not returned:
+        raise schema.ContractError("none of its methods interactions, items and posts returns a table.")
+    of_missing = {column for name in schema.TABLES.keys() - returned.keys() for column in schema.TABLES[name]}
+    optional = {"title"} if "interactions" in returned else set()
+    found = set().union(*returned.values())
+    lacking, more = sorted(source.columns - found - of_missing - optional), sorted(found - source.columns - optional)
+    problems = [f"{', '.join(lacking)}: in columns, but in no table"] if lacking else []
+    problems += [f"{', '.join(more)}: in a table, but not in columns"] if more else []
+    if problems:
+        raise schema.ContractError(f"its columns and its tables differ: {'; '.join(problems)}.")
 
 
 def count_rows(raw: pl.LazyFrame, interactions: pl.LazyFrame) -> dict[str, int]:

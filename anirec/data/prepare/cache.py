@@ -31,6 +31,7 @@ from anirec.data.prepare.build import PICTURES, build_tables
 from anirec.data.prepare.fingerprint import fingerprint
 from anirec.data.prepare.space import check_space, explained, make_shared, share
 from anirec.data.prepare.use import hold, release
+from anirec.data.scale import Scale
 from anirec.data.sources.base import Source
 from anirec.errors import UserError
 from anirec.notices import warn
@@ -90,6 +91,11 @@ class Prepared:
         """Content of report.json; see `anirec.data.prepare.build.build_tables`."""
         report: dict[str, Any] = json.loads((self.folder / "report.json").read_text(encoding="utf-8"))
         return report
+
+    @property
+    def scale(self) -> Scale:
+        """The rating scale of the source."""
+        return Scale.of(self.report.get("scale"))
 
 
 def prepare(source: Source, cache: Path | str) -> Prepared:

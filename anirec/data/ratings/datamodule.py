@@ -17,7 +17,7 @@ from anirec.data.ratings.entries import EXCLUDED, RATED, UNRATED, Rows, divide, 
 from anirec.data.ratings.filters import PLANNED, SeenStatus, status_counts
 from anirec.data.ratings.interactions import UNKNOWN, Interactions, RatingBatch, UserBlocks
 from anirec.data.sources.base import Source
-from anirec.data.splits.base import TEST, TRAIN, VAL, Split, check_parts
+from anirec.data.splits.base import LATER, TEST, TRAIN, VAL, Split, check_parts
 from anirec.data.splits.users import GIVEN
 from anirec.data.titles.catalogue import FIRST, Catalogue, prepare_all, sources_by_name
 from anirec.errors import UserError
@@ -29,8 +29,11 @@ class RatingData(Data):
     """Interactions of users with items, split into `train`, `val` and `test`.
 
     After `setup`, these attributes exist: `n_users` and `n_items`; `users` (n_users,), raw ids; `items`, the metadata
-    of the items, one row per index; and as `Interactions`: `train`, `val`, `test`, `given` (see
-    `anirec.data.splits.users`), `unrated`, `train_and_unrated`, and `excluded`, the entries that `statuses` excludes.
+    of the items, one row per index; `scale`, the rating scale; `offered`, the items that exist at the time of the
+    split, None for all; and as `Interactions`: `train`, `val`, `test`, `given` (see `anirec.data.splits.users`),
+    `unrated`, `train_and_unrated`, and `excluded`, the entries that `statuses` excludes. The ratings of `train` and
+    `given`, from which models learn, are in points (see `anirec.data.scale`); those of `val` and `test` are in the
+    unit of the data.
 
     Args:
         source: The source of the interactions.
@@ -74,7 +77,7 @@ class RatingData(Data):
 
     def load(self) -> None:
         self.prepared = prepare_all(self.sources, self.cache)
-        interactions = self.prepared[FIRST].interactions
+        interactions, self.scale = self.prepared[FIRST].interactions, self.prepared[FIRST].scale
         if interactions is None:
             raise UserError(self.sources[FIRST].no_ratings_message())
         table = pl.scan_parquet(interactions, glob=False)
@@ -98,11 +101,16 @@ class RatingData(Data):
         self.items = self.catalogue()
         table_of_rated = self.split_table(rated)
         self.parts = self.split.assign(table_of_rated)
-        n_train, n_val, n_test = count_indices(self.parts, len(PARTS))[:GIVEN].tolist()
+        n_train, n_val, n_test = count_indices(self.parts, LATER + 1)[:GIVEN].tolist()
         check_parts(self.split, {"train": n_train, "val": n_val, "test": n_test}, "ratings")
         self.may_train = self.split.may_train(self.split_table(unrated), table_of_rated, self.parts)
+        self.notes = self.split.notes(table_of_rated, self.parts)
+        self.offered = self.offered_items(rated["item"])
         del table_of_rated
-        self.train, self.val, self.test, self.given = map(self.interactions, divide(rated, self.parts, PARTS))
+        divided = dict(zip(PARTS, divide(rated, self.parts, PARTS), strict=True))
+        for part in (TRAIN, GIVEN):
+            divided[part]["rating"] = self.scale.to_points(divided[part]["rating"])
+        self.train, self.val, self.test, self.given = (self.interactions(divided[part]) for part in PARTS)
         self.unrated, self.excluded = self.interactions(unrated), self.interactions(entries[EXCLUDED])
 
     def split_table(self, rows: Rows) -> pl.DataFrame:
@@ -116,10 +124,20 @@ class RatingData(Data):
             "item_id": lambda: self.item_vocabulary.ids.gather(rows["item"]),
             "timestamp": lambda: pl.Series(time).replace(UNKNOWN, None).cast(pl.Datetime("us")),
         }
+        if "aired_from" in self.items.columns:
+            columns["aired_from"] = lambda: self.items["aired_from"].gather(rows["item"])
         wanted = columns.keys() - ({"timestamp"} if time is None else set())
         if self.split.reads is not None:
             wanted &= self.split.reads | {"user"}
         return pl.DataFrame({name: make() for name, make in columns.items() if name in wanted})
+
+    def offered_items(self, item: NDArray[np.int32]) -> NDArray[np.int64] | None:
+        """Return the items that exist at the time of the split, by the items of the rated rows, (n,); None for all."""
+        later = self.parts == LATER
+        if not later.any():
+            return None
+        in_use, of_later = (count_indices(item[mask], self.n_items) for mask in (~later, later))
+        return np.flatnonzero((in_use > 0) | (of_later == 0))
 
     def catalogue(self) -> pl.DataFrame:
         """Return the metadata of all items in index order, (n_items, …)."""
@@ -169,7 +187,7 @@ class RatingData(Data):
     def findings(self) -> list[str]:
         counts = {status: (n["rows"] - n["rated"], n["rated"]) for status, n in self.status_counts.items()}
         (planned, rated), (unknown, _) = (counts.get(name, (0, 0)) for name in (PLANNED, "unknown"))
-        found = []
+        found = list(self.notes)
         if planned or rated:
             found.append(
                 f"{planned:,} list entries are plans to watch: they are not used in training, and these titles can be "

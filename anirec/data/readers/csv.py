@@ -21,26 +21,28 @@ from pathlib import Path
 import polars as pl
 
 from anirec.data.readers.cells import LIST_SEPARATOR
-from anirec.data.readers.layout import LONGEST_TEXT, NOT_UTF8, REPLACEMENT, FileHeader, Layout, detect_header
+from anirec.data.readers.layout import EITHER, LONGEST_TEXT, NOT_UTF8, REPLACEMENT, FileHeader, Layout, detect_header
+from anirec.data.readers.packed import open_binary, open_text
 from anirec.errors import UserError
 
 BLOCK = 1 << 24  # bytes
+BYTE_ORDER_MARK = "\ufeff"  # at the start of each of several files that were joined
 
 
-def scan_csv(path: Path, layout: Layout) -> pl.LazyFrame:
+def scan_csv(path: Path, layout: Layout, header: FileHeader | None = None) -> pl.LazyFrame:
     """Return the rows of a file with one record per line: the marks file, line, reason, text, and the columns as text.
 
     Args:
         path: The file, of any size; it is read as a stream.
         layout: The columns and format of the file.
+        header: Its separator and names; None: they are detected.
 
     Raises:
         UserError: The file is empty, not plain text, or does not match the layout.
     """
-    header = detect_header(path, layout)
-    rows = split_fields(
-        scan_lines(path).filter(pl.col("line") >= header.first_line), header, layout, quotes=has_quotes(path)
-    )
+    header = header or detect_header(path, layout)
+    lines = scan_lines(path, header).filter(pl.col("line") >= header.first_line)
+    rows = split_fields(lines, header, layout, quotes=any(True for _ in find_in(path, '"')))
     broken = pl.when(pl.col("text").str.contains(REPLACEMENT, literal=True)).then(pl.lit(NOT_UTF8))
     reason = broken.when(~has_right_width(header, layout)).then(pl.lit(header.wrong_width(layout))).alias("reason")
     text = pl.col("text").str.slice(0, LONGEST_TEXT)
@@ -65,15 +67,28 @@ def scan_parquet(path: Path, columns: Mapping[str, str]) -> pl.LazyFrame:
             f"{path} lacks the columns {', '.join(sorted(absent))}. Is it a file of another dump? Replace it."
         )
     # As in a text file, a missing value is an empty cell.
-    cells = {name: pl.col(column).cast(pl.String).str.strip_chars().fill_null("") for name, column in columns.items()}
+    schema = rows.collect_schema()
+    cells = {name: as_text(column, schema[column]).fill_null("") for name, column in columns.items()}
     rows = rows.select(**cells).with_row_index("line", offset=1).with_columns(pl.col("line").cast(pl.Int64))
     text = pl.concat_str(list(cells), separator=",").str.slice(0, LONGEST_TEXT)
     reason = pl.lit(None, pl.String).alias("reason")
     return rows.select(pl.lit(path.name).alias("file"), "line", reason, text.alias("text"), *cells)
 
 
-def scan_lines(path: Path) -> pl.LazyFrame:
-    """Return the columns line (1-based) and text of all lines that are not blank, without a byte order mark."""
+def as_text(column: str, dtype: pl.DataType) -> pl.Expr:
+    """Return the values of a column as stripped text; the text of a list contains `LIST_SEPARATOR`."""
+    if not isinstance(dtype, pl.List):
+        return pl.col(column).cast(pl.String).str.strip_chars()
+    elements = pl.col(column).list.eval(pl.element().cast(pl.String))
+    is_single = pl.col(column).list.len() == 1
+    return elements.list.join(LIST_SEPARATOR) + pl.when(is_single).then(pl.lit(LIST_SEPARATOR)).otherwise(pl.lit(""))
+
+
+def scan_lines(path: Path, header: FileHeader) -> pl.LazyFrame:
+    """Return the columns line (1-based) and text of all lines that are not blank, without a byte order mark.
+
+    Where files were joined, the header is in the middle, on a line of its own or at the end of one: it is left out.
+    """
     # With a separator that no dump contains, and without quotes, the CSV reader reads lines and accepts broken UTF-8.
     rows = pl.scan_csv(
         path,
@@ -85,16 +100,27 @@ def scan_lines(path: Path) -> pl.LazyFrame:
         truncate_ragged_lines=True,
         row_index_name="line",
         row_index_offset=1,
+        eol_char="\r" if header.line_end == "\r" else "\n",
         glob=False,
     )
-    rows = rows.select(pl.col("line").cast(pl.Int64), pl.col("text").str.strip_chars_end("\r"))
+    text = pl.col("text").str.strip_chars_end("\r")
+    if header.line_end == EITHER:
+        rows = rows.select(text.str.split("\r")).explode("text").with_row_index("line", offset=1)
+    if header.text and len(list(islice(find_in(path, header.text), 2))) > 1:
+        text = text.str.strip_suffix(header.text).str.strip_chars_end(BYTE_ORDER_MARK)
+    rows = rows.select(pl.col("line").cast(pl.Int64), text)
     return rows.filter(pl.col("text").str.strip_chars() != "")
 
 
-def has_quotes(path: Path) -> bool:
-    """Return whether a file holds any quote; takes one or two seconds for 2 GB."""
-    with path.open("rb") as file:
-        return any(b'"' in block for block in iter(partial(file.read, BLOCK), b""))
+def find_in(path: Path, text: str) -> Iterator[int]:
+    """Yield the positions of a text in a file, in bytes; takes one or two seconds for 2 GB."""
+    wanted, start, before = text.encode(), 0, b""
+    with open_binary(path) as file:
+        for block in iter(partial(file.read, BLOCK), b""):
+            joined, position = before + block, -1
+            while (position := joined.find(wanted, position + 1)) >= 0:
+                yield start - len(before) + position
+            start, before = start + len(block), joined[max(0, len(joined) - len(wanted) + 1) :]
 
 
 def split_fields(rows: pl.LazyFrame, header: FileHeader, layout: Layout, *, quotes: bool) -> pl.LazyFrame:
@@ -157,15 +183,14 @@ def field_text(name: str, header: FileHeader, layout: Layout) -> pl.Expr:
 LONGEST_RECORD = 500  # lines; a quote that is open for longer is an error, not a synopsis
 
 
-def read_csv(path: Path, layout: Layout) -> pl.LazyFrame:
+def read_csv(path: Path, layout: Layout, header: FileHeader | None = None) -> pl.LazyFrame:
     """Return the rows of a file that fits in memory, in the shape of `scan_csv`; quoted cells may hold line breaks.
 
     Raises:
         UserError: The file is empty, not plain text, or does not match the layout.
     """
-    header = detect_header(path, layout)
-    with path.open(encoding="utf-8-sig", errors="replace", newline="\n") as file:
-        lines = list(file)
+    header = header or detect_header(path, layout)
+    lines = read_lines(path, header)
     columns = ["line", "reason", "text", *layout.header]
     rows = [
         (number, reason, text, *cells_in_order(values, header, layout))
@@ -174,6 +199,18 @@ def read_csv(path: Path, layout: Layout) -> pl.LazyFrame:
     schema = {"line": pl.Int64, **dict.fromkeys(columns[1:], pl.String)}
     table = pl.DataFrame(rows, schema=schema, orient="row").lazy()
     return table.select(pl.lit(path.name).alias("file"), *columns)
+
+
+def read_lines(path: Path, header: FileHeader) -> list[str]:
+    """Return the lines of a file with their ends; blank ones in the place of repeated headers, as in `scan_lines`."""
+    with open_text(path, newline="\n" if header.line_end == "\n" else None) as file:
+        lines = list(file)
+    if not header.text:
+        return lines
+    first, others = lines[: header.first_line], lines[header.first_line :]
+    bare = (line.rstrip("\r\n").removesuffix(header.text).rstrip(BYTE_ORDER_MARK) for line in others)
+    is_cut = (line.rstrip("\r\n").endswith(header.text) for line in others)
+    return first + [f"{start}\n" if cut else line for line, start, cut in zip(others, bare, is_cut, strict=True)]
 
 
 def cells_in_order(values: list[str] | None, header: FileHeader, layout: Layout) -> list[str | None]:

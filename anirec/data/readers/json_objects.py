@@ -5,8 +5,9 @@ of the keys as text.
 
     {"mal_id": 1535, "title": "Death Note", "studios": ["Madhouse"]}  ->  "1535"  "Death Note"  "Madhouse"
 
-Files of any size are read as a stream. The objects may be inside lists, or inside the response of an API that holds a
-list: `[{…}, {…}]`, `{"@attributes": {…}, "post": [{…}, {…}]}`.
+Files of any size are read as a stream. The objects may be inside lists, or inside pages, the responses of an API that
+hold a list: `[{…}, {…}]`, `{"@attributes": {…}, "post": [{…}, {…}]}`, `{"data": [{…}, {…}], "paging": {…}}`. Pages in
+XML are read by `anirec.data.readers.xml_objects`.
 """
 
 import json
@@ -21,11 +22,17 @@ from polars.io.plugins import register_io_source
 
 from anirec.data.readers.cells import LIST_SEPARATOR
 from anirec.data.readers.layout import LONGEST_TEXT, NOT_UTF8, REPLACEMENT, read_start
+from anirec.data.readers.packed import open_text
+from anirec.data.readers.xml_objects import iter_posts
 
 LONGEST_OBJECT = 1 << 18  # characters; a longer object is an error
 CHUNK = 1 << 14  # characters read at once; few, since each error of `json` counts all lines before it
 BATCH_ROWS = 5_000
-PAGE_START = re.compile(r'\s*\{\s*("@attributes"\s*:\s*\{[^{}]*\}\s*,\s*)?"posts?"\s*:\s*(?=\[)')  # of a page of an API
+# Of a page of an API: what precedes the list of its objects, and what is said about the page itself.
+PAGE_LIST = re.compile(r'(\{\s*)?"(posts?|data)"\s*:\s*(?=\[\s*[{\]])')
+PAGE_INFO = re.compile(
+    r'(\{\s*"(@attributes|pagination)"|"(@attributes|pagination|paging|meta|links)")\s*:\s*(?=[{\[])'
+)
 # Where to resume after a broken object: at an object on a new line, or at a well-formed beginning within a line.
 NEXT_OBJECT = re.compile(r'\n[ \t]*(?=\{)|,\s*(?=\{\s*["}])')
 SPACE = re.compile(r"[\s,\[\]}]*")
@@ -33,9 +40,9 @@ DECODER = json.JSONDecoder(strict=False)  # dumps hold line breaks inside string
 
 
 def scan_json(paths: Sequence[Path], keys: tuple[str, ...]) -> pl.LazyFrame:
-    """Return the rows of several files in order; the elements of a list are separated by `cells.LIST_SEPARATOR`.
+    """Return the rows of several files in order, those that end in .xml being XML.
 
-    Values that are null or missing are "".
+    The elements of a list are separated by `cells.LIST_SEPARATOR`. Values that are null or missing are "".
 
     Raises:
         UserError: A file is empty or not plain text.
@@ -58,8 +65,8 @@ def scan_json(paths: Sequence[Path], keys: tuple[str, ...]) -> pl.LazyFrame:
 
 
 def read_rows(path: Path, keys: tuple[str, ...]) -> Iterator[tuple[Any, ...]]:
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
-        for line, reason, text, content in iter_objects(file):
+    with open_text(path) as file:
+        for line, reason, text, content in (iter_posts if path.suffix == ".xml" else iter_objects)(file):
             try:
                 values = [as_text(content.get(key)) for key in keys]
             except RecursionError:
@@ -78,6 +85,9 @@ def iter_objects(file: TextIO) -> Iterator[tuple[int, str | None, str, dict[str,
     [{'id': 1}, {'id': 2}]
     >>> len(list(iter_objects(StringIO('{"post": [{"id": 1}, {"id": 2}]}\\n' * 3))))
     6
+    >>> page = '{"pagination": {"items": {"count": 2}}, "data": [{"id": 1}, {"id": 2}], "links": {"next": 2}}'
+    >>> [row[3] for row in iter_objects(StringIO(page))]
+    [{'id': 1}, {'id': 2}]
     """
     text = file.read(CHUNK)
     line, counted, position = 1, 0, skip_to_object(text, 0)
@@ -96,10 +106,18 @@ def iter_objects(file: TextIO) -> Iterator[tuple[int, str | None, str, dict[str,
 
 
 def skip_to_object(text: str, position: int) -> int:
-    """Return the position of the next object, after white space and the start of a response that holds objects."""
-    while found := PAGE_START.match(text, position := skip_space(text, position)):
-        position = found.end()
-    return position
+    """Return the position of the next object, after white space and the parts of a page that are no objects."""
+    while True:
+        position = skip_space(text, position)
+        if found := PAGE_LIST.match(text, position):
+            position = found.end()
+        elif found := PAGE_INFO.match(text, position):
+            try:
+                _, position = DECODER.raw_decode(text, found.end())
+            except (ValueError, RecursionError):
+                return position
+        else:
+            return position
 
 
 def skip_space(text: str, position: int) -> int:
@@ -120,20 +138,37 @@ def decode(text: str, position: int) -> tuple[dict[str, Any], int, str | None]:
 
 
 def as_text(value: Any) -> str:
-    """Return the text of a value; of an object with a name, the name.
+    """Return the text of a value; of an object with a name, the name; of votes, the total; of groups, all elements.
 
     A list contains `LIST_SEPARATOR`, so that it can be told from text: after its element if there is only one.
 
     >>> as_text([{"id": 5, "name": "1girl"}, "solo"]).split(LIST_SEPARATOR), as_text(["solo"]).split(LIST_SEPARATOR)
     (['1girl', 'solo'], ['solo', ''])
+    >>> as_text({"general": ["solo", "rain"], "artist": ["ann"]}).split(LIST_SEPARATOR)
+    ['solo', 'rain', 'ann']
+    >>> as_text({"up": 6, "down": -2, "total": 4}), as_text({"up": 6, "down": 2})
+    ('4', '4')
     """
     if value is None:
         return ""
+    if (inner := unwrap(value)) is not value:
+        return as_text(inner)
     if isinstance(value, list):
         return LIST_SEPARATOR.join(map(as_text, value)) + (LIST_SEPARATOR if len(value) == 1 else "")
-    if isinstance(value, dict) and "name" in value:
-        return as_text(value["name"])
     if not isinstance(value, str):
         return json.dumps(value)
     # JSON can escape a lone surrogate, which is not valid text.
     return value.strip().encode(errors="replace").decode()
+
+
+def unwrap(value: Any) -> Any:
+    """Return what an object stands for: its name, its votes, or the elements of its lists; others as they are."""
+    if not isinstance(value, dict):
+        return value
+    if "name" in value or "total" in value:
+        return value.get("name", value.get("total"))
+    if isinstance(value.get("up"), int) and isinstance(value.get("down"), int):
+        return value["up"] - abs(value["down"])  # some sites count downvotes as negative
+    if all(isinstance(group, list) for group in value.values()):
+        return [element for group in value.values() for element in group]
+    return value

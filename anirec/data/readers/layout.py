@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from anirec.data.readers.packed import open_binary
 from anirec.errors import UserError
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"  # what bytes that are not UTF-8 are decoded to
 NOT_UTF8 = "not UTF-8"
+EITHER = "\r or \n"
 LONGEST_TEXT = 500  # characters kept of an unreadable row
 START = 1 << 16  # bytes; the first line must end within them
 NOT_TEXT = {
@@ -58,11 +60,21 @@ class Layout:
 
 @dataclass(frozen=True)
 class FileHeader:
-    """Separator and column names of a file, and the 1-based number of its first data line."""
+    """Separator and column names of a file, the 1-based number of its first data line, and how its lines end.
+
+    Args:
+        separator: The character between two fields.
+        names: The canonical names of the columns.
+        first_line: The number of the first data line.
+        text: The header as written; "" if the file has none. Files that were joined repeat it.
+        line_end: A line feed, which may follow a carriage return; "\\r", as in files of old spreadsheets; or `EITHER`.
+    """
 
     separator: str
     names: tuple[str, ...]
     first_line: int
+    text: str = ""
+    line_end: str = "\n"
 
     def width(self, layout: Layout) -> int:
         """Return the number of fields that every row must have; ragged rows may have more."""
@@ -85,20 +97,34 @@ def detect_header(path: Path, layout: Layout) -> FileHeader:
     Raises:
         UserError: The file is empty, not plain text, or its first line does not match the layout.
     """
-    lines = read_start(path).decode("utf-8-sig", errors="replace").split("\n")
+    start = read_start(path).decode("utf-8-sig", errors="replace")
+    line_end = detect_line_end(start)
+    lines = (start if line_end == "\n" else start.replace("\r\n", "\n").replace("\r", "\n")).split("\n")
     number, line = next((n, line.rstrip("\r")) for n, line in enumerate(lines, 1) if line.strip())
     for separator in ",;\t":
         cells = next(csv.reader([line], delimiter=separator))
         names = layout.names(cells)
         if set(layout.required) <= set(names):
-            return FileHeader(separator, names, number + 1)
+            return FileHeader(separator, names, number + 1, text=line, line_end=line_end)
         if layout.is_data(cells):
-            return FileHeader(separator, layout.header, number)
+            return FileHeader(separator, layout.header, number, line_end=line_end)
     raise UserError(
         f"{path} does not have the expected columns.\n  first line:       {line[:LONGEST_TEXT]}\n"
         f"  expected header:  {','.join(layout.header)}\n  required columns: {', '.join(layout.required)}\n"
         "Is it a file of another dump, or was it renamed? Replace it by the right file."
     )
+
+
+def detect_line_end(start: str) -> str:
+    """Return what ends the lines of a file: "\\n" (also in "\\r\\n"), "\\r", or `EITHER` if both end the first ones.
+
+    >>> detect_line_end("a,b\\r\\n1,2\\r\\n"), detect_line_end("a,b\\r1,2\\r"), detect_line_end("a,b\\r1,2\\n")
+    ('\\n', '\\r', '\\r or \\n')
+    """
+    first = next(line for line in start.split("\n") if line.strip())
+    if "\r" not in first.strip():
+        return "\n"
+    return EITHER if "\n" in start else "\r"
 
 
 def read_start(path: Path) -> bytes:
@@ -107,7 +133,7 @@ def read_start(path: Path) -> bytes:
     Raises:
         UserError: The file is empty or not plain text.
     """
-    with path.open("rb") as file:
+    with open_binary(path) as file:
         start = file.read(START)
     for magic, what in NOT_TEXT.items():
         if start.startswith(magic):

@@ -12,17 +12,38 @@ COMPANY = r"(?i),\s*((?:inc|ltd|llc)(?:\.|,|$)|l\.p\.)"  # what follows a comma 
 COMMA_IN_NAME = "\x1e"  # stands in for that comma while the names are separated
 
 
-def parse_tags(column: str) -> CellParser:
+def parse_tags(column: str, *, separator: str = " ") -> CellParser:
     """Parse tags into one text with a space between two tags, "" for none.
 
-    The cell holds the same text, or a list whose tags may contain spaces; these become underscores.
+    The cell holds text, or a list whose tags may contain spaces; these become underscores.
+
+    Args:
+        column: Name of the column in the dump.
+        separator: What separates the tags of a text: white space or commas, see `tag_separator`.
     """
 
+    def from_list(text: pl.Expr) -> pl.Expr:
+        underscored = text.str.strip_chars(LIST_SEPARATOR).str.replace_all(" ", "_", literal=True)
+        return underscored.str.replace_all(LIST_SEPARATOR, " ", literal=True)
+
     def read(text: pl.Expr) -> pl.Expr:
-        from_list = text.str.replace_all(" ", "_", literal=True).str.replace_all(LIST_SEPARATOR, " ", literal=True)
-        return pl.when(text.str.contains(LIST_SEPARATOR, literal=True)).then(from_list).otherwise(text)
+        named = from_list(text.str.replace_all(r"\s*,[\s,]*", LIST_SEPARATOR)) if separator == "," else text
+        return pl.when(text.str.contains(LIST_SEPARATOR, literal=True)).then(from_list(text)).otherwise(named)
 
     return CellParser(column, read, "tags", blank=())
+
+
+def tag_separator(texts: pl.Series) -> str:
+    """Return what separates the tags of a file: commas if most of its texts with several words are written so.
+
+    One text does not decide: a tag may contain a comma.
+
+    >>> tag_separator(pl.Series(["solo, rain", "long hair, night", "x,y"])), tag_separator(pl.Series(["solo x,y"]))
+    (',', ' ')
+    """
+    several = texts.filter(texts.str.contains(r"[\s,]") & ~texts.str.contains(LIST_SEPARATOR, literal=True))
+    by_commas = several.str.contains(r",\s") | ~several.str.contains(r"\s")
+    return "," if 2 * by_commas.sum() > len(several) else " "
 
 
 def parse_id_list(column: str) -> CellParser:

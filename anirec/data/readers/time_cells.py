@@ -5,38 +5,52 @@ parse_datetime("updated"):  "2013-03-03 10:52:53" -> 2013-03-03 10:52:53    "000
 
 import polars as pl
 
-from anirec.data.readers.cells import UNKNOWN, CellParser
+from anirec.data.readers.cells import UNKNOWN, ZERO, CellParser
 
 FIRST_YEAR = 1900  # no title and no list entry is older, so that a smaller number is not a year
+NO_TIME = ("1970-01-01 00:00:00", "0000-00-00 00:00:00", "0000-00-00")
+SINCE_1970 = r"^\d{9,13}(\.0)?$"  # seconds since 1973, or milliseconds
+LEAST_MILLISECONDS = 100_000_000_000  # as seconds, this would be in the year 5138
 MINUTES = {"hr": 60.0, "min": 1.0, "sec": 1 / 60}
 DURATION = "^" + "".join(rf"(?:(?P<{unit}>\d+) {unit}\.?\s*)?" for unit in MINUTES) + r"(?:per ep\.?)?$"
 
 
 def parse_datetime(column: str) -> CellParser:
-    """Parse a point in time such as 2013-03-03 10:52:53; zeros and the start of 1970 mean unknown."""
+    """Parse a point in time; one with a zone, or in seconds or milliseconds since 1970, to UTC.
 
-    def read(text: pl.Expr) -> pl.Expr:
-        time = text.str.to_datetime("%Y-%m-%d %H:%M:%S", time_unit="us", strict=False, cache=False)
-        return pl.when(time.dt.year() >= FIRST_YEAR).then(time)
-
-    return CellParser(column, read, "a time", blank=(*UNKNOWN, "1970-01-01 00:00:00", "0000-00-00 00:00:00"))
-
-
-def parse_utc_time(column: str) -> CellParser:
-    """Parse a point in time to UTC.
-
-    Accepts seconds since 1970, 2022-01-14T16:52:26.493-05:00 and Fri Jan 14 21:52:26 +0000 2022.
+    Accepts 2013-03-03 10:52:53, the same with T, with fractions of a second and with a zone (Z, +02:00); 2013-03-03;
+    1362307973 and 1362307973000; Fri Jan 14 21:52:26 +0000 2022. Zeros and the start of 1970 mean unknown. 03/04/2013
+    is not read, since it can be a day in March or in April.
     """
 
     def read(text: pl.Expr) -> pl.Expr:
-        zoned = ("%Y-%m-%dT%H:%M:%S%.f%:z", "%a %b %d %H:%M:%S %z %Y")
-        times = [text.str.to_datetime(form, time_unit="us", strict=False, time_zone="UTC") for form in zoned]
-        plain = text.str.strip_suffix(" UTC").str.to_datetime("%Y-%m-%d %H:%M:%S%.f", time_unit="us", strict=False)
-        since_1970 = pl.when(text.str.contains(r"^\d{1,10}$")).then(text).cast(pl.Int64, strict=False)
-        seconds = pl.from_epoch(since_1970, time_unit="s").cast(pl.Datetime("us"))
-        return pl.coalesce(*(time.dt.replace_time_zone(None) for time in times), plain, seconds)
+        time = text.map_batches(read_times, return_dtype=pl.Datetime("us"), is_elementwise=True)
+        return pl.when(time.dt.year() >= FIRST_YEAR).then(time)
 
-    return CellParser(column, read, "a time")
+    return CellParser(column, read, "a time", blank=(*UNKNOWN, *ZERO, *NO_TIME))
+
+
+def read_times(cells: pl.Series) -> pl.Series:
+    """Return the points in time; only cells that are not in the most common form are tried in the others."""
+    times = cells.str.to_datetime("%Y-%m-%d %H:%M:%S", time_unit="us", strict=False, cache=False)
+    others = (cells.is_not_null() & times.is_null()).arg_true()
+    if not len(others):
+        return times
+    rest = pl.DataFrame({"text": cells.gather(others)})
+    return times.scatter(others, rest.select(other_forms(pl.col("text"))).to_series())
+
+
+def other_forms(text: pl.Expr) -> pl.Expr:
+    """Return the points in time in the less common forms of `parse_datetime`."""
+    iso = text.str.replace(r"^(\d{4}-\d\d-\d\d)T", "${1} ").str.strip_suffix(" UTC").str.replace(r"Z$", "+00:00")
+    zoned = [(iso, "%Y-%m-%d %H:%M:%S%.f%:z"), (text, "%a %b %d %H:%M:%S %z %Y")]
+    in_utc = [form.str.to_datetime(code, time_unit="us", strict=False, time_zone="UTC") for form, code in zoned]
+    plain = iso.str.to_datetime("%Y-%m-%d %H:%M:%S%.f", time_unit="us", strict=False)
+    day = text.str.to_date("%Y-%m-%d", strict=False).cast(pl.Datetime("us"))
+    number = pl.when(text.str.contains(SINCE_1970)).then(text.str.strip_suffix(".0")).cast(pl.Int64, strict=False)
+    seconds = pl.when(number >= LEAST_MILLISECONDS).then(number * 1_000).otherwise(number * 1_000_000)
+    since_1970 = seconds.cast(pl.Datetime("us"))
+    return pl.coalesce(*(time.dt.replace_time_zone(None) for time in in_utc), plain, day, since_1970)
 
 
 def parse_first_day(column: str) -> CellParser:

@@ -1,13 +1,17 @@
 """Base classes of data sources: a source reads or generates the tidy tables of one dataset."""
 
 import hashlib
+import inspect
+import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import polars as pl
 
+from anirec.data.scale import Scale
 from anirec.errors import UserError
 from anirec.settings import Configurable
 
@@ -15,16 +19,28 @@ from anirec.settings import Configurable
 class Source(Configurable):
     """A dataset as lazy tables in the schema of `anirec.data.schema`; `anirec.data.prepare` checks and caches them.
 
-    `columns` are the columns of all tables, as a literal that can be read without running the module. `version` is
-    increased whenever the tables change for the same files. `known_flaws` are reasons for which rows of the published
+    `columns` are the columns of all tables, as a literal that can be read without running the module; where they depend
+    on the settings, `columns_by` is the `module:function` that returns them for a mapping of settings. `version` is
+    increased whenever the tables change for the same files and arguments. `in_files` are the arguments that only choose
+    files, whose content identifies them. `known_flaws` are reasons for which rows of the published
     files are rejected: such rows are counted and kept with the rejects, but do not cause a warning. `item_url` is the
-    address of a title's page up to its id; None if there is no such page.
+    address of a title's page up to its id; None if there is no such page. `scale` is that of ratings and scores.
     """
 
-    columns: ClassVar[frozenset[str]]
-    version: ClassVar[int]
+    arguments: Mapping[str, Any]  # of the constructor
+    columns: frozenset[str]
+    columns_by: ClassVar[str] = ""
+    in_files: ClassVar[frozenset[str]] = frozenset({"folder"})
+    version: ClassVar[int] = 1
     known_flaws: ClassVar[frozenset[str]] = frozenset()
     item_url: ClassVar[str | None] = None
+    scale: Scale = Scale()
+
+    def __new__(cls, *arguments: Any, **settings: Any) -> Self:
+        source = super().__new__(cls)
+        with suppress(TypeError):  # which the constructor raises, too; an unpickled object has none yet
+            source.arguments = bound_arguments(cls, *arguments, **settings)
+        return source
 
     @property
     def name(self) -> str:
@@ -36,8 +52,15 @@ class Source(Configurable):
         return []
 
     def options(self) -> Mapping[str, Any]:
-        """Return everything but the files that determines the tables, as plain values."""
+        """Return what determines the tables beside the files and the arguments of the constructor, as plain values."""
         return {}
+
+    def identity(self) -> dict[str, Any]:
+        """Return all that determines the tables but the content of the files: name, version, arguments and options."""
+        arguments = {name: value for name, value in self.arguments.items() if name not in self.in_files}
+        own = {} if type(self).__module__.startswith("anirec.") else {"class": type(self).__qualname__}
+        options = {**own, **arguments, **self.options()}
+        return {"name": self.name, "version": self.version, "options": json.loads(json.dumps(options, default=str))}
 
     def facts(self) -> Mapping[str, float]:
         """Return known values of metrics, such as the lowest reachable error; called once, during preparation."""
@@ -94,12 +117,26 @@ class Source(Configurable):
         return f"{self.name} has titles, but no ratings by users. Choose a dataset with ratings; see anirec data list."
 
 
+def bound_arguments(cls: type, *arguments: Any, **settings: Any) -> dict[str, Any]:
+    """Return the arguments of a constructor by name, with those that have default values."""
+    if cls.__init__ is object.__init__:
+        return settings
+    parameters = inspect.signature(cls)
+    bound = parameters.bind(*arguments, **settings)
+    bound.apply_defaults()
+    for name, parameter in parameters.parameters.items():
+        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+            bound.arguments |= bound.arguments.pop(name)
+    return dict(bound.arguments)
+
+
 @dataclass(frozen=True)
 class Need:
     """A file that a dump needs, which may have one of several names.
 
     Args:
-        names: File names, preferred first; a pattern such as *.json stands for all files that match it.
+        names: File names, preferred first; a pattern such as *.json stands for all files that match it, and several
+            patterns with commas between them for the files that match any.
         every: Read all existing files of these names, not only the first.
         sample: Name of a part of the dump, which is read only if none of `names` exists.
         optional: Whether the file may be missing; tables that are read from it alone are then missing too.
@@ -112,7 +149,8 @@ class Need:
 
     def find(self, folder: Path) -> list[Path]:
         """Return the files to read; empty if there are none."""
-        matches = [found for name in self.names if (found := sorted(filter(Path.is_file, folder.glob(name))))]
+        by_name = [{path for pattern in name.split(", ") for path in folder.glob(pattern)} for name in self.names]
+        matches = [found for paths in by_name if (found := sorted(filter(Path.is_file, paths)))]
         if not matches and self.sample and (folder / self.sample).is_file():
             return [folder / self.sample]
         return [path for found in (matches if self.every else matches[:1]) for path in found]

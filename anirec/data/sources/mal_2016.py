@@ -19,7 +19,7 @@ RATINGS = Layout(
 )
 ITEMS = Layout(
     header=("anime_id", "name", "genre", "type", "episodes", "rating", "members"),
-    required=("anime_id", "name", "genre", "type", "episodes", "rating", "members"),
+    required=("anime_id", "name", "type", "episodes", "rating", "members"),
     data={"anime_id": r"\d+", "members": r"\d+"},
     decimals=("rating",),
 )

@@ -39,7 +39,7 @@ ITEMS = Layout(
         *("popularity", "members", "favorites", "background", "premiered", "broadcast", "related", "producer"),
         *("licensor", "studio", "genre", "opening_theme", "ending_theme"),
     ),
-    required=("anime_id", "title", "type", "source", "episodes", "aired_string", "rating", "score", "genre"),
+    required=("anime_id", "title", "type", "source", "episodes", "aired_string", "rating", "score"),
     data={"anime_id": r"\d+", "score": r"\d+(\.\d+)?"},
     decimals=("score",),
 )
@@ -58,7 +58,10 @@ class Mal2018(Dump):
     origin = "https://www.kaggle.com/datasets/azathoth42/myanimelist"
     n_published = 31_000_000
     needs = (
-        Need(("animelists_cleaned.csv", "animelists_filtered.csv"), sample="animelists_cleaned.sample.csv"),
+        Need(
+            ("animelists_cleaned.csv", "animelists_filtered.csv", "UserAnimeList.csv"),
+            sample="animelists_cleaned.sample.csv",
+        ),
         Need(("AnimeList.csv", "anime_cleaned.csv", "anime_filtered.csv")),
     )
 

@@ -31,7 +31,7 @@ ITEMS = Layout(
         *("premiered", "producers", "licensors", "studios", "source", "duration", "rating", "ranked", "popularity"),
         *("members", "favorites", "watching", "completed", "on-hold", "dropped", "plan to watch", *VOTES),
     ),
-    required=("mal_id", "name", "score", "genres", "type", "episodes", "ranked", "popularity", "members", *VOTES),
+    required=("mal_id", "name", "score", "type", "episodes", "ranked", "popularity", "members", *VOTES),
     data={"mal_id": r"\d+", "members": r"\d+"},
     decimals=("score", "ranked", *VOTES),
     aliases={"genders": "genres", "anime_id": "mal_id"},
@@ -69,6 +69,7 @@ class Mal2020(Dump):
 
     columns = MAL_TITLES | {"user_id", "item_id", "rating", "status", "synopsis"}
     version = 2
+    in_files = frozenset({"folder", "ratings"})
     item_url = MAL_URL
     origin = "https://www.kaggle.com/datasets/hernan4444/anime-recommendation-database-2020"
     n_published = 57_000_000

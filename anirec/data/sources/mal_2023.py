@@ -38,7 +38,7 @@ ITEMS = Layout(
         *("premiered", "status", "producers", "licensors", "studios", "source", "duration", "rating", "rank"),
         *("popularity", "favorites", "scored by", "members", "image url"),
     ),
-    required=("anime_id", "name", "score", "genres", "episodes"),
+    required=("anime_id", "name", "score", "episodes"),
     data={"anime_id": r"\d+", "score": r"\d+(\.\d+)?|UNKNOWN"},
     decimals=("score", "episodes", "rank", "scored by"),
 )
@@ -57,6 +57,7 @@ class Mal2023(Dump):
 
     columns = MAL_TITLES | {"user_id", "item_id", "rating", "synopsis"}
     version = 1
+    in_files = frozenset({"folder", "ratings"})
     item_url = MAL_URL
     origin = "https://www.kaggle.com/datasets/dbdmobile/myanimelist-dataset"
     n_published = 59_000_000

@@ -1,7 +1,7 @@
 """The base class of splits, and the checks that they share.
 
 A split receives the row table of a dataset, in the order that the dataset defines, and assigns each row to a part:
-TRAIN, VAL or TEST. The same table and the same settings always give the same parts.
+TRAIN, VAL or TEST; some splits have further parts. The same table and the same settings always give the same parts.
 """
 
 import hashlib
@@ -18,6 +18,7 @@ from anirec.errors import UserError
 from anirec.settings import Configurable
 
 TRAIN, VAL, TEST = 0, 1, 2
+LATER = 4  # rows after the test window, which are not used at all
 Parts = NDArray[np.uint8]
 
 
@@ -27,14 +28,17 @@ class Split(Configurable, ABC):
     `requires` names the columns that the dataset must have. `replicates` names the settings that only choose one of
     several splits of the same protocol, such as the seed or the fold of a k-fold; results over these may be averaged.
     `reads` names the columns of the row table that the methods use, so that no others are computed; None for all.
+    `in_time` says that the test rows are later than the training rows, so that facts that are known only afterwards,
+    such as the score of a title, must not be features.
 
     The row table of ratings is sorted by user and item. Its columns are `user` and `item` (indices), `user_id`,
-    `item_id`, `rating` and, if the dump has times, `timestamp`.
+    `item_id`, `rating` and, if the dump has them, `timestamp` and `aired_from`, the air date of the item.
     """
 
     requires: ClassVar[frozenset[str]] = frozenset()
     replicates: ClassVar[frozenset[str]] = frozenset()
     reads: ClassVar[frozenset[str] | None] = None
+    in_time: ClassVar[bool] = False
 
     @abstractmethod
     def assign(self, rows: pl.DataFrame) -> Parts:
@@ -49,6 +53,10 @@ class Split(Configurable, ABC):
             parts: The parts of the rated rows, (n,).
         """
         return np.ones(len(unrated), dtype=bool)
+
+    def notes(self, rows: pl.DataFrame, parts: Parts) -> list[str]:
+        """Return sentences about what this split did with rows that it cannot order or does not use."""
+        return []
 
     def provenance(self, parts: Parts, data: str) -> dict[str, Any]:
         """Describe this split of the data with the fingerprint `data`; results of one `family` may be averaged."""

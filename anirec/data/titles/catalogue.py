@@ -10,6 +10,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from anirec.data.prepare.cache import Prepared, prepare
+from anirec.data.scale import Scale
+from anirec.data.schema import MAL
 from anirec.data.sources.base import Source
 from anirec.data.titles.cleaning import Cleaning, Removed
 from anirec.errors import UserError
@@ -82,6 +84,16 @@ class Catalogue:
             )
         titles = self.add_clusters(titles).with_columns(**add_poster())
         return titles, {"titles_read": n_read, **dropped, **removed, "titles_kept": len(titles)}
+
+    @property
+    def scale(self) -> Scale:
+        """The scale of the scores: that of the first source whose items have any."""
+        with_scores = (
+            made.scale
+            for made in self.prepared.values()
+            if made.items is not None and "score" in pl.read_parquet_schema(made.items)
+        )
+        return next(with_scores, MAL)
 
     def add_clusters(self, titles: pl.DataFrame) -> pl.DataFrame:
         """Add the column `cluster`, computed from all titles and characters, including those that cleaning dropped."""

@@ -63,15 +63,18 @@ class Corpus(Data):
         self.parts = self.split.assign(self.titles)
         self.train, self.val, self.test = (np.flatnonzero(self.parts == part) for part in (TRAIN, VAL, TEST))
         check_parts(self.split, {"train": len(self.train), "val": len(self.val), "test": len(self.test)}, "titles")
+        self.notes = self.split.notes(self.titles, self.parts)
 
     def read(self) -> None:
         """Read and clean the titles, without splitting them."""
         self.prepared = prepare_all(self.sources, self.cache)
-        self.titles, self.removed = Catalogue(self.sources, self.prepared).clean(self.cleaning)
+        catalogue = Catalogue(self.sources, self.prepared)
+        self.titles, self.removed = catalogue.clean(self.cleaning)
+        self.scale = catalogue.scale
 
     @property
     def score(self) -> NDArray[np.float32]:
-        """Scores of the titles on the scale of the site, 1-10, (n_titles,)."""
+        """Scores of the titles on the scale of the site, (n_titles,)."""
         return self.titles["score"].to_numpy()
 
     def val_dataloader(self) -> Iterable[TitleBatch]:
@@ -93,6 +96,10 @@ class Corpus(Data):
     def facts(self) -> dict[str, float]:
         return self.prepared[FIRST].report["facts"]
 
+    @property
+    def findings(self) -> list[str]:
+        return self.notes
+
     def provenance(self) -> dict[str, Any]:
         rules = vars(self.cleaning)
         data = digest([made.fingerprint for made in self.prepared.values()], rules)
@@ -100,6 +107,7 @@ class Corpus(Data):
             "data": {
                 "fingerprint": data,
                 "sources": {name: made.fingerprint for name, made in self.prepared.items()},
+                "scale": self.scale.record(),
                 "cleaning": rules,
                 "removed": self.removed,
                 "n_clusters": self.titles["cluster"].n_unique(),

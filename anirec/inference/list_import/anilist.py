@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from anirec.data.scale import Scale
 from anirec.errors import UserError
 from anirec.inference.list_import.entries import (
     LONGEST_TEXT,
@@ -19,7 +20,6 @@ from anirec.inference.list_import.entries import (
     read_score,
 )
 from anirec.inference.list_import.json_values import get
-from anirec.inference.scales import Scale
 
 # The points of 100 that AniList stores for each star and smiley; other scores are proportional.
 ANILIST: Mapping[str, float | Mapping[float, float]] = {

@@ -7,8 +7,9 @@ from itertools import islice
 from statistics import median
 
 from anirec.data.ratings.filters import PLANNED
+from anirec.data.scale import Scale
 from anirec.errors import UserError
-from anirec.inference.scales import Scale, parse_rating
+from anirec.inference.rating_text import parse_rating, to_share
 
 MAX_NAMES = 30  # of one title
 MOST_ENTRIES = 50_000
@@ -133,12 +134,12 @@ def read_score(value: object, scale: Scale) -> float | None:
     text = "" if value is None else str(value)[:LONGEST_TEXT].strip()
     if text.lower() in UNRATED or (text in ZERO and scale.low > 0):
         return None
-    problem = Unreadable(f"score {text[:20]!r} is not a number {scale}")
+    problem = Unreadable(f"score {text[:20]!r} is not a number from {scale}")
     try:
         found, best = parse_rating(text)
     except UserError:
         raise problem from None
-    share = scale.to_share(found) if best is None else found / best
+    share = to_share(scale, found) if best is None else found / best
     if not 0 <= share <= 1 or (best is None and not scale.low <= found <= scale.high):
         raise problem
     return share
@@ -163,8 +164,8 @@ def read_status(value: object) -> str | None:
 def find_scale(scores: Sequence[float]) -> Scale:
     """Return the scale of scores: up to 10, or up to 100 if the largest says so.
 
-    >>> find_scale([7, 0, 9]), find_scale([85, 40]), find_scale([])
-    (Scale(low=1, high=10), Scale(low=1, high=100), Scale(low=1, high=10))
+    >>> [str(find_scale(scores)) for scores in ([7, 0, 9], [85, 40], [])]
+    ['1 to 10', '1 to 100', '1 to 10']
 
     Raises:
         UserError: The largest score can be of several scales.

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from xml.parsers import expat
 
+from anirec.data.scale import Scale
 from anirec.errors import UserError
 from anirec.inference.list_import.entries import Entry, Unused, make_entry, read_score
-from anirec.inference.scales import Scale
 
 DEEPEST = 8  # elements inside each other
 

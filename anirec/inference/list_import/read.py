@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
+from anirec.data.scale import Scale
 from anirec.errors import UserError
 from anirec.inference.list_import.anilist import anilist_entries
 from anirec.inference.list_import.entries import MOST_ENTRIES, Entry, Unused, UserList
@@ -13,7 +14,6 @@ from anirec.inference.list_import.json_values import dicts, get
 from anirec.inference.list_import.kitsu import kitsu_entries
 from anirec.inference.list_import.mal_xml import mal_entries, read_xml
 from anirec.inference.list_import.tables import table_entries
-from anirec.inference.scales import Scale
 
 LARGEST = 1 << 24  # bytes of a list, unpacked
 GZIP, ZIP = b"\x1f\x8b", b"PK\x03\x04"

@@ -11,6 +11,7 @@ from functools import partial
 from io import StringIO
 from itertools import islice
 
+from anirec.data.scale import Scale
 from anirec.errors import UserError
 from anirec.inference.list_import.entries import (
     LONGEST_TEXT,
@@ -21,7 +22,7 @@ from anirec.inference.list_import.entries import (
     make_entry,
     read_score,
 )
-from anirec.inference.scales import Scale, parse_rating
+from anirec.inference.rating_text import parse_rating
 
 COLUMNS: Mapping[str, Sequence[str]] = {  # in lower case, only letters
     "mal_id": ("malid", "idmal", "myanimelistid", "seriesanimedbid", "animedbid"),

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torchmetrics import ConcordanceCorrCoef, ExplainedVariance, LogCoshError, MeanSquaredError
 
+from anirec.data.scale import Scale
 from anirec.errors import UserError
 from anirec.evaluation import results
 from anirec.evaluation.rating_figures import draw_results
@@ -57,6 +58,8 @@ class Interactions:
 
 
 class Data(LightningDataModule):
+    scale = Scale()
+
     def __init__(self, rows: int = 64) -> None:
         super().__init__()
         random = np.random.default_rng(0)
@@ -68,7 +71,7 @@ class Data(LightningDataModule):
         part[0, 50] = 3  # but user 0 did in the test set
         part[39][part[39] > 1] = 0  # user 39 holds nothing out
         self.train, self.val, self.test, self.unrated = (Interactions(part == i, self.truth) for i in (1, 2, 3, 4))
-        self.given = self.excluded = None
+        self.given = self.excluded = self.offered = None
         self.part = part
         self.users = np.array([f"user{index}" for index in range(N_USERS)])
         genres = [[["Drama"], ["Drama", "Sports"], ["Horror"], None][index % 4] for index in range(N_ITEMS)]
@@ -109,9 +112,9 @@ class Oracle(LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.1)
 
 
-def evaluation(**changed: Any) -> RatingEvaluation:
+def evaluation(kind: type[RatingEvaluation] = RatingEvaluation, **changed: Any) -> RatingEvaluation:
     ranking = {"block": 7, "relevant_from": None, "max_users": None, "candidates": "all", "rank_every": 1}
-    return RatingEvaluation(**{"names": NAMES, "segments": True, "torchmetrics": {}, **ranking, **changed})
+    return kind(**{"names": NAMES, "segments": True, "torchmetrics": {}, **ranking, **changed})
 
 
 def trainer(callback: RatingEvaluation, *others: Any, **changed: Any) -> Trainer:
@@ -342,8 +345,16 @@ def test_what_is_undefined_is_left_out_with_a_warning(caplog: pytest.LogCaptureF
     metrics = evaluated(data).metrics
     assert "Undefined on this data and left out: val/diversity@10" in caplog.messages
     assert "test/diversity@10" not in metrics
-    assert "test/ndcg@10" not in evaluated(relevant_from=11).metrics
+    data.scale = Scale(1, 20)
+    assert "test/ndcg@10" not in evaluated(data, relevant_from=11).metrics
     assert "val/ndcg@10" in caplog.text
+
+
+def test_a_relevant_rating_outside_the_rating_scale_stops_before_training() -> None:
+    data = Data()
+    data.scale = Scale.parse("0.5-5")
+    with pytest.raises(UserError, match=r"relevant_from=8: .* from 0\.5 to 5; try metrics\.relevant_from=4$"):
+        evaluated(data, relevant_from=8)
 
 
 @pytest.mark.parametrize(("bad", "message"), [("prediction", r"Oracle .* 1 of \d+ val ratings"), ("score", "rankings")])
@@ -463,12 +474,13 @@ def test_cold_candidates_are_set_beside_lists_in_random_order() -> None:
 
 
 class CountingOracle(Oracle):
-    """Counts the rankings of its training."""
+    """Counts its rankings, and the users of all of them."""
 
-    n_ranked = 0
+    n_ranked = n_users = 0
 
     def score_items(self, users: Tensor) -> Tensor:
         self.n_ranked += 1
+        self.n_users += len(users)
         return super().score_items(users)
 
 
@@ -506,3 +518,63 @@ def test_a_ranking_that_is_needed_after_every_epoch_cannot_be_skipped(tmp_path: 
     patience = Patience(objective="val/ndcg@10", epochs=1, min_delta=0)
     with pytest.raises(UserError, match=r"metrics.rank_every=2: val/ndcg@10 is needed after every epoch"):
         trainer(callback, patience).fit(Oracle(data.truth), datamodule=data)
+
+
+class Forgetful(RatingEvaluation):
+    """Ranks for each split separately."""
+
+    def rank(self, *arguments: Any) -> Ranked | None:
+        self.known.clear()
+        return super().rank(*arguments)
+
+
+@pytest.mark.parametrize("changed", [{}, {"max_users": 9}, {"candidates": "cold"}, {"relevant_from": 8}])
+def test_one_ranking_for_validation_and_test_gives_the_results_of_two(changed: dict[str, Any]) -> None:
+    data = Data()
+    model, other = CountingOracle(data.truth), CountingOracle(data.truth)
+    once = evaluated(data, model, **changed)
+    twice = evaluated(data, other, kind=Forgetful, **changed)
+    assert once.metrics == twice.metrics
+    assert table(once, "recommendations").equals(table(twice, "recommendations"))
+    assert model.n_users <= other.n_users
+    if not changed:
+        users = {split: set(getattr(data, split).user) for split in ("val", "test")}
+        assert model.n_users == len(users["val"] | users["test"]) < sum(map(len, users.values())) == other.n_users
+
+
+def test_validation_ranks_no_user_because_of_the_test_set() -> None:
+    data, other = Data(), Data()
+    other.test = Interactions(np.zeros_like(data.part, dtype=bool), data.truth)
+    models = [CountingOracle(data.truth) for _ in range(2)]
+    for model, of in zip(models, (data, other), strict=True):
+        trainer(evaluation()).validate(model, datamodule=of, verbose=False)
+    assert models[0].n_users == models[1].n_users == len(np.unique(data.val.user))
+
+
+def test_a_model_that_has_changed_is_ranked_again() -> None:
+    data = Data()
+    model, callback = Oracle(data.truth), evaluation()
+    model.register_buffer("scores_ui", model.scores)
+    model.score_items = lambda users: model.scores_ui[users]  # type: ignore[attr-defined]
+    trainer(callback).validate(model, datamodule=data, verbose=False)
+    before = callback.metrics["val/ndcg@10"]
+    model.scores_ui.neg_()
+    trainer(callback).validate(model, datamodule=data, verbose=False)
+    assert callback.metrics["val/ndcg@10"] < before
+    trainer(callback).validate(Oracle(data.truth), datamodule=data, verbose=False)
+    assert callback.metrics["val/ndcg@10"] == before
+
+
+def test_the_ranking_at_the_end_of_training_is_that_of_the_final_model(tmp_path: Path) -> None:
+    data, callback = Data(), evaluation(rank_every="auto", names=["rmse", "ndcg@10"])
+    model = CountingOracle(data.truth)
+    checkpoint = LastAndBest(folder=str(tmp_path), objective="val/ndcg@10")
+    run = trainer(callback, checkpoint, max_epochs=1)
+    run.fit(model, datamodule=data)
+    assert checkpoint.is_best_in_memory
+    run.validate(model, datamodule=data, verbose=False)
+    run.test(model, datamodule=data, verbose=False)
+    assert model.n_users == len(set(data.val.user) | set(data.test.user))
+    expected = evaluated(data, names=["rmse", "ndcg@10"])
+    assert callback.metrics == expected.metrics
+    assert table(callback, "recommendations").equals(table(expected, "recommendations"))

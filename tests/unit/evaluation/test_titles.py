@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from anirec.data.scale import Scale
 from anirec.errors import UserError
 from anirec.evaluation.titles import ScoreEvaluation
 from anirec.lightning import LightningDataModule, LightningModule, ModelCheckpoint, Trainer
@@ -27,6 +28,8 @@ class Batch(NamedTuple):
 
 
 class Titles(LightningDataModule):
+    scale = Scale()
+
     def __init__(self, rows: int = 64, n_val: int = 200) -> None:
         super().__init__()
         random = np.random.default_rng(0)
@@ -174,9 +177,16 @@ def test_bands_are_segments_and_empty_ones_are_left_out(finished: tuple[Titles, 
     assert MetricName.parse("test/mae/score_6_7") == MetricName("test", "mae", None, "score_6_7")
     low, high = (callback.metrics[f"test/bias/score_{name}"] for name in ("below_5", "from_8"))
     assert high < 0 < low, "predictions are drawn to the mean"
-    data, narrow = Titles(), evaluation(bands=[0.5, 11])
+    data, narrow = Titles(), evaluation(bands=[0.5, 9.99])
     run(data, Line(data), narrow, epochs=1)
-    assert {name for name in narrow.metrics if "mae/" in name} == {"val/mae/score_0.5_11", "test/mae/score_0.5_11"}
+    assert {name for name in narrow.metrics if "mae/" in name} == {"val/mae/score_0.5_9.99", "test/mae/score_0.5_9.99"}
+
+
+def test_bands_outside_the_rating_scale_stop_before_training() -> None:
+    data = Titles()
+    data.scale = Scale.parse("1-100")
+    with pytest.raises(UserError, match=r"bands=\[0\.5.*from 1 to 100.*try metrics\.bands=\[45,56,67,78\]"):
+        run(data, Line(data), evaluation(bands=[0.5]), epochs=1)
 
 
 def test_training_logs_validation_metrics_only() -> None:

@@ -1,10 +1,11 @@
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from anirec.evaluation.top_items import best_unseen, best_unseen_on_device, find_hits, top_items
+from anirec.evaluation.top_items import TopItems, best_unseen, best_unseen_on_device, find_hits, top_items, top_lists
 
 
 @dataclass
@@ -32,6 +33,34 @@ def test_agrees_with_sorting_every_user_alone(block: int) -> None:
             top.scores_uk[row, top.items_uk[row] >= 0].tolist()
             == scores[user, [i for i in expected if i >= 0]].tolist()
         )
+
+
+@pytest.mark.parametrize("best", [best_unseen, best_unseen_on_device])
+def test_lists_of_several_steps_are_those_of_separate_rankings(best: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("anirec.evaluation.top_items.best_unseen", best)
+    random = np.random.default_rng(0)
+    scores = torch.from_numpy(random.normal(size=(20, 30)).astype(np.float32))
+    train, val, given = (Seen.of([sorted(random.choice(30, size=9, replace=False)) for _ in range(20)]) for _ in "tvg")
+    users, settings = np.array([0, 4, 11, 18]), {"k": 25, "block": 3}  # the lists end early
+    for top, seen in zip(
+        top_lists(lambda some: scores[some], users, [[train], [], [val, given]], **settings),
+        [[train], [train], [train, val, given]],
+        strict=True,
+    ):
+        alone = top_items(lambda some: scores[some], users, seen, **settings)
+        np.testing.assert_array_equal(top.items_uk, alone.items_uk)
+        np.testing.assert_array_equal(top.scores_uk, alone.scores_uk)
+
+
+def test_merged_lists_are_in_the_order_of_the_users_and_each_user_has_one() -> None:
+    def lists(users: list[int], score: float) -> TopItems:
+        of_users = np.array(users)
+        return TopItems(of_users, 10 * of_users[:, None].astype(np.int32), np.full((len(users), 1), score, np.float32))
+
+    merged = lists([3, 7], 1.0).merge(lists([1, 3, 9], 2.0))
+    assert merged.users.tolist() == [1, 3, 7, 9]
+    assert merged.items_uk[:, 0].tolist() == [10, 30, 70, 90]
+    assert merged.scores_uk[:, 0].tolist() == [2.0, 1.0, 1.0, 2.0]
 
 
 def test_never_writes_into_the_models_own_scores() -> None:
@@ -69,14 +98,16 @@ def test_the_kernel_agrees_with_torch_for_any_number_of_threads(
     scores = torch.from_numpy(random.normal(size=(100, 300)).astype(np.float32))
     scores[3, :295] = -torch.inf  # five items are left
     scores = scores[3 * is_shared].expand(100, -1) if is_shared else scores
-    users, seen = np.arange(100), [Seen.of([sorted(random.choice(300, size=30, replace=False)) for _ in range(100)])]
+    users = np.arange(100)
+    seen, later = (Seen.of([sorted(random.choice(300, size=30, replace=False)) for _ in users]) for _ in range(2))
+    steps = [[seen], [later]]
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        ours = best_unseen(scores, users, seen, candidates, 8)
+        ours = best_unseen(scores, users, steps, candidates, 8)
     finally:
         torch.set_num_threads(before)
-    theirs = best_unseen_on_device(scores, users, seen, candidates, 8)
+    theirs = best_unseen_on_device(scores, users, steps, candidates, 8)
     for mine, other in zip(ours, theirs, strict=True):
         np.testing.assert_array_equal(mine, other)
 
@@ -87,7 +118,7 @@ def test_nan_ranks_first_and_is_never_displaced(n_nan: int, n_users: int) -> Non
     scores = np.random.default_rng(0).normal(size=(1, 90)).astype(np.float32)
     scores[0, [70, 3, 40, 89, 12][:n_nan]] = np.nan
     scores_bi = torch.from_numpy(scores).expand(n_users, -1)
-    _, best = best_unseen(scores_bi, np.arange(n_users), [Seen.of([[]] * n_users)], None, 2)
+    _, (best,) = best_unseen(scores_bi, np.arange(n_users), [[Seen.of([[]] * n_users)]], None, 2)
     assert np.isnan(best[0]).tolist() == [True, n_nan > 1]
     assert n_nan > 1 or best[0, 1] == np.nanmax(scores)
 

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 import torch
 
+from anirec.data.scale import Scale
 from anirec.inference.audience import Audience
 from anirec.inference.tastes import Tastes
 
@@ -37,6 +38,7 @@ def audience() -> Audience:
         user_table=torch.cat([users, torch.zeros(1, 2)]),
         n_users=N_USERS,
         baseline=SimpleNamespace(user=torch.zeros(N_USERS + 1)),
+        rating_scale=Scale(),
     )
     return Audience(model, ITEMS, rated, pl.DataFrame(), 8.0, [])
 

@@ -4,9 +4,9 @@ from math import isnan
 import polars as pl
 import pytest
 
+from anirec.data.scale import Scale
 from anirec.errors import UserError
 from anirec.inference.likes import Liked, Likes, read_likes
-from anirec.inference.scales import Scale
 from anirec.inference.title_search import TitleSearch
 
 TITLES = ["Monster", "Steins;Gate", "Mushishi", "1+1=2", "Brass Band"]

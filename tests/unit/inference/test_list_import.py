@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from anirec.data.scale import Scale
 from anirec.errors import UserError
 from anirec.inference.list_import.entries import Entry, UserList
 from anirec.inference.list_import.read import LARGEST, read_list
-from anirec.inference.scales import Scale
 
 # id, title, score of ten (0: unrated), status
 ROWS = [

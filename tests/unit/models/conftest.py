@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from anirec.data.ratings.interactions import Interactions, UserBlocks
+from anirec.data.scale import Scale
 from anirec.lightning import LightningDataModule, Trainer, seed_everything
 
 N_USERS, N_ITEMS = 120, 60
@@ -15,6 +16,8 @@ N_USERS, N_ITEMS = 120, 60
 
 class Planted(LightningDataModule):
     """Ratings from 1 to 10 of rank 2 plus offsets and noise; some rows are unrated."""
+
+    scale = Scale()
 
     n_users, n_items = N_USERS, N_ITEMS
     new_user, new_item = 7, 11  # without a training row

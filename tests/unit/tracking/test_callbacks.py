@@ -6,6 +6,7 @@ import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from math import nan
 from pathlib import Path
 
 import numba
@@ -77,6 +78,42 @@ def test_without_an_objective_there_is_no_best(tmp_path: Path) -> None:
 
 def test_nan_is_never_the_best_score(tmp_path: Path) -> None:
     assert epochs_saved(tmp_path, [float("nan"), 2.0, float("nan")], "val/rmse") == {"last": 2, "best": 1}
+
+
+class Halve(Callback):
+    """Changes the weights when training ends."""
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        with torch.no_grad():
+            pl_module.weight.mul_(0.5)
+
+
+@pytest.mark.parametrize(
+    ("scores", "objective", "others", "expected"),
+    [
+        ([3.0, 2.0], "val/rmse", [], True),
+        ([2.0, 3.0], "val/rmse", [], False),  # the first epoch is the best
+        ([2.0, 3.0], None, [], True),  # the last epoch is used
+        ([nan, nan], "val/rmse", [], True),  # as above
+        ([3.0, 2.0], "val/rmse", [Halve()], False),
+    ],
+)
+def test_the_best_checkpoint_is_the_model_in_memory_only_if_they_are_equal(
+    scores: list[float], objective: str | None, others: list[Callback], expected: bool, tmp_path: Path
+) -> None:
+    checkpoint, model = LastAndBest(folder=str(tmp_path), objective=objective), Scripted(scores)
+    fit(scores, *others, checkpoint, model=model)
+    assert checkpoint.is_best_in_memory == expected
+    best = tmp_path / "best.ckpt"
+    saved = torch.load(best if best.exists() else tmp_path / "last.ckpt", weights_only=True)["state_dict"]
+    assert torch.equal(saved["weight"], model.weight) == expected
+
+
+def test_a_resumed_run_without_epochs_left_loads_its_best_checkpoint(tmp_path: Path) -> None:
+    fit([3.0, 2.0], LastAndBest(folder=str(tmp_path), objective="val/rmse"))
+    checkpoint = LastAndBest(folder=str(tmp_path), objective="val/rmse")
+    fit([3.0, 2.0], checkpoint, resumed=tmp_path / "last.ckpt")
+    assert not checkpoint.is_best_in_memory
 
 
 class Killed(BaseException):

@@ -12,7 +12,7 @@ from anirec.data.ratings.interactions import Interactions
 from anirec.data.sources.base import Source
 from anirec.data.splits.base import TEST, TRAIN, Parts, Split
 from anirec.data.splits.rows import Random
-from anirec.data.splits.time import Temporal
+from anirec.data.splits.time import Rolling, Temporal
 from anirec.data.splits.users import PerUser
 from anirec.data.synthetic.demo_ratings import DemoRatings, World
 from anirec.errors import UserError
@@ -237,6 +237,25 @@ def test_interactions_have_times_if_the_dump_has_them(cache: Path) -> None:
     assert rows.time is not None
     assert all((np.diff(rows.time[first:last]) >= 0).all() for first, last in pairwise(rows.indptr))
     assert data(cache).train.time is None
+
+
+def test_rows_after_the_test_window_are_not_used_and_their_titles_not_offered(cache: Path) -> None:
+    settings = {"n_users": 30, "n_items": 40, "ratings_per_user": 5, "rank": 2, "noise": 1.0, "seed": 1}
+    settings = {"source": DemoRatings(**settings), "joined": None, "min_user_ratings": 1, "min_item_ratings": 1}  # type: ignore[arg-type]
+    shares = {"folds": 3, "days": 300, "val_days": 0, "train_days": None, "end": None}
+    last, first = (
+        RatingData(**settings, statuses=None, unrated="keep", cache=str(cache), split=Rolling(**shares, fold=fold))  # type: ignore[arg-type]
+        for fold in (2, 0)
+    )
+    for data in (last, first):
+        data.setup("fit")
+    assert last.offered is None
+    assert first.offered is not None
+    in_use = {*first.train.item.tolist(), *first.test.item.tolist()}
+    assert in_use == set(first.offered.tolist()) < set(range(first.n_items))
+    n_later = len(last.train) + len(last.test) - len(first.train) - len(first.test)
+    assert n_later > 0
+    assert f"{n_later:,} later rows are not used" in first.findings[0]
 
 
 def test_filters_hold_for_users_and_items_together(cache: Path) -> None:

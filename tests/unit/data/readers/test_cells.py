@@ -1,6 +1,6 @@
 """Parsers of cells: what each spelling means, and which are noted as unreadable."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
 import pytest
@@ -62,6 +62,8 @@ def read(cell: CellParser, text: str | None) -> tuple:
         (cells.parse_description("c"), "No information is known of her past.", "No information is known of her past."),
         (time_cells.parse_datetime("c"), "2013-03-03 10:52:53", datetime(2013, 3, 3, 10, 52, 53)),
         (time_cells.parse_datetime("c"), "1970-01-01 00:00:00", None),
+        (time_cells.parse_datetime("c"), "0", None),
+        (time_cells.parse_datetime("c"), "2013-03-03", datetime(2013, 3, 3)),
         (time_cells.parse_first_day("c"), "Apr 3, 1998 to Apr 24, 1999", date(1998, 4, 3)),
         (time_cells.parse_first_day("c"), "Jul, 2021 to ?", date(2021, 7, 1)),
         (time_cells.parse_first_day("c"), "2005", date(2005, 1, 1)),
@@ -121,6 +123,8 @@ def test_readable(cell: CellParser, text: str | None, value: object) -> None:
         (list_cells.parse_id_list("c"), "5, 20"),
         (list_cells.parse_id_list("c"), f"[{'9' * 40}]"),
         (time_cells.parse_datetime("c"), "yesterday"),
+        (time_cells.parse_datetime("c"), "03/04/2013"),
+        (time_cells.parse_datetime("c"), "2013"),
         (time_cells.parse_datetime("c"), "13-03-03 10:52:53"),
         (time_cells.parse_first_day("c"), "soon"),
         (time_cells.parse_first_day("c"), "05"),
@@ -192,8 +196,13 @@ def test_a_point_in_time_is_read_as_written(time: datetime) -> None:
         f"{time} UTC",
         f"{time.isoformat()}.000+00:00",
         f"{time:%a %b %d %H:%M:%S} +0000 {time:%Y}",
+        f"{seconds}000",
+        f"{seconds}.0",
+        time.isoformat(),
+        f"{time.isoformat()}Z",
+        f"{time + timedelta(hours=9)}+09:00",
     ):
-        assert read(time_cells.parse_utc_time("c"), text) == (time, False)
+        assert read(time_cells.parse_datetime("c"), text) == (time, False)
 
 
 @given(st.integers(0, 30), st.integers(0, 59), st.integers(0, 59), st.sampled_from(["", ".", ". per ep."]))

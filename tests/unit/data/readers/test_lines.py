@@ -44,8 +44,14 @@ ONE = (2, None, "1", "Monster", "9")
         b"user;title;rating\n1;Monster;9\n",
         b"user\ttitle\trating\n1\tMonster\t9\n",
         HEADER + b"1,Monster,9\n\n   \n\r\n",
+        HEADER.replace(b"\n", b"\r") + b"1,Monster,9\r",
+        HEADER.replace(b"\n", b"\r") + b"1,Monster,9\n",
+        HEADER + b"1,Monster,9\n" + HEADER,
     ],
-    ids=["plain", "no final newline", "BOM", "CRLF", "spaces, capitals", "quoted", "semicolons", "tabs", "blank end"],
+    ids=[
+        *("plain", "no final newline", "BOM", "CRLF", "spaces, capitals", "quoted", "semicolons", "tabs", "blank end"),
+        *("CR", "CR after the header", "repeated header"),
+    ],
 )
 def test_spellings_of_one_row(read, content: bytes) -> None:
     assert read(content) == [ONE]
@@ -56,6 +62,26 @@ def test_a_first_line_that_is_data_is_kept(read, start: bytes) -> None:
     assert read(start + b"1,Monster,9\r\n2,Mushishi,-1\r\n") == [
         (1, None, "1", "Monster", "9"),
         (2, None, "2", "Mushishi", "-1"),
+    ]
+
+
+def test_files_that_were_joined_repeat_the_header(read) -> None:
+    parts = [b"1,Monster,9\n", b"2,Mushishi,8", b"3,Nana,7\r\n", b"4,Planetes,6\n"]
+    rows = read(
+        b"".join(start + HEADER + part for start, part in zip([b"", b"", b"", b"\xef\xbb\xbf"], parts, strict=True))
+    )
+    assert rows == [
+        (2, None, "1", "Monster", "9"),
+        (4, None, "2", "Mushishi", "8"),
+        (5, None, "3", "Nana", "7"),
+        (7, None, "4", "Planetes", "6"),
+    ]
+
+
+def test_lines_that_end_in_carriage_returns_are_numbered(read) -> None:
+    assert [row[:2] for row in read(HEADER.replace(b"\n", b"\r") + b"1,Monster,9\r\r2,Mushishi\r")] == [
+        (2, None),
+        (4, "not 3 fields"),
     ]
 
 

@@ -47,6 +47,17 @@ def test_a_first_line_that_is_data_is_kept(rows_of) -> None:
     assert rows_of(b"\xef\xbb\xbf1,Monster,x\n") == [(1, None, "1", "Monster", "x")]
 
 
+@pytest.mark.parametrize("end", [b"\r", b"\n"])
+def test_carriage_returns_end_lines_where_one_ends_the_header(rows_of, end: bytes) -> None:
+    rows = rows_of(HEADER.replace(b"\n", b"\r") + b'1,Monster,"A doctor."' + end + b"2,Nana,y" + end)
+    assert rows == [(2, None, "1", "Monster", "A doctor."), (3, None, "2", "Nana", "y")]
+
+
+def test_files_that_were_joined_repeat_the_header(rows_of) -> None:
+    rows = rows_of(HEADER + b"1,Monster,x\n" + HEADER + b"2,Nana,y" + HEADER + b"3,Planetes,z\n")
+    assert [row[:3] for row in rows] == [(2, None, "1"), (4, None, "2"), (5, None, "3")]
+
+
 def test_a_file_of_open_quotes_is_rejected_line_by_line(rows_of) -> None:
     rows = rows_of(HEADER + b'1,Monster,"open\n' * 3_001)
     assert len(rows) == 3_001

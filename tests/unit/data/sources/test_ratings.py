@@ -10,6 +10,7 @@ import pytest
 
 from anirec.data.prepare.cache import Prepared, prepare
 from anirec.data.sources.base import Source
+from anirec.data.sources.mal_2016 import ITEMS as ITEMS_2016
 from anirec.data.sources.mal_2016 import Mal2016
 from anirec.data.sources.mal_2018 import ENTRIES, Mal2018
 from anirec.data.sources.mal_2018 import ITEMS as ITEMS_2018
@@ -118,6 +119,59 @@ def test_mal_2018(tmp_path: Path) -> None:
         "animelists_cleaned.csv: not 11 fields": 1,
         "animelists_cleaned.csv: username is not a name": 1,
     }
+
+
+TIMES = {
+    "2015-03-03 10:52:53": datetime(2015, 3, 3, 10, 52, 53),
+    "1425379973": datetime(2015, 3, 3, 10, 52, 53),
+    "2015-03-03T10:52:53+09:00": datetime(2015, 3, 3, 1, 52, 53),
+    "03/04/2015": None,
+}
+
+
+@pytest.mark.parametrize(("written", "time"), TIMES.items())
+def test_the_whole_dump_of_2018(tmp_path: Path, written: str, time: datetime | None) -> None:
+    def entry(**cells: str) -> str:
+        return line(ENTRIES.header, username="ann", my_status="2", **cells)
+
+    newest = entry(anime_id="1", my_score="9", my_last_updated=written)
+    older = entry(anime_id="1", my_score="3", my_last_updated="2010-03-03 10:52:53")
+    folder = write(
+        tmp_path,
+        UserAnimeList=[",".join(ENTRIES.header), newest, older],
+        AnimeList=[
+            ",".join(ITEMS_2018.header),
+            line(ITEMS_2018.header, anime_id="1", title="Paper Lantern", score="7"),
+        ],
+    )
+    rows, *_ = tables(Mal2018(folder=folder), tmp_path)
+    newer = 9.0 if time else 3.0
+    assert rows.rows() == [("ann", 1, newer, time or datetime(2010, 3, 3, 10, 52, 53), "completed")]
+
+
+@pytest.mark.parametrize("dump", ["2016", "2018", "2020", "2023"])
+def test_items_without_genres(tmp_path: Path, dump: str) -> None:
+    name, source = {
+        "2016": ("anime", Mal2016(folder=str(tmp_path))),
+        "2018": ("AnimeList", Mal2018(folder=str(tmp_path))),
+        "2020": ("anime", Mal2020(folder=str(tmp_path), ratings=None)),
+        "2023": ("anime__dataset__2023", Mal2023(folder=str(tmp_path), ratings=None)),
+    }[dump]
+    known = {"anime_id": "20", "mal_id": "20", "name": "Naruto", "title": "Naruto", "score": "7.8", "members": "5"}
+    columns = {"2016": ITEMS_2016, "2018": ITEMS_2018, "2020": ITEMS_2020, "2023": ITEMS_2023}[dump].header
+    columns = tuple(column for column in columns if column not in ("genre", "genres"))
+    others = {
+        "rating": ["1,20,8"],
+        "anime_with_synopsis": ["MAL_ID,sypnopsis", "20,A ninja."],
+        "animelists_cleaned": [",".join(ENTRIES.header), "ann,20,,,,9,2,,,,"],
+    }
+    write(
+        tmp_path,
+        **others,
+        **{name: [",".join(columns), line(columns, **{k: v for k, v in known.items() if k in columns})]},
+    )
+    item = pl.read_parquet(prepare(source, tmp_path).items).to_dicts()[0]
+    assert (item["item_id"], item["title"], item["genres"]) == (20, "Naruto", [])
 
 
 VOTES_2020 = {"score-10": "4.0", "score-9": "Unknown", "score-8": "3.0"}

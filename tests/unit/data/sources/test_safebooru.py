@@ -7,6 +7,7 @@ from collections.abc import Callable
 from html import escape
 from pathlib import Path
 from typing import Any
+from xml.sax.saxutils import quoteattr
 
 import numpy as np
 import polars as pl
@@ -102,6 +103,41 @@ def danbooru_text(folder: Path) -> None:
     (folder / "a.json").write_text(json.dumps(of_danbooru(as_list=False, key="id"), indent=2))
 
 
+def tag_groups(folder: Path) -> None:
+    """Posts as e621 and Danbooru's newer clients return them."""
+    rows = [
+        {
+            **post,
+            "tags": {"general": tags[:1], "artist": tags[1:]},
+            "score": {"up": score + 1, "down": -1, "total": score},
+        }
+        for post, (_, score, tags, *_) in zip(of_site(WORLD), WORLD, strict=True)
+    ]
+    (folder / "page.json").write_text(json.dumps({"posts": rows}))
+
+
+def tags_with_commas(folder: Path) -> None:
+    rows = [
+        {**post, "tags": ", ".join(row[2]).replace("_", " ")} for post, row in zip(of_site(WORLD), WORLD, strict=True)
+    ]
+    rows[3]["tags"] = ["don't", "subaru_(yachika)", "x,y"]  # no text with commas can name this tag
+    (folder / "page.json").write_text(json.dumps(rows))
+
+
+def pages_of_all_kinds(folder: Path) -> None:
+    def attributes(post: dict[str, Any]) -> str:
+        return " ".join(f"{name}={quoteattr(str(value))}" for name, value in post.items())
+
+    posts = of_site(WORLD)
+    (folder / "page1.json").write_text(json.dumps(posts[:1]))
+    (folder / "page2.jsonl").write_text(json.dumps(posts[1]))
+    of_xml = [{**post, "tags": " ".join(row[2])} for post, row in zip(posts[2:4], WORLD[2:4], strict=True)]
+    lines = "\n".join(f"<post {attributes(post)}/>" for post in of_xml)
+    (folder / "page3.xml").write_text(f'<?xml version="1.0" encoding="UTF-8"?>\n<posts count="9">{lines}</posts>')
+    values = "".join(f"<{name}>{value}</{name}>" for name, value in posts[4].items())
+    (folder / "page4.xml").write_text(f"<posts><post>{values}</post></posts>")
+
+
 def prepared(folder: Path) -> Prepared:
     return prepare(Safebooru(folder=str(folder)), folder / "cache")
 
@@ -125,7 +161,11 @@ def pages(folder: Path, *texts: str | bytes) -> Prepared:
 
 
 @pytest.mark.parametrize(
-    "write", [csv, csv_piece_with_crlf, overlapping_pages, json_lines, danbooru_lists, danbooru_text]
+    "write",
+    [
+        *(csv, csv_piece_with_crlf, overlapping_pages, json_lines, danbooru_lists, danbooru_text),
+        *(tag_groups, tags_with_commas, pages_of_all_kinds),
+    ],
 )
 def test_every_format_gives_the_same_posts(tmp_path: Path, write: Write) -> None:
     write(tmp_path)
@@ -172,6 +212,28 @@ def test_a_page_cut_short_costs_one_post(tmp_path: Path) -> None:
     made = pages(tmp_path, page[: page.index('"id": 9') + 30], json.dumps(of_site(WORLD[4:])))
     assert posts_of(made)["post_id"].to_list() == [1, 2, 5, 12]
     assert made.report["rejects"] == {"page_0.json: not JSON": 1}
+
+
+BOMB = '<!DOCTYPE posts [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]>'
+
+
+@pytest.mark.parametrize(
+    ("start", "broken", "reason"),
+    [
+        ("", '<post id="7" tags="a>', "not XML"),
+        ("", '<post id="7" tags="&b;"/>', "not XML: undefined entity"),
+        (BOMB, '<post id="7" tags="&b;"/>', "document type"),
+        ('<!DOCTYPE posts SYSTEM "file:///etc/hostname">', "", "document type"),
+        ("", f'<post id="7" tags="{"a b " * 100_000}"/>', "more than"),
+        ("", f"<post><id>7</id><tags>{'a b ' * 100_000}</tags></post>", "more than"),
+    ],
+    ids=["cut", "unknown entity", "entities", "external", "long attribute", "long text"],
+)
+def test_xml_that_is_broken_or_unsafe_is_one_reject(tmp_path: Path, start: str, broken: str, reason: str) -> None:
+    (tmp_path / "a.xml").write_text(f'{start}<posts>\n<post id="1" tags="a"/>{broken}\n<post id="2" tags="a"/></posts>')
+    made = pages(tmp_path, '[{"id": 3, "tags": "a"}]')
+    assert posts_of(made)["post_id"].to_list() == ([3] if start else [1, 3])
+    assert pl.read_parquet(made.rejects)["reason"].to_list()[0].count(reason) == 1
 
 
 @pytest.mark.parametrize(

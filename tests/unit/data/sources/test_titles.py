@@ -198,8 +198,17 @@ def test_a_file_without_titles_is_an_error(tmp_path: Path, seasons: str) -> None
         ('\ufeff{"id": 1.5,\r\n "name": "two\u2028lines"}\r\n', [(1, None, "1.5", "two\u2028lines")]),
         (f'{{"id": {"9" * 5000}}}\n{{"id": 2}}', [(1, "not JSON", "", ""), (2, None, "2", "")]),
         (f'{"[" * 100_000}\n{{"id": 2}}', [(2, None, "2", "")]),
+        ('{"data": [{"id": 1}]}\n{"data": []}\n{"data":[{"id": 2}]}', [(1, None, "1", ""), (3, None, "2", "")]),
+        ('{"pagination": {"items": {"id": 9}}, "data": [{"id": 1}], "links": {"id": 8}}', [(1, None, "1", "")]),
+        (
+            '{"id": 1}\n"name": "lost"}\n{"id": 2}',
+            [(1, None, "1", ""), (2, "not a JSON object", "", ""), (2, "not JSON", "", ""), (3, None, "2", "")],
+        ),
     ],
-    ids=["line break in a string", "open string", "array", "BOM, CRLF, over two lines", "huge number", "too deep"],
+    ids=[
+        *("line break in a string", "open string", "array", "BOM, CRLF, over two lines", "huge number", "too deep"),
+        *("pages", "page with pagination", "lost beginning"),
+    ],
 )
 def test_json_objects(tmp_path: Path, text: str, rows: list[tuple]) -> None:
     path = tmp_path / "x.jsonl"

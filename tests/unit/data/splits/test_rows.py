@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from anirec.data import index_arrays
 from anirec.data.splits.base import TEST, TRAIN, VAL, Split
 from anirec.data.splits.rows import KFold, Random
-from anirec.data.splits.time import Temporal
+from anirec.data.splits.time import LastK, Temporal
 from anirec.data.splits.titles import WholeItems
 from anirec.data.splits.users import PerUser, WholeUsers
 from anirec.errors import UserError
@@ -30,6 +30,7 @@ USERS = st.lists(st.integers(0, 8), min_size=20, max_size=80)
 SPLITS = [
     Random(test=0.2, val=0.1, seed=1),
     Temporal(test=0.2, val=0.1),
+    LastK(test=2, val=1),
     KFold(folds=4, fold=1, val=0.1, seed=1),
     PerUser(test=1, val=1, seed=1),
     WholeItems(test=0.2, val=0.1, seed=1),
@@ -115,7 +116,7 @@ def test_unrated_training_rows_do_not_leak_held_out_rows(split: Split) -> None:
     assert len(allowed)
     if isinstance(split, WholeItems):
         assert not set(allowed["item"]) & set(held_out["item"])
-    elif isinstance(split, Temporal):
+    elif isinstance(split, Temporal | LastK):
         assert allowed["timestamp"].max() < held_out["timestamp"].min()
     else:
         assert len(allowed) == len(unrated)

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from anirec.data.ratings.interactions import Interactions, RatingBatch
+from anirec.data.scale import Scale
 from anirec.models.ratings.als import ALS
 from anirec.models.ratings.bias import DAMPING, DISLIKED, Baseline
 from anirec.models.ratings.ease import EASE
@@ -68,6 +69,8 @@ def fit_tastes(fit: Callable[..., Any]) -> Callable[[Any], Any]:
     from anirec.lightning import LightningDataModule
 
     class Data(Tastes, LightningDataModule):
+        scale = Scale()
+
         def __init__(self) -> None:
             LightningDataModule.__init__(self)
             Tastes.__init__(self)

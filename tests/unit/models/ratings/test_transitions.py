@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from anirec.data.ratings.interactions import UNKNOWN, Interactions
+from anirec.data.scale import Scale
 from anirec.errors import UserError
 from anirec.lightning import LightningDataModule
 from anirec.models.ratings.popularity import Popularity
@@ -28,6 +29,8 @@ SETTINGS: dict[str, Any] = {
 
 class Sequences(LightningDataModule):
     """Users follow one circle of items from random starts; one step in five leads to a random item."""
+
+    scale = Scale()
 
     n_users, n_items = N_USERS, N_ITEMS
 
