@@ -8,8 +8,8 @@ from typing import NamedTuple
 from anirec.data.scale import Scale
 from anirec.data.schema import MAL
 from anirec.errors import UserError
-from anirec.inference.rating_text import RATING, read_rating
 from anirec.inference.title_search import TitleSearch, UncertainTitleError, UnknownTitleError
+from anirec.inference.written_ratings import RATING, read_rating
 
 # A semicolon separates titles before a space, after a rating and at the end; that of Steins;Gate does not.
 SEPARATOR = re.compile(r";\s+|;$")
@@ -17,7 +17,6 @@ AFTER_RATING = re.compile(rf"(=\s*{RATING})\s*;")
 COMMA = re.compile(rf"(=\s*(?>{RATING}))\s*,\s*(?=\S)")  # between titles, where a semicolon is needed
 LONGEST = 100_000  # characters of all likes
 MOST = 1_000  # titles
-MAX_SIMILAR = 3  # titles that a skipped one is similar to
 
 Choose = Callable[[str, Sequence[int]], int | None]  # asks which candidate a name means; None for none of them
 
@@ -69,18 +68,17 @@ def read_likes(
     if len(parts) > MOST:
         raise UserError(f"{len(parts):,} titles; expected at most {MOST:,}. For long lists, set --list FILE")
     found: dict[int, Liked] = {}
-    problems, skipped, is_unknown = [], [], False
+    problems: list[str] = []
+    skipped: list[str] = []
+    is_unknown = False
     for written in filter(None, parts):
         try:
             liked = read_like(written, search, scale, choose)
         except SkippedError as error:
             skipped.append(str(error))
-        except UncertainTitleError as error:
-            similar = ", ".join(search.items["title"][item] for item in error.candidates[:MAX_SIMILAR])
-            (skipped if skip else problems).append(f"{written}: skipped; similar to {similar}" if skip else str(error))
-        except UnknownTitleError as error:
-            (skipped if skip else problems).append(f"{error}; skipped" if skip else str(error))
-            is_unknown = True
+        except (UncertainTitleError, UnknownTitleError) as error:
+            (skipped if skip else problems).append(str(error))
+            is_unknown |= isinstance(error, UnknownTitleError)
         except UserError as error:
             problems.append(str(error))
         else:

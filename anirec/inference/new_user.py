@@ -83,7 +83,7 @@ def read_list_file(
     Raises:
         UserError: The file cannot be read, or is no list.
     """
-    of_list = parse_list_scale(list_scale) if list_scale else None
+    of_list = parse_scale(list_scale) if list_scale else None
     try:
         content = read_start(path)
         own = read_own_list(content, search, scale=scale, list_scale=of_list, choose=choose)
@@ -96,11 +96,12 @@ def read_list_file(
     return own
 
 
-def parse_list_scale(text: str) -> Scale:
+def parse_scale(text: str) -> Scale:
+    """Return the scale that `--list-scale` names."""
     try:
         return Scale.parse(text)
-    except UserError:
-        raise UserError(f"--list-scale {text}: expected the lowest and the best score, such as 1-10 or 0.5-5") from None
+    except UserError as error:
+        raise UserError(f"--list-{error}") from None
 
 
 def read_start(path: Path) -> bytes:

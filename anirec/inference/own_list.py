@@ -21,10 +21,10 @@ from anirec.inference.likes import Choose
 from anirec.inference.list_import.entries import STATUSES, Entry, Unused, UserList
 from anirec.inference.list_import.read import read_list
 from anirec.inference.printable import clean
-from anirec.inference.rating_text import from_share
 from anirec.inference.title_search import Match, TitleSearch, check_name
+from anirec.inference.written_ratings import from_share
 
-MAL_URL = "https://myanimelist.net/anime/"
+MAL_ADDRESS = "https://myanimelist.net/anime/"
 MIN_AGREEMENT = 0.25  # share of known ids whose titles agree, below which ids are of another catalogue
 MIN_COMPARED = 5  # known ids with a title, to compare
 NOT_IN_DATA = "not in the data of this run"
@@ -146,7 +146,7 @@ def match_entries(
 
 def has_ids_of_mal(items: pl.DataFrame) -> bool:
     """Return whether the ids of a run's titles are MyAnimeList's, as their addresses say."""
-    return "url" in items.columns and bool(items["url"].str.starts_with(MAL_URL).all())
+    return "url" in items.columns and bool(items["url"].str.starts_with(MAL_ADDRESS).all())
 
 
 def disagreement(entries: Sequence[Entry], items: dict[int, int | None], search: TitleSearch) -> str | None:

@@ -136,7 +136,7 @@ def fold_in_list(model: RatingModel, own: OwnList) -> Person:
 
 
 def fold_in(model: RatingModel, ratings: Mapping[int, float]) -> Person:
-    """Return a new person with a history of item indices and ratings (NaN if unrated).
+    """Return a new person with a history of item indices and ratings in the unit of the data (NaN if unrated).
 
     Raises:
         UserError: The model has no fold-in.
@@ -153,8 +153,8 @@ def fold_in(model: RatingModel, ratings: Mapping[int, float]) -> Person:
 
 def to_tensors(model: RatingModel, ratings: Mapping[int, float]) -> tuple[Tensor, Tensor]:
     """Return item indices, int64 (H,), and ratings in points, float32 (H,)."""
-    values = torch.tensor([*ratings.values()], dtype=torch.float32)
-    return torch.tensor([*ratings], dtype=torch.int64), model.rating_scale.to_points(values)
+    rating = torch.tensor([*ratings.values()], dtype=torch.float32)
+    return torch.tensor([*ratings], dtype=torch.int64), model.rating_scale.to_points(rating)
 
 
 def known_user(model: RatingModel, histories: pl.LazyFrame, user: str) -> Person:

@@ -9,7 +9,7 @@ from statistics import median
 from anirec.data.ratings.filters import PLANNED
 from anirec.data.scale import Scale
 from anirec.errors import UserError
-from anirec.inference.rating_text import parse_rating, to_share
+from anirec.inference.written_ratings import parse_rating, to_share
 
 MAX_NAMES = 30  # of one title
 MOST_ENTRIES = 50_000
@@ -164,8 +164,8 @@ def read_status(value: object) -> str | None:
 def find_scale(scores: Sequence[float]) -> Scale:
     """Return the scale of scores: up to 10, or up to 100 if the largest says so.
 
-    >>> [str(find_scale(scores)) for scores in ([7, 0, 9], [85, 40], [])]
-    ['1 to 10', '1 to 100', '1 to 10']
+    >>> find_scale([7, 0, 9]), find_scale([85, 40]), find_scale([])
+    (Scale(low=1, high=10), Scale(low=1, high=100), Scale(low=1, high=10))
 
     Raises:
         UserError: The largest score can be of several scales.

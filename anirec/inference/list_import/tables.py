@@ -22,7 +22,7 @@ from anirec.inference.list_import.entries import (
     make_entry,
     read_score,
 )
-from anirec.inference.rating_text import parse_rating
+from anirec.inference.written_ratings import parse_rating
 
 COLUMNS: Mapping[str, Sequence[str]] = {  # in lower case, only letters
     "mal_id": ("malid", "idmal", "myanimelistid", "seriesanimedbid", "animedbid"),

@@ -1,8 +1,10 @@
+"""Ratings as people write them."""
+
 import pytest
 
 from anirec.data.scale import Scale
 from anirec.errors import UserError
-from anirec.inference.rating_text import read_rating
+from anirec.inference.written_ratings import read_rating
 
 
 @pytest.mark.parametrize(

@@ -22,25 +22,8 @@ BEST = (3, 4, 5, 6, 10, 20, 100)  # best ratings of scales, as the 10 in 9/10
 FIVE_STARS = 5
 
 
-def read_rating(text: str, scale: Scale) -> float | None:
-    """Return a rating on a scale; None for 0, where it means unrated.
-
-    A plain number is on this scale already. A fraction, a percentage or stars are converted to it. Stars without
-    empty ones are of five.
-
-    Raises:
-        UserError: The text is no rating, or one outside the scale.
-    """
-    value, best = parse_rating(text)
-    if value == 0 and (best or scale.low > 0):
-        return None
-    if not (value in scale if best is None else 0 <= value <= best):
-        raise UserError(f"expected a rating from {scale}, or a form such as 9/10, 85% or ★★★★")
-    return value if best is None else from_share(scale, value / best)
-
-
 def from_share(scale: Scale, share: float) -> float:
-    """Return the rating that is this share, 0 to 1, of the best one of a scale; at least the lowest.
+    """Return the rating that is this share, 0 to 1, of the best one; at least the lowest.
 
     >>> from_share(Scale(), 0.85), from_share(Scale(0.5, 5), 0.85), from_share(Scale(-1, 1), 0.5)
     (8.5, 4.25, 0.0)
@@ -51,12 +34,30 @@ def from_share(scale: Scale, share: float) -> float:
 
 
 def to_share(scale: Scale, rating: float) -> float:
-    """Return a rating as a share of the best one of its scale; the inverse of `from_share`.
+    """Return a rating as a share of the best one; the inverse of `from_share`.
 
     >>> to_share(Scale(0.5, 5), 4.5)
     0.9
     """
     return (rating - scale.low) / (scale.high - scale.low) if scale.low < 0 else rating / scale.high
+
+
+def read_rating(text: str, scale: Scale) -> float | None:
+    """Return a rating on a scale; None for 0, where it means unrated.
+
+    A plain number is on this scale already. A fraction, a percentage or stars are converted to it. Stars without empty
+    ones are of five.
+
+    Raises:
+        UserError: The text is no rating, or one outside the scale.
+    """
+    value, best = parse_rating(text)
+    if value == 0 and (best or scale.low > 0):
+        return None
+    is_valid = value in scale if best is None else 0 <= value <= best
+    if not is_valid:
+        raise UserError(f"expected a rating from {scale}, or a form such as 9/10, 85% or ★★★★")
+    return value if best is None else from_share(scale, value / best)
 
 
 def parse_rating(text: str) -> tuple[float, float | None]:
