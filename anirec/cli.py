@@ -277,6 +277,22 @@ def recommend(
         list[str] | None,
         typer.Option(help='Ratings of a new user, dislikes too: "Cowboy Bebop=9; Monster=10; Clannad=2".'),
     ] = None,
+    own_list: Annotated[
+        Path | None,
+        typer.Option(
+            "--list", help="List of a new user: export of MyAnimeList, AniList or Kitsu, or a CSV of titles and scores."
+        ),
+    ] = None,
+    list_scale: Annotated[
+        str | None, typer.Option(help="Scale of the scores on the list, such as 1-10 or 0.5-5; default: the site's.")
+    ] = None,
+    unused: Annotated[
+        Path | None,
+        typer.Option(help="CSV file for what cannot be used of the list; default: next to it, ending in .unused.csv."),
+    ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Do not ask about titles that are not sure; skip them.")
+    ] = False,
     k: Annotated[int, typer.Option("-k", min=1, help="Number of titles to recommend.")] = 10,
     types: Annotated[list[str] | None, typer.Option("--type", help="Only these types, such as TV,Movie.")] = None,
     genre: Annotated[list[str] | None, typer.Option(help="Only titles with at least one of these genres.")] = None,
@@ -287,7 +303,10 @@ def recommend(
     sequels: Annotated[
         bool, typer.Option("--sequels", help="Include sequels, and specials and films of a series.")
     ] = False,
-    seen: Annotated[bool, typer.Option("--seen", help="Include titles that the user has seen.")] = False,
+    seen: Annotated[bool, typer.Option("--seen", help="Include titles that the user has seen or dropped.")] = False,
+    skip_planned: Annotated[
+        bool, typer.Option("--skip-planned", help="Leave out titles on the user's plan-to-watch list.")
+    ] = False,
     personal: Annotated[
         float, typer.Option(help="0 keeps the model's ranking; 1 subtracts what an unknown user would be shown.")
     ] = 0.0,
@@ -297,9 +316,11 @@ def recommend(
     csv: Annotated[Path | None, typer.Option(help="Write the list to this CSV file.")] = None,
     json: Annotated[Path | None, typer.Option(help="Write the list to this JSON file.")] = None,
 ) -> None:
-    """Recommend titles to users of the run's data (--user) or to a new user (--likes), with reasons.
+    """Recommend titles to users of the run's data (--user) or to a new user (--likes or --list), with reasons.
 
-    Titles are found by any of their names in the data, ignoring case and punctuation; #1535 names a title by its id.
+    Titles are found by any of their names in the data; #1535 names a title by its id. Case, accents and spaces do not
+    matter, but numbers and the signs of sequels (!!) do. A title that is not sure is asked on a terminal. Ratings may
+    be written as 9, 8.5, 9/10, 85% or ★★★★. On a list, planned titles may be recommended, and dropped ones may not.
     A rating that is lower than expected of the user and the title by more than a third of the scale is a dislike:
     similar titles are ranked lower. Of a series and its sequels, specials and films, found by their names, the
     first season that the user has not seen is listed.
@@ -320,12 +341,17 @@ def recommend(
         users=user or [],
         users_file=users,
         likes=likes or [],
+        own_list=own_list,
+        list_scale=list_scale,
+        unused=unused,
+        yes=yes,
         k=k,
         title_filter=title_filter,
         personal=personal,
         novelty=novelty,
         sequels=sequels,
         seen=seen,
+        skip_planned=skip_planned,
         csv=csv,
         json=json,
     )

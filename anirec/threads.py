@@ -1,13 +1,16 @@
 """The number of threads of a process, and compiled kernels that run in several threads."""
 
 import os
+import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
+from functools import cache
 
 import torch
 
 VARIABLE = "OMP_NUM_THREADS"
 AT_START = os.environ.get(VARIABLE)
+INSIDE = threading.local()  # `is_task`: whether this thread runs a task of `in_threads`
 
 
 def set_threads(n: int | None) -> None:
@@ -31,16 +34,47 @@ def set_threads(n: int | None) -> None:
     torch.set_num_threads(n)
 
 
+@cache
+def pool_of(n: int) -> ThreadPoolExecutor:
+    """Return the pool of n threads of this process; starting threads takes as long as a short task."""
+    return ThreadPoolExecutor(n)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=pool_of.cache_clear)  # threads do not survive a fork
+
+
 def in_threads(task: Callable[[int, int], None], n: int, *, chunk: int) -> None:
     """Run `task(start, stop)` over the range 0 to n in chunks, in as many threads as torch uses.
 
     Each call gets its own range of rows to write, so the number of threads does not change the result.
     Kernels compiled with `nogil` run in parallel; numba's own `parallel=True` takes many times longer to compile.
+    A task that calls this function itself runs its chunks one after the other.
     """
     ranges = [(start, min(start + chunk, n)) for start in range(0, n, chunk)]
-    if len(ranges) == 1:
-        task(*ranges[0])
+    n_threads = 1 if getattr(INSIDE, "is_task", False) else min(torch.get_num_threads(), len(ranges))
+    left = iter(ranges)  # each thread takes the next one
+
+    def work() -> None:
+        INSIDE.is_task = True
+        try:
+            for chunk_range in left:
+                task(*chunk_range)
+        except BaseException:
+            for _ in left:  # no further task begins
+                pass
+            raise
+        finally:
+            INSIDE.is_task = False
+
+    if n_threads <= 1:
+        for chunk_range in left:
+            task(*chunk_range)
         return
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        for future in [pool.submit(task, *chunk_range) for chunk_range in ranges]:
-            future.result()
+    others = [pool_of(torch.get_num_threads()).submit(work) for _ in range(n_threads - 1)]
+    try:
+        work()
+    finally:
+        wait(others)
+    for other in others:
+        other.result()

@@ -1,5 +1,6 @@
 """Checks of a composed config that need no data: keys, arguments, ranges, columns, metrics and objectives."""
 
+import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache, partial
 from typing import Any, Literal
@@ -248,8 +249,16 @@ def required_columns(node: dict[str, Any]) -> frozenset[str]:
 def offered_columns(dataset: dict[str, Any]) -> frozenset[str] | None:
     """Return the columns that the dataset's sources, or else the dataset itself, declare; None if unknown."""
     sources = [node for key in dataset for _, node in config_nodes(dataset[key], key)]
-    found = [columns for node in sources if (columns := declared_by(node, "columns")) is not None]
+    found = [columns for node in sources if (columns := columns_of(node)) is not None]
     return frozenset().union(*found) if found else declared_by(dataset, "columns")
+
+
+def columns_of(source: Any) -> frozenset[str] | None:
+    """Return the columns that the class of a source declares, or computes from the settings; None if unknown."""
+    if function := declared_by(source, "columns_by"):
+        columns: frozenset[str] = pkgutil.resolve_name(str(function))(source)
+        return columns
+    return declared_by(source, "columns")
 
 
 def declared_by(node: Any, name: str) -> frozenset[str] | None:

@@ -16,11 +16,16 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from anirec.data.scale import Scale
+from anirec.errors import UserError
 
 ID = (pl.Int64(), pl.String())
 NAMES = (pl.List(pl.String()),)
 MAL = Scale()  # of MyAnimeList
 ROLES = ("Main", "Supporting")  # of a character in a title; most important first
+
+
+class ContractError(UserError):
+    """The tables that a source returns do not match the schema: an error of its class, not of a dump."""
 
 
 @dataclass(frozen=True)
@@ -131,8 +136,7 @@ def check(table: pl.LazyFrame | pl.DataFrame, columns: Mapping[str, Column], nam
     """Check the columns of a reader's table against the schema.
 
     Raises:
-        TypeError: Columns are undeclared, missing or of the wrong dtype; the message lists all of them. This is a bug
-            of the reader, not an error of the user.
+        ContractError: Columns are undeclared, missing or of the wrong dtype; the message lists all of them.
     """
     schema = table.lazy().collect_schema()
     required = {column for column, declared in columns.items() if not declared.nullable and "_id" in column}
@@ -144,14 +148,14 @@ def check(table: pl.LazyFrame | pl.DataFrame, columns: Mapping[str, Column], nam
             expected = " or ".join(map(str, columns[column].dtypes))
             problems.append(f"{column} is {dtype}, not {expected}")
     if problems:
-        raise TypeError(f"The reader's table of {name} does not match the schema: {'; '.join(problems)}.")
+        raise ContractError(f"the table {name} does not match the schema: {'; '.join(problems)}.")
 
 
 def check_values(table: pl.LazyFrame, columns: Mapping[str, Column], name: str, scale: Scale = MAL) -> None:
     """Check the values of a table that passed `check` against the ranges in the schema and the rating scale.
 
     Raises:
-        ValueError: Values are null in a column without nulls, or out of range; a bug of the reader.
+        ContractError: Values are null in a column without nulls, or out of range.
     """
     wrong = {}
     for column in table.collect_schema():
@@ -165,7 +169,7 @@ def check_values(table: pl.LazyFrame, columns: Mapping[str, Column], name: str, 
     found = table.select(**wrong).collect(engine="streaming").row(0, named=True)
     problems = [f"{problem} in {count} rows" for problem, count in found.items() if count]
     if problems:
-        raise ValueError(f"The reader's table of {name} does not match the schema: {'; '.join(problems)}.")
+        raise ContractError(f"the table {name} does not match the schema: {'; '.join(problems)}.")
 
 
 def ordered(table: pl.DataFrame, columns: Mapping[str, Column]) -> pl.DataFrame:

@@ -129,7 +129,7 @@ def cached_report(source: Source, cache: Path) -> dict[str, Any]:
     Files are compared by name and size: hashing a dump takes seconds.
     """
     files = {path.name: path.stat().st_size for path in source.files()}
-    identity = {"name": source.name, "version": source.version, "options": dict(source.options())}
+    identity = source.identity()
     paths = sorted((cache / "tables").glob(f"{source.name}-*/report.json"), key=lambda path: path.stat().st_mtime)
     for path in reversed(paths):
         report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))

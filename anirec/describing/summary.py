@@ -39,9 +39,7 @@ def rating_lines(interactions: Path) -> list[tuple[str, str]]:
         .row(0, named=True)
     )
     lines = [(name, f"{numbers[name]:,}") for name in ("interactions", "rated", "users", "titles")]
-    if numbers["rated"]:
-        deviation = "" if numbers["deviation"] is None else f" ± {numbers['deviation']:.3f}"
-        lines.append(("rating", f"{numbers['mean']:.3f}{deviation}"))
+    lines.append(("rating", f"{numbers['mean']:.3f} ± {numbers['deviation']:.3f}"))
     for status, counts in status_counts(rows).items():
         lines.append((status.replace("_", " "), f"{counts['rows']:,} entries, {counts['rated']:,} of them rated"))
     density = numbers["rated"] / (numbers["users"] * numbers["titles"])
@@ -78,8 +76,8 @@ def histogram(prepared: Prepared, width: int = 40) -> list[tuple[str, str]]:
         return []
     scale = prepared.scale
     n_steps = round((scale.high - scale.low) / scale.step)
-    band = scale.step * max(1, -(-n_steps // MOST_BARS))
-    rating = ((pl.col("rating").cast(pl.Float64) - scale.low) / band).round().mul(band).add(scale.low)
+    step = scale.step * max(1, -(-n_steps // MOST_BARS))
+    rating = ((pl.col("rating").cast(pl.Float64) - scale.low) / step).round().mul(step).add(scale.low)
     counts = (
         pl.scan_parquet(prepared.interactions, glob=False)
         .drop_nulls("rating")

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SAMPLE_SEED = 0
+SCORES_AT_ONCE = 1 << 20  # on the CPU, 4 MB
 
 
 class RatingEvaluation(Evaluation):
@@ -46,7 +47,7 @@ class RatingEvaluation(Evaluation):
         names: Metrics, such as rmse or ndcg@10; the first is shown in the progress bar.
         segments: Whether to add the cold, middle and heavy thirds of users and items, such as `test/rmse/cold_items`
             (rating metrics by both, ranking metrics by users); see `segments.py`.
-        block: Number of users ranked at once.
+        block: Number of users ranked at once; on the CPU at most 4 MB of scores.
         relevant_from: The lowest rating that makes a held-out item relevant; None: every held-out item is relevant.
         max_users: Rank for this many users only, the same random sample in every run on the split; None for all.
         candidates: Items that are ranked and can be relevant: "all", or "cold" ones, without a training rating.
@@ -185,10 +186,12 @@ class RatingEvaluation(Evaluation):
             return None
         if self.max_users is not None and len(users) > self.max_users:
             users = np.sort(np.random.default_rng(SAMPLE_SEED).choice(users, self.max_users, replace=False))
+        # Larger tensors would get new memory from the system for each block, which takes longer than to compute them.
+        block = min(self.block, max(1, SCORES_AT_ONCE // data.n_items)) if model.device.type == "cpu" else self.block
 
         def rank_users(some: NDArray[np.int64]) -> list[TopItems]:
             seen, score = [self.seen_rows(data, split) for split in splits], model.score_items
-            settings = {"candidates": candidates, "k": self.k, "block": self.block, "device": model.device}
+            settings = {"candidates": candidates, "k": self.k, "block": block, "device": model.device}
             return top_lists(score, some, seen, **settings)  # type: ignore[arg-type]
 
         top = self.known.complete(model, data, users, splits, rank_users)

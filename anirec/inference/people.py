@@ -1,6 +1,6 @@
 """People to recommend to, known users of a run or new ones, and the explanation of their recommendations."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import polars as pl
@@ -10,7 +10,8 @@ from torch import Tensor
 from anirec.data.ratings.filters import is_planned
 from anirec.data.ratings.interactions import RatingBatch
 from anirec.errors import UserError
-from anirec.inference.title_search import Liked
+from anirec.inference.likes import Liked
+from anirec.inference.own_list import OwnList
 from anirec.models.base import RatingModel, SupportsFoldIn
 from anirec.models.ratings.bias import Baseline
 
@@ -69,12 +70,14 @@ class Person(NamedTuple):
         rating: Their ratings in points, float32 (H,); NaN if unrated. See `anirec.data.scale`.
         score_i: The model's scores of all items, (n_items,).
         planned: Items on the plan-to-watch list, int64 (P,).
+        seen: Items that are not to be recommended: those of the history, and dropped ones, int64 (S,).
     """
 
     item: Tensor
     rating: Tensor
     score_i: Tensor
     planned: Tensor
+    seen: Tensor
 
     def personal_scores(self, model: RatingModel, share: float) -> Tensor:
         """Return the scores (n_items,) less a share, 0 to 1, of the scores of an unknown user."""
@@ -110,15 +113,48 @@ def fold_in_likes(model: RatingModel, likes: Sequence[Liked]) -> Person:
     Raises:
         UserError: The model has no fold-in.
     """
+    return fold_in(model, {liked.item: liked.rating for liked in likes})
+
+
+def fold_in_list(model: RatingModel, own: OwnList) -> Person:
+    """Return a person who is not in the run's data, scored by fold-in of their own list.
+
+    A dropped title is never recommended, and never counts as a like: it is part of the history only if its rating is a
+    dislike.
+
+    Raises:
+        UserError: The model has no fold-in, or no title on the list was seen.
+    """
+    ratings = {**own.seen, **own.dropped}
+    item, rating = to_tensors(model, ratings)
+    is_dropped = torch.tensor([index in own.dropped for index in ratings], dtype=torch.bool)
+    history = item[~is_dropped | is_disliked(model, item, rating)]
+    if not len(history):
+        raise UserError(f"--list: {own.summary()}. Nothing to recommend from: no title of this run was seen or rated.")
+    person = fold_in(model, {index: ratings[index] for index in history.tolist()})
+    return person._replace(planned=torch.tensor(own.planned, dtype=torch.int64), seen=item)
+
+
+def fold_in(model: RatingModel, ratings: Mapping[int, float]) -> Person:
+    """Return a new person with a history of item indices and ratings in the unit of the data (NaN if unrated).
+
+    Raises:
+        UserError: The model has no fold-in.
+    """
     if not isinstance(model, SupportsFoldIn):
         raise UserError(
             f"{type(model).__name__} ranks titles only for the users it was trained on: set --user, or use a run of "
             "another model, such as ease, item_knn or svdpp"
         )
-    item = torch.tensor([liked.item for liked in likes])
-    rating = model.rating_scale.to_points(torch.tensor([liked.rating for liked in likes]))
+    item, rating = to_tensors(model, ratings)
     (score_i,) = model.fold_in(RatingBatch(torch.zeros_like(item), item, rating), 1)
-    return Person(item, rating, score_i, item[:0])
+    return Person(item, rating, score_i, item[:0], item)
+
+
+def to_tensors(model: RatingModel, ratings: Mapping[int, float]) -> tuple[Tensor, Tensor]:
+    """Return item indices, int64 (H,), and ratings in points, float32 (H,)."""
+    rating = torch.tensor([*ratings.values()], dtype=torch.float32)
+    return torch.tensor([*ratings], dtype=torch.int64), model.rating_scale.to_points(rating)
 
 
 def known_user(model: RatingModel, histories: pl.LazyFrame, user: str) -> Person:
@@ -147,4 +183,4 @@ def known_user(model: RatingModel, histories: pl.LazyFrame, user: str) -> Person
     rating = model.rating_scale.to_points(torch.tensor(rows["rating"].fill_null(float("nan")).to_numpy()))
     planned = torch.tensor(rows["planned"].to_numpy())
     (score_i,) = model.score_items(index)
-    return Person(item[~planned], rating[~planned], score_i, item[planned])
+    return Person(item[~planned], rating[~planned], score_i, item[planned], item[~planned])

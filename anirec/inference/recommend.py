@@ -11,15 +11,17 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.markup import escape
 
 from anirec.errors import UserError
 from anirec.inference.franchises import add_franchises, stand_for_franchises
 from anirec.inference.histories import check_users, read_histories
+from anirec.inference.likes import Liked
 from anirec.inference.lists import TitleFilter, rerank
-from anirec.inference.run_tables import check_model, check_number_of_titles, read_titles, run_scale, source_class
+from anirec.inference.new_user import read_given
+from anirec.inference.own_list import OwnList
+from anirec.inference.run_tables import check_model, check_number_of_titles, read_titles
 from anirec.inference.tables import print_list, recommendations, write_csv, write_json
-from anirec.inference.title_search import Liked, TitleSearch, read_likes
+from anirec.inference.title_search import TitleSearch
 from anirec.metrics.beyond_accuracy import genre_matrix
 
 if TYPE_CHECKING:
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
     from anirec.models.base import RatingModel
 
 RATING_MODEL = "anirec.models.base.RatingModel"
-GENERATED = "anirec.data.synthetic."
 CANDIDATES_PER_ITEM = 5  # candidates of the re-ranker, as a multiple of the list's length
 MIN_CANDIDATES = 50
 
@@ -38,12 +39,17 @@ def recommend(
     users: Sequence[str],
     users_file: Path | None,
     likes: Sequence[str],
+    own_list: Path | None = None,
+    list_scale: str | None = None,
+    unused: Path | None = None,
+    yes: bool = False,
     k: int,
     title_filter: TitleFilter,
     personal: float,
     novelty: float,
     sequels: bool,
     seen: bool,
+    skip_planned: bool = False,
     csv: Path | None = None,
     json: Path | None = None,
     console: Console | None = None,
@@ -55,6 +61,10 @@ def recommend(
         users: Ids of users of the run's data; exclusive with `likes`.
         users_file: File with further ids, one per line.
         likes: Titles and ratings of a new user; see `read_likes`.
+        own_list: File with a new user's list from a site, or a table; see `list_import`.
+        list_scale: Scale of its scores, such as "1-10"; None for that of the site.
+        unused: CSV file for the entries of the list that cannot be used; default: next to the list.
+        yes: Whether to skip titles that are not found for sure, instead of asking on a terminal, or else of an error.
         k: Length of each list; >= 1.
         title_filter: Conditions on the recommended titles.
         personal: Share, 0 to 1, of the scores of an unknown user that is subtracted. Useful for models of ratings, to
@@ -62,6 +72,7 @@ def recommend(
         novelty: From 0 for the highest scores to 1 for the least known and most diverse titles; see `rerank`.
         sequels: Whether to include sequels, and more than one title per franchise.
         seen: Whether to include titles that the person has seen.
+        skip_planned: Whether to leave out titles on the plan-to-watch list.
         csv, json: Files to write.
         console: Where to print; default: the terminal.
 
@@ -70,36 +81,55 @@ def recommend(
     """
     console = console or Console(highlight=False)
     users = [*users, *(read_users(users_file) if users_file else [])]
-    if users and likes:
-        raise UserError("Set --user for users of the run's data or --likes for a new user, not both.")
+    if sum(map(bool, (users, likes, own_list))) > 1:
+        raise UserError(
+            "Set --user for users of the run's data, or --likes or --list for a new user: one of the three."
+        )
     for option, value in {"personal": personal, "novelty": novelty}.items():
         if not 0 <= value <= 1:
             raise UserError(f"--{option} {value:g}: expected a number from 0 to 1")
     check_model(run, RATING_MODEL, "does not rank titles for users; use, for example, a run of model=ease")
     items = read_titles(run)
     is_match = title_filter.matches(items)
-    if not users and not likes:
-        raise UserError(f"Set --user ID, or --likes with titles such as {TitleSearch(items).examples()}.")
     if users:
         check_users(run, users)
-    liked = read_new_user(run, likes, TitleSearch(items), console) if likes else []
+    given = (
+        None
+        if users
+        else read_given(
+            run,
+            TitleSearch(items),
+            likes=likes,
+            own_list=own_list,
+            list_scale=list_scale,
+            unused=unused,
+            yes=yes,
+            console=console,
+        )
+    )
 
     import torch
 
-    from anirec.inference.people import fold_in_likes, known_user
     from anirec.inference.predict import load
 
     model: RatingModel = load(run)  # type: ignore[assignment]  # a RatingModel: its class was checked
     check_number_of_titles(run, items, model.n_items)
     with torch.inference_mode():
-        if users:
-            histories = read_histories(run, model, users).collect().lazy()  # all of them in one pass over the entries
-            people = {user: known_user(model, histories, user) for user in dict.fromkeys(users)}
-        else:
-            people = {"": fold_in_likes(model, liked)}
+        people = find_people(run, model, users, given)
         named = None if sequels else add_franchises(items)
         tables = [
-            list_for(model, items, person, is_match, named, k=k, personal=personal, novelty=novelty, seen=seen)
+            list_for(
+                model,
+                items,
+                person,
+                is_match,
+                named,
+                k=k,
+                personal=personal,
+                novelty=novelty,
+                seen=seen,
+                skip_planned=skip_planned,
+            )
             for person in people.values()
         ]
     if users:
@@ -134,18 +164,16 @@ def read_users(path: Path) -> list[str]:
     return users
 
 
-def read_new_user(run: Path, likes: Sequence[str], search: TitleSearch, console: Console) -> list[Liked]:
-    """Return the titles that a new user likes; print each title whose name differs from what was typed."""
-    try:
-        found = read_likes(likes, search, run_scale(run))
-    except UserError as error:
-        note = "\nThe titles of this run are generated." if source_class(run).startswith(GENERATED) else ""
-        raise UserError(f"--likes: {error}{note}") from None
-    for liked in found:
-        title = search.items["title"][liked.item]
-        if liked.written != title:
-            console.print(f"{escape(liked.written)} -> {escape(title)}")
-    return found
+def find_people(
+    run: Path, model: "RatingModel", users: Sequence[str], given: list[Liked] | OwnList | None
+) -> dict[str, "Person"]:
+    """Return the users of the run's data by id, or the new user with an empty id."""
+    from anirec.inference.people import fold_in_likes, fold_in_list, known_user
+
+    if given is None:
+        histories = read_histories(run, model, users).collect().lazy()  # all of them in one pass over the entries
+        return {user: known_user(model, histories, user) for user in dict.fromkeys(users)}
+    return {"": fold_in_list(model, given) if isinstance(given, OwnList) else fold_in_likes(model, given)}
 
 
 def list_for(
@@ -159,6 +187,7 @@ def list_for(
     personal: float,
     novelty: float,
     seen: bool,
+    skip_planned: bool,
 ) -> pl.DataFrame:
     """Return the list of a person as a table; see `recommendations`.
 
@@ -169,7 +198,9 @@ def list_for(
     score_i = person.personal_scores(model, personal).numpy()
     is_candidate = is_match.copy()
     if not seen:
-        is_candidate[person.item.numpy()] = False
+        is_candidate[person.seen.numpy()] = False
+    if skip_planned:
+        is_candidate[person.planned.numpy()] = False
     if named is not None:
         is_candidate = stand_for_franchises(named, is_candidate, score_i)
     chosen = best_items(items, score_i, is_candidate, k=k, novelty=novelty)

@@ -54,7 +54,7 @@ def run_scale(run: Path) -> Scale:
     """
     try:
         record = nested(read_mapping(run / "provenance.json"), "data.scale")
-        return Scale.of(record)  # type: ignore[arg-type]
+        return Scale.of(record)
     except (DamagedError, TypeError) as error:
         raise UserError(f"{run / 'provenance.json'}: damaged: {error}") from None
 

@@ -1,31 +1,72 @@
-"""Search for titles by name, and parsing of `--likes`; case, punctuation, accents, language and typos do not matter.
+"""Search for titles by name. Case, accents, spacing and language do not matter; what distinguishes sequels does.
 
-A row of `TitleSearch.names`: index 43, n_ratings 10234, is_main true, written "cowboy bebop", letters "cowboybebop".
+`TitleSearch.match` takes a title only if it is sure. Everything similar is a candidate, which a person can choose.
+
+    "new game"                New Game!          the only title with these letters
+    "New Game!!"              not sure           two exclamation marks are the second season
+    "Mob Psycho 100 S2"       Mob Psycho 100 II  numerals of any kind are equal
+    "Fullmetal Alchimist"     Fullmetal Alchemist
+    "Chainsaw Maid"           not sure           Chainsaw Man, which differs in a short word, is a candidate
 """
 
-import re
 from collections.abc import Sequence
 from difflib import SequenceMatcher
-from math import isnan, nan
+from functools import cached_property
 from typing import NamedTuple
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-from anirec.data.scale import Scale
-from anirec.data.schema import MAL
 from anirec.errors import UserError
+from anirec.inference.title_names import is_typo, normalize_names
 
 MIN_LEAD = 5  # of several titles with one name, one with this many times the ratings of the next is meant
-MIN_SIMILARITY = 0.85  # letter similarity, 0 to 1, from which the input may be a typo of a name
-MIN_MARGIN = 0.06  # similarity by which the meant name must exceed the next
+MIN_SIMILARITY = 0.8  # share of common letters, 0 to 1, from which a name is a candidate
 MIN_COVERAGE = 0.65  # share of the input's trigrams in a longer name, from which it is a candidate
-MAX_COMPARED = 60  # names compared letter by letter
+MAX_COMPARED = 40  # names compared letter by letter
 MAX_LISTED = 8  # candidates in a message
+LONGEST_NAME = 400  # characters of a name that is searched for
 NAMES = ("title", "title_english", "title_japanese", "synonyms")
+LETTER_BITS = 21  # of a Unicode character
+
+
+class Match(NamedTuple):
+    """What a name may mean.
+
+    Attributes:
+        item: Index of the title that is meant; None if that is not sure.
+        candidates: Indices of similar titles, best first; only `item` if that is sure; empty if no title is similar.
+    """
+
+    item: int | None
+    candidates: list[int]
+
+
+class Form(NamedTuple):
+    """Normal forms of a name; see `normalize_names`."""
+
+    written: str
+    words: str
+    key: str
+    signs: str
 
 
 class UnknownTitleError(UserError):
-    """No title has a similar name."""
+    """No title has a similar name, or none has the id."""
+
+
+class UncertainTitleError(UserError):
+    """One or several titles have a similar name, but none is certainly meant.
+
+    Args:
+        message: Lists the candidates.
+        candidates: Their indices.
+    """
+
+    def __init__(self, message: str, candidates: Sequence[int]) -> None:
+        super().__init__(message)
+        self.candidates = candidates
 
 
 class TitleSearch:
@@ -38,35 +79,65 @@ class TitleSearch:
 
     def __init__(self, items: pl.DataFrame) -> None:
         self.items = items
-        self.names = pl.concat([name_table(items, column) for column in NAMES if column in items.columns])
+        columns = [column for column in NAMES if column in items.columns]
+        self.names = pl.concat([name_table(items, column) for column in columns])
+        self.n_ratings = items["n_ratings"].to_list()
+        self.item = self.names["index"].to_list()
+        self.index_of_id = {str(item_id): index for index, item_id in enumerate(items["item_id"].to_list())}
+        is_main = self.names["is_main"].to_list()
+        # Main titles precede other names, and names as written precede those with the same letters.
+        self.written: tuple[dict[str, list[int]], dict[str, list[int]]] = ({}, {})
+        self.keys: dict[str, list[int]] = {}
+        for row, (written, key) in enumerate(self.names.select("written", "key").iter_rows()):
+            self.written[not is_main[row]].setdefault(written, []).append(row)
+            self.keys.setdefault(key, []).append(row)
 
     def find(self, wanted: str) -> int:
         """Return the index of the item with this id (`#1535`) or name.
 
-        An exact name (except for case) precedes a name with the same letters, and this precedes a similar name.
-
         Raises:
-            UserError: No title has such a name, or several do; the message lists them.
+            UnknownTitleError: No title has such an id or a similar name.
+            UncertainTitleError: There are similar titles; the message lists them.
+            UserError: The text cannot be a name.
         """
         if wanted.startswith("#"):
             return self.find_id(wanted)
-        name = normalize_names(pl.Series("name", [wanted])).row(0, named=True)
-        if not name["letters"]:
-            raise UserError(f"{wanted!r} is no title; expected a name, or # and an id")
-        as_written, same_letters = pl.col("written") == name["written"], pl.col("letters") == name["letters"]
-        for matches in (as_written & pl.col("is_main"), as_written, same_letters):
-            found = self.unique_items(self.names.filter(matches))
-            if len(found):
-                return self.most_rated(wanted, found)
-        similar = self.similar_names(name["letters"])
-        similarity = pl.col("similarity")
-        typos = similar.filter((similarity >= MIN_SIMILARITY) & (similarity > similarity.max() - MIN_MARGIN))
-        for found in (typos, similar.filter("contains_all")):
-            if len(found) == 1:
-                return int(found["index"][0])
-        if not len(similar):
+        item, candidates = self.match(wanted)
+        if item is not None:
+            return item
+        if not candidates:
             raise UnknownTitleError(f"{wanted!r}: no title of this run has a similar name")
-        raise UserError(self.ambiguity(wanted, similar))
+        raise UncertainTitleError(self.question(wanted, candidates), candidates)
+
+    def match(self, wanted: str) -> Match:
+        """Return the item that a name means, or similar ones.
+
+        Raises:
+            UserError: The text cannot be a name.
+        """
+        check_name(wanted)
+        return self.match_all([wanted])[0]
+
+    def match_all(self, names: Sequence[str]) -> list[Match]:
+        """Return what each name means; they must have passed `check_name`. Many at once are faster."""
+        forms = normalize_names(pl.Series([*names], dtype=pl.String))
+        return [self.match_form(Form(*row)) for row in forms.select(Form._fields).iter_rows()]
+
+    def with_letters_of(self, names: Sequence[str]) -> list[set[int]]:
+        """Return, for each name, the items with a name that has the same letters and numbers."""
+        keys = normalize_names(pl.Series([*names], dtype=pl.String))["key"]
+        return [{self.item[row] for row in self.keys.get(key, [])} for key in keys]
+
+    def match_form(self, name: Form) -> Match:
+        same_letters = [row for row in self.keys.get(name.key, []) if name.signs in ("", self.signs[row])]
+        for rows in (*(names.get(name.written, []) for names in self.written), same_letters):
+            if found := self.most_rated(rows):
+                return Match(found[0] if self.is_clear(found) else None, found)
+        similar = self.similar_names(name)
+        typos = [row for row in similar if self.signs[row] == name.signs and is_typo(name.words, self.words[row])]
+        if len(found := self.most_rated(typos)) == 1:
+            return Match(found[0], found)
+        return Match(None, list(dict.fromkeys(self.item[row] for row in similar)))
 
     def examples(self) -> str:
         """Return the two most rated titles as text."""
@@ -81,58 +152,88 @@ class TitleSearch:
             return False
         return True
 
+    def is_name(self, wanted: str) -> bool:
+        """Return whether a text is a name of a title, except for case."""
+        return any(wanted.lower() in names for names in self.written)
+
     def find_id(self, wanted: str) -> int:
-        has_id = self.items["item_id"].cast(pl.String) == wanted.removeprefix("#").strip()
-        if not has_id.any():
-            raise UserError(f"{wanted}: no title of this run has the id {wanted.removeprefix('#')}")
-        return int(has_id.arg_max() or 0)
+        item_id = wanted.removeprefix("#").strip()
+        if item_id not in self.index_of_id:
+            raise UnknownTitleError(f"{wanted}: no title of this run has the id {item_id}")
+        return self.index_of_id[item_id]
 
-    def most_rated(self, wanted: str, found: pl.DataFrame) -> int:
-        """Return the only item, or the one with far more ratings than the others.
+    @cached_property
+    def signs(self) -> list[str]:
+        return self.names["signs"].to_list()
 
-        Raises:
-            UserError: No item has far more ratings than the others.
-        """
-        if len(found) > 1 and found["n_ratings"][0] < MIN_LEAD * max(1, found["n_ratings"][1]):
-            raise UserError(self.ambiguity(wanted, found))
-        return int(found["index"][0])
+    @cached_property
+    def words(self) -> list[str]:
+        return self.names["words"].to_list()
 
-    def unique_items(self, names: pl.DataFrame) -> pl.DataFrame:
-        """Return the first row of each item, sorted by descending number of ratings."""
-        return names.unique("index", keep="first", maintain_order=True).sort("n_ratings", descending=True)
+    @cached_property
+    def letters(self) -> list[str]:
+        return self.names["key"].to_list()
 
-    def similar_names(self, letters: str) -> pl.DataFrame:
-        """Return items with a name similar to these letters, most rated first.
+    @cached_property
+    def trigrams(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Sorted trigrams of all names, the row of the name of each, and the number of trigrams of each name."""
+        lengths = self.names["key"].str.len_chars().to_numpy().astype(np.int64)
+        row = np.repeat(np.arange(len(lengths)), lengths + 2)
+        codes = trigram_codes("".join(f" {key} " for key in self.letters))
+        same_name = row[:-2] == row[2:]
+        codes, row = codes[same_name], row[:-2][same_name]
+        order = np.argsort(codes, kind="stable")
+        return codes[order], row[order], lengths
 
-        `similarity` is the share of common letters, 0 to 1; `contains_all` is whether the name contains the input.
+    def most_rated(self, rows: Sequence[int]) -> list[int]:
+        """Return the items of these names, most rated first."""
+        items = dict.fromkeys(self.item[row] for row in rows)
+        return sorted(items, key=lambda item: -self.n_ratings[item])
+
+    def is_clear(self, found: Sequence[int]) -> bool:
+        """Return whether there is only one item, or the first has far more ratings than the others."""
+        return len(found) == 1 or self.n_ratings[found[0]] >= MIN_LEAD * max(1, self.n_ratings[found[1]])
+
+    def similar_names(self, name: Form) -> list[int]:
+        """Return rows of names that are similar to a name, best first.
+
         Candidates are found by their trigrams: a typo shares many with the name, and a part of a name most of its own.
         """
-        trigrams = sorted({letters[start : start + 3] for start in range(max(1, len(letters) - 2))})
-        name = pl.col("letters")
-        shared = pl.sum_horizontal(name.str.contains(trigram, literal=True).cast(pl.Int32) for trigram in trigrams)
-        both = len(trigrams) + (name.str.len_chars().cast(pl.Int32) - 2).clip(lower_bound=1)
-        table = self.names.with_columns(
-            contains_all=name.str.contains(letters, literal=True),
-            coverage=shared / len(trigrams),
-            overlap=2 * shared / both,
+        codes, rows, lengths = self.trigrams
+        wanted = np.unique(trigram_codes(f" {name.key} "))
+        first, last = np.searchsorted(codes, wanted), np.searchsorted(codes, wanted, side="right")
+        found = [np.unique(rows[start:end]) for start, end in zip(first, last, strict=True) if end > start]
+        if not found:
+            return []
+        shared = np.bincount(np.concatenate(found), minlength=len(lengths))
+        coverage, overlap = shared / len(wanted), 2 * shared / (len(wanted) + lengths)
+        popularity = self.names["n_ratings"].to_numpy()
+        compared = np.concatenate(
+            [
+                (some := np.argpartition(-measure, min(4 * MAX_COMPARED, len(measure) - 1))[: 4 * MAX_COMPARED])[
+                    np.lexsort((-popularity[some], -measure[some]))
+                ][:MAX_COMPARED]
+                for measure in (coverage, overlap)
+            ]
         )
-        table = pl.concat([table.top_k(MAX_COMPARED, by=[by, "n_ratings"]) for by in ("coverage", "overlap")])
-        matcher = SequenceMatcher(b=letters, autojunk=False)
-        table = table.with_columns(
-            similarity=pl.Series([letter_similarity(matcher, name) for name in table["letters"]], dtype=pl.Float64)
-        )
-        table = table.filter((pl.col("coverage") >= MIN_COVERAGE) | (pl.col("similarity") >= MIN_SIMILARITY))
-        table = table.sort("contains_all", "similarity", descending=True)
-        return self.unique_items(table)
+        matcher = SequenceMatcher(b=name.key, autojunk=False)
+        ranked = []
+        for row in dict.fromkeys(compared.tolist()):
+            matcher.set_seq1(self.letters[row])
+            similarity, contains = matcher.ratio(), has_words(self.words[row], name.words)
+            is_part = has_words(name.words, self.words[row]) and 2 * len(self.letters[row]) >= len(name.key)
+            if contains or is_part or similarity >= MIN_SIMILARITY or coverage[row] >= MIN_COVERAGE:
+                ranked.append((not contains, -similarity, -popularity[row], row))
+        return [row for *_, row in sorted(ranked)]
 
-    def ambiguity(self, wanted: str, found: pl.DataFrame) -> str:
+    def question(self, wanted: str, candidates: Sequence[int]) -> str:
         """Return a message that lists the candidates and says how to choose one of them."""
-        ids = [f"#{self.items['item_id'][index]}" for index in found["index"]]
-        lines = [f"  {item_id}  {self.describe(index)}" for item_id, index in zip(ids, found["index"], strict=True)]
-        lines = lines[:MAX_LISTED]
-        if len(found) > MAX_LISTED:
-            lines.append(f"  and {len(found) - MAX_LISTED} more")
-        problem = f"{wanted!r} may be one of several titles; give the exact title or the id, such as {ids[0]}=9:"
+        ids = [f"#{self.items['item_id'][index]}" for index in candidates]
+        lines = [f"  {item_id}  {self.describe(index)}" for item_id, index in zip(ids, candidates, strict=True)]
+        if len(lines) > MAX_LISTED:
+            lines = [*lines[:MAX_LISTED], f"  and {len(candidates) - MAX_LISTED} more"]
+        may_be = "may be one of several titles" if len(candidates) > 1 else "is not exactly this title"
+        problem = f"{wanted!r} {may_be}; give the exact title or the id, such as {ids[0]}=9:"
         return "\n".join([problem, *lines])
 
     def describe(self, index: int) -> str:
@@ -142,113 +243,41 @@ class TitleSearch:
         return f"{item['title']} ({', '.join([*known, format(item['n_ratings'], ',') + ' ratings'])})"
 
 
+def check_name(wanted: str) -> None:
+    """Raise a UserError if a text is too long for a name, is not valid Unicode, or has no letter or digit."""
+    if len(wanted) > LONGEST_NAME:
+        raise UserError(
+            f"{wanted[:40]!r}...: {len(wanted):,} characters; expected the name of a title, at most {LONGEST_NAME}"
+        )
+    try:
+        wanted.encode()
+    except UnicodeEncodeError:
+        raise UserError(f"{wanted!r}: not valid UTF-8 text; expected the name of a title") from None
+    if not any(map(str.isalnum, wanted)):
+        raise UserError(f"{wanted!r} is no title; expected a name, or # and an id")
+
+
+def has_words(words: str, some: str) -> bool:
+    """Return whether some words are in others, in the same order.
+
+    >>> has_words("attack on titan", "on titan"), has_words("attack on titan", "k on")
+    (True, False)
+    """
+    return f" {some} " in f" {words} "
+
+
 def name_table(items: pl.DataFrame, column: str) -> pl.DataFrame:
-    """Return index, n_ratings, is_main, and the normalized names (written, letters) of a column, one row per name."""
+    """Return index, n_ratings, is_main, and the normal forms of the names in a column, one row per name."""
     table = items.select(
         "n_ratings", index=pl.int_range(pl.len()), name=pl.col(column), is_main=pl.lit(column == "title")
     )
     if table.schema["name"] == pl.List(pl.String):
         table = table.explode("name")
     table = table.drop_nulls("name")
-    return table.hstack(normalize_names(table["name"]).get_columns()).filter(pl.col("letters") != "")
+    return table.hstack(normalize_names(table["name"]).get_columns()).filter(pl.col("key") != "")
 
 
-def normalize_names(names: pl.Series) -> pl.DataFrame:
-    """Return the names in lower case (`written`), and only their letters and digits, without accents (`letters`).
-
-    >>> normalize_names(pl.Series(["K-ON!!", "Pokémon: The Movie", "ガンダム & Co."])).rows()
-    [('k-on!!', 'kon'), ('pokémon: the movie', 'pokemonthemovie'), ('ガンダム & co.', 'ガンダムandco')]
-    """
-    written = pl.col("name").str.normalize("NFKC").str.to_lowercase().str.strip_chars()
-    signs = written.str.replace_all("&", "and", literal=True).str.replace_all("\u00d7", "x", literal=True)
-    # Japanese voicing marks are kept: they distinguish letters.
-    unaccented = signs.str.normalize("NFKD").str.replace_all("[\u0300-\u036f]", "").str.normalize("NFKC")
-    letters = unaccented.str.replace_all(r"[^\p{L}\p{M}\p{N}]", "")
-    return names.alias("name").to_frame().select(written=written, letters=letters)
-
-
-def letter_similarity(matcher: "SequenceMatcher[str]", name: str) -> float:
-    """Return the share of letters, 0 to 1, that two names have in common in the same order."""
-    matcher.set_seq1(name)
-    return matcher.ratio()
-
-
-# A semicolon separates titles before a space, after a rating and at the end; that of Steins;Gate does not.
-SEPARATOR = re.compile(r";\s+|;$")
-AFTER_RATING = re.compile(r"(=\s*\d+(?:\.\d+)?)\s*;")
-RATED = re.compile(r"(?P<name>.*\S)\s*=\s*(?P<rating>[+-]?\d+(\.\d+)?)")
-COMMA = re.compile(r"(=\s*\d+(?:\.\d+)?)\s*,\s*(?=\S)")  # between titles, where a semicolon is needed
-
-
-class Liked(NamedTuple):
-    """A title as the user typed it, its item index, and its rating (NaN if none was given)."""
-
-    written: str
-    item: int
-    rating: float
-
-
-def read_likes(texts: Sequence[str], search: TitleSearch, scale: Scale = MAL) -> list[Liked]:
-    """Parse titles with or without ratings, such as "Cowboy Bebop=9; Monster"; of duplicates the last is kept.
-
-    Raises:
-        UserError: A title is unknown or ambiguous, or a rating is out of range; lists all problems.
-    """
-    found: dict[int, Liked] = {}
-    problems, is_unknown = [], False
-    for written in (
-        part.strip() for text in texts for part in SEPARATOR.split(AFTER_RATING.sub(r"\1; ", text.strip()))
-    ):
-        if not written:
-            continue
-        try:
-            liked = read_like(written, search, scale)
-        except UserError as error:
-            problems.append(str(error))
-            is_unknown |= isinstance(error, UnknownTitleError)
-        else:
-            found[liked.item] = liked
-    if is_unknown:
-        problems.append(f"Titles of this run are, for example, {search.examples()}.")
-    if problems:
-        raise UserError("\n".join(problems))
-    if not found:
-        raise UserError(f"No title given; expected titles of this run, such as {search.examples()}")
-    return list(found.values())
-
-
-def read_like(written: str, search: TitleSearch, scale: Scale) -> Liked:
-    """Parse one title with or without a rating.
-
-    Raises:
-        UserError: The title is unknown or ambiguous, or the rating is out of range.
-    """
-    name, rating = split_rating(written)
-    if COMMA.search(written):
-        separated = COMMA.sub(r"\1; ", written)
-        raise UserError(f'{written}: separate titles by semicolons: "{separated}"')
-    if not (isnan(rating) or rating in scale):
-        raise UserError(f"{written}: expected a rating from {scale}")
-    title, equals, text = (part.strip() for part in written.rpartition("="))
-    no_rating = UserError(f"{written}: expected a rating from {scale} after =, such as {title}={scale.example:g}")
-    if title and equals and not text:
-        raise no_rating
-    try:
-        return Liked(name, search.find(name), rating)
-    except UserError as error:
-        if isnan(rating) and title and equals:
-            raise no_rating from None
-        parts = [part.strip() for part in name.split(",")]
-        if len(parts) > 1 and all(map(search.has, parts)):
-            raise UserError(f'{written}: separate titles by semicolons: "{"; ".join(parts)}"') from None
-        raise error
-
-
-def split_rating(written: str) -> tuple[str, float]:
-    """Return name and rating; NaN if there is no rating.
-
-    >>> split_rating("Cowboy Bebop = 9"), split_rating("Steins;Gate=8.5"), split_rating("Mushishi")
-    (('Cowboy Bebop', 9.0), ('Steins;Gate', 8.5), ('Mushishi', nan))
-    """
-    match = RATED.fullmatch(written)
-    return (match["name"], float(match["rating"])) if match else (written, nan)
+def trigram_codes(text: str) -> NDArray[np.int64]:
+    """Return a number for each sequence of three characters in a text."""
+    letters = np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32).astype(np.int64)
+    return (letters[:-2] << 2 * LETTER_BITS) | (letters[1:-1] << LETTER_BITS) | letters[2:]

@@ -10,6 +10,7 @@ from hydra.utils import instantiate
 from anirec.config.compose import conf_folder
 from anirec.data.ratings.datamodule import RatingData
 from anirec.data.ratings.interactions import Interactions
+from anirec.data.scale import Scale
 from anirec.lightning import LightningDataModule
 
 N_ITEMS = 10_000
@@ -45,7 +46,7 @@ def rating_data() -> tuple[str, RatingData]:
 class Generated(LightningDataModule):
     """Training ratings with long-tailed users and items, for measuring speed, not accuracy."""
 
-    n_items = N_ITEMS
+    n_items, scale = N_ITEMS, Scale()
 
     def __init__(self, train: Interactions) -> None:
         super().__init__()

@@ -44,7 +44,7 @@ def recommended(run: Path, *arguments: str) -> pl.DataFrame:
 def test_a_new_user_gets_recommendations_with_reasons(made: Path) -> None:
     (run,) = runs(made, "ease")
     printed = recommend(run, *LIKES, "-k", "5", "--csv", str(run / "list.csv"), "--json", str(run / "list.json"))
-    assert "crimson vojage -> Crimson Voyage" in printed
+    assert "crimson vojage=9 -> Crimson Voyage=9" in printed
     assert max(map(len, printed.splitlines())) <= 80
     table = pl.read_csv(run / "list.csv")
     assert table["rank"].to_list() == [1, 2, 3, 4, 5]
@@ -83,8 +83,11 @@ def test_personal_1_removes_the_scores_of_an_unknown_user(made: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], 'Set --user ID, or --likes with titles such as "'),
-        (["--user", "7", *LIKES], "not both"),
+        ([], 'Set --user ID, --list FILE, or --likes with titles such as "'),
+        (["--user", "7", *LIKES], "one of the three"),
+        ([*LIKES, "--list", "list.xml"], "one of the three"),
+        (["--list", "nowhere.xml"], "--list nowhere.xml: no such file"),
+        (["--list", "."], "--list .: not a regular file"),
         (["--user", "99999"], "--user 99999: not in the data of this run, which has users such as 1, 2, 3"),
         (["--user", "7", "--user", "somebody"], "--user somebody: not in the data of this run"),
         (["--users", "nowhere.txt"], "--users nowhere.txt: cannot be read"),
@@ -134,6 +137,67 @@ def test_a_disliked_title_is_no_reason_and_scores_are_ratings_or_missing(made: P
     assert "score" not in table.columns
     if model == "bias":
         assert table["rating"].is_between(1, 10).all()
+
+
+def mal_xml(rows: list[tuple[int, str, int, str]]) -> str:
+    """Return MyAnimeList's export with these ids, titles, scores and statuses."""
+    entries = [
+        f"<anime><series_animedb_id>{item}</series_animedb_id><series_title><![CDATA[{title}]]></series_title>"
+        f"<my_score>{score}</my_score><my_status>{status}</my_status></anime>"
+        for item, title, score, status in rows
+    ]
+    return f'<?xml version="1.0" encoding="UTF-8" ?><myanimelist>{"".join(entries)}</myanimelist>'
+
+
+def test_a_list_from_a_file_is_a_history(made: Path, tmp_path: Path) -> None:
+    (run,) = runs(made, "ease")
+    titles = pl.read_parquet(run / "items.parquet")["title"].to_list()
+    rows = [(n, title, 10 - n % 4, "Completed") for n, title in enumerate(titles[:9])]
+    rows += [(90, titles[9], 0, "Plan to Watch"), (91, titles[10], 0, "Dropped"), (92, titles[11], 9, "Dropped")]
+    path = tmp_path / "list.xml"
+    path.write_text(mal_xml([*rows, (93, "Nobody's Series 2", 9, "Completed")]))
+    printed = recommend(run, "--list", str(path), "-k", "100", "--sequels", "--csv", str(tmp_path / "list.csv"))
+    text = " ".join(printed.split())
+    assert "list.xml: MyAnimeList, 13 entries: 9 completed, 2 dropped, 1 plan to watch, 1 not used; 10 rated" in text
+    assert "Not used: 1 not in the data of this run; listed in " in text
+    assert (tmp_path / "list.xml.unused.csv").read_text().splitlines() == [
+        "entry,title,reason",
+        "13,Nobody's Series 2,not in the data of this run",
+    ]
+    table = pl.read_csv(tmp_path / "list.csv")
+    assert set(table["title"]) == set(titles) - {*titles[:9], titles[10], titles[11]}
+    planned = table.filter(title=titles[9])
+    assert planned["reason"].str.starts_with("On your watchlist.").all()
+    likes = "; ".join(f"{title}={score}" for _, title, score, status in rows if status == "Completed")
+    same = recommended(run, "--likes", likes, "-k", "100", "--sequels")
+    out = [titles[10], titles[11]]
+    assert same.filter(~pl.col("title").is_in(out))["title"].to_list() == table["title"].to_list(), "a drop is no like"
+    without = recommended(run, "--list", str(path), "-k", "100", "--skip-planned", "--unused", str(tmp_path / "u.csv"))
+    assert titles[9] not in without["title"]
+    assert (tmp_path / "u.csv").exists()
+
+
+def test_a_list_without_seen_titles_is_an_error(made: Path, tmp_path: Path) -> None:
+    (run,) = runs(made, "ease")
+    path = tmp_path / "list.csv"
+    path.write_text("title,score\nNobody's Series,9\n")
+    with pytest.raises(UserError, match=r"Nothing to recommend from: no title of this run was seen or rated"):
+        recommend(run, "--list", str(path))
+    path.write_text("title,score\nCrimson Voyage,5\n")
+    with pytest.raises(UserError, match=r"--list .*: the largest score is 5, so their scale is not clear"):
+        recommend(run, "--list", str(path))
+    recommend(run, "--list", str(path), "--list-scale", "0.5-5")
+
+
+def test_likes_that_cannot_be_used_are_skipped_and_printed(made: Path) -> None:
+    (run,) = runs(made, "ease")
+    printed = recommend(run, "--likes", "#1=9; #999999=8; #19=0; Silent Academy=★★★★")
+    assert "#999999: no title of this run has the id 999999; skipped" in printed
+    assert "#19=0: 0 means unrated" in printed
+    assert "Silent Academy=★★★★ -> Silent Academy=8" in printed
+    with pytest.raises(UserError, match="is not exactly this title"):
+        recommend(run, "--likes", "Silent Academy III=9; #1=9")
+    assert "'Silent Academy III' is not exactly" in recommend(run, "--yes", "--likes", "Silent Academy III=9; #1=9")
 
 
 def test_mistakes_are_reported_before_the_model_is_read(made: Path, tmp_path: Path) -> None:

@@ -99,19 +99,33 @@ def build_tables(source: Source, folder: Path, *, step: Step) -> None:
 
     Raises:
         UserError: A table has no readable row.
-        TypeError, ValueError: A table of the source does not match the schema.
+        ContractError: A table of the source does not match the schema, or the columns that the source declares.
     """
+    try:
+        write_tables(source, folder, step=step)
+    except schema.ContractError as error:
+        raise schema.ContractError(
+            f"The source {type(source).__module__}.{type(source).__name__} breaks its contract: {error} "
+            "anirec.data.schema lists all columns with their types and ranges."
+        ) from None
+
+
+def write_tables(source: Source, folder: Path, *, step: Step) -> None:
+    """Write the files of `build_tables`."""
     files = {path.name: path.stat().st_size for path in source.files()}
     reading = f"reading {', '.join(files)}" if files else "generating"
     step(reading)
     rows, posts = source.interactions(), source.posts()
     # Read the small files first, to report errors in them within seconds.
     tables_read = read_tables(source)
+    check_columns(
+        source, {"interactions": rows, **{name: table.lazy() for name, table in tables_read.items()}, "posts": posts}
+    )
     for name, table in tables_read.items():
         require_rows(source, name, table.lazy())
     raw = raw_posts = None
     if rows is not None:
-        raw = sink_raw(count_read(rows, step, reading), schema.INTERACTIONS, "interactions", folder)
+        raw = sink_raw(count_read(with_rating(rows), step, reading), schema.INTERACTIONS, "interactions", folder)
         require_rows(source, "interactions", raw)
     if posts is not None:
         raw_posts = sink_raw(count_read(posts, step, reading), schema.POSTS, "posts", folder)
@@ -132,15 +146,14 @@ def build_tables(source: Source, folder: Path, *, step: Step) -> None:
     for name, kept in deduplicate_tables(tables_read, raw, written.get("interactions"), source.scale).items():
         kept.write_parquet(folder / f"{name}.parquet")
         written[name] = kept.lazy()
-        counts |= count_table_rows(name, tables_read[name], kept)
+        counts |= count_table_rows(name, tables_read.get(name), kept)
     if raw_posts is not None:
         step("numbering tags")
         counts |= write_posts(raw_posts, folder)
         written["posts"] = raw_posts.filter(READABLE).drop(*schema.MARKS)
-    check_columns(source, written)
     source.draw(folder / PICTURES)
     report = {
-        "source": {"name": source.name, "version": source.version, "options": dict(source.options())},
+        "source": source.identity(),
         "files": files,
         "scale": source.scale.record(),
         **counts,
@@ -153,6 +166,11 @@ def build_tables(source: Source, folder: Path, *, step: Step) -> None:
     for path in folder.glob("raw_*.parquet"):
         path.unlink()
     (folder / "report.json").write_text(json.dumps(report, indent=2, ensure_ascii=False), encoding="utf-8")
+
+
+def with_rating(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """Return the rows with a column of ratings, all of them null where a source has none."""
+    return rows if "rating" in rows.collect_schema() else rows.with_columns(rating=pl.lit(None, pl.Float32))
 
 
 def count_read(rows: pl.LazyFrame, step: Step, reading: str) -> pl.LazyFrame:
@@ -211,19 +229,29 @@ def write_interactions(raw: pl.LazyFrame, folder: Path, step: Step, scale: Scale
     return interactions, n_disagreeing
 
 
-def check_columns(source: Source, written: Mapping[str, pl.LazyFrame]) -> None:
+def check_columns(source: Source, tables: Mapping[str, pl.LazyFrame | None]) -> None:
     """Check that the source declares exactly the columns of its tables; columns of missing tables are not required.
 
+    Where the items lack titles, the ids are shown instead, so that a title may be declared or not.
+
     Raises:
-        TypeError: Declared and yielded columns differ.
+        ContractError: Declared and returned columns differ, or none are declared.
     """
-    found = {column for table in written.values() for column in table.collect_schema()}
-    of_missing = {column for name in schema.TABLES.keys() - written.keys() for column in schema.TABLES[name]}
-    lacking, more = sorted(source.columns - found - of_missing), sorted(found - source.columns)
-    if lacking or more:
-        raise TypeError(
-            f"{type(source).__name__}.columns: declared, but not yielded: {lacking}; yielded, but not declared: {more}"
-        )
+    if not hasattr(source, "columns"):
+        raise schema.ContractError('it declares no columns; set columns = frozenset({"user_id", …}) in the class.')
+    returned = {
+        name: {*table.collect_schema()} - {*schema.MARKS} for name, table in tables.items() if table is not None
+    }
+    if not returned:
+        raise schema.ContractError("none of its methods interactions, items and posts returns a table.")
+    of_missing = {column for name in schema.TABLES.keys() - returned.keys() for column in schema.TABLES[name]}
+    optional = {"title"} if "interactions" in returned else set()
+    found = set().union(*returned.values())
+    lacking, more = sorted(source.columns - found - of_missing - optional), sorted(found - source.columns - optional)
+    problems = [f"{', '.join(lacking)}: in columns, but in no table"] if lacking else []
+    problems += [f"{', '.join(more)}: in a table, but not in columns"] if more else []
+    if problems:
+        raise schema.ContractError(f"its columns and its tables differ: {'; '.join(problems)}.")
 
 
 def count_rows(raw: pl.LazyFrame, interactions: pl.LazyFrame) -> dict[str, int]:

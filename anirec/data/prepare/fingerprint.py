@@ -17,16 +17,17 @@ FORMAT = 2  # increased when `prepare` writes different tables for the same sour
 
 
 def fingerprint(source: Source, cache: Path) -> str:
-    """Return the SHA-256 (hex) of the contents of a source's files, its name, version and options.
+    """Return the SHA-256 (hex) of the contents of a source's files, its class, version, arguments and options.
 
     Raises:
         UserError: Files are missing.
     """
+    own = source.identity()
     identity = {
         "format": FORMAT,
-        "source": source.name,
-        "version": source.version,
-        "options": dict(source.options()),
+        "source": own["name"],
+        "version": own["version"],
+        "options": own["options"],
         "files": [(path.name, content_hash(path, cache)) for path in source.files()],
     }
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()

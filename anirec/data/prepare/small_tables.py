@@ -19,7 +19,7 @@ def read_tables(source: Source) -> dict[str, pl.DataFrame]:
     """Return the small tables of the source, with all marks, duplicates and unreadable rows.
 
     Raises:
-        TypeError: A table does not match the schema.
+        ContractError: A table does not match the schema.
     """
     yielded = {"items": source.items(), "characters": source.characters(), "appearances": source.appearances()}
     tables = {name: add_marks(rows).collect() for name, rows in yielded.items() if rows is not None}
@@ -49,13 +49,14 @@ def deduplicate_tables(
         scale: The rating scale of the source.
 
     Raises:
-        TypeError, ValueError: A table does not match the schema.
+        ContractError: A table does not match the schema.
     """
     found = {name: keep_first(table.filter(READABLE).drop(*schema.MARKS), KEYS[name]) for name, table in tables.items()}
     if raw is not None and interactions is not None:
-        if "items" not in found:
-            raise TypeError("The source yields interactions, but no items.")
-        found["items"] = add_unlisted(found["items"], raw, interactions)
+        listed = found.pop("items", pl.DataFrame(schema={"item_id": interactions.collect_schema()["item_id"]}))
+        if "title" not in listed.columns:
+            listed = listed.with_columns(title=pl.lit(None, pl.String))
+        found["items"] = add_unlisted(listed, raw, interactions)
     if "title" in found.get("items", pl.DataFrame()).columns:
         title = pl.col("title").fill_null(pl.col("item_id").cast(pl.String))
         found["items"] = found["items"].with_columns(title)
@@ -85,7 +86,9 @@ def add_unlisted(items: pl.DataFrame, raw: pl.LazyFrame, interactions: pl.LazyFr
     """Return the items, followed by those that occur only in the interactions, sorted by id."""
     seen = interactions.select(pl.col("item_id").unique()).collect(engine="streaming").sort("item_id")
     if seen.schema["item_id"] != items.schema["item_id"]:
-        raise TypeError(f"item_id is {seen.schema['item_id']} in interactions and {items.schema['item_id']} in items")
+        raise schema.ContractError(
+            f"item_id is {seen.schema['item_id']} in the table interactions and {items.schema['item_id']} in items."
+        )
     unlisted = seen.join(items, on="item_id", how="anti", maintain_order="left")
     if "title" in raw.collect_schema():
         unlisted = unlisted.join(unlisted_titles(unlisted, raw), on="item_id", how="left", maintain_order="left")
@@ -100,8 +103,10 @@ def unlisted_titles(unlisted: pl.DataFrame, raw: pl.LazyFrame) -> pl.DataFrame:
     return titles.with_columns(pl.Series("title", [unescape(title) for title in titles["title"]], pl.String))
 
 
-def count_table_rows(name: str, read: pl.DataFrame, table: pl.DataFrame) -> dict[str, int]:
+def count_table_rows(name: str, read: pl.DataFrame | None, table: pl.DataFrame) -> dict[str, int]:
     """Count the rows of a table: read = rejected + duplicates + kept; unlisted items occur only in the interactions."""
+    if read is None:  # a source without items
+        return {"items_read": 0, "items_rejected": 0, "items_kept": 0, "unlisted_items": len(table)}
     n_readable = len(readable := read.filter(READABLE))
     n_kept = readable.select(KEYS[name]).n_unique()
     counts = {

@@ -22,23 +22,25 @@ import polars as pl
 
 from anirec.data.readers.cells import LIST_SEPARATOR
 from anirec.data.readers.layout import EITHER, LONGEST_TEXT, NOT_UTF8, REPLACEMENT, FileHeader, Layout, detect_header
+from anirec.data.readers.packed import open_binary, open_text
 from anirec.errors import UserError
 
 BLOCK = 1 << 24  # bytes
 BYTE_ORDER_MARK = "\ufeff"  # at the start of each of several files that were joined
 
 
-def scan_csv(path: Path, layout: Layout) -> pl.LazyFrame:
+def scan_csv(path: Path, layout: Layout, header: FileHeader | None = None) -> pl.LazyFrame:
     """Return the rows of a file with one record per line: the marks file, line, reason, text, and the columns as text.
 
     Args:
         path: The file, of any size; it is read as a stream.
         layout: The columns and format of the file.
+        header: Its separator and names; None: they are detected.
 
     Raises:
         UserError: The file is empty, not plain text, or does not match the layout.
     """
-    header = detect_header(path, layout)
+    header = header or detect_header(path, layout)
     lines = scan_lines(path, header).filter(pl.col("line") >= header.first_line)
     rows = split_fields(lines, header, layout, quotes=any(True for _ in find_in(path, '"')))
     broken = pl.when(pl.col("text").str.contains(REPLACEMENT, literal=True)).then(pl.lit(NOT_UTF8))
@@ -65,11 +67,21 @@ def scan_parquet(path: Path, columns: Mapping[str, str]) -> pl.LazyFrame:
             f"{path} lacks the columns {', '.join(sorted(absent))}. Is it a file of another dump? Replace it."
         )
     # As in a text file, a missing value is an empty cell.
-    cells = {name: pl.col(column).cast(pl.String).str.strip_chars().fill_null("") for name, column in columns.items()}
+    schema = rows.collect_schema()
+    cells = {name: as_text(column, schema[column]).fill_null("") for name, column in columns.items()}
     rows = rows.select(**cells).with_row_index("line", offset=1).with_columns(pl.col("line").cast(pl.Int64))
     text = pl.concat_str(list(cells), separator=",").str.slice(0, LONGEST_TEXT)
     reason = pl.lit(None, pl.String).alias("reason")
     return rows.select(pl.lit(path.name).alias("file"), "line", reason, text.alias("text"), *cells)
+
+
+def as_text(column: str, dtype: pl.DataType) -> pl.Expr:
+    """Return the values of a column as stripped text; the text of a list contains `LIST_SEPARATOR`."""
+    if not isinstance(dtype, pl.List):
+        return pl.col(column).cast(pl.String).str.strip_chars()
+    elements = pl.col(column).list.eval(pl.element().cast(pl.String))
+    is_single = pl.col(column).list.len() == 1
+    return elements.list.join(LIST_SEPARATOR) + pl.when(is_single).then(pl.lit(LIST_SEPARATOR)).otherwise(pl.lit(""))
 
 
 def scan_lines(path: Path, header: FileHeader) -> pl.LazyFrame:
@@ -103,7 +115,7 @@ def scan_lines(path: Path, header: FileHeader) -> pl.LazyFrame:
 def find_in(path: Path, text: str) -> Iterator[int]:
     """Yield the positions of a text in a file, in bytes; takes one or two seconds for 2 GB."""
     wanted, start, before = text.encode(), 0, b""
-    with path.open("rb") as file:
+    with open_binary(path) as file:
         for block in iter(partial(file.read, BLOCK), b""):
             joined, position = before + block, -1
             while (position := joined.find(wanted, position + 1)) >= 0:
@@ -171,13 +183,13 @@ def field_text(name: str, header: FileHeader, layout: Layout) -> pl.Expr:
 LONGEST_RECORD = 500  # lines; a quote that is open for longer is an error, not a synopsis
 
 
-def read_csv(path: Path, layout: Layout) -> pl.LazyFrame:
+def read_csv(path: Path, layout: Layout, header: FileHeader | None = None) -> pl.LazyFrame:
     """Return the rows of a file that fits in memory, in the shape of `scan_csv`; quoted cells may hold line breaks.
 
     Raises:
         UserError: The file is empty, not plain text, or does not match the layout.
     """
-    header = detect_header(path, layout)
+    header = header or detect_header(path, layout)
     lines = read_lines(path, header)
     columns = ["line", "reason", "text", *layout.header]
     rows = [
@@ -191,7 +203,7 @@ def read_csv(path: Path, layout: Layout) -> pl.LazyFrame:
 
 def read_lines(path: Path, header: FileHeader) -> list[str]:
     """Return the lines of a file with their ends; blank ones in the place of repeated headers, as in `scan_lines`."""
-    with path.open(encoding="utf-8-sig", errors="replace", newline="\n" if header.line_end == "\n" else None) as file:
+    with open_text(path, newline="\n" if header.line_end == "\n" else None) as file:
         lines = list(file)
     if not header.text:
         return lines

@@ -22,6 +22,7 @@ from polars.io.plugins import register_io_source
 
 from anirec.data.readers.cells import LIST_SEPARATOR
 from anirec.data.readers.layout import LONGEST_TEXT, NOT_UTF8, REPLACEMENT, read_start
+from anirec.data.readers.packed import open_text
 from anirec.data.readers.xml_objects import iter_posts
 
 LONGEST_OBJECT = 1 << 18  # characters; a longer object is an error
@@ -64,7 +65,7 @@ def scan_json(paths: Sequence[Path], keys: tuple[str, ...]) -> pl.LazyFrame:
 
 
 def read_rows(path: Path, keys: tuple[str, ...]) -> Iterator[tuple[Any, ...]]:
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
+    with open_text(path) as file:
         for line, reason, text, content in (iter_posts if path.suffix == ".xml" else iter_objects)(file):
             try:
                 values = [as_text(content.get(key)) for key in keys]

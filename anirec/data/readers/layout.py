@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from anirec.data.readers.packed import open_binary
 from anirec.errors import UserError
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"  # what bytes that are not UTF-8 are decoded to
@@ -132,7 +133,7 @@ def read_start(path: Path) -> bytes:
     Raises:
         UserError: The file is empty or not plain text.
     """
-    with path.open("rb") as file:
+    with open_binary(path) as file:
         start = file.read(START)
     for magic, what in NOT_TEXT.items():
         if start.startswith(magic):

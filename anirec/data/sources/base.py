@@ -1,10 +1,13 @@
 """Base classes of data sources: a source reads or generates the tidy tables of one dataset."""
 
 import hashlib
+import inspect
+import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import polars as pl
 
@@ -16,17 +19,28 @@ from anirec.settings import Configurable
 class Source(Configurable):
     """A dataset as lazy tables in the schema of `anirec.data.schema`; `anirec.data.prepare` checks and caches them.
 
-    `columns` are the columns of all tables, as a literal that can be read without running the module. `version` is
-    increased whenever the tables change for the same files. `known_flaws` are reasons for which rows of the published
+    `columns` are the columns of all tables, as a literal that can be read without running the module; where they depend
+    on the settings, `columns_by` is the `module:function` that returns them for a mapping of settings. `version` is
+    increased whenever the tables change for the same files and arguments. `in_files` are the arguments that only choose
+    files, whose content identifies them. `known_flaws` are reasons for which rows of the published
     files are rejected: such rows are counted and kept with the rejects, but do not cause a warning. `item_url` is the
     address of a title's page up to its id; None if there is no such page. `scale` is that of ratings and scores.
     """
 
-    columns: ClassVar[frozenset[str]]
-    version: ClassVar[int]
+    arguments: Mapping[str, Any]  # of the constructor
+    columns: frozenset[str]
+    columns_by: ClassVar[str] = ""
+    in_files: ClassVar[frozenset[str]] = frozenset({"folder"})
+    version: ClassVar[int] = 1
     known_flaws: ClassVar[frozenset[str]] = frozenset()
     item_url: ClassVar[str | None] = None
     scale: Scale = Scale()
+
+    def __new__(cls, *arguments: Any, **settings: Any) -> Self:
+        source = super().__new__(cls)
+        with suppress(TypeError):  # which the constructor raises, too; an unpickled object has none yet
+            source.arguments = bound_arguments(cls, *arguments, **settings)
+        return source
 
     @property
     def name(self) -> str:
@@ -38,8 +52,15 @@ class Source(Configurable):
         return []
 
     def options(self) -> Mapping[str, Any]:
-        """Return everything but the files that determines the tables, as plain values."""
+        """Return what determines the tables beside the files and the arguments of the constructor, as plain values."""
         return {}
+
+    def identity(self) -> dict[str, Any]:
+        """Return all that determines the tables but the content of the files: name, version, arguments and options."""
+        arguments = {name: value for name, value in self.arguments.items() if name not in self.in_files}
+        own = {} if type(self).__module__.startswith("anirec.") else {"class": type(self).__qualname__}
+        options = {**own, **arguments, **self.options()}
+        return {"name": self.name, "version": self.version, "options": json.loads(json.dumps(options, default=str))}
 
     def facts(self) -> Mapping[str, float]:
         """Return known values of metrics, such as the lowest reachable error; called once, during preparation."""
@@ -94,6 +115,19 @@ class Source(Configurable):
     def no_ratings_message(self) -> str:
         """Return the error message for a task that needs ratings if the source has none."""
         return f"{self.name} has titles, but no ratings by users. Choose a dataset with ratings; see anirec data list."
+
+
+def bound_arguments(cls: type, *arguments: Any, **settings: Any) -> dict[str, Any]:
+    """Return the arguments of a constructor by name, with those that have default values."""
+    if cls.__init__ is object.__init__:
+        return settings
+    parameters = inspect.signature(cls)
+    bound = parameters.bind(*arguments, **settings)
+    bound.apply_defaults()
+    for name, parameter in parameters.parameters.items():
+        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+            bound.arguments |= bound.arguments.pop(name)
+    return dict(bound.arguments)
 
 
 @dataclass(frozen=True)

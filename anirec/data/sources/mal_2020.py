@@ -69,6 +69,7 @@ class Mal2020(Dump):
 
     columns = MAL_TITLES | {"user_id", "item_id", "rating", "status", "synopsis"}
     version = 2
+    in_files = frozenset({"folder", "ratings"})
     item_url = MAL_URL
     origin = "https://www.kaggle.com/datasets/hernan4444/anime-recommendation-database-2020"
     n_published = 57_000_000

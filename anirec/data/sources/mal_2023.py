@@ -57,6 +57,7 @@ class Mal2023(Dump):
 
     columns = MAL_TITLES | {"user_id", "item_id", "rating", "synopsis"}
     version = 1
+    in_files = frozenset({"folder", "ratings"})
     item_url = MAL_URL
     origin = "https://www.kaggle.com/datasets/dbdmobile/myanimelist-dataset"
     n_published = 59_000_000

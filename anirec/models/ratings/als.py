@@ -137,4 +137,4 @@ class ALS(MemoryBased, RatingModel):
         return self.scores(user_factors[:-1])
 
     def scores(self, factor_bf: Tensor) -> Tensor:
-        return factor_bf @ self.item_factors[:-1].T + popularity_tie_break(self.count_i)
+        return (factor_bf @ self.item_factors[:-1].T).add_(popularity_tie_break(self.count_i))

@@ -179,7 +179,8 @@ class SVD(ManualOptimization, RatingModel):
         return offsets.within_range(offsets.mean + offsets.user[batch.user] + offsets.item[batch.item] + match)
 
     def score_items(self, users: Tensor) -> Tensor:
-        return self.baseline.score_all_items(users) + self.user_vectors()[users] @ self.item_factors[:-1].T
+        scores_bi = self.user_vectors()[users] @ self.item_factors[:-1].T
+        return scores_bi.add_(self.baseline.score_all_items(users))
 
     def fold_in(self, batch: RatingBatch, n: int) -> Tensor:
         """Score items for new users, whose factors are those that training with fixed item factors would have given."""

@@ -21,6 +21,7 @@ from anirec.threads import in_threads
 
 ITEMS_PER_TASK = 128
 USERS_PER_TASK = 64
+SCORED_PER_TASK = 16  # users
 TASKS = 512
 SIMILARITIES_AT_ONCE = 1 << 25  # 128 MB
 SMALLEST = np.int64(1 << 32)  # a key above those of similarity 0
@@ -369,13 +370,16 @@ def sum_votes(by_user: SparseRows, voters: SparseRows, scores_bi: Float32Array) 
     def task(first: int, last: int) -> None:
         add_votes(first, last, by_user, voters, scores_bi)
 
-    in_threads(task, len(scores_bi), chunk=USERS_PER_TASK)
+    in_threads(task, len(scores_bi), chunk=SCORED_PER_TASK)
 
 
 @numba.njit(cache=True, nogil=True)
 def add_votes(first: int, last: int, by_user: SparseRows, voters: SparseRows, scores_bi: Float32Array) -> None:
     for b in range(first, last):
+        scores_i = scores_bi[b]
         for row in range(by_user.start[b], by_user.start[b + 1]):
             j, weight = by_user.column[row], by_user.value[row]
-            for vote in range(voters.start[j], voters.start[j + 1]):
-                scores_bi[b, voters.column[vote]] += weight * voters.value[vote]
+            items = voters.column[voters.start[j] : voters.start[j + 1]]
+            votes = voters.value[voters.start[j] : voters.start[j + 1]]
+            for vote in range(len(items)):
+                scores_i[np.uint32(items[vote])] += weight * votes[vote]  # a signed index may be negative

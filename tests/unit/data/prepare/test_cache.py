@@ -17,6 +17,7 @@ from anirec import notices
 from anirec.data.prepare import fingerprint as fingerprints
 from anirec.data.prepare.build import build_tables
 from anirec.data.prepare.cache import prepare
+from anirec.data.schema import ContractError
 from anirec.data.sources.base import Source
 from anirec.data.sources.mal_2016 import Mal2016
 from anirec.errors import UserError
@@ -161,7 +162,7 @@ def test_a_source_without_files(own_cache: Path) -> None:
     assert pl.read_parquet(prepared.interactions)["rating"].to_list() == [7.0, 3.0]
     assert pl.read_parquet(prepared.items).rows() == [(5, "Crimson Voyage"), (6, "6")]
     assert prepared.report["facts"] == {"floor/rmse": 1.5}
-    assert prepared.report["source"]["options"] == {"seed": 3}
+    assert prepared.report["source"]["options"] == {"class": "Generated", "seed": 3}
 
 
 class Painted(Source):
@@ -208,7 +209,7 @@ def test_characters_appearances_and_pictures(own_cache: Path, monkeypatch: pytes
     }
     monkeypatch.setattr(Painted, "columns", Painted.columns | {"description"})
     monkeypatch.setattr(Painted, "version", 2)
-    with pytest.raises(TypeError, match="description"):
+    with pytest.raises(ContractError, match="description"):
         prepare(source, own_cache)
 
 
@@ -304,8 +305,9 @@ def test_a_dump_without_a_readable_row_is_an_error(folder: Path, own_cache: Path
 def test_tables_that_do_not_match_the_schema_are_a_bug_of_the_source(
     own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Generated, "columns", Generated.columns | {"title_english"})
-    with pytest.raises(TypeError, match="title_english"):
-        prepare(Generated(seed=3), own_cache)
-    with pytest.raises(ValueError, match="rating > 10"):
+    with monkeypatch.context() as patch:
+        patch.setattr(Generated, "columns", Generated.columns | {"title_english"})
+        with pytest.raises(ContractError, match="title_english: in columns, but in no table"):
+            prepare(Generated(seed=3), own_cache)
+    with pytest.raises(ContractError, match=r"test_cache\.Generated breaks its contract: .* rating > 10"):
         prepare(Generated(seed=11), own_cache)

@@ -1,0 +1,34 @@
+"""Opening of plain and of compressed files: what ends in .gz or .zst is unpacked while it is read."""
+
+import io
+from pathlib import Path
+from typing import BinaryIO, TextIO, cast
+
+PACKED = {".gz": "gzip", ".zst": "zstd"}  # names of the formats in Arrow
+
+
+def unpacked_suffix(path: Path) -> str:
+    """Return the suffix of the content, in lower case.
+
+    >>> unpacked_suffix(Path("ratings.csv.gz")), unpacked_suffix(Path("Ratings.TSV"))
+    ('.csv', '.tsv')
+    """
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    if suffixes and suffixes[-1] in PACKED:
+        suffixes.pop()
+    return suffixes[-1] if suffixes else ""
+
+
+def open_binary(path: Path) -> BinaryIO:
+    """Open a file for reading; the caller closes it."""
+    packed = PACKED.get(path.suffix.lower())
+    if packed is None:
+        return path.open("rb")
+    import pyarrow as pa
+
+    return cast(BinaryIO, io.BufferedReader(pa.input_stream(str(path), compression=packed)))
+
+
+def open_text(path: Path, newline: str | None = None) -> TextIO:
+    """Open a UTF-8 file for reading; bytes that are not UTF-8 become the replacement character."""
+    return io.TextIOWrapper(open_binary(path), encoding="utf-8-sig", errors="replace", newline=newline)

@@ -1,0 +1,148 @@
+"""Parsing of `--likes`: titles with or without ratings, such as "Cowboy Bebop=9; Monster; #457=85%"."""
+
+import re
+from collections.abc import Callable, Sequence
+from math import nan
+from typing import NamedTuple
+
+from anirec.data.scale import Scale
+from anirec.data.schema import MAL
+from anirec.errors import UserError
+from anirec.inference.title_search import TitleSearch, UncertainTitleError, UnknownTitleError
+from anirec.inference.written_ratings import RATING, read_rating
+
+# A semicolon separates titles before a space, after a rating and at the end; that of Steins;Gate does not.
+SEPARATOR = re.compile(r";\s+|;$")
+AFTER_RATING = re.compile(rf"(=\s*{RATING})\s*;")
+COMMA = re.compile(rf"(=\s*(?>{RATING}))\s*,\s*(?=\S)")  # between titles, where a semicolon is needed
+LONGEST = 100_000  # characters of all likes
+MOST = 1_000  # titles
+
+Choose = Callable[[str, Sequence[int]], int | None]  # asks which candidate a name means; None for none of them
+
+
+class Liked(NamedTuple):
+    """A title with its rating as the user typed it, its item index, and the rating (NaN if none was given)."""
+
+    written: str
+    item: int
+    rating: float
+
+
+class Likes(NamedTuple):
+    """Titles that a user named, and sentences about those that are skipped."""
+
+    liked: list[Liked]
+    skipped: list[str]
+
+
+class SkippedError(UserError):
+    """An entry cannot be used, but is no reason to stop."""
+
+
+def read_likes(
+    texts: Sequence[str],
+    search: TitleSearch,
+    *,
+    scale: Scale = MAL,
+    choose: Choose | None = None,
+    skip: bool = False,
+) -> Likes:
+    """Parse titles with or without ratings; of duplicates the last is kept.
+
+    Unknown ids and ratings of 0, which mean unrated, are skipped.
+
+    Args:
+        texts: Titles, separated by semicolons.
+        search: The titles of the run.
+        scale: Scale of the run's ratings.
+        choose: Asks the user which title a name means that is not sure; None to raise an error instead.
+        skip: Whether to skip titles that are unknown or not sure.
+
+    Raises:
+        UserError: A title is unknown or ambiguous, a rating is out of range, or no title is left; lists all problems.
+    """
+    if sum(map(len, texts)) > LONGEST:
+        raise UserError(f"more than {LONGEST:,} characters; for long lists, set --list FILE")
+    parts = [part.strip() for text in texts for part in SEPARATOR.split(AFTER_RATING.sub(r"\1; ", text.strip()))]
+    if len(parts) > MOST:
+        raise UserError(f"{len(parts):,} titles; expected at most {MOST:,}. For long lists, set --list FILE")
+    found: dict[int, Liked] = {}
+    problems: list[str] = []
+    skipped: list[str] = []
+    is_unknown = False
+    for written in filter(None, parts):
+        try:
+            liked = read_like(written, search, scale, choose)
+        except SkippedError as error:
+            skipped.append(str(error))
+        except (UncertainTitleError, UnknownTitleError) as error:
+            (skipped if skip else problems).append(str(error))
+            is_unknown |= isinstance(error, UnknownTitleError)
+        except UserError as error:
+            problems.append(str(error))
+        else:
+            found[liked.item] = liked
+    if not found and not problems:
+        reasons = "".join(f"\n{reason}" for reason in skipped)
+        raise UserError(f"No title given; expected titles of this run, such as {search.examples()}{reasons}")
+    if problems and is_unknown:
+        problems.append(f"Titles of this run are, for example, {search.examples()}.")
+    if problems:
+        raise UserError("\n".join(problems))
+    return Likes(list(found.values()), skipped)
+
+
+def read_like(written: str, search: TitleSearch, scale: Scale, choose: Choose | None) -> Liked:
+    """Parse one title with or without a rating.
+
+    Raises:
+        SkippedError: The id is unknown, the rating is 0, or the user chose none of the candidates.
+        UserError: The title is unknown or not sure, or the rating is no rating of the scale.
+    """
+    name, equals, text = (part.strip() for part in written.rpartition("="))
+    if not equals or search.is_name(written):  # there are titles such as "1+1=2"
+        return Liked(written, find(written, search, choose), nan)
+    if COMMA.search(written):
+        separated = COMMA.sub(r"\1; ", written)
+        raise UserError(f'{written}: separate titles by semicolons: "{separated}"')
+    if not name:
+        raise UserError(f"{written}: expected a title before =, such as Monster=9")
+    try:
+        rating = read_rating(text, scale) if text else nan
+    except UserError as error:
+        raise UserError(f"{written}: {error}") from None
+    if not text:
+        raise UserError(f"{written}: expected a rating from {scale} after =, such as {name}={scale.example:g}")
+    if rating is None:
+        raise SkippedError(f"{written}: 0 means unrated; skipped. For a title without a rating, leave out =0")
+    return Liked(written, find(name, search, choose), rating)
+
+
+def find(name: str, search: TitleSearch, choose: Choose | None) -> int:
+    """Return the index of a title; see `read_like`."""
+    try:
+        return search.find(name)
+    except UnknownTitleError as error:
+        if name.startswith("#"):
+            raise SkippedError(f"{error}; skipped") from None
+        if separate := split_names(name, search):
+            raise UserError(separate) from None
+        raise
+    except UncertainTitleError as error:
+        if separate := split_names(name, search):
+            raise UserError(separate) from None
+        if choose is None:
+            raise
+        chosen = choose(name, error.candidates)
+        if chosen is None:
+            raise SkippedError(f"{name!r}: skipped") from None
+        return chosen
+
+
+def split_names(name: str, search: TitleSearch) -> str | None:
+    """Return how to write several titles that are separated by commas; None if they are not."""
+    parts = [part.strip() for part in name.split(",")]
+    if len(parts) > 1 and all(map(search.has, parts)):
+        return f'{name}: separate titles by semicolons: "{"; ".join(parts)}"'
+    return None
