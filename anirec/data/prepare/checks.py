@@ -130,7 +130,7 @@ def rating_scale(data: Subject) -> Iterator[Finding]:
     if data.joined_to or "ratings" not in data.measured:  # a joined source's ratings are not used
         return
     scale, found = data.scale, data.measured["ratings"]
-    others = "set its key scale" if "scale" in vars(data.source) else "dataset=table reads any other"
+    others = "set dataset.source.scale" if "scale" in vars(data.source) else "dataset=table reads any other"
     declared = f"the scale is {scale} ({others})"
     n_rated = data.report["rows_kept"] - data.report["unrated_rows"]
     n_unread = sum(n for reason, n in data.rejects.items() if NO_RATING.search(reason))
