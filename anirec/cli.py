@@ -296,7 +296,9 @@ def recommend(
     not_genre: Annotated[list[str] | None, typer.Option(help="Only titles with none of these genres.")] = None,
     year: Annotated[str | None, typer.Option(help="Year of first release: 1998, 2005-2015, 2010- or -1999.")] = None,
     min_ratings: Annotated[int, typer.Option(min=0, help="Only titles with at least this many ratings.")] = 0,
-    adult: Annotated[bool, typer.Option("--adult", help="Include adult titles.")] = False,
+    adult: Annotated[
+        bool, typer.Option("--adult", help="Include adult titles, and those without genres and age rating.")
+    ] = False,
     sequels: Annotated[
         bool, typer.Option("--sequels", help="Include sequels, and specials and films of a series.")
     ] = False,
@@ -365,7 +367,9 @@ def fanbase(
         typer.Option(help="A fan is a user who rates the title at least this high. Default: 8 of 1-10, 4 of 0.5-5."),
     ] = None,
     nearest: Annotated[int, typer.Option(min=0, help="Number of nearest existing titles to list.")] = 5,
-    adult: Annotated[bool, typer.Option("--adult", help="List adult titles, too.")] = False,
+    adult: Annotated[
+        bool, typer.Option("--adult", help="List adult titles, and those without genres and age rating, too.")
+    ] = False,
     json: Annotated[Path | None, typer.Option(help="Write the full result to this JSON file.")] = None,
 ) -> None:
     """Predict who would love a title that does not exist yet: its expected score, its share of fans, and their tastes.
