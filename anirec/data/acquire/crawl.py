@@ -252,8 +252,10 @@ def parse_since(kind: Any, since: str) -> str:
     """Return --since in the form of the spider.
 
     Raises:
-        UserError: It is malformed.
+        UserError: It is malformed, or the spider cannot leave out what is older.
     """
+    if since and not kind.has_since:
+        raise UserError(f"{kind.name} always fetches whole {kind.unit}: leave out --since.")
     try:
         return str(kind.parse_since(since)) if since else ""
     except ValueError:

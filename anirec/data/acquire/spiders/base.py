@@ -38,6 +38,8 @@ class ApiSpider(scrapy.Spider):
         setting_names: Names of the attributes that `anirec data crawl NAME KEY=VALUE` can set.
         final: Status codes of answers that are kept, since asking again in this crawl would not change them.
         unit: What `limit` counts.
+        needs_users: Whether names of users are given.
+        has_since: Whether the API can leave out what is older.
         variable: Environment variable with a key that the site requires; empty: none.
         newest_first: Order in which the tables are built; of repeated rows, the first counts.
     """
@@ -51,6 +53,7 @@ class ApiSpider(scrapy.Spider):
     variable: ClassVar[str] = ""
     variable_from: ClassVar[str] = ""
     needs_users: ClassVar[bool] = False
+    has_since: ClassVar[bool] = True
     newest_first: ClassVar[bool] = True
     pages: Pages
 

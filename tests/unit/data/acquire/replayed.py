@@ -58,7 +58,8 @@ class Site:
 
     @property
     def n_requests(self) -> int:
-        return sum(count for path, count in self.counts.items() if path != "/robots.txt")
+        with self.lock:
+            return self.counts.total() - self.counts["/robots.txt"]
 
     def repeated(self) -> dict[str, int]:
         return {path: count for path, count in self.counts.items() if count > 1 and path != "/robots.txt"}

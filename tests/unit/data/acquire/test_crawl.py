@@ -166,7 +166,7 @@ def end_at(
     with subprocess.Popen(line, cwd=folder, env=variables, text=True, **pipes) as run:
         end = time.monotonic() + 60
         while site.n_requests < n_requests and run.poll() is None and time.monotonic() < end:
-            time.sleep(0.001)
+            time.sleep(0.005)
         assert run.poll() is None, "the crawl ended before the signal"
         os.kill(run.pid, by)
         return run.communicate(timeout=60)[1]
@@ -296,13 +296,14 @@ def test_mal_lists_without_names(anirec: Anirec, data: Path, names: str, tmp_pat
         anirec("data", "crawl", "mal_lists", *settings(site), "--users", names)
         site.counts.clear()
         world.lists["ann"].append((2000, 10, "2025-03-01"))
+        world.lists["bob"] = [(5, 3, "2025-04-01")]
         anirec("data", "crawl", "mal_lists", *settings(site), "--users", names)
         asked = [path for path in site.counts if "/ann/" in path]
         assert len(asked) == 1  # of two pages, the first; the second is known
     entries = rows(tables(data, "mal_lists", tmp_path).interactions)
     assert len(entries) == 1103
     ann, bob = entries.group_by("user_id").len().sort("len", descending=True)["user_id"]
-    assert entries.filter(user_id=bob).select("item_id", "rating", "status").rows() == [(5, 9.0, "completed")]
+    assert entries.filter(user_id=bob).select("item_id", "rating", "status").rows() == [(5, 3.0, "completed")]
     assert entries.filter(user_id=ann, item_id=2000)["rating"].to_list() == [10.0]
     assert entries.filter(user_id=ann, item_id=11)["rating"].to_list() == [None]
     for path in (data / "crawled-mal_lists").iterdir():
@@ -368,6 +369,7 @@ def test_posts_by_ranges_of_ids(anirec: Anirec, data: Path, tmp_path: Path, name
         (["jikan", "address=ftp://127.0.0.1"], "expected an address"),
         (["jikan", "--since", "yesterday"], "--since yesterday: expected a day such as 2026-01-31"),
         (["danbooru", "--since", "2026-01-31"], "expected the id of a post"),
+        (["anilist_lists", "--since", "2026-01-31"], "always fetches whole lists: leave out --since"),
         (["mal_lists"], "needs the names of users: --users FILE"),
         (["jikan", "--users", "names.txt"], "has no users"),
         (["jikan", "--rebuild"], "no such file"),
