@@ -37,21 +37,26 @@ def confirm_removal() -> bool:
 
 
 @data.command("list")
-def list_datasets() -> None:
+def list_datasets(config_dir: ConfigDir = None) -> None:
     """List all datasets, and whether their files are available."""
+    from anirec.config.compose import make_importable
     from anirec.describing import datasets as inventory
 
-    inventory.show_list()
+    make_importable(config_dir)
+    inventory.show_list(config_dir)
 
 
 @data.command("prepare")
 def prepare_dataset(
     name: Annotated[str, typer.Argument(help="Name of a dataset.", autocompletion=complete_dataset)],
+    config_dir: ConfigDir = None,
 ) -> None:
     """Read a dump into the cache now. A run does this by itself when it needs to."""
+    from anirec.config.compose import make_importable
     from anirec.describing import datasets as inventory
 
-    inventory.show_prepared(name)
+    make_importable(config_dir)
+    inventory.show_prepared(name, config_dir)
 
 
 @data.command("clean", short_help="List what the cache holds, and remove what is no longer needed.")
@@ -108,6 +113,7 @@ def describe_dataset(
         typer.Argument(metavar="KEY=VALUE", help="Overrides of its config, such as dataset.cleaning.ablate_below=0.2."),
     ] = None,
     figure: Annotated[Path | None, typer.Option(help="Plot titles or posts to this file: .png, .pdf or .svg.")] = None,
+    config_dir: ConfigDir = None,
 ) -> None:
     """Describe a dataset.
 
@@ -115,9 +121,11 @@ def describe_dataset(
     synopsis or the number of main characters correlates with the score, which would be a leak. Posts: scores, the
     effect of tags on them, and tags that occur together.
     """
+    from anirec.config.compose import make_importable
     from anirec.describing import describe as description
 
-    description.show_description(name, overrides or [], figure)
+    make_importable(config_dir)
+    description.show_description(name, overrides or [], figure, config_dir)
 
 
 @data.command("get", short_help="Download a dump, or print where to get it and where its files belong.")
