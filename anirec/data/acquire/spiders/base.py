@@ -91,7 +91,8 @@ class ApiSpider(scrapy.Spider):
         return {urlsplit(self.address).hostname or ""}
 
     def headers(self) -> dict[str, str]:
-        return {"Accept": "application/json"}
+        """Return the headers for the spider's own address, such as its key; other addresses do not get them."""
+        return {}
 
     def page(
         self,
@@ -127,7 +128,8 @@ class ApiSpider(scrapy.Spider):
             "download_maxsize": LARGEST_ANSWER,
         }
         more: dict[str, Any] = {"method": "POST", "body": json.dumps(post)} if post is not None else {}
-        headers = self.headers() | ({"Content-Type": "application/json"} if post is not None else {})
+        headers = {"Accept": "application/json"} | ({} if address else self.headers())
+        headers |= {} if post is None else {"Content-Type": "application/json"}
         return scrapy.Request(
             url,
             callback=self.answered,

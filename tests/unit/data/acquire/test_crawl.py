@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -15,9 +16,11 @@ import polars as pl
 import pytest
 import yaml
 
+from anirec.data.acquire.crawl import spider_class
 from anirec.data.prepare.cache import Prepared, prepare
 from anirec.data.sources.crawled import Crawled
 from anirec.data.sources.safebooru import Safebooru
+from anirec.errors import UserError
 
 from .replayed import AnilistWorld, BoardWorld, JikanWorld, MalWorld, Site
 
@@ -216,6 +219,52 @@ def test_a_later_crawl_fetches_what_is_new_or_unfinished(anirec: Anirec, data: P
     assert [one["pages_fetched"] for one in manifest["crawls"]] == [1 + 25 + 2 * 26 + 1, 2 + 2 + 2 + 1]
 
 
+@pytest.mark.slow
+def test_the_corpus_trains_by_one_command(anirec: Anirec, jikan: Site, tmp_path: Path) -> None:
+    crawl_jikan(anirec, jikan)
+    short = ["encoders=tiny", "trainer=cpu", "trainer.max_epochs=1"]
+    anirec("run", "dataset=crawled", "model=fusion", *short)
+    [path] = tmp_path.glob("outputs/crawled/fusion/*/metrics.json")
+    assert "test/rmse" in json.loads(path.read_text())
+
+
+@pytest.mark.slow
+def test_lists_train_by_one_command(anirec: Anirec, tmp_path: Path) -> None:
+    world = MalWorld()
+    chance = random.Random(0)
+    for user in range(40):
+        titles = chance.sample(range(1, 41), 12)
+        world.lists[f"user {user}?&/"[:-1]] = [(title, chance.randint(1, 10), "2025-01-01") for title in titles]
+    (tmp_path / "names.txt").write_text("\n".join(world.lists))
+    with Site(world) as site:
+        anirec("data", "crawl", "mal_lists", *settings(site), "--users", "names.txt")
+        assert site.n_requests == 40
+    anirec("run", "dataset=crawled_lists", "model=popularity", "trainer=cpu")
+    [path] = tmp_path.glob("outputs/crawled_lists/popularity/*/metrics.json")
+    assert "test/rmse" in json.loads(path.read_text())
+
+
+def test_files_of_a_killed_build_and_damaged_ones(anirec: Anirec, jikan: Site, data: Path) -> None:
+    crawl_jikan(anirec, jikan, "--limit", "3")
+    folder = data / "crawled-jikan"
+    (folder / f".titles.jsonl.{'0' * 32}").write_text("half a row")
+    anirec("data", "crawl", "jikan", "--rebuild")
+    assert not [path.name for path in folder.iterdir() if path.name.startswith(".titles")]
+    (folder / "manifest.yaml").write_text("crawls: [{")
+    assert "manifest.yaml: damaged" in crawl_jikan(anirec, jikan, expect=2).stderr
+    (folder / "manifest.yaml").unlink()
+    for path in folder.glob("pages.sqlite*"):
+        path.unlink()
+    (folder / "pages.sqlite").write_bytes(b"no database" * 1000)
+    assert "pages.sqlite: cannot be read" in crawl_jikan(anirec, jikan, expect=2).stderr
+
+
+def test_without_scrapy_the_message_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "scrapy", None)
+    with pytest.raises(UserError, match=r"pip install 'anirec\[crawl\]'"):
+        spider_class("jikan")
+
+
 def test_rebuild_makes_the_same_tables_without_a_request(anirec: Anirec, jikan: Site, data: Path) -> None:
     crawl_jikan(anirec, jikan, "--limit", "20")
     folder = data / "crawled-jikan"
@@ -275,6 +324,16 @@ def test_mal_titles_with_statistics(anirec: Anirec, data: Path, tmp_path: Path) 
     assert str(title["aired_from"]) == "2017-10-01"
     assert round(title["duration"], 2) == 24.08
     assert len(lines(data / "crawled-mal/statistics.jsonl")) == 12
+
+
+def test_the_client_id_goes_to_no_other_host(anirec: Anirec, jikan: Site) -> None:
+    with Site(MalWorld(2)) as site:
+        anirec("data", "crawl", "mal", *settings(site, characters=jikan.address, pictures=""))
+        assert site.headers["x-mal-client-id"] == "0123abcd"
+    assert {path for path in jikan.counts if path != "/robots.txt"} == {
+        *("/anime/1/characters", "/anime/2/characters", "/characters/0", "/characters/10", "/characters/20")
+    }
+    assert "x-mal-client-id" not in jikan.names_of_headers
 
 
 @pytest.fixture
