@@ -137,7 +137,8 @@ def crawl(
         outcome = run_spider(kind, folder, round_, given)
         outcome.n_fetched = count_pages(folder) - n_before
         outcome.counts, outcome.unread = build_tables(kind, folder, status.step)
-        finished = not outcome.problems and not outcome.stopped
+        # A crawl that was continued and got nothing more is over: the next one asks for the pages that fail, too.
+        finished = not outcome.stopped and (not outcome.problems or (not is_new and outcome.n_fetched == 0))
         end_round(manifest, outcome, finished=finished)
         write_manifest(folder, manifest, kind, values)
     return outcome
@@ -297,7 +298,7 @@ def read_users(kind: Any, users: Path | None, data: Path, *, keep_names: bool) -
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"--users {users}: cannot be read: {error}") from None
     names = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
-    if wrong := [name for name in names if len(name) > 64 or not name.isprintable() or "/" in name]:
+    if wrong := [name for name in names if len(name) > 64 or not name.isprintable() or set(name) & set("/@")]:
         raise UserError(f"--users {users}: {wrong[0][:64]!r} is not the name of a user.")
     if not names:
         raise UserError(f"--users {users}: holds no name.")
@@ -382,6 +383,6 @@ def write_manifest(folder: Path, manifest: Mapping[str, Any], kind: Any, values:
     """Write manifest.yaml."""
     facts = {"spider": kind.name, "source": values["address"], "anirec": version("anirec")}
     if kind.needs_users:
-        kept = bool(manifest["crawls"][-1]["options"]["keep_names"])
+        kept = any(one["options"].get("keep_names") for one in manifest["crawls"])
         facts["user_names"] = "as on the site" if kept else "replaced by salted hashes"
     write_text(folder / MANIFEST, yaml.safe_dump({**facts, **manifest}, sort_keys=False, allow_unicode=True))

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ INSTALL = "pip install 'anirec[get]'"
 KAGGLE = re.compile(r"https://www\.kaggle\.com/datasets/([\w-]+/[\w-]+)/?$")
 RECORD = re.compile(r"(https?://[^/\s]+)/records?/(\d+)/?(?: \((.+)\))?$")
 DOI = re.compile(r"(?:https://doi\.org/|doi:)10\.5281/zenodo\.(\d+)(?: \((.+)\))?$")
-FILE = re.compile(r"(https?://[^\s#]+?/([^/\s#?]+))(?:#(md5|sha1|sha256|sha512)=([0-9a-fA-F]+))?$")
+FILE = re.compile(r"(https?://[^\s#?]+/([^/\s#?]+)(?:\?[^\s#]*)?)(?:#(md5|sha1|sha256|sha512)=([0-9a-fA-F]+))?$")
 LARGEST = 256 << 30  # bytes of a file whose size the host does not declare
 LARGEST_RECORD = 16 << 20  # bytes of the description of a record
 N_TRIES = 5
@@ -85,17 +86,23 @@ def download(origin: str, folder: Path, needs: Sequence[Need], *, force: bool) -
     """
     if not can_download(origin):
         raise UserError(f"{origin}: expected the address of a Kaggle dataset, of a Zenodo record, or of a file.")
-    beside = folder.parent / f".{folder.name}.download"
+    beside = folder.parent / f".{folder.name}.download-{sha256(origin.encode()).hexdigest()[:8]}"
     beside.mkdir(parents=True, exist_ok=True)
     with StatusLine(f"get {folder.name}") as status, only_one(beside), removed_if_empty(beside):
         fetched = fetch(origin, beside, status.step)
-        unpacked = beside / "unpacked"
-        shutil.rmtree(unpacked, ignore_errors=True)
-        unpack_all(fetched.folder, unpacked, status.step)
-        root = find_root(unpacked, needs)
-        status.step("moving the files")
-        write_text(root / NOTE, describe(fetched))
-        kept = move(root, folder, force=force)
+        try:
+            unpacked = beside / "unpacked"
+            shutil.rmtree(unpacked, ignore_errors=True)
+            unpack_all(fetched.folder, unpacked, status.step)
+            root = find_root(unpacked, needs)
+            status.step("moving the files")
+            write_text(root / NOTE, describe(fetched))
+            kept = move(root, folder, force=force)
+        except UserError:
+            shutil.rmtree(beside)  # the same files would be refused again
+            raise
+        except OSError as error:
+            raise UserError(f"{folder}: cannot be written: {error.strerror}. The same command continues.") from None
         shutil.rmtree(beside)
     return kept
 

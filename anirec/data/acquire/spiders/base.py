@@ -15,7 +15,7 @@ from scrapy.exceptions import CloseSpider, IgnoreRequest
 from scrapy.http import Response
 from scrapy.spidermiddlewares.httperror import HttpError
 
-from anirec.data.acquire.pages import Pages
+from anirec.data.acquire.pages import Pages, is_final
 
 Row = tuple[str, int | None, dict[str, Any]]  # table, id (None: repeated rows are kept), columns
 Then = Callable[[Any], Iterable[scrapy.Request]]
@@ -142,6 +142,9 @@ class ApiSpider(scrapy.Spider):
 
     def answered(self, response: Response, then: Then) -> Iterator[scrapy.Request]:
         """Yield the requests that follow from a page."""
+        if not is_final(response, self.final):
+            self.count_failure(f"HTTP {response.status}", response.meta["page"])
+            return
         self.n_pages += 1
         self.n_failures_in_a_row = 0
         self.report(self)
@@ -159,15 +162,16 @@ class ApiSpider(scrapy.Spider):
         if reason == ROBOTS:
             self.stopped = "robots.txt of the site forbids these pages"
             raise CloseSpider("robots")
-        self.count(reason, failure.request.meta.get("page", failure.request.url))
+        self.count_failure(reason, failure.request.meta["page"])
+
+    def count_failure(self, reason: str, page: str) -> None:
+        """Count a page that failed, and stop the crawl after too many of them."""
+        self.problems[reason] += 1
+        self.examples.setdefault(reason, page)
         self.n_failures_in_a_row += 1
         if self.n_failures_in_a_row == MOST_FAILURES:
             self.stopped = f"{MOST_FAILURES} pages failed in a row, the last one with: {reason}"
             raise CloseSpider("failures")
-
-    def count(self, reason: str, example: str) -> None:
-        self.problems[reason] += 1
-        self.examples.setdefault(reason, example)
 
     def stop(self, why: str) -> None:
         """Stop the crawl as soon as possible."""

@@ -138,9 +138,22 @@ def test_pages_that_keep_failing_are_listed_and_asked_for_again(anirec: Anirec, 
     assert len(lines(data / "crawled-jikan/titles.jsonl")) == N_TITLES
     n_before = jikan.n_requests
     crawl_jikan(anirec, jikan)
-    # Both lists, and the character and portrait of each that only the lists name.
+    # Both lists of characters, and the character and portrait of each that only the lists name.
     assert jikan.n_requests - n_before == 2 + 2 * 2
     assert len(lines(data / "crawled-jikan/characters.jsonl")) == N_CHARACTERS
+
+
+def test_a_page_that_always_fails_does_not_keep_the_next_crawl_from_starting(anirec: Anirec, data: Path) -> None:
+    world = JikanWorld(3)
+    with Site(world) as site:
+        world.address = site.address
+        site.fail("/anime/3/characters", *["418"] * 9)
+        for n_requests in (1 + 3 + 2 * 3, 1, 2):  # the last is a new crawl: the list of titles, and the page
+            site.counts.clear()
+            crawl_jikan(anirec, site, expect=2)
+            assert site.n_requests == n_requests
+    manifest = yaml.safe_load((data / "crawled-jikan/manifest.yaml").read_text())
+    assert [one["finished"] is not None for one in manifest["crawls"]] == [True, False]
 
 
 def test_changed_fields_are_counted_and_the_page_is_kept(anirec: Anirec, jikan: Site, data: Path) -> None:
@@ -234,7 +247,7 @@ def test_lists_train_by_one_command(anirec: Anirec, tmp_path: Path) -> None:
     chance = random.Random(0)
     for user in range(40):
         titles = chance.sample(range(1, 41), 12)
-        world.lists[f"user {user}?&/"[:-1]] = [(title, chance.randint(1, 10), "2025-01-01") for title in titles]
+        world.lists[f"user {user}?&"] = [(title, chance.randint(1, 10), "2025-01-01") for title in titles]
     (tmp_path / "names.txt").write_text("\n".join(world.lists))
     with Site(world) as site:
         anirec("data", "crawl", "mal_lists", *settings(site), "--users", "names.txt")
@@ -369,6 +382,20 @@ def test_mal_lists_without_names(anirec: Anirec, data: Path, names: str, tmp_pat
         assert not any(name in path.read_bytes() for name in (b"ann", b"bob", b"hidden")), path
     salt = data / ".crawl-salt"
     assert salt.stat().st_mode & 0o077 == 0
+
+
+def test_a_firewall_is_not_taken_for_private_lists(anirec: Anirec, data: Path, names: str) -> None:
+    world = MalWorld()
+    world.lists = {"ann": [(5, 9, "2025-02-01")], "bob": [(5, 9, "2025-02-01")]}
+    world.private = {"hidden"}
+    with Site(world) as site:
+        site.fail("/users/bob/animelist", "403")  # without JSON
+        done = anirec("data", "crawl", "mal_lists", *settings(site), "--users", names, expect=2)
+        assert "1 pages: HTTP 403" in done.stdout
+        site.counts.clear()
+        anirec("data", "crawl", "mal_lists", *settings(site), "--users", names)
+        assert [path.partition("?")[0] for path in site.counts] == ["/users/bob/animelist"]
+    assert len((data / "crawled-mal_lists/entries.csv").read_text().splitlines()) == 3
 
 
 def test_names_are_kept_on_request(anirec: Anirec, data: Path, names: str) -> None:
