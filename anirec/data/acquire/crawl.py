@@ -243,6 +243,11 @@ def parse_settings(kind: Any, settings: Sequence[str]) -> dict[str, Any]:
     for key in ("seconds", "timeout"):
         if not 0 < values[key] < 86_400:
             raise UserError(f"{key}={values[key]:g}: expected seconds, more than 0 and less than a day")
+    for key in ("address", "characters"):
+        is_own = urlsplit(values.get(key, "")).hostname != urlsplit(getattr(kind, key, "")).hostname
+        if values["seconds"] < kind.seconds and not is_own and key in values:
+            host = urlsplit(values[key]).hostname
+            raise UserError(f"seconds={values['seconds']:g}: {host} needs {kind.seconds:g} s between two requests.")
     if urlsplit(values["address"]).scheme not in ("http", "https"):
         raise UserError(f"address={values['address']}: expected an address that starts with https:// or http://")
     values["address"] = values["address"].rstrip("/")

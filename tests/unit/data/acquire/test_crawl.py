@@ -451,6 +451,8 @@ def test_posts_by_ranges_of_ids(anirec: Anirec, data: Path, tmp_path: Path, name
         (["nyaa"], "nyaa: no such crawl"),
         (["jikan", "speed=3"], "speed=3: expected KEY=VALUE with one of the keys address, seconds"),
         (["jikan", "seconds=0"], "seconds=0: expected seconds"),
+        (["jikan", "seconds=0.5"], "seconds=0.5: api.jikan.moe needs 1 s between two requests"),
+        (["mal", "seconds=0.5", "address=http://127.0.0.1:9"], "api.jikan.moe needs 1 s between two requests"),
         (["jikan", "seconds=fast"], "seconds=fast: expected a number"),
         (["jikan", "address=ftp://127.0.0.1"], "expected an address"),
         (["jikan", "--since", "yesterday"], "--since yesterday: expected a day such as 2026-01-31"),
