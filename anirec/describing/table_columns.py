@@ -80,7 +80,8 @@ def guess_columns(rows: pl.DataFrame, given: Mapping[str, str]) -> tuple[dict[st
         doubts.append(f"timestamp: {likely[0]}, read as a time since 1970 ({sample(rows[likely[0]])})")
         left.remove(likely[0])
     for ours in ("user_id", "item_id"):
-        if ours not in columns and (likely := [name for name in left if looks_like_ids(rows[name])]):
+        unknown = [name for name in left if not any(plain(name) in names for names in KNOWN.values())]
+        if ours not in columns and (likely := [name for name in unknown if looks_like_ids(rows[name])]):
             columns[ours] = likely[0]
             others = f"; or {', '.join(likely[1:])}" if likely[1:] else ""
             doubts.append(f"{ours}: {likely[0]} ({sample(rows[likely[0]])}){others}")
@@ -123,8 +124,11 @@ def looks_like_times(cells: pl.Series) -> bool:
 
 
 def is_epoch(cells: pl.Series) -> bool:
-    """Whether all cells are seconds or milliseconds since 1970 of a time from 1990 on."""
-    return bool(cells.str.contains(r"^(\d{9,10}|\d{12,13})$").all()) and cells.str.slice(0, 9).min() >= "631152000"
+    """Whether all cells are seconds or milliseconds since 1970, of a time from 1990 to 2099."""
+    if not cells.str.contains(r"^(\d{9,10}|\d{12,13})$").all():
+        return False
+    year = cells.to_frame("cell").select(parse_time("cell", None).read(pl.col("cell"))).to_series().dt.year()
+    return bool(year.is_between(1990, 2099).all())
 
 
 def is_whole(cells: pl.Series) -> bool:
