@@ -26,7 +26,17 @@ from anirec.config.signatures import Parameter, Signature, attribute, declaratio
 from anirec.errors import UserError
 from anirec.metrics.names import MetricName, has_direction, is_ranking, objectives, problem_with, problem_with_kind
 from anirec.models.constraints import rejected_parameters
-from anirec.settings import Count, Positive, PositiveInt, Seed, SettingsError, contradictions, describe_type, problems
+from anirec.settings import (
+    Count,
+    NonNegative,
+    Positive,
+    PositiveInt,
+    Seed,
+    SettingsError,
+    contradictions,
+    describe_type,
+    problems,
+)
 
 SELECT = ("best", "refit")
 # Types of the top-level keys that are not groups. Groups are checked against the signature of their target.
@@ -45,7 +55,8 @@ TRAINER: dict[str, Any] = {
     "accelerator": Literal["auto", "cpu", "gpu", "cuda", "mps", "tpu"],
     "devices": PositiveInt | Literal["auto", -1] | list[Count],
     "num_nodes": PositiveInt,
-    **dict.fromkeys(("limit_train_batches", "limit_val_batches", "limit_test_batches"), Positive | None),
+    **dict.fromkeys(("limit_train_batches", "limit_test_batches"), Positive | None),
+    "limit_val_batches": NonNegative | None,  # 0: no validation, which needs objective=null
     "max_epochs": PositiveInt | None,
     "min_epochs": PositiveInt | None,
     "accumulate_grad_batches": PositiveInt,

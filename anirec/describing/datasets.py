@@ -111,7 +111,7 @@ def show_list(config_dir: str | None = None) -> None:
     CONSOLE.print(table)
     CONSOLE.print(f"\nDumps belong in {paths['data'].absolute()} (paths.data, set by ANIREC_DATA).", soft_wrap=True)
     if MISSING in states.values():
-        CONSOLE.print("For a missing one, `anirec data get NAME` prints the address and the files.")
+        CONSOLE.print("For a missing one, `anirec data get NAME` downloads it, or prints its address.")
     CONSOLE.print("Rows are known for datasets that a run or `anirec data prepare NAME` has read.")
 
 
@@ -195,10 +195,7 @@ def show_prepared(name: str, config_dir: str | None = None) -> None:
 
 
 def show_origin(name: str) -> None:
-    """Print where to download a dump and where to put its files.
-
-    Hosts require an account and consent to a licence, so anirec does not download dumps itself.
-    """
+    """Print where to download a dump and where to put its files."""
     source, _ = create_source(name)
     if not isinstance(source, Dump):
         CONSOLE.print(f"{name} is generated; there is nothing to download.")

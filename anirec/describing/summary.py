@@ -40,7 +40,8 @@ def rating_lines(interactions: Path) -> list[tuple[str, str]]:
     )
     lines = [(name, f"{numbers[name]:,}") for name in ("interactions", "rated", "users", "titles")]
     if numbers["rated"]:
-        lines.append(("rating", f"{numbers['mean']:.3f} ± {numbers['deviation'] or 0:.3f}"))
+        deviation = "" if numbers["deviation"] is None else f" ± {numbers['deviation']:.3f}"
+        lines.append(("rating", f"{numbers['mean']:.3f}{deviation}"))
     for status, counts in status_counts(rows).items():
         lines.append((status.replace("_", " "), f"{counts['rows']:,} entries, {counts['rated']:,} of them rated"))
     n, what = (numbers["rated"], "rated") if numbers["rated"] else (numbers["interactions"], "interactions")
