@@ -264,7 +264,10 @@ EXAMPLES = {
     "items": 'files: titles.csv, columns: {item_id: id, title: name, genres: genres}, lists: "|"',
     "characters": "files: cast.csv, columns: {item_id: id, name: who, role: role, description: about}",
 }
-OTHER_NAMES = {"items": {"title": ("name",), "genres": ("genre", "tags")}, "characters": {"name": ("character",)}}
+OTHER_NAMES: Mapping[str, Mapping[str, Sequence[str]]] = {
+    "items": {"title": ("name",), "genres": ("genre", "tags")},
+    "characters": {"name": ("character",)},
+}
 LIST_SIGNS = ("|", ";")
 SHARED = 0.95  # of the ids of titles, from which a column surely holds them
 
@@ -286,15 +289,15 @@ def other_section(section: str, other: Path | None, path: Path, ids: pl.Series, 
         return [f"  {section}: null   # or {{{EXAMPLES[section]}}}"]
     text_format, header = look_at_format(other)
     theirs = first_rows(other, text_format)
-    shared = {name: theirs[name].is_in(ids.unique().implode()).mean() or 0 for name in theirs.columns}
-    best = max(shared, key=lambda name: shared[name])  # type: ignore[arg-type, return-value]
+    shared = {name: float(theirs[name].is_in(ids.unique().implode()).to_numpy().mean()) for name in theirs.columns}
+    best = max(shared, key=lambda name: shared[name])
     if not shared[best]:
         raise UserError(
             f"{other}: no column has the ids of the titles in {path.name}, such as {', '.join(ids.unique().head(3))}; "
             f"the columns are {', '.join(theirs.columns)}"
         )
     columns = {"item_id": best, **named_columns(section, [name for name in theirs.columns if name != best])}
-    if shared[best] < SHARED:  # type: ignore[operator]
+    if shared[best] < SHARED:
         doubts.append(f"{section}: {best} holds the ids of titles; {shared[best]:.0%} of them occur in {path.name}")
     lines = [f"  {section}:{mark(doubts, section)}", f"    files: {quote(relative(other, path.parent))}"]
     lines += column_lines(columns, theirs, [], section)

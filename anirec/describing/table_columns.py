@@ -146,7 +146,7 @@ def guess_scale(cells: pl.Series) -> Found:
     ('0.5-5', ['0'])
     """
     lower = cells.str.to_lowercase().str.strip_chars()
-    known = lower.filter(~lower.is_in(UNKNOWN) | lower.is_in(["-"]))
+    known = lower.filter(~lower.is_in(UNKNOWN))
     words = {*known}
     if words <= {*UP, *DOWN} and words:
         return Found(THUMBS)
@@ -154,15 +154,14 @@ def guess_scale(cells: pl.Series) -> Found:
     if not len(numbers):
         return Found("")
     unrated, doubts = [], []
-    if (numbers == -1).sum() > 0 and numbers.filter(numbers != -1).min() >= 0:
+    if (numbers == -1).any() and ((numbers == -1) | (numbers >= 0)).all():
         unrated.append("-1")
         numbers = numbers.filter(numbers != -1)
         doubts.append("-1 in the ratings is taken for seen, but not rated (unrated)")
-    zeros = int((numbers == 0).sum())
     above = numbers.filter(numbers > 0)
-    if zeros and len(above) and numbers.min() == 0:
-        share = zeros / len(numbers)
-        if share >= MANY_ZEROS or above.max() > 10:
+    if len(above) and (numbers == 0).any() and (numbers >= 0).all():
+        share = 1 - len(above) / len(numbers)
+        if share >= MANY_ZEROS or (above > 10).any():
             unrated.append("0")
             numbers = above
             doubts.append(f"0 in the ratings ({share:.0%} of them) is taken for seen, but not rated (unrated)")
@@ -170,7 +169,7 @@ def guess_scale(cells: pl.Series) -> Found:
             doubts.append(
                 f"0 in the ratings ({share:.0%} of them) is taken for the worst rating; or list it in unrated"
             )
-    low, high = float(numbers.min()), float(numbers.max())  # type: ignore[arg-type]
+    low, high = numbers.to_numpy().min(), numbers.to_numpy().max()
     step = step_of(numbers)
     scale, more = fitting_scale(low, high, step)
     return Found(scale, unrated, doubts + more)
@@ -179,7 +178,7 @@ def guess_scale(cells: pl.Series) -> Found:
 def step_of(numbers: pl.Series) -> float:
     """Return the largest of 1, 0.5 and 0.1 that divides all numbers; else 0."""
     for step in (1.0, 0.5, 0.1):
-        if ((numbers / step).round() * step - numbers).abs().max() < 10**-UNIT_PLACES:  # type: ignore[operator]
+        if (((numbers / step).round() * step - numbers).abs() < 10**-UNIT_PLACES).all():
             return step
     return 0.0
 

@@ -147,7 +147,8 @@ class Table(Source):
         if "characters" not in self.sections:
             return None
         columns = self.mapped("characters")
-        optional = {name: cells.parse_label(columns[name]) for name in ("name", "portrait") if name in columns}
+        named = [name for name in ("name", "portrait") if name in columns]
+        optional: dict[str, CellParser] = {name: cells.parse_label(columns[name]) for name in named}
         if "description" in columns:
             optional["description"] = cells.parse_description(columns["description"])
         return cells.tidy(self.rows("characters", small=True), required=self.character_ids(columns), optional=optional)
