@@ -46,6 +46,9 @@ def place(anirec_in: Callable[..., Anirec], tmp_path_factory: pytest.TempPathFac
     return folder
 
 
+LIKES = ("Film 3; Film 8", "Film 3=9; Film 8=1")
+
+
 def metrics(place: Path, name: str) -> dict[str, float]:
     (run,) = (place / "outputs" / name).glob("svd/*")
     found: dict[str, float] = json.loads((run / "metrics.json").read_text())
@@ -103,6 +106,9 @@ def test_implicit_feedback_is_ranked_and_not_predicted(place: Path, anirec_in: C
     assert not any("rmse" in name for name in found)
     assert not (run / "predictions.parquet").exists()
     assert "You know Film" in call("recommend", str(run), "--user", "u3").stdout
+    lists = [call("recommend", str(run), "--likes", text, "--csv", f"{n}.csv") for n, text in enumerate(LIKES)]
+    assert all("have no ratings" in done.stdout for done in lists)
+    assert pl.read_csv(place / "0.csv")["title"].equals(pl.read_csv(place / "1.csv")["title"])
 
 
 def test_the_verbs_of_data_know_the_folder(place: Path, anirec_in: Callable[..., Anirec]) -> None:
