@@ -39,11 +39,14 @@ def rating_lines(interactions: Path) -> list[tuple[str, str]]:
         .row(0, named=True)
     )
     lines = [(name, f"{numbers[name]:,}") for name in ("interactions", "rated", "users", "titles")]
-    lines.append(("rating", f"{numbers['mean']:.3f} ± {numbers['deviation']:.3f}"))
+    if numbers["rated"]:
+        deviation = "" if numbers["deviation"] is None else f" ± {numbers['deviation']:.3f}"
+        lines.append(("rating", f"{numbers['mean']:.3f}{deviation}"))
     for status, counts in status_counts(rows).items():
         lines.append((status.replace("_", " "), f"{counts['rows']:,} entries, {counts['rated']:,} of them rated"))
-    density = numbers["rated"] / (numbers["users"] * numbers["titles"])
-    lines.append(("density", f"{density:.3%} of all user-title pairs are rated"))
+    n, what = (numbers["rated"], "rated") if numbers["rated"] else (numbers["interactions"], "interactions")
+    density = n / (numbers["users"] * numbers["titles"])
+    lines.append(("density", f"{density:.3%} of all user-title pairs are {what}"))
     return lines
 
 
@@ -68,16 +71,19 @@ MOST_BARS = 20  # of a histogram
 
 
 def histogram(prepared: Prepared, width: int = 40) -> list[tuple[str, str]]:
-    """Return (rating, bar) lines with the share of each rating, rounded to steps of the scale; at most `MOST_BARS`.
+    """Return (rating, bar) lines with the share of each rating, rounded to steps of the scale.
 
-    There are none without ratings.
+    Where these are more than `MOST_BARS`, a line stands for several steps and has the name of the first. There are none
+    without ratings.
     """
     if prepared.interactions is None:
         return []
     scale = prepared.scale
     n_steps = round((scale.high - scale.low) / scale.step)
-    step = scale.step * max(1, -(-n_steps // MOST_BARS))
-    rating = ((pl.col("rating").cast(pl.Float64) - scale.low) / step).round().mul(step).add(scale.low)
+    at_once = -(-n_steps // MOST_BARS)
+    place = ((pl.col("rating").cast(pl.Float64) - scale.low) / scale.step).round()
+    place = (place // at_once).clip(upper_bound=(n_steps - 1) // at_once) * at_once if at_once > 1 else place
+    rating = place * scale.step + scale.low
     counts = (
         pl.scan_parquet(prepared.interactions, glob=False)
         .drop_nulls("rating")

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from anirec.data.ratings.interactions import RatingBatch, deduplicate
-from anirec.errors import UserError
 from anirec.models.base import RatingModel
 from anirec.models.one_pass import History, MemoryBased
 from anirec.settings import NonNegative
@@ -82,11 +81,7 @@ class Baseline(nn.Module):
         self.register_buffer("item", torch.zeros(n_items + 1))
 
     def fit(self, history: History, damping_user: NonNegative, damping_item: NonNegative) -> None:
-        """Fit the offsets by damped alternating least squares, items first, as Surprise's `BaselineOnly` does.
-
-        Raises:
-            UserError: No training row has a rating.
-        """
+        """Fit the offsets by damped alternating least squares, items first, as Surprise's `BaselineOnly` does."""
         from anirec.models.ratings.kernels.offsets import fit_offsets  # imports numba, which predicting does not need
 
         start, item, rating = (column.cpu().numpy() for column in (history.indptr, history.item, history.rating))
@@ -96,16 +91,14 @@ class Baseline(nn.Module):
         self.user, self.item = (torch.from_numpy(offset).float().to(history.item.device) for offset in offsets)
 
     def centre(self, ratings: NDArray[Any]) -> float:
-        """Set the mean and the range of the ratings, without offsets; return the mean in full precision.
+        """Set mean and range of the ratings, without offsets; return the mean in full precision, 0 if none is rated.
 
         Args:
             ratings: Ratings; NaN where unrated.
         """
         is_rated = ~np.isnan(ratings)
-        if not is_rated.any():
-            raise UserError(
-                "No training row has a rating. Use a dataset with ratings, or filters that keep rated rows."
-            )
+        if not is_rated.any():  # implicit feedback
+            return 0.0
         mean = float(np.add.reduce(ratings, where=is_rated, dtype=np.float64) / np.count_nonzero(is_rated))
         for name, value in (("mean", mean), ("lowest", np.fmin.reduce(ratings)), ("highest", np.fmax.reduce(ratings))):
             self.get_buffer(name).fill_(float(value))
@@ -121,11 +114,11 @@ class Baseline(nn.Module):
     def preferences(self, batch: RatingBatch, n: int) -> Tensor:
         """Return how much each entry of a history counts in a ranking, float32 (B,): at most 1.5; below 0 for dislikes.
 
-        An entry counts 1 + (rating - expected) / range, and 1 if it is unrated. The expected rating is that of the bias
-        model for this user and item, and at least the middle of the range. A rating that is lower by more than a third
-        of the range is a dislike. It counts against similar items, but less than a like counts for them, as in
-        relevance feedback (Rocchio 1971; Manning, Raghavan & Schütze, Introduction to Information Retrieval, 2008,
-        section 9.1).
+        An entry counts 1 + (rating - expected) / range, and 1 if it is unrated, or if the training data have no ratings.
+        The expected rating is that of the bias model for this user and item, and at least the middle of the range. A
+        rating that is lower by more than a third of the range is a dislike. It counts against similar items, but less
+        than a like counts for them, as in relevance feedback (Rocchio 1971; Manning, Raghavan & Schütze, Introduction
+        to Information Retrieval, 2008, section 9.1).
 
         Args:
             batch: Histories of users 0 to n - 1.
@@ -134,7 +127,13 @@ class Baseline(nn.Module):
         middle, span = (self.lowest + self.highest) / 2, self.highest - self.lowest
         expected = self.mean + self.new_user_offsets(batch, n, DAMPING)[batch.user] + self.item[batch.item]
         excess = (batch.rating - torch.maximum(expected, middle)) / torch.where(span > 0, span, 1)
-        return torch.where(excess < -MARGIN, DISLIKED, 1 + excess).nan_to_num(nan=1.0)
+        preference = torch.where(excess < -MARGIN, DISLIKED, 1 + excess).nan_to_num(nan=1.0)
+        return torch.where(self.has_ratings, preference, 1.0)
+
+    @property
+    def has_ratings(self) -> Tensor:
+        """Whether the model was fitted to ratings, which are points from 1 on, not to implicit feedback; bool ()."""
+        return self.highest > 0
 
     def preferences_of(self, history: History) -> Tensor:
         """Return the preference of each row of a history, float32 (n,)."""
