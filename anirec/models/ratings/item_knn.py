@@ -13,6 +13,7 @@ from anirec.models.cost import Cost, Counts
 from anirec.models.one_pass import History, HistoryScorer, broadcast
 from anirec.models.ratings.bias import Baseline
 from anirec.models.ratings.kernels.neighbours import (
+    AT_ONCE,
     SIMILARITIES_AT_ONCE,
     NearestItems,
     Neighbours,
@@ -97,7 +98,7 @@ class ItemKNN(HistoryScorer, RatingModel):
     def cost(self, counts: Counts) -> Cost:
         """Return what training needs: `keep` neighbours per item, and operations on pairs of ratings."""
         kept, voting = min(self.keep, counts.n_items), min(self.neighbours, self.keep, counts.n_items)
-        neighbours, candidates = 8 * counts.n_items * (kept + voting), 8 * counts.n_items * 2 * kept
+        neighbours, candidates = 8 * counts.n_items * (kept + voting), 8 * counts.n_items * (2 * kept + AT_ONCE)
         memory = neighbours + candidates + 4 * SIMILARITIES_AT_ONCE
         return super().cost(counts) + Cost(memory, neighbours, PAIR * counts.n_pairs / 2)
 

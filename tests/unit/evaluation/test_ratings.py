@@ -213,6 +213,25 @@ def test_neither_block_nor_batch_size_changes_a_digit() -> None:
     assert evaluated(Data(rows=7), block=1).metrics == evaluated(Data(rows=1000), block=1000).metrics
 
 
+def test_blocks_have_as_many_users_as_the_model_ranks_fastest() -> None:
+    sizes: list[int] = []
+
+    class Recording(Oracle):
+        def score_items(self, users: Tensor) -> Tensor:
+            sizes.append(len(users))
+            return super().score_items(users)
+
+    data = Data()
+    evaluated(data, Recording(data.truth), block="auto")
+    assert max(sizes) == len(np.unique(data.val.user))  # few titles: all users
+    sizes.clear()
+    fastest = Recording(data.truth)
+    fastest.users_at_once = 8  # type: ignore[assignment]
+    evaluated(data, fastest, block="auto")
+    assert max(sizes) == 8
+    assert RatingEvaluation.users_at_once(Oracle(data.truth), 1 << 18) == 4
+
+
 def test_segments_split_the_rows_and_the_users() -> None:
     data = Data()
     callback = evaluated(data)
