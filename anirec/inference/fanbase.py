@@ -15,6 +15,7 @@ from anirec.data.schema import ITEMS, Column
 from anirec.errors import UserError
 from anirec.inference.item_shapes import read_objects
 from anirec.inference.lists import suggest
+from anirec.inference.printable import clean
 from anirec.inference.reception import Fanbase, print_fanbases, write_fanbases
 from anirec.inference.run_tables import check_model, model_setting, read_titles, run_scale
 from anirec.inference.title_search import TitleSearch
@@ -83,7 +84,7 @@ def find_problems(title: Mapping[str, Any]) -> list[str]:
             found.append(f"{name}: unknown key; {hint}")
         elif value is not None and not is_valid(value, ITEMS[name]):
             found.append(
-                f"{name}: expected {describe_column(ITEMS[name])}, got {json.dumps(value, ensure_ascii=False)}"
+                f"{name}: expected {describe_column(ITEMS[name])}, got {clean(json.dumps(value, ensure_ascii=False))}"
             )
     return found
 
@@ -94,10 +95,15 @@ def is_valid(value: Any, column: Column) -> bool:
     if not of_kind:
         return False
     if isinstance(value, list):
-        return all(isinstance(part, str) for part in value)
+        return all(isinstance(part, str) and is_unicode(part) for part in value)
     if isinstance(value, str):
-        return kind != pl.Date or parse_date(value) is not None
+        return is_unicode(value) and (kind != pl.Date or parse_date(value) is not None)
     return bool((column.low or 0) <= value <= (column.high or LARGEST))
+
+
+def is_unicode(text: str) -> bool:
+    """Return whether a text has no lone surrogates, which JSON can escape."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def describe_column(column: Column) -> str:

@@ -4,7 +4,7 @@ The model's columns are read as text, so that an id "007" stays one, and are the
 is no number of episodes, and a placeholder is no synopsis. Other columns may hold anything.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ def read_rows(path: Path) -> pl.DataFrame:
         UserError: The file cannot be read, or has no rows.
     """
     try:
-        rows: pl.DataFrame = READERS[path.suffix](path)
+        rows = READERS[path.suffix](path)
     except (OSError, TypeError, ValueError, pl.exceptions.PolarsError) as error:
         raise UserError(f"{path}: cannot be read: {error}") from None
     if not len(rows):
@@ -134,7 +134,7 @@ def describe(dtype: pl.DataType) -> str:
     return "whole number" if dtype.is_integer() else "number"
 
 
-READERS = {
+READERS: dict[str, Callable[[Path], pl.DataFrame]] = {
     ".csv": lambda path: read_csv(path, infer_schema_length=WHOLE_FILE),
     ".json": lambda path: table_of(read_objects(path)),
     ".jsonl": read_json_lines,
