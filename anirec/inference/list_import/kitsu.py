@@ -18,9 +18,7 @@ def kitsu_entries(rows: Sequence[Mapping[str, Any]], pages: Sequence[object], sc
 
     def related(resource: object, name: str) -> list[Mapping[str, Any]]:
         links = get(resource, "relationships", name, "data")
-        keys = [
-            (link.get("type"), str(link.get("id"))) for link in dicts(links if isinstance(links, list) else [links])
-        ]
+        keys = map(key_of, dicts(links if isinstance(links, list) else [links]))
         return [included[key] for key in keys if key in included]
 
     for row, entry in enumerate(rows, 1):
