@@ -117,6 +117,8 @@ SERIES = [
         "Lamp Post?",
         "Quiet Hours (2019)",
         "Quiet Hours: After",
+        "Quiet Hours",
+        "Quiet Hours''",
     ],
 )
 def test_another_title_of_a_series_is_never_taken(wanted: str) -> None:
