@@ -32,9 +32,10 @@ INCIDENTAL = frozenset({"run", "paths", "resume", "tags", "logger", "search", "s
 DEVICES = tuple(f"trainer.{key}" for key in ("accelerator", "devices", "num_nodes", "strategy"))
 # Settings of the evaluation that change the meaning of its metrics; its others only select what is computed.
 PROTOCOL = frozenset(f"metrics.{key}" for key in ("relevant_from", "max_users", "candidates"))
-# Settings of what a run writes, prints and ranks during training.
+# Settings of what a run writes, prints and ranks during training, and of whether it stops.
 OUTPUT = (
     "metrics.rank_every",
+    "dataset.checks",
     *("trainer.threads", "trainer.default_root_dir", "trainer.logger", "trainer.log_every_n_steps"),
     *("trainer.enable_checkpointing", "trainer.enable_model_summary", "trainer.enable_progress_bar"),
 )

@@ -13,7 +13,7 @@ from torch.nn.functional import cosine_similarity
 
 from anirec.errors import UserError
 from anirec.inference.histories import read_histories
-from anirec.inference.lists import is_adult
+from anirec.inference.lists import may_be_adult
 from anirec.inference.predict import load
 from anirec.inference.reception import LEVEL
 from anirec.inference.run_tables import check_number_of_titles, read_titles, scan_parquet
@@ -169,7 +169,7 @@ class Audience:
         names = [name for name in ("item_id", "title", "type", "genres") if name in self.items.columns]
         table = self.items.select(names).with_columns(likeness=likeness.numpy().round(4), item=pl.int_range(pl.len()))
         if not adult:
-            table = table.filter(~self.items.select(is_adult(self.items)).to_series())
+            table = table.filter(~self.items.select(may_be_adult(self.items)).to_series())
         table = table.join(of_item.with_columns(pl.col("item").cast(pl.Int64)), on="item", how="left")
         order = ["likeness", "n_ratings", "item"]
         return table.sort(order, descending=[True, True, False], nulls_last=True).head(n).drop("item")

@@ -1,7 +1,7 @@
 """Recommendation lists: filters by type, genre, year and rating count, and re-ranking for novelty and diversity."""
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from textwrap import wrap
 
@@ -19,7 +19,7 @@ ADULT_RATING = "Rx"  # how the age rating "Rx - Hentai" begins
 
 @dataclass(frozen=True)
 class TitleFilter:
-    """Conditions on recommended titles; by default only adult titles are excluded.
+    """Conditions on recommended titles; by default only adult titles, and titles that may be adult, are excluded.
 
     Args:
         types: Allowed types, such as TV; case-insensitive; empty for any.
@@ -27,7 +27,7 @@ class TitleFilter:
         not_genres: Excluded genres; case-insensitive.
         years: First and last year in which a title may have started airing; None for an open end.
         min_ratings: Minimum number of training ratings.
-        adult: Whether to include adult titles.
+        adult: Whether to include adult titles, and titles of which neither genres nor age rating are known.
     """
 
     types: Sequence[str] = ()
@@ -61,19 +61,41 @@ class TitleFilter:
             first, last = self.years
             tests.append(pl.col("year").is_between(first or 0, last or 9999))
         if not self.adult:
-            tests.append(~is_adult(items))
+            tests.append(~may_be_adult(items))
         return items.select(matches=pl.all_horizontal(tests).fill_null(value=False)).to_series().to_numpy()
 
+    def left_out(self, items: pl.DataFrame) -> str:
+        """Return a sentence about the titles that are left out because they may be adult titles; "" for none."""
+        if self.adult:
+            return ""
+        others = replace(self, adult=True).matches(items)
+        n = int((others & items.select(unknown=is_undescribed(items)).to_series().to_numpy()).sum())
+        if not n:
+            return ""
+        are = "1 title is" if n == 1 else f"{n:,} titles are"
+        return f"{are} left out: neither genres nor age rating are known. --adult includes them."
 
-def is_adult(items: pl.DataFrame) -> pl.Expr:
-    """Whether genres or age rating mark a title as adult; false if both are unknown."""
+
+def may_be_adult(items: pl.DataFrame) -> pl.Expr:
+    """Whether genres or age rating mark a title as adult, or neither is known; false if no title has any.
+
+    >>> items = pl.DataFrame({"genres": [["Drama"], ["Hentai"], []], "age_rating": [None, None, "PG-13"]})
+    >>> items.select(may_be_adult(items)).to_series().to_list()
+    [False, True, False]
+    """
     by_genre = pl.col("genres").list.set_intersection(list(ADULT_GENRES)).list.len() > 0
     by_age = pl.col("age_rating").str.starts_with(ADULT_RATING)
     tests = {"genres": by_genre, "age_rating": by_age}
-    return pl.any_horizontal(
-        pl.lit(False),
-        *(test.fill_null(value=False) for column, test in tests.items() if column in items.columns),
-    )
+    marked = (test.fill_null(value=False) for column, test in tests.items() if column in items.columns)
+    return pl.any_horizontal(pl.lit(False), is_undescribed(items), *marked)
+
+
+def is_undescribed(items: pl.DataFrame) -> pl.Expr:
+    """Whether neither genres nor age rating of a title are known; false where no title of the data has any."""
+    known = {"genres": pl.col("genres").list.len() > 0, "age_rating": pl.col("age_rating").is_not_null()}
+    tests = [test.fill_null(value=False) for column, test in known.items() if column in items.columns]
+    is_known = pl.any_horizontal(pl.lit(False), *tests)
+    return ~is_known & is_known.any()
 
 
 def has_value(items: pl.DataFrame, column: str, requested: Sequence[str], what: str) -> pl.Expr:

@@ -91,6 +91,8 @@ def recommend(
     check_model(run, RATING_MODEL, "does not rank titles for users; use, for example, a run of model=ease")
     items = read_titles(run)
     is_match = title_filter.matches(items)
+    if left_out := title_filter.left_out(items):
+        console.print(left_out, markup=False)
     if users:
         check_users(run, users)
     given = (

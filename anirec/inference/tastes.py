@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from anirec.errors import UserError
 from anirec.inference.audience import Audience, FloatArray
 from anirec.inference.franchises import franchises
-from anirec.inference.lists import is_adult
+from anirec.inference.lists import may_be_adult
 
 TITLES_PER_TASTE = 3  # titles that describe a taste
 CANDIDATES_PER_TASTE = 30  # of which adult titles and sequels are left out
@@ -90,7 +90,7 @@ class Tastes:
         liked = audience.rated.filter(pl.col("rating") >= audience.threshold)
         liked = liked.select("item", taste=pl.Series(taste_u[liked["user"].to_numpy()]))
         items = audience.items
-        named = items.select("title", item=pl.int_range(pl.len()), is_shown=pl.lit(adult) | ~is_adult(items))
+        named = items.select("title", item=pl.int_range(pl.len()), is_shown=pl.lit(adult) | ~may_be_adult(items))
         types = items["type"].to_list() if "type" in items.columns else None
         named = named.with_columns(franchise=pl.Series(franchises(items["title"].to_list(), types)))
         loves = []

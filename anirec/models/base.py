@@ -210,6 +210,11 @@ class RatingModel(Model):
 
     def setup(self, stage: str) -> None:
         self.n_users, self.n_items, self.rating_scale = self.data.n_users, self.data.n_items, self.data.scale
+        if stage == "fit" and "rating" in self.requires and np.isnan(self.data.train.rating).all():
+            raise UserError(
+                f"{type(self).__name__} learns from ratings, and no training row has a rating. Use a dataset with "
+                "ratings, filters that keep rated rows, or a model that ranks without ratings, such as ease."
+            )
         super().setup(stage)
 
     @property
@@ -228,7 +233,7 @@ class RatingModel(Model):
         self.rating_scale = Scale.of(checkpoint.get("scale"))
         super().on_load_checkpoint(checkpoint)
         ids = checkpoint.get("RatingData", {})
-        self.vocabularies = {name: Vocabulary(pl.Series(name, values)) for name, values in ids.items()}
+        self.vocabularies = {name: Vocabulary.restored(values) for name, values in ids.items()}
 
     def predict_rows(self, rows: pl.DataFrame, *, cache: Path) -> tuple[NDArray[np.float32], dict[str, int]]:
         require_columns(rows, {"user_id", "item_id"})

@@ -23,6 +23,7 @@ from anirec.data.datamodule import Data
 from anirec.data.posts.sampling import Sampling, TagChoice
 from anirec.data.posts.tags import add_pairs, phi_coefficients, phi_to_tags, strongest_pairs, symmetrise
 from anirec.data.prepare.cache import prepare
+from anirec.data.prepare.checks import Checks
 from anirec.data.prepare.fingerprint import digest
 from anirec.data.prepare.tag_rows import ABSENT, TagRows
 from anirec.data.readers.cells import unescape_html
@@ -91,18 +92,28 @@ class Posts(Data):
         ties: Tags whose correlations with all other tags are reported.
         split: Assigns each post to a part.
         cache: Folder of prepared tables.
+        checks: Whether findings of `anirec.data.prepare.checks` may stop; "warn" prints them instead.
     """
 
     def __init__(
-        self, *, source: Source, sampling: Sampling, tags: TagChoice, ties: Sequence[str], split: Split, cache: str
+        self,
+        *,
+        source: Source,
+        sampling: Sampling,
+        tags: TagChoice,
+        ties: Sequence[str],
+        split: Split,
+        cache: str,
+        checks: Checks = "stop",
     ) -> None:
         super().__init__()
+        self.checks = checks
         self.source, self.sampling, self.choice, self.split = source, sampling, tags, split
         self.ties, self.cache = list(ties), Path(cache)
 
     def prepare_data(self) -> None:
         """Prepare the tables of the source; Lightning calls this once per machine."""
-        prepare(self.source, self.cache)
+        prepare(self.source, self.cache, checks=self.checks)
 
     def load(self) -> None:
         self.read()
@@ -118,7 +129,7 @@ class Posts(Data):
 
     def read(self) -> None:
         """Read all posts, without sampling or splitting them."""
-        self.prepared = prepare(self.source, self.cache)
+        self.prepared = prepare(self.source, self.cache, checks=self.checks)
         if self.prepared.posts is None:
             raise UserError(
                 f"{self.source.name} has no posts with tags. Choose a dataset with posts; see anirec data list."

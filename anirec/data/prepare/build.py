@@ -9,6 +9,7 @@ import polars as pl
 from polars.io.plugins import register_io_source
 
 from anirec.data import schema
+from anirec.data.prepare.checks import measure
 from anirec.data.prepare.posts import write_posts
 from anirec.data.prepare.small_tables import READABLE, add_marks, count_table_rows, deduplicate_tables, read_tables
 from anirec.data.scale import Scale
@@ -21,8 +22,10 @@ BLOCK = 4_000_000  # rows in memory at once, about 1 GB with a text status and a
 Step = Callable[[str], None]  # called with a description of the current step
 
 
-def write_deduplicated(rows: pl.LazyFrame, path: Path, *, block: int = BLOCK, step: Step = lambda _: None) -> None:
+def write_deduplicated(rows: pl.LazyFrame, path: Path, *, block: int = BLOCK, step: Step = lambda _: None) -> int:
     """Write `rows` to a parquet file: sorted by user, in file order within a user, each (user_id, item_id) once.
+
+    Returns the number of removed ratings that differ from the one that is kept.
 
     Of several rows of a pair, the last rated one is kept, or the last one if none is rated. The last is the latest by
     time, with unknown times first, then by file order.
@@ -33,18 +36,20 @@ def write_deduplicated(rows: pl.LazyFrame, path: Path, *, block: int = BLOCK, st
         block: Approximate number of rows to hold in memory.
         step: Called with the number of rows so far.
     """
-    n_read = 0
+    n_read = n_disagreeing = 0
 
     def read(columns: list[str] | None, *_: object) -> Iterator[pl.DataFrame]:
         for first, last in user_ranges(rows, block):
             users = rows.filter(pl.col("user_id").is_between(pl.lit(first), pl.lit(last))).collect(engine="streaming")
-            nonlocal n_read
+            nonlocal n_read, n_disagreeing
             n_read += len(users)
             step(f"removing duplicates: {n_read:,} rows")
-            kept = keep_last_rated(users)
+            kept, n_differing = keep_last_rated(users)
+            n_disagreeing += n_differing
             yield kept if columns is None else kept.select(columns)
 
     register_io_source(read, schema=rows.collect_schema()).sink_parquet(path, row_group_size=500_000)
+    return n_disagreeing
 
 
 def user_ranges(rows: pl.LazyFrame, block: int) -> Iterator[tuple[int | str, int | str]]:
@@ -57,22 +62,29 @@ def user_ranges(rows: pl.LazyFrame, block: int) -> Iterator[tuple[int | str, int
     yield from ranges.select("first", "last").iter_rows()
 
 
-def keep_last_rated(rows: pl.DataFrame) -> pl.DataFrame:
+def keep_last_rated(rows: pl.DataFrame) -> tuple[pl.DataFrame, int]:
     """Return the rows of some users, sorted by user, each pair once, with the preference of `write_deduplicated`.
 
-    >>> rows = pl.DataFrame({"user_id": [2, 2, 1], "item_id": [7, 7, 7], "rating": [8.0, None, None]})
-    >>> keep_last_rated(rows).rows()
-    [(1, 7, None), (2, 7, 8.0)]
+    Second, the number of dropped ratings that differ from that of the row that is kept.
+
+    >>> rows = pl.DataFrame({"user_id": [2, 2, 1], "item_id": [7, 7, 7], "rating": [9.0, 8.0, None]})
+    >>> kept, n_disagreeing = keep_last_rated(rows)
+    >>> kept.rows(), n_disagreeing
+    ([(1, 7, None), (2, 7, 8.0)], 1)
     """
     user, item = pl.col("user_id"), pl.col("item_id")
     is_next = (user > user.shift()) | ((user == user.shift()) & (item > item.shift()))
     if rows.select(is_next.all()).item():  # as most dumps are
-        return rows
+        return rows, 0
     time = [column for column in ("timestamp",) if column in rows.columns]  # nulls are sorted first
     is_rated = pl.col("rating").is_not_null()
     best_last = rows.with_row_index("order").sort(user, item, is_rated, *time, "order")
     is_last = ((user != user.shift(-1)) | (item != item.shift(-1))).fill_null(value=True)
-    return best_last.filter(is_last).sort("user_id", "order").drop("order")
+    kept = best_last.filter(is_last).sort("user_id", "order").drop("order")
+    if len(kept) == len(rows):
+        return kept, 0
+    rating_kept = pl.when(is_last).then("rating").backward_fill()
+    return kept, best_last.select((~is_last & (pl.col("rating") != rating_kept)).sum()).item()
 
 
 PICTURES = "pictures"  # name of the folder of drawn pictures
@@ -83,7 +95,7 @@ def build_tables(source: Source, folder: Path, *, step: Step) -> None:
 
     The report holds: `source`; `files` and their sizes in bytes; `scale`, that of ratings; the counts of `count_rows`,
     `count_table_rows` and `write_posts`; `rejects` and `unreadable_cells` by file and reason; `empty_columns`, those
-    without a value in this copy of the dump; `facts`.
+    without a value in this copy of the dump; `facts`; `measured`, what `anirec.data.prepare.checks` needs to know.
 
     Raises:
         UserError: A table has no readable row.
@@ -128,8 +140,8 @@ def write_tables(source: Source, folder: Path, *, step: Step) -> None:
     counts: dict[str, int] = {}
     if raw is not None:
         step("removing duplicates")
-        written["interactions"] = write_interactions(raw, folder, step, source.scale)
-        counts |= count_rows(raw, written["interactions"])
+        written["interactions"], n_disagreeing = write_interactions(raw, folder, step, source.scale)
+        counts |= count_rows(raw, written["interactions"]) | {"disagreeing_duplicates": n_disagreeing}
     step("joining items")
     for name, kept in deduplicate_tables(tables_read, raw, written.get("interactions"), source.scale).items():
         kept.write_parquet(folder / f"{name}.parquet")
@@ -150,6 +162,7 @@ def write_tables(source: Source, folder: Path, *, step: Step) -> None:
         "empty_columns": [column for table in written.values() for column in empty_columns(table)],
         "facts": dict(source.facts()),
     }
+    report["measured"] = measure(folder, report, source.scale)
     for path in folder.glob("raw_*.parquet"):
         path.unlink()
     (folder / "report.json").write_text(json.dumps(report, indent=2, ensure_ascii=False), encoding="utf-8")
@@ -191,9 +204,9 @@ def require_rows(source: Source, name: str, rows: pl.LazyFrame) -> None:
     examples = rows.head(3).collect().select("file", "line", "reason", "text").iter_rows()
     lines = [f"  {file}, line {line}: {reason}: {text}" for file, line, reason, text in examples]
     problem = "no row can be read; the first ones are" if lines else "there is no row"
-    raise UserError(
-        "\n".join([f"{source.name}, {name} ({files}): {problem}", *lines, "Download the dump's files again."])
-    )
+    is_scaled = bool(lines) and all(" is above " in line or " is below " in line for line in lines)
+    advice = "Their scale is another; dataset=table reads any." if is_scaled else "Download the dump's files again."
+    raise UserError("\n".join([f"{source.name}, {name} ({files}): {problem}", *lines, advice]))
 
 
 def count_by(column: str, rows: pl.LazyFrame) -> dict[str, int]:
@@ -203,14 +216,17 @@ def count_by(column: str, rows: pl.LazyFrame) -> dict[str, int]:
     return {f"{file}: {text}": count for file, text, count in counts.iter_rows()}
 
 
-def write_interactions(raw: pl.LazyFrame, folder: Path, step: Step, scale: Scale) -> pl.LazyFrame:
-    """Write interactions.parquet from the readable rows, check its values, and return it."""
+def write_interactions(raw: pl.LazyFrame, folder: Path, step: Step, scale: Scale) -> tuple[pl.LazyFrame, int]:
+    """Write interactions.parquet from the readable rows, check its values, and return it.
+
+    Second, the number of removed ratings that differ from the one that is kept.
+    """
     columns = [column for column in schema.INTERACTIONS if column in raw.collect_schema()]
     path = folder / "interactions.parquet"
-    write_deduplicated(raw.filter(READABLE).select(columns), path, step=step)
+    n_disagreeing = write_deduplicated(raw.filter(READABLE).select(columns), path, step=step)
     interactions = pl.scan_parquet(path, glob=False)
     schema.check_values(interactions, schema.INTERACTIONS, "interactions", scale)
-    return interactions
+    return interactions, n_disagreeing
 
 
 def check_columns(source: Source, tables: Mapping[str, pl.LazyFrame | None]) -> None:

@@ -28,13 +28,13 @@ from uuid import uuid4
 from filelock import FileLock, Timeout
 
 from anirec.data.prepare.build import PICTURES, build_tables
+from anirec.data.prepare.checks import Checks, Subject, check_tables
 from anirec.data.prepare.fingerprint import fingerprint
 from anirec.data.prepare.space import check_space, explained, make_shared, share
 from anirec.data.prepare.use import hold, release
 from anirec.data.scale import Scale
 from anirec.data.sources.base import Source
 from anirec.errors import UserError
-from anirec.notices import warn
 from anirec.progress import StatusLine
 
 ABANDONED = 24 * 3600  # seconds after which an unfinished folder must be that of a killed process
@@ -98,12 +98,18 @@ class Prepared:
         return Scale.of(self.report.get("scale"))
 
 
-def prepare(source: Source, cache: Path | str) -> Prepared:
+def prepare(source: Source, cache: Path | str, *, checks: Checks = "warn", joined_to: Path | None = None) -> Prepared:
     """Return the tables of a source, from the cache if the same data was prepared before.
+
+    Args:
+        source: The source.
+        cache: The folder of the cache.
+        checks: What to do if the tables probably mean something else; see `anirec.data.prepare.checks`.
+        joined_to: The table of titles of the dataset that the source is joined to; None if it is the dataset itself.
 
     Raises:
         UserError: Files are missing, belong to another dump, or have no readable row; or the cache has too little space
-            or cannot be written to.
+            or cannot be written to; or a check stops.
     """
     cache = Path(cache)
     with StatusLine(source.name) as waiting, explained(cache):
@@ -119,7 +125,7 @@ def prepare(source: Source, cache: Path | str) -> Prepared:
                         build_tables(source, folder, step=waiting.step)
                         share(folder, cache)
             hold(prepared.folder)
-        warn_of_rejects(source, prepared)
+        check_tables(Subject(source, prepared.folder, joined_to), checks)
     return prepared
 
 
@@ -180,18 +186,3 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
     finally:
         release(unfinished)
         shutil.rmtree(unfinished, ignore_errors=True)
-
-
-def warn_of_rejects(source: Source, prepared: Prepared) -> None:
-    """Warn of rows and cells that could not be read, also if they are cached, since they affect all results."""
-    report = prepared.report
-    rejects = {
-        key: count for key, count in report["rejects"].items() if key.split(": ", 1)[1] not in source.known_flaws
-    }
-    n_rejects, n_cells = sum(rejects.values()), sum(report["unreadable_cells"].values())
-    if n_rejects:
-        n_rows = sum(count for name, count in report.items() if name.endswith("_read"))
-        warn(f"{source.name}: {n_rejects} of {n_rows} rows could not be read; see {prepared.rejects}")
-    if n_cells:
-        cells = ", ".join(report["unreadable_cells"])
-        warn(f"{source.name}: {n_cells} cells could not be read and are treated as unknown ({cells})")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from anirec.data.datamodule import Data
 from anirec.data.index_arrays import count_indices
+from anirec.data.prepare.checks import Checks
 from anirec.data.prepare.fingerprint import digest
 from anirec.data.ratings.entries import EXCLUDED, RATED, UNRATED, Rows, divide, read_entries
 from anirec.data.ratings.filters import PLANNED, SeenStatus, status_counts
@@ -49,6 +50,7 @@ class RatingData(Data):
             titles that a user has seen are not recommended.
         split: Assigns each rating to a part.
         cache: Folder of prepared tables.
+        checks: Whether findings of `anirec.data.prepare.checks` may stop; "warn" prints them instead.
     """
 
     same_rows: ClassVar[frozenset[str]] = frozenset({"joined"})  # settings that do not change the ratings
@@ -64,8 +66,10 @@ class RatingData(Data):
         unrated: Literal["drop", "keep"],
         split: Split,
         cache: str,
+        checks: Checks = "stop",
     ) -> None:
         super().__init__()
+        self.checks = checks
         self.sources = sources_by_name(source, joined)
         self.split, self.cache = split, Path(cache)
         self.statuses = None if statuses is None else sorted(set(statuses))
@@ -73,10 +77,10 @@ class RatingData(Data):
 
     def prepare_data(self) -> None:
         """Prepare the tables of all sources; Lightning calls this once per machine."""
-        prepare_all(self.sources, self.cache)
+        prepare_all(self.sources, self.cache, checks=self.checks)
 
     def load(self) -> None:
-        self.prepared = prepare_all(self.sources, self.cache)
+        self.prepared = prepare_all(self.sources, self.cache, checks=self.checks)
         interactions, self.scale = self.prepared[FIRST].interactions, self.prepared[FIRST].scale
         if interactions is None:
             raise UserError(self.sources[FIRST].no_ratings_message())
@@ -89,7 +93,11 @@ class RatingData(Data):
         check_memory(self.sources[FIRST].name, self.prepared[FIRST].report, timed="timestamp" in table.collect_schema())
         self.status_counts = status_counts(table)
         entries, self.user_vocabulary, self.item_vocabulary = read_entries(
-            interactions, statuses=self.statuses, min_user=self.min_user_ratings, min_item=self.min_item_ratings
+            interactions,
+            statuses=self.statuses,
+            min_user=self.min_user_ratings,
+            min_item=self.min_item_ratings,
+            implicit="rating" not in self.sources[FIRST].columns,
         )
         rated, unrated = entries[RATED], entries[UNRATED]
         if not len(rated["user"]):
@@ -202,7 +210,7 @@ class RatingData(Data):
 
     def state_dict(self) -> dict[str, Any]:
         """Return both vocabularies, so that a checkpoint holds the raw ids of its users and items."""
-        return {"user_id": self.user_vocabulary.ids.to_list(), "item_id": self.item_vocabulary.ids.to_list()}
+        return {"user_id": self.user_vocabulary.stored(), "item_id": self.item_vocabulary.stored()}
 
     def val_dataloader(self) -> Iterable[RatingBatch]:
         return UserBlocks(self.val, rows=EVALUATION_ROWS)

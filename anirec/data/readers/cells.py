@@ -38,6 +38,7 @@ class CellParser:
         expected: What a cell should hold, for the message "rating is not <expected>".
         blank: Spellings (in lower case) of "no value"; they are not errors.
         placeholder: Regular expression of sentences that stand for "no value"; None for no such sentences.
+        between: Lowest and highest value, if values are numbers in a range.
     """
 
     column: str
@@ -45,6 +46,7 @@ class CellParser:
     expected: str
     blank: tuple[str, ...] = UNKNOWN
     placeholder: str | None = None
+    between: tuple[float, float] | None = None
 
     def text(self) -> pl.Expr:
         """Return the text of the cells, null where it means "no value"."""
@@ -57,6 +59,17 @@ class CellParser:
         if self.placeholder:
             is_blank |= text.str.contains(self.placeholder)
         return pl.when(~is_blank).then(text)
+
+    def reason(self, broken: pl.Expr) -> pl.Expr:
+        """Return why cells cannot be read, from their text; null where `broken` is null."""
+        reason = pl.when(broken.is_not_null()).then(pl.lit(f"{self.column} is not {self.expected}"))
+        if self.between is None:
+            return reason
+        low, high = self.between
+        number = broken.cast(pl.Float64, strict=False)
+        above = pl.when(number > high).then(pl.lit(f"{self.column} is above {high:g}"))
+        below = pl.when(number < low).then(pl.lit(f"{self.column} is below {low:g}"))
+        return pl.coalesce(above, below, reason)
 
 
 def tidy(
@@ -72,10 +85,7 @@ def tidy(
     rows = rows.with_columns(**{f"text {name}": cell.text() for name, cell in cells.items()})
     rows = rows.with_columns(**{f"tidy {name}": cell.read(pl.col(f"text {name}")) for name, cell in cells.items()})
     is_broken = {name: pl.col(f"text {name}").is_not_null() & pl.col(f"tidy {name}").is_null() for name in cells}
-    reasons = [
-        pl.when(is_broken[name]).then(pl.lit(f"{cell.column} is not {cell.expected}"))
-        for name, cell in required.items()
-    ]
+    reasons = [cell.reason(pl.when(is_broken[name]).then(f"text {name}")) for name, cell in required.items()]
     notes = [pl.when(is_broken[name]).then(pl.lit(name)) for name in optional]
     note = pl.concat_str(notes, separator=",", ignore_nulls=True) if notes else pl.lit("")
     rows = rows.with_columns(reason=pl.coalesce("reason", *reasons), note=pl.when(note != "").then(note))
@@ -97,7 +107,7 @@ def parse_id(column: str) -> CellParser:
 def parse_rating(column: str, *, unrated: tuple[str, ...]) -> CellParser:
     """Parse a user's rating, 1 to 10; `unrated` are the spellings of "seen, but not rated", which become null."""
     expected = f"a number from 1 to 10 or {unrated[0]}"
-    return CellParser(column, number_between(1, 10), expected, blank=unrated)
+    return CellParser(column, number_between(1, 10), expected, blank=unrated, between=(1, 10))
 
 
 def parse_score(column: str) -> CellParser:

@@ -200,7 +200,8 @@ class Table(Source):
             blank = (*UNKNOWN, *unrated, *(word.replace(".", ",") for word in unrated))
             plain = lambda text: read(text.str.replace(",", ".", literal=True))  # noqa: E731
             return CellParser(column, plain, f"a number from {self.scale}", blank=blank)
-        return CellParser(column, read, f"a number from {self.scale}", blank=(*UNKNOWN, *unrated))
+        between = self.scale.low, self.scale.high
+        return CellParser(column, read, f"a number from {self.scale}", blank=(*UNKNOWN, *unrated), between=between)
 
 
 SAMPLED = 10_000  # rows by which a decimal sign is found

@@ -10,6 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from anirec.data.prepare.cache import Prepared, prepare
+from anirec.data.prepare.checks import Checks
 from anirec.data.scale import Scale
 from anirec.data.schema import MAL
 from anirec.data.sources.base import Source
@@ -168,16 +169,19 @@ def sources_by_name(source: Source, joined: Mapping[str, Source | None] | None) 
     return {FIRST: source, **{name: reader for name, reader in (joined or {}).items() if reader is not None}}
 
 
-def prepare_all(sources: Mapping[str, Source], cache: Path) -> dict[str, Prepared]:
-    """Return the prepared tables of each source.
+def prepare_all(sources: Mapping[str, Source], cache: Path, *, checks: Checks = "warn") -> dict[str, Prepared]:
+    """Return the prepared tables of each source, of which the others are joined to the first.
 
     Raises:
-        UserError: Sources cannot be prepared, for example because of missing files; the message covers all of them.
+        UserError: Sources cannot be prepared, for example because of missing files, or checks stop; the message covers
+            all of them.
     """
-    made, problems = {}, []
+    made: dict[str, Prepared] = {}
+    problems = []
     for name, source in sources.items():
         try:
-            made[name] = prepare(source, cache)
+            joined_to = made[FIRST].items if FIRST in made else None
+            made[name] = prepare(source, cache, checks=checks, joined_to=joined_to)
         except UserError as error:
             without = "" if name == FIRST else f"\nTo run without this source, set dataset.joined.{name}=null."
             problems.append(f"{error}{without}")

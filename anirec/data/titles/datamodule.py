@@ -13,6 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from anirec.data.datamodule import Data
+from anirec.data.prepare.checks import Checks
 from anirec.data.prepare.fingerprint import digest
 from anirec.data.readers.cells import NOT_DESCRIBED, PLACEHOLDER, UNKNOWN
 from anirec.data.sources.base import Source
@@ -40,6 +41,7 @@ class Corpus(Data):
         cleaning: Rules that decide which characters and titles are kept.
         split: Assigns each title to a part.
         cache: Folder of prepared tables and of cached vectors.
+        checks: Whether findings of `anirec.data.prepare.checks` may stop; "warn" prints them instead.
     """
 
     def __init__(
@@ -50,14 +52,16 @@ class Corpus(Data):
         cleaning: Cleaning,
         split: Split,
         cache: str,
+        checks: Checks = "stop",
     ) -> None:
         super().__init__()
+        self.checks = checks
         self.sources = sources_by_name(source, joined)
         self.cleaning, self.split, self.cache = cleaning, split, Path(cache)
 
     def prepare_data(self) -> None:
         """Prepare the tables of all sources; Lightning calls this once per machine."""
-        prepare_all(self.sources, self.cache)
+        prepare_all(self.sources, self.cache, checks=self.checks)
 
     def load(self) -> None:
         self.read()
@@ -68,7 +72,7 @@ class Corpus(Data):
 
     def read(self) -> None:
         """Read and clean the titles, without splitting them."""
-        self.prepared = prepare_all(self.sources, self.cache)
+        self.prepared = prepare_all(self.sources, self.cache, checks=self.checks)
         catalogue = Catalogue(self.sources, self.prepared)
         self.titles, self.removed = catalogue.clean(self.cleaning)
         self.scale = catalogue.scale

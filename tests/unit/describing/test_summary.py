@@ -1,12 +1,15 @@
 """Summaries of titles: steps of cleaning, characters, descriptions and pictures."""
 
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 
+from anirec.data.prepare.cache import prepare
+from anirec.data.sources.mal_2016 import Mal2016
 from anirec.data.titles.cleaning import Cleaning
-from anirec.describing.summary import cleaning_steps, corpus_lines
+from anirec.describing.summary import cleaning_steps, corpus_lines, dataset_facts, histogram
 
 RULES: dict[str, Any] = {
     "cut_texts_at": [],
@@ -79,3 +82,21 @@ def test_titles_without_characters(dtype: pl.DataType) -> None:
 
 def list_types(ids: pl.DataType) -> dict[str, pl.DataType]:
     return {"characters": ids, "descriptions": pl.String(), "portraits": pl.String()}
+
+
+@pytest.mark.parametrize(
+    ("ratings", "rating", "bars"),
+    [
+        (["1,8,8/10", "1,9,-1"], None, []),
+        (["1,8,8"], "8.000", [("8", 40)]),
+        (["1,8,8", "1,9,8", "2,8,7"], "7.667 ± 0.577", [("7", 20), ("8", 40)]),
+    ],
+    ids=["none readable", "one", "several"],
+)
+def test_few_ratings(tmp_path: Path, ratings: list[str], rating: str | None, bars: list[tuple[str, int]]) -> None:
+    (tmp_path / "rating.csv").write_text("\n".join(["user_id,anime_id,rating", *ratings]))
+    (tmp_path / "anime.csv").write_text("anime_id,name,type,episodes,rating,members\n8,Paper Lantern,TV,1,7,9\n")
+    source = Mal2016(folder=str(tmp_path))
+    prepared = prepare(source, tmp_path)
+    assert dict(dataset_facts(source, prepared)).get("rating") == rating
+    assert [(value, bar.count("█")) for value, bar in histogram(prepared)] == bars

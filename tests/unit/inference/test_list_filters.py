@@ -21,11 +21,12 @@ ITEMS = pl.DataFrame(
 @pytest.mark.parametrize(
     ("conditions", "expected"),
     [
-        ({}, [0, 1, 4]),
+        ({}, [0, 1]),
         ({"adult": True}, [0, 1, 2, 3, 4]),
         ({"types": ["tv", "movie"]}, [0, 1]),
         ({"genres": ["drama"]}, [0, 1]),
-        ({"not_genres": ["Action"]}, [0, 4]),
+        ({"not_genres": ["Action"]}, [0]),
+        ({"not_genres": ["Action"], "adult": True}, [0, 3, 4]),
         ({"genres": ["Drama"], "not_genres": ["Action"]}, [0]),
         ({"years": (2005, 2015)}, [1]),
         ({"years": (None, 2000)}, [0]),
@@ -35,6 +36,30 @@ ITEMS = pl.DataFrame(
 )
 def test_titles_match_all_conditions(conditions: dict[str, Any], expected: list[int]) -> None:
     assert TitleFilter(**conditions).matches(ITEMS).nonzero()[0].tolist() == expected
+
+
+UNDESCRIBED = {"genres": [[], ["Drama"], ["Hentai"], [], []], "age_rating": [None, None, None, "PG-13", "Rx - Hentai"]}
+
+
+@pytest.mark.parametrize(
+    ("columns", "expected", "n_left_out"),
+    [
+        (["genres", "age_rating"], [1, 3], 1),
+        (["genres"], [1], 3),
+        (["age_rating"], [3], 3),
+        ([], [0, 1, 2, 3, 4], 0),
+    ],
+)
+def test_a_title_of_which_nothing_is_known_is_not_recommended(
+    columns: list[str], expected: list[int], n_left_out: int
+) -> None:
+    items = pl.DataFrame({"item_id": range(5), "n_ratings": [9] * 5} | {name: UNDESCRIBED[name] for name in columns})
+    assert TitleFilter().matches(items).nonzero()[0].tolist() == expected
+    assert TitleFilter(adult=True).matches(items).all()
+    assert TitleFilter(adult=True).left_out(items) == ""
+    left_out = TitleFilter().left_out(items)
+    assert left_out.split(" ")[0] == (str(n_left_out) if n_left_out else "")
+    assert TitleFilter(min_ratings=10).left_out(items) == ""
 
 
 def test_unknown_types_and_genres_are_reported_with_the_known_ones() -> None:

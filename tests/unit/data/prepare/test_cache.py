@@ -75,6 +75,7 @@ def test_every_row_is_accounted_for(folder: Path, own_cache: Path) -> None:
         "duplicates_removed": 1,
         "rows_kept": 3,
         "unrated_rows": 1,
+        "disagreeing_duplicates": 1,
         "items_read": 2,
         "items_rejected": 0,
         "duplicate_items_removed": 0,
@@ -287,7 +288,7 @@ def test_a_packed_dump_is_an_error_that_says_so(tmp_path: Path) -> None:
         ("user_id,anime_id,rating\n", "there is no row"),
         (
             "user_id,anime_id,rating\n1,20,80\n1,21,90\n",
-            "rating.csv, line 2: rating is not a number from 1 to 10 or -1: 1,20,80",
+            "rating.csv, line 2: rating is above 10: 1,20,80",
         ),
         ("post,tags\n1,blue_hair\n", "post,tags"),
     ],

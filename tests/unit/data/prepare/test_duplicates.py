@@ -17,21 +17,21 @@ def rows(*values: tuple) -> pl.DataFrame:
 
 
 def test_the_last_rated_row_counts() -> None:
-    found = keep_last_rated(rows((1, 7, 5.0), (1, 7, 8.0), (1, 7, None), (1, 9, None), (1, 9, None)))
+    found, _ = keep_last_rated(rows((1, 7, 5.0), (1, 7, 8.0), (1, 7, None), (1, 9, None), (1, 9, None)))
     assert found.rows() == [(1, 7, 8.0), (1, 9, None)]
 
 
 def test_the_newest_row_counts_where_times_are_known() -> None:
     times = {"timestamp": pl.Series([9, 8, None], dtype=pl.Datetime("us"))}
     table = rows((1, 7, 5.0), (1, 7, 8.0), (1, 7, 6.0)).with_columns(**times)
-    assert keep_last_rated(table)["rating"].to_list() == [5.0]
-    assert keep_last_rated(table.reverse())["rating"].to_list() == [5.0]
+    assert keep_last_rated(table)[0]["rating"].to_list() == [5.0]
+    assert keep_last_rated(table.reverse())[0]["rating"].to_list() == [5.0]
     unrated_last = rows((1, 7, 5.0), (1, 7, None), (1, 7, 6.0)).with_columns(**times)
-    assert keep_last_rated(unrated_last)["rating"].to_list() == [5.0]
+    assert keep_last_rated(unrated_last)[0]["rating"].to_list() == [5.0]
 
 
 def test_file_order_is_kept_within_a_user() -> None:
-    found = keep_last_rated(rows((2, 9, 5.0), (1, 3, 4.0), (2, 1, 6.0), (1, 2, 3.0)))
+    found, _ = keep_last_rated(rows((2, 9, 5.0), (1, 3, 4.0), (2, 1, 6.0), (1, 2, 3.0)))
     assert found.rows() == [(1, 3, 4.0), (1, 2, 3.0), (2, 9, 5.0), (2, 1, 6.0)]
 
 
