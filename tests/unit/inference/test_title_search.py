@@ -95,7 +95,7 @@ SERIES = [
     "Moon Garden 2nd Season",
     "Tin Orchestra III",
     "Lamp Post!",
-    "Quiet Hours",
+    "Quiet Hours'",
 ]
 
 
