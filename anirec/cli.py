@@ -154,12 +154,9 @@ def validate_overrides(overrides: list[str], config_dir: str | None, *, multirun
         UserError: With all problems of all jobs; or there are several jobs, but no `-m`.
     """
     from anirec.config import validate as config
+    from anirec.config.compose import make_importable
 
-    if config_dir:
-        folder = str(Path(config_dir).absolute())
-        sys.path.append(folder)
-        others = os.environ.get("PYTHONPATH")
-        os.environ["PYTHONPATH"] = os.pathsep.join([others, folder] if others else [folder])  # for jobs
+    make_importable(config_dir)
     n_jobs = config.validate(overrides, config_dir=config_dir)
     if n_jobs > 1 and not multirun:
         raise UserError(f"These overrides describe {n_jobs} jobs; add -m to run them all.")
@@ -391,16 +388,75 @@ def fanbase(
     show(run, input=input, tastes=tastes, threshold=threshold, nearest=nearest, adult=adult, json=json)
 
 
-@app.command(short_help="Copy users' histories into a run folder, so that it needs neither cache nor dump.")
+class TableFormat(StrEnum):
+    """Formats of exported tables."""
+
+    csv = "csv"
+    parquet = "parquet"
+
+
+@app.command(short_help="Copy users' histories into a run folder; or write the rows of a split for another framework.")
 def export(
-    run: Annotated[Path, typer.Argument(help="Folder of a finished run of a model that ranks titles for users.")],
+    run: Annotated[
+        str,
+        typer.Argument(metavar="RUN|split", help="Folder of a finished run of a model that ranks titles, or split."),
+    ],
+    overrides: Overrides = None,
+    *,
+    output: Annotated[Path | None, typer.Option(help="Folder for the rows of the split.")] = None,
+    file_format: Annotated[TableFormat, typer.Option("--format", help="Format of these files.")] = TableFormat.csv,
+    config_dir: ConfigDir = None,
 ) -> None:
-    """Copy the histories of a run's users into its folder: recommend and fanbase then need neither cache nor dump."""
+    """With RUN: copy the histories of a run's users into its folder, so that recommend and fanbase need neither cache
+    nor dump. With split: write the training, validation and test rows of a dataset for another framework, whose
+    results `anirec import` then evaluates.
+
+    \b
+    anirec export outputs/mal_2016/ease/RUN
+    anirec export split dataset=mal_2016 split=per_user --output rows
+    """
+    if run == "split":
+        from anirec.exchange import export_split
+
+        if output is None:
+            raise UserError("Set --output FOLDER, where the rows of the split are written.")
+        counts = export_split(overrides or [], output, file_format=file_format, config_dir=config_dir)
+        typer.echo(f"{output}: " + ", ".join(f"{n:,} {part}" for part, n in counts.items()) + " rows")
+        return
+    if overrides or output:
+        raise UserError("KEY=VALUE and --output belong to `anirec export split`.")
     from anirec.inference.histories import export as copy
     from anirec.memory import format_size
 
-    path, n_rows = copy(run)
+    path, n_rows = copy(Path(run))
     typer.echo(f"{path}: {n_rows:,} list entries, {format_size(path.stat().st_size)}")
+
+
+@app.command("import", short_help="Evaluate predictions and lists of another framework as a run.")
+def import_results(
+    overrides: Overrides = None,
+    *,
+    model: Annotated[str, typer.Option(help="Name of the model in tables and folders, such as implicit_als.")],
+    predictions: Annotated[
+        Path | None, typer.Option(help="File with user_id, item_id, prediction: a row for each test rating.")
+    ] = None,
+    lists: Annotated[
+        Path | None, typer.Option(help="File with user_id, item_id and rank or score, or in the order of the ranks.")
+    ] = None,
+    config_dir: ConfigDir = None,
+) -> None:
+    """Evaluate predictions and lists of another framework, made from the rows that `anirec export split` writes.
+
+    The run has the same metrics, intervals and tests as any other, and `anirec compare` shows it in the same table.
+    Dataset and split must be those of the export.
+
+    \b
+    anirec export split dataset=mal_2016 split=per_user --output rows
+    anirec import dataset=mal_2016 split=per_user --model other_als --lists lists.csv
+    """
+    from anirec.exchange import import_results as evaluate
+
+    evaluate(model, overrides or [], predictions=predictions, lists=lists, config_dir=config_dir)
 
 
 @app.command(short_help="Remove runs that failed or that a later equal run supersedes.")

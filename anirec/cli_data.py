@@ -37,21 +37,26 @@ def confirm_removal() -> bool:
 
 
 @data.command("list")
-def list_datasets() -> None:
+def list_datasets(config_dir: ConfigDir = None) -> None:
     """List all datasets, and whether their files are available."""
+    from anirec.config.compose import make_importable
     from anirec.describing import datasets as inventory
 
-    inventory.show_list()
+    make_importable(config_dir)
+    inventory.show_list(config_dir)
 
 
 @data.command("prepare")
 def prepare_dataset(
     name: Annotated[str, typer.Argument(help="Name of a dataset.", autocompletion=complete_dataset)],
+    config_dir: ConfigDir = None,
 ) -> None:
     """Read a dump into the cache now. A run does this by itself when it needs to."""
+    from anirec.config.compose import make_importable
     from anirec.describing import datasets as inventory
 
-    inventory.show_prepared(name)
+    make_importable(config_dir)
+    inventory.show_prepared(name, config_dir)
 
 
 @data.command("clean", short_help="List what the cache holds, and remove what is no longer needed.")
@@ -108,6 +113,7 @@ def describe_dataset(
         typer.Argument(metavar="KEY=VALUE", help="Overrides of its config, such as dataset.cleaning.ablate_below=0.2."),
     ] = None,
     figure: Annotated[Path | None, typer.Option(help="Plot titles or posts to this file: .png, .pdf or .svg.")] = None,
+    config_dir: ConfigDir = None,
 ) -> None:
     """Describe a dataset.
 
@@ -115,16 +121,75 @@ def describe_dataset(
     synopsis or the number of main characters correlates with the score, which would be a leak. Posts: scores, the
     effect of tags on them, and tags that occur together.
     """
+    from anirec.config.compose import make_importable
     from anirec.describing import describe as description
 
-    description.show_description(name, overrides or [], figure)
+    make_importable(config_dir)
+    description.show_description(name, overrides or [], figure, config_dir)
 
 
-@data.command("get")
+@data.command("get", short_help="Download a dump, or print where to get it and where its files belong.")
 def get_dataset(
     name: Annotated[str, typer.Argument(help="Name of a dataset.", autocompletion=complete_dataset)],
+    *,
+    address: Annotated[
+        str | None, typer.Option("--from", metavar="ADDRESS", help="Download from here instead; see above.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace files that are already there.")] = False,
 ) -> None:
-    """Print where to download a dump and where its files belong."""
-    from anirec.describing import datasets as inventory
+    """Download a dump from Kaggle or Zenodo into its folder under paths.data. For one that has no such address, print
+    where to get it and where its files belong.
 
-    inventory.show_origin(name)
+    --from takes the address of a dataset on Kaggle, of a record on Zenodo, or of a file (zip archives are unpacked);
+    a checksum is compared if #sha256=… follows. SOURCE.md in the folder names source and licence. Needs the extra
+    "get": pip install 'anirec[get]'.
+
+    \b
+    anirec data get animepop
+    anirec data get posters --from https://example.org/posters.zip
+    """
+    from anirec.describing import acquired
+
+    acquired.show_download(name, address, force=force)
+
+
+def complete_crawl() -> list[str]:
+    """Return the names of the crawls."""
+    from anirec.data.acquire.spiders import SPIDERS
+
+    return list(SPIDERS)
+
+
+@data.command("crawl", short_help="Fetch titles, lists or posts of today from the API of a site.")
+def crawl_dataset(
+    name: Annotated[str | None, typer.Argument(help="Name of a crawl.", autocompletion=complete_crawl)] = None,
+    settings: Annotated[
+        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Settings: address, seconds, timeout, …")
+    ] = None,
+    *,
+    since: Annotated[
+        str, typer.Option(metavar="DAY|ID", help="Only titles or entries from a day, posts from an id.")
+    ] = "",
+    limit: Annotated[int | None, typer.Option(min=1, help="Most titles, lists or posts.")] = None,
+    users: Annotated[Path | None, typer.Option(metavar="FILE", help="Names of users, one per line, for lists.")] = None,
+    keep_names: Annotated[bool, typer.Option("--keep-names", help="Keep user names; default: salted hashes.")] = False,
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Build the tables from the stored pages; no request.")
+    ] = False,
+) -> None:
+    """Fetch titles, lists or posts of today. Without NAME, list the crawls.
+
+    The same command continues a crawl that was killed, and after a finished one fetches what is new or has changed.
+    Pages, tables and a manifest are kept in crawled-NAME/ under paths.data. Requests obey robots.txt and the limits of
+    the site; seconds=5 asks more slowly.
+
+    \b
+    anirec data crawl jikan --limit 100
+    anirec data crawl mal_lists --users names.txt
+    anirec data crawl danbooru --since 7000000
+    """
+    from anirec.describing import acquired
+
+    acquired.show_crawl(
+        name, settings or [], since=since, limit=limit, users=users, keep_names=keep_names, rebuild=rebuild
+    )

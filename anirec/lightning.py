@@ -111,6 +111,7 @@ from pytorch_lightning import Callback, LightningDataModule, LightningModule, Tr
 from pytorch_lightning.callbacks import Checkpoint, EarlyStopping, ModelCheckpoint, ProgressBar  # noqa: E402
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger, WandbLogger  # noqa: E402
 from pytorch_lightning.loggers.logger import Logger, rank_zero_experiment  # noqa: E402
+from pytorch_lightning.plugins.io import TorchCheckpointIO  # noqa: E402
 from pytorch_lightning.strategies import DDPStrategy  # noqa: E402
 from pytorch_lightning.strategies.launchers import _SubprocessScriptLauncher as SubprocessLauncher  # noqa: E402
 from pytorch_lightning.trainer.states import TrainerFn  # noqa: E402
@@ -129,6 +130,7 @@ __all__ = [
     "ProgressBar",
     "SubprocessLauncher",
     "TensorBoardLogger",
+    "TorchCheckpointIO",
     "Trainer",
     "TrainerFn",
     "WandbLogger",

@@ -26,7 +26,17 @@ from anirec.config.signatures import Parameter, Signature, attribute, declaratio
 from anirec.errors import UserError
 from anirec.metrics.names import MetricName, has_direction, is_ranking, objectives, problem_with, problem_with_kind
 from anirec.models.constraints import rejected_parameters
-from anirec.settings import Count, Positive, PositiveInt, Seed, SettingsError, contradictions, describe_type, problems
+from anirec.settings import (
+    Count,
+    NonNegative,
+    Positive,
+    PositiveInt,
+    Seed,
+    SettingsError,
+    contradictions,
+    describe_type,
+    problems,
+)
 
 SELECT = ("best", "refit")
 # Types of the top-level keys that are not groups. Groups are checked against the signature of their target.
@@ -45,7 +55,8 @@ TRAINER: dict[str, Any] = {
     "accelerator": Literal["auto", "cpu", "gpu", "cuda", "mps", "tpu"],
     "devices": PositiveInt | Literal["auto", -1] | list[Count],
     "num_nodes": PositiveInt,
-    **dict.fromkeys(("limit_train_batches", "limit_val_batches", "limit_test_batches"), Positive | None),
+    **dict.fromkeys(("limit_train_batches", "limit_test_batches"), Positive | None),
+    "limit_val_batches": NonNegative | None,  # 0: no validation, which needs objective=null
     "max_epochs": PositiveInt | None,
     "min_epochs": PositiveInt | None,
     "accumulate_grad_batches": PositiveInt,
@@ -319,6 +330,7 @@ def check_metrics(content: dict[str, Any]) -> Iterator[str]:
         if problem := problem_with(name) or (problem_with_kind(name, kinds) if kinds else ""):
             yield f"metrics.names: {name}: {problem}"
     objective = content["objective"]
+    yield from check_implicit(content, names)
     if list(problems("objective", objective, TOP_LEVEL["objective"])):
         return  # `check_keys` reports it
     chosen_by, allowed = objectives(objective), [f"val/{name}" for name in names if has_direction(name)]
@@ -334,6 +346,20 @@ def check_metrics(content: dict[str, Any]) -> Iterator[str]:
             yield f"metrics.rank_every={content['metrics']['rank_every']}: objective={name} needs auto or 1"
         elif content["split"].get("val") == 0:
             yield f"objective={name}: split.val=0 leaves no validation rows; set objective=null or split.val > 0"
+
+
+def check_implicit(content: dict[str, Any], names: list[str]) -> Iterator[str]:
+    """Yield metrics that need ratings if the dataset has users, but no ratings."""
+    columns = offered_columns(content["dataset"])
+    if columns is None or "rating" in columns or "user_id" not in columns:
+        return
+    if needing := [name for name in names if not is_ranking(name) and not problem_with(name)]:
+        yield (
+            f"metrics.names: {', '.join(needing)}: need ratings, which this dataset lacks; for implicit feedback, "
+            "set metrics=ranking objective=val/ndcg@10"
+        )
+    if content["metrics"].get("relevant_from") is not None:
+        yield f"metrics.relevant_from={content['metrics']['relevant_from']}: this dataset has no ratings; set null"
 
 
 def check_select(content: dict[str, Any], names: Mapping[str, str]) -> Iterator[str]:

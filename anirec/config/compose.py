@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,6 +30,15 @@ def conf_folder() -> Path:
 def with_folder(config_dir: str | None) -> list[str]:
     """Return the override with which Hydra also finds the YAML files of a folder of the user's."""
     return [f"hydra.searchpath=['file://{Path(config_dir).resolve()}']"] if config_dir else []
+
+
+def make_importable(config_dir: str | None) -> None:
+    """Let the YAML files of a folder of the user's name modules in this folder, also in processes that are started."""
+    if config_dir:
+        folder = str(Path(config_dir).absolute())
+        sys.path.append(folder)
+        others = os.environ.get("PYTHONPATH")
+        os.environ["PYTHONPATH"] = os.pathsep.join([others, folder] if others else [folder])
 
 
 def default_paths() -> dict[str, Path]:

@@ -4,6 +4,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 from anirec.artifacts import ArtifactSource
 from anirec.data.scale import Scale
 from anirec.errors import UserError
@@ -41,7 +43,8 @@ class Data(LightningDataModule, ArtifactSource, Configurable, ABC):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Raise a UserError for a checkpoint of other data, where the same indices mean other users, titles or tags."""
-        if state != self.state_dict():
+        own = self.state_dict()
+        if state.keys() != own.keys() or not all(np.array_equal(state[name], own[name]) for name in own):
             raise UserError(
                 "The checkpoint was trained on other data than this config reads. Start a new run with resume=false."
             )

@@ -7,10 +7,12 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import yaml
 from hydra import compose, initialize_config_dir
-from hydra.errors import InstantiationException
+from hydra.errors import HydraException, InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -18,7 +20,7 @@ from rich.table import Table
 from anirec.atomic import replacing
 from anirec.config.checks import check_targets
 from anirec.config.comments import purpose
-from anirec.config.compose import conf_folder, default_paths, did_you_mean, options, to_dict, with_folder
+from anirec.config.compose import conf_folder, default_paths, did_you_mean, to_dict, with_folder
 from anirec.config.definitions import inherits
 from anirec.config.identity import SOURCE, config_nodes
 from anirec.config.validate import (
@@ -44,42 +46,62 @@ UNITS = {"rows": "entries", "posts": "posts", "items": "titles"}  # of the large
 SAMPLE_SHARE = 0.25  # a copy with fewer of the published rows is a sample
 
 
-def create_source(name: str) -> tuple[Source, str]:
+def create_source(name: str, config_dir: str | None = None) -> tuple[Source, str]:
     """Return the source of a dataset and the cache folder.
 
     Raises:
-        UserError: There is no such dataset.
+        UserError: There is no such dataset, or its YAML is wrong.
     """
+    check_name(name, config_dir)
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        check_name(name)
-        return compose_source(name), str(default_paths()["cache"])
+        return compose_source(name, config_dir), str(default_paths()["cache"])
 
 
-def compose_source(name: str) -> Source:
+def dataset_files(config_dir: str | None) -> dict[str, Path]:
+    """Return the YAML file of each dataset by name, sorted; those of anirec precede those of a folder of the user's.
+
+    Raises:
+        UserError: There is no such folder.
+    """
+    folders = [conf_folder()]
+    if config_dir:
+        if not Path(config_dir).is_dir():
+            raise UserError(f"--config-dir {config_dir}: no such folder")
+        folders.insert(0, Path(config_dir))
+    return dict(sorted((path.stem, path) for folder in folders for path in (folder / "dataset").glob("*.yaml")))
+
+
+def compose_source(name: str, config_dir: str | None = None) -> Source:
     """Return the source of a dataset; Hydra must be initialised.
 
     A YAML that names the class of the source is read alone, which is twenty times as fast as composing a config.
     """
-    own = OmegaConf.load(conf_folder() / "dataset" / f"{name}.yaml")
-    if OmegaConf.select(own, "source._target_"):
-        node = OmegaConf.create({"paths": {key: str(path) for key, path in default_paths().items()}, **own}).source
-    else:
-        node = compose("config", [f"dataset={name}"]).dataset.source
-    source: Source = instantiate(node, _convert_="all")
+    path = dataset_files(config_dir)[name]
+    try:
+        own = OmegaConf.load(path)
+        if OmegaConf.select(own, "source._target_") and "defaults" not in own:
+            node = OmegaConf.create({"paths": {key: str(path) for key, path in default_paths().items()}, **own}).source
+        else:
+            node = compose("config", [*with_folder(config_dir), f"dataset={name}"]).dataset.source
+    except (yaml.YAMLError, OmegaConfBaseException, HydraException) as error:
+        raise UserError(f"{path}: {error}") from None
+    if problems := list(check_targets({"dataset": {"source": to_dict(node)}})):
+        raise UserError("\n".join([f"{path}:", *(f"- {problem}" for problem in problems)]))
+    source: Source = create_object(node)
     return source
 
 
-def check_name(name: str) -> None:
+def check_name(name: str, config_dir: str | None = None) -> None:
     """Raise a UserError if there is no such dataset."""
-    if name not in (names := options("dataset")):
+    if name not in (names := list(dataset_files(config_dir))):
         raise UserError(f"{name}: no such dataset{did_you_mean(name, names)} Available: {', '.join(names)}")
 
 
-def show_list() -> None:
+def show_list(config_dir: str | None = None) -> None:
     """Print every dataset, with its number of rows, whether its files are present, and its purpose."""
-    paths = default_paths()
+    paths, files = default_paths(), dataset_files(config_dir)
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        sources = {name: compose_source(name) for name in options("dataset")}
+        sources = {name: compose_source(name, config_dir) for name in files}
     table = Table("dataset", "rows", "files", "description", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.columns[1].justify = "right"
     table.columns[3].overflow = "fold"
@@ -87,17 +109,17 @@ def show_list() -> None:
     for name, source in sources.items():
         rows = count_rows(cached_report(source, paths["cache"]) if states[name] != MISSING else {})
         state = "sample" if is_sample(source, rows) else states[name]
-        table.add_row(name, f"{rows[0]:,} {rows[1]}" if rows else "", state, first_comment(name))
+        table.add_row(name, f"{rows[0]:,} {rows[1]}" if rows else "", state, first_comment(files[name]))
     CONSOLE.print(table)
     CONSOLE.print(f"\nDumps belong in {paths['data'].absolute()} (paths.data, set by ANIREC_DATA).", soft_wrap=True)
     if MISSING in states.values():
-        CONSOLE.print("For a missing one, `anirec data get NAME` prints the address and the files.")
+        CONSOLE.print("For a missing one, `anirec data get NAME` downloads it, or prints its address.")
     CONSOLE.print("Rows are known for datasets that a run or `anirec data prepare NAME` has read.")
 
 
-def first_comment(name: str) -> str:
-    """Return the first line of the dataset's YAML up to a colon, without its address."""
-    return re.sub(r" \(Kaggle [^)]*\)", "", purpose(conf_folder() / "dataset" / f"{name}.yaml").partition(":")[0])
+def first_comment(path: Path) -> str:
+    """Return the first line of a dataset's YAML up to a colon, without its address."""
+    return re.sub(r" \(Kaggle [^)]*\)", "", purpose(path).partition(":")[0])
 
 
 def file_state(source: Source) -> str:
@@ -183,9 +205,9 @@ def is_sample(source: Source, rows: tuple[int, str] | None) -> bool:
     return bool(samples & present) or (rows is not None and rows[0] < SAMPLE_SHARE * source.n_published)
 
 
-def show_prepared(name: str) -> None:
+def show_prepared(name: str, config_dir: str | None = None) -> None:
     """Prepare a dataset if necessary, and print how many rows its largest table has, and the folder of its tables."""
-    source, cache = create_source(name)
+    source, cache = create_source(name, config_dir)
     prepared = prepare(source, cache)
     rows = count_rows(prepared.report)
     counts = f"{rows[0]:,} {rows[1]} ({count_dropped(prepared.report)})" if rows else "no rows"
@@ -193,10 +215,7 @@ def show_prepared(name: str) -> None:
 
 
 def show_origin(name: str) -> None:
-    """Print where to download a dump and where to put its files.
-
-    Hosts require an account and consent to a licence, so anirec does not download dumps itself.
-    """
+    """Print where to download a dump and where to put its files."""
     source, _ = create_source(name)
     if not isinstance(source, Dump):
         CONSOLE.print(f"{name} is generated; there is nothing to download.")
@@ -213,7 +232,9 @@ EXAMPLE_MODELS = {"user_id": "popularity", "tags": "tag_mean"}  # for each colum
 FORMATS = (".png", ".pdf", ".svg")
 
 
-def compose_dataset(name: str, overrides: Sequence[str], *, datamodule: str, keys: tuple[str, ...]) -> DictConfig:
+def compose_dataset(
+    name: str, overrides: Sequence[str], *, datamodule: str, keys: tuple[str, ...], config_dir: str | None = None
+) -> DictConfig:
     """Compose the config of a dataset with a datamodule.
 
     Args:
@@ -221,21 +242,22 @@ def compose_dataset(name: str, overrides: Sequence[str], *, datamodule: str, key
         overrides: Overrides as typed.
         datamodule: Choice of the config group `datamodule`.
         keys: The keys that the description depends on.
+        config_dir: Folder of further YAML files.
 
     Raises:
         UserError: An override is invalid (with the message of `anirec validate`), or sets none of `keys`.
     """
     arguments = [f"dataset={name}", f"datamodule@dataset={datamodule}", *overrides]
+    check_name(name, config_dir)
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        check_name(name)
         try:
-            config = compose("config", arguments)
+            config = compose("config", [*with_folder(config_dir), *arguments])
         except COMPOSITION_ERRORS as error:
             failure: Exception | None = error
         else:
             failure = None
     if failure:
-        raise composition_error(name, arguments) from failure
+        raise composition_error(name, arguments, config_dir) from failure
     refuse_unread(name, overrides, keys)
     parts = {key: part for key, part in to_dict(config.dataset).items() if f"dataset.{key}" in keys}
     if problems := list(check_targets({"dataset": parts})):
@@ -243,12 +265,12 @@ def compose_dataset(name: str, overrides: Sequence[str], *, datamodule: str, key
     return config
 
 
-def composition_error(name: str, overrides: Sequence[str]) -> UserError:
+def composition_error(name: str, overrides: Sequence[str], config_dir: str | None) -> UserError:
     """Return the error that `anirec validate` reports for overrides that do not compose."""
-    source, _ = create_source(name)
+    source, _ = create_source(name, config_dir)
     model = next((name for column, name in EXAMPLE_MODELS.items() if column in source.columns), "mean")
     try:
-        validate(["split=random", f"model={model}", *overrides])
+        validate(["split=random", f"model={model}", *overrides], config_dir=config_dir)
     except UserError as error:
         return error
     return UserError("A key has several values; data describe takes one value per key.")

@@ -47,7 +47,7 @@ MAX_COMPONENTS = 100
 POSTS_PER_COMPONENT = 10  # with fewer, the regression would overfit
 
 
-def show_posts(name: str, overrides: Sequence[str], figure: Path | None) -> None:
+def show_posts(name: str, overrides: Sequence[str], figure: Path | None, config_dir: str | None = None) -> None:
     """Print a summary of posts: their scores, the errors of constant predictions, and effects and correlations of tags.
 
     Args:
@@ -62,7 +62,7 @@ def show_posts(name: str, overrides: Sequence[str], figure: Path | None) -> None
 
     if figure and figure.suffix.lower() not in FORMATS:
         raise UserError(f"--figure {figure}: expected a file name that ends in {', '.join(FORMATS)}")
-    config = compose_dataset(name, overrides, datamodule="posts", keys=POST_KEYS)
+    config = compose_dataset(name, overrides, datamodule="posts", keys=POST_KEYS, config_dir=config_dir)
     parts = {key: create_object(config.dataset[key]) for key in ("source", "sampling", "tags")}
     data = Posts(**parts, ties=list(config.dataset.ties), split=create_object(config.split), cache=config.paths.cache)
     data.read()
@@ -123,7 +123,7 @@ def fit_tag_effects(data: "Posts") -> "TagPcaOls":
 TITLE_KEYS = (*SOURCE_KEYS, "dataset.joined", "dataset.cleaning")
 
 
-def show_description(name: str, overrides: Sequence[str], figure: Path | None) -> None:
+def show_description(name: str, overrides: Sequence[str], figure: Path | None, config_dir: str | None = None) -> None:
     """Print a summary of a dataset: its posts, or its ratings and, if it has synopses and scores, its titles.
 
     Args:
@@ -136,10 +136,10 @@ def show_description(name: str, overrides: Sequence[str], figure: Path | None) -
     """
     if figure and figure.suffix.lower() not in FORMATS:
         raise UserError(f"--figure {figure}: expected a file name that ends in {', '.join(FORMATS)}")
-    if "tags" in create_source(name)[0].columns:
-        show_posts(name, overrides, figure)
+    if "tags" in create_source(name, config_dir)[0].columns:
+        show_posts(name, overrides, figure, config_dir)
         return
-    config = compose_dataset(name, overrides, datamodule="corpus", keys=TITLE_KEYS)
+    config = compose_dataset(name, overrides, datamodule="corpus", keys=TITLE_KEYS, config_dir=config_dir)
     sources, cache = (
         sources_by_name(create_object(config.dataset.source), create_object(config.dataset.joined)),
         Path(config.paths.cache),

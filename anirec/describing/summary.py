@@ -44,8 +44,9 @@ def rating_lines(interactions: Path) -> list[tuple[str, str]]:
         lines.append(("rating", f"{numbers['mean']:.3f}{deviation}"))
     for status, counts in status_counts(rows).items():
         lines.append((status.replace("_", " "), f"{counts['rows']:,} entries, {counts['rated']:,} of them rated"))
-    density = numbers["rated"] / (numbers["users"] * numbers["titles"])
-    lines.append(("density", f"{density:.3%} of all user-title pairs are rated"))
+    n, what = (numbers["rated"], "rated") if numbers["rated"] else (numbers["interactions"], "interactions")
+    density = n / (numbers["users"] * numbers["titles"])
+    lines.append(("density", f"{density:.3%} of all user-title pairs are {what}"))
     return lines
 
 

@@ -22,7 +22,9 @@ NORMAL_95 = 1.96
 
 def draw_results(results: RatingResults) -> dict[str, Figure]:
     """Draw all figures of a rating run, by file name."""
-    drawn = {"error_by_count": draw_error_by_count(results), "predicted_vs_true": draw_predicted_vs_true(results)}
+    drawn = {}
+    if results.rows.are_rated:
+        drawn = {"error_by_count": draw_error_by_count(results), "predicted_vs_true": draw_predicted_vs_true(results)}
     return drawn | ({"list_popularity": draw_list_popularity(results.lists)} if results.lists else {})
 
 

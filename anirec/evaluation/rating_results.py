@@ -79,6 +79,12 @@ class RatingResults:
 
     def findings(self) -> Iterator[str]:
         """Yield the gains over the dummies, which users and titles are predicted worst, and what the lists contain."""
+        if self.rows.are_rated:
+            yield from self.error_findings()
+        if self.lists:
+            yield from self.lists.findings()
+
+    def error_findings(self) -> Iterator[str]:
         yield self.gain.sentence(MEANS, rows=f"{len(self.rows):,} test ratings")
         for noun, index in (("users", self.rows.user), ("titles", self.rows.item)):
             count = self.counts[noun]
@@ -91,5 +97,3 @@ class RatingResults:
                     f"RMSE of {noun} with at most {thirds.low:,} training ratings: {errors['cold']:.3f}; "
                     f"with more than {thirds.high:,}: {errors['heavy']:.3f}."
                 )
-        if self.lists:
-            yield from self.lists.findings()

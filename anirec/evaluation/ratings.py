@@ -3,7 +3,7 @@
 It needs two things from any model: the predictions that its steps return, and `score_items`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,7 +22,9 @@ from anirec.evaluation.segments import distinct, list_values, ranking_values, ro
 from anirec.evaluation.top_items import TopItems, find_hits, top_lists
 from anirec.lightning import LightningModule, Trainer
 from anirec.metrics.beyond_accuracy import ItemStatistics, genre_matrix, training_counts
+from anirec.metrics.definition import DECLARED
 from anirec.metrics.names import MetricName, is_ranking
+from anirec.notices import warn
 from anirec.progress import StatusLine
 from anirec.settings import PositiveInt
 
@@ -112,22 +114,36 @@ class RatingEvaluation(Evaluation):
         return draw_results(self.results)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Raise a UserError before training if no rating, or every one, is relevant on the rating scale of the data."""
-        scale, wanted = trainer.datamodule.scale, self.relevant_from  # type: ignore[attr-defined]
+        """Leave out metrics that need what the data lack, and warn of it, before training.
+
+        Raises:
+            UserError: Every rating would be relevant, or none; or the data lack what the objective needs.
+        """
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        scale, wanted = data.scale, self.relevant_from
         if wanted is not None and wanted not in scale:
             raise UserError(
                 f"metrics.relevant_from={wanted:g}: the ratings of this dataset go from {scale}; "
                 f"try metrics.relevant_from={scale.liked:g}"
             )
+        self.leave_out_undefined(watched_by(trainer), set(data.items.columns))
+
+    def leave_out_undefined(self, watched: Sequence[str], columns: Collection[str]) -> None:
+        """Remove the metrics that need a column of titles that the data lack."""
+        for name in [name for name in self.names if (need := DECLARED[name.metric].needs) and need not in columns]:
+            need = DECLARED[name.metric].needs
+            if f"val/{name.short}" in watched:
+                raise UserError(f"objective=val/{name.short}: needs the {need} of titles, which this dataset lacks")
+            warn(f"{name.short} is left out: it needs the {need} of titles, which this dataset lacks")
+            self.names.remove(name)
+        self.k = max((name.k for name in self.names if name.k), default=0)
 
     def collect(self, batch: Any, outputs: Any) -> tuple[Any, ...]:
         return batch.user.int(), batch.item.int(), batch.rating, outputs
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Find out whether training reads ranking metrics."""
-        read = [getattr(callback, key, None) for callback in trainer.callbacks for key in ("monitor", "objective")]  # type: ignore[attr-defined]
-        read += [config.monitor for config in trainer.lr_scheduler_configs]
-        watched = [name for name in read if isinstance(name, str) and is_ranking(name)]
+        watched = [name for name in watched_by(trainer) if is_ranking(name)]
         self.is_watched = bool(watched)
         if watched and self.rank_every not in ("auto", 1):
             raise UserError(
@@ -161,7 +177,9 @@ class RatingEvaluation(Evaluation):
         values = self.values(data, rows, ranked, [name for name in self.names if ranks or not name.k])
         if is_final:
             values |= self.details(data, rows, ranked)
-            self.ids, self.predictions[split] = (pl.Series(data.users), data.items["item_id"]), rows
+            self.ids = pl.Series(data.users), data.items["item_id"]
+            if rows.are_rated:
+                self.predictions[split] = rows
             if ranked and split == "test":
                 self.recommendations[split] = ranked
             if split == "test":
@@ -254,7 +272,8 @@ class RatingEvaluation(Evaluation):
 
     def item_statistics(self, data: Any) -> ItemStatistics:
         count_u, count_i = self.counts(data)
-        genres_ig = genre_matrix(data.items["genres"])
+        genres = data.items["genres"] if "genres" in data.items.columns else pl.Series([[]] * data.n_items)
+        genres_ig = genre_matrix(genres.cast(pl.List(pl.String)))
         return ItemStatistics(count_i, int((count_u > 0).sum()), genres_ig, self.candidate_items(data))
 
     def values(
@@ -277,6 +296,13 @@ class RatingEvaluation(Evaluation):
         if self.segments:
             values |= segment_values(self.names, rows, ranked, count_u, count_i)
         return values
+
+
+def watched_by(trainer: Trainer) -> list[str]:
+    """Return the names of the metrics that callbacks and learning-rate schedules read."""
+    read = [getattr(callback, key, None) for callback in trainer.callbacks for key in ("monitor", "objective")]  # type: ignore[attr-defined]
+    read += [config.monitor for config in trainer.lr_scheduler_configs]
+    return [name for name in read if isinstance(name, str)]
 
 
 class RatingErrors(RatingEvaluation):

@@ -38,6 +38,11 @@ class RatingRows:
     def __len__(self) -> int:
         return len(self.user)
 
+    @property
+    def are_rated(self) -> bool:
+        """Whether there are ratings to compare the predictions with; implicit feedback has none."""
+        return not len(self) or bool(np.isfinite(self.target).any())
+
     def where(self, mask: NDArray[np.bool_]) -> "RatingRows":
         """Return the rows whose flag is set."""
         return RatingRows(self.user[mask], self.item[mask], self.target[mask], self.prediction[mask])

@@ -27,9 +27,7 @@ class Chooser:
             return None
         listed = candidates[:MAX_LISTED]
         lines = [f"  {number}  {self.search.describe(item)}" for number, item in enumerate(listed, 1)]
-        self.console.print(
-            "\n".join([f"{clean(wanted)} is none of this run's titles. Which one is it?", *lines]), markup=False
-        )
+        self.console.print("\n".join([f'Which title is "{clean(wanted)}"?', *lines]), markup=False)
         while True:
             try:
                 answer = self.console.input("Number; Enter for none; s to skip all such titles: ").strip().lower()

@@ -17,6 +17,7 @@ AFTER_RATING = re.compile(rf"(=\s*{RATING})\s*;")
 COMMA = re.compile(rf"(=\s*(?>{RATING}))\s*,\s*(?=\S)")  # between titles, where a semicolon is needed
 LONGEST = 100_000  # characters of all likes
 MOST = 1_000  # titles
+MAX_SIMILAR = 3  # titles that a skipped one is similar to
 
 Choose = Callable[[str, Sequence[int]], int | None]  # asks which candidate a name means; None for none of them
 
@@ -76,9 +77,12 @@ def read_likes(
             liked = read_like(written, search, scale, choose)
         except SkippedError as error:
             skipped.append(str(error))
-        except (UncertainTitleError, UnknownTitleError) as error:
-            (skipped if skip else problems).append(str(error))
-            is_unknown |= isinstance(error, UnknownTitleError)
+        except UncertainTitleError as error:
+            similar = ", ".join(search.items["title"][item] for item in error.candidates[:MAX_SIMILAR])
+            (skipped if skip else problems).append(f"{written}: skipped; similar to {similar}" if skip else str(error))
+        except UnknownTitleError as error:
+            (skipped if skip else problems).append(f"{error}; skipped" if skip else str(error))
+            is_unknown = True
         except UserError as error:
             problems.append(str(error))
         else:

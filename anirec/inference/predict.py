@@ -1,7 +1,6 @@
 """`anirec predict`: load the model of a finished run, safely, and predict new rows."""
 
 import json
-from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,16 +16,13 @@ from anirec.config.checks import check_targets, unknown_settings
 from anirec.config.compose import default_paths
 from anirec.config.definitions import inherits
 from anirec.errors import UserError
+from anirec.features.branch import Branch
+from anirec.inference.prediction_rows import READERS, model_rows, read_rows
 from anirec.inference.run_tables import run_scale
 from anirec.metrics.conformal import prediction_interval
 from anirec.models.base import Model
 from anirec.report.run_files import require_run
 
-READERS = {
-    ".csv": partial(pl.read_csv, glob=False),
-    ".jsonl": pl.read_ndjson,
-    ".parquet": partial(pl.read_parquet, glob=False),
-}
 WRITERS = {".csv": pl.DataFrame.write_csv, ".jsonl": pl.DataFrame.write_ndjson, ".parquet": pl.DataFrame.write_parquet}
 # A run folder may be untrusted. Its config may name a model and, within it, these classes, which only compute.
 MODEL_CLASS = "anirec.models.base.Model"
@@ -39,6 +35,7 @@ OURS = (
 )
 PARTS = frozenset([*(f"surprise.{name}" for name in ALGORITHMS), *OURS])
 BRANCH = "anirec.features.branch.Branch"
+NAMED_OTHERWISE = ("descriptions", "portraits", "n_main_characters")  # columns of a file that no table has
 # Estimators of scikit-learn only compute, too, except for one argument: a folder from which some of them unpickle.
 ESTIMATOR, UNPICKLES = "sklearn.base.BaseEstimator", "memory"
 
@@ -59,27 +56,30 @@ def predict(run: Path, *, input: Path, output: Path) -> dict[str, int]:  # noqa:
     Raises:
         UserError: The run is not finished, a file has an unknown format, or a column is missing.
     """
-    read, write = select_format(input, READERS), select_format(output, WRITERS)
-    try:
-        rows: pl.DataFrame = read(input)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise UserError(f"{input}: cannot be read: {error}") from None
-    if not len(rows):
-        raise UserError(f"{input}: the file has no rows")
+    select_format(input, READERS)
+    write = select_format(output, WRITERS)
+    rows = read_rows(input)
     nested = [name for name, dtype in rows.schema.items() if dtype.is_nested()]
     if nested and output.suffix == ".csv":
         raise UserError(f"{output}: CSV cannot hold lists ({', '.join(nested)}); write to .jsonl or .parquet")
     model = load(run)
     cache = default_paths()["cache"]
     try:
+        known = with_absolute_paths(model_rows(input, rows, columns_read_by(model)), input.parent)
         with torch.inference_mode():
-            predictions, lacking = model.predict_rows(with_absolute_paths(rows, input.parent), cache=cache)
+            predictions, lacking = model.predict_rows(known, cache=cache)
     except UserError as error:
         raise UserError(f"{input}: {error}") from None
     columns = {"prediction": predictions, **interval_bounds(run, predictions)}
     with replacing(output) as unfinished:
         write(rows.with_columns(**columns), unfinished)
     return {"rows": len(rows), **lacking}
+
+
+def columns_read_by(model: Model) -> set[str]:
+    """Return the columns that a model reads, those of its branches included."""
+    branches = [part for part in model.modules() if isinstance(part, Branch)]
+    return {*model.requires, *(column for branch in branches for column in branch.requires), *NAMED_OTHERWISE}
 
 
 def with_absolute_paths(rows: pl.DataFrame, folder: Path) -> pl.DataFrame:

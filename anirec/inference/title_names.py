@@ -88,19 +88,19 @@ def is_typo(words: str, other: str) -> bool:
     return len(different) == 1 and all(is_misspelt(*pair) for pair in different)
 
 
-MIN_LETTERS = 10  # of a name with a typo
+MIN_LETTERS = 12  # of a name with a typo
 MIN_WORD = 6  # letters of the word with the typo
 
 
 def is_misspelt(word: str, other: str) -> bool:
-    """Return whether two words differ in one place, other than the last letter, and are no numbers.
+    """Return whether two words differ in one place inside them, and are no numbers.
 
-    A last letter that is missing or added makes another word (Idol, Idols).
+    Another first or last letter often makes another word (Saga, Sage; Idol, Idols).
     """
     if min(len(word), len(other)) < MIN_WORD or word.isdecimal() or other.isdecimal():
         return False
     start = next((n for n, (a, b) in enumerate(zip(word, other, strict=False)) if a != b), None)
-    if start is None:
+    if not start or start >= min(len(word), len(other)) - 1:
         return False
     rest, others = word[start:], other[start:]
     return (

@@ -240,7 +240,8 @@ class TitleSearch:
         """Return the title with its type and year, if known, and its number of ratings."""
         item = self.items.row(index, named=True)
         known = [str(item[column]) for column in ("type", "year") if item.get(column) is not None]
-        return f"{item['title']} ({', '.join([*known, format(item['n_ratings'], ',') + ' ratings'])})"
+        n = item["n_ratings"]
+        return f"{item['title']} ({', '.join([*known, format(n, ',') + ' rating' + 's' * (n != 1)])})"
 
 
 def check_name(wanted: str) -> None:

@@ -95,7 +95,7 @@ def popularity(items_uk: Items, statistics: ItemStatistics) -> UserValues:
     return mean_over_list(statistics.count_i.astype(np.float64), items_uk)
 
 
-@declare("lists", better="higher")
+@declare("lists", better="higher", needs="genres")
 def diversity(items_uk: Items, statistics: ItemStatistics) -> UserValues:
     """Compute 1 - mean Jaccard similarity of genres over all pairs of items in a list.
 

@@ -31,12 +31,14 @@ class Metric:
         lower_is_better: Whether lower values are better.
         function: The pure function, the `RowMetric` or the `OrderMetric`; see `rating.py`, `rank_correlation.py`,
             `ranking.py`, `beyond_accuracy.py`.
+        needs: The column of the data without which the metric is undefined; "" for none.
     """
 
     name: str
     kind: Kind
     lower_is_better: bool
     function: Any
+    needs: str = ""
 
     @property
     def needs_k(self) -> bool:
@@ -59,12 +61,12 @@ CONSTANTS = "by_"
 REACHABLE = ("floor", "ceiling")
 
 
-def declare(kind: Kind, *, better: Better, name: str = "") -> Callable[[Function], Function]:
+def declare(kind: Kind, *, better: Better, name: str = "", needs: str = "") -> Callable[[Function], Function]:
     """Return a decorator that declares a function as a metric, under its own name unless `name` is given."""
 
     def add(function: Function) -> Function:
         known_as = name or function.__name__
-        DECLARED[known_as] = Metric(known_as, kind, better == "lower", function)
+        DECLARED[known_as] = Metric(known_as, kind, better == "lower", function, needs)
         return function
 
     return add

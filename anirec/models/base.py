@@ -210,6 +210,11 @@ class RatingModel(Model):
 
     def setup(self, stage: str) -> None:
         self.n_users, self.n_items, self.rating_scale = self.data.n_users, self.data.n_items, self.data.scale
+        if stage == "fit" and "rating" in self.requires and np.isnan(self.data.train.rating).all():
+            raise UserError(
+                f"{type(self).__name__} learns from ratings, and no training row has a rating. Use a dataset with "
+                "ratings, filters that keep rated rows, or a model that ranks without ratings, such as ease."
+            )
         super().setup(stage)
 
     @property
@@ -228,7 +233,7 @@ class RatingModel(Model):
         self.rating_scale = Scale.of(checkpoint.get("scale"))
         super().on_load_checkpoint(checkpoint)
         ids = checkpoint.get("RatingData", {})
-        self.vocabularies = {name: Vocabulary(pl.Series(name, values)) for name, values in ids.items()}
+        self.vocabularies = {name: Vocabulary.restored(values) for name, values in ids.items()}
 
     def predict_rows(self, rows: pl.DataFrame, *, cache: Path) -> tuple[NDArray[np.float32], dict[str, int]]:
         require_columns(rows, {"user_id", "item_id"})
@@ -291,6 +296,13 @@ def popularity_tie_break(count_i: Tensor) -> Tensor:
 def encode_ids(vocabulary: Vocabulary, raw: pl.Series) -> Tensor:
     """Return the indices of raw ids, int64 (n,); -1 for an id that was not in the run's data."""
     is_integer = vocabulary.ids.dtype.is_integer()
+    if is_integer and raw.dtype == pl.String:  # as cells of CSV are read; 20.0 as pandas writes it
+        cells, raw = raw, raw.str.strip_chars().str.strip_suffix(".0").cast(pl.Int64, strict=False)
+        if (broken := (cells.is_not_null() & raw.is_null()).arg_true()).len():
+            row = int(broken[0])
+            raise UserError(
+                f"column {raw.name}, row {row + 1}: {cells[row]!r} is no whole number, as ids of this run are"
+            )
     if is_integer != raw.dtype.is_integer():
         kind = "whole numbers" if is_integer else "text"
         raise UserError(f"column {raw.name} holds {raw.dtype}, expected {kind}, as in the data of this run")

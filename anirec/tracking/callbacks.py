@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from anirec.atomic import replacing
 from anirec.errors import UserError
-from anirec.lightning import Callback, Checkpoint, EarlyStopping, LightningModule, Trainer
+from anirec.lightning import Callback, Checkpoint, EarlyStopping, LightningModule, TorchCheckpointIO, Trainer
 from anirec.lightning import ProgressBar as LightningProgressBar
 from anirec.metrics.names import minimized
 from anirec.models.base import tensor_versions
@@ -28,6 +28,19 @@ if TYPE_CHECKING:
 
 LINE_SECONDS = 2.0  # between the lines of two epochs
 LONG_SECONDS = 30.0  # without a line before one is printed within an epoch
+
+
+class DirectCheckpointIO(TorchCheckpointIO):
+    """Writes a checkpoint straight to its file; Lightning's own class first makes two copies of it in memory."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            torch.save(checkpoint, path)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
 
 
 class LastAndBest(Checkpoint, Configurable):
@@ -57,6 +70,10 @@ class LastAndBest(Checkpoint, Configurable):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.best = state["best"]
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # not a plugin of the config
+            trainer.strategy.checkpoint_io = DirectCheckpointIO()
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Repair best.ckpt if the run was killed after it had saved a new best epoch as last.ckpt only."""

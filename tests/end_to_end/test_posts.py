@@ -140,11 +140,11 @@ def test_posts_without_a_known_tag_are_predicted_too(run: Path, tmp_path: Path) 
 
 
 def test_invalid_input_files_are_errors(run: Path, tmp_path: Path) -> None:
-    (tmp_path / "years.csv").write_text("tags\n2011\n")
+    (tmp_path / "years.jsonl").write_text('{"tags": 2011}\n')
     (tmp_path / "other.csv").write_text("synopsis\nA ghost.\n")
     (tmp_path / "no_rows.csv").write_text("tags\n")
     for name, message in (
-        ("years.csv", "column tags holds Int64, expected text or lists of text"),
+        ("years.jsonl", "column tags holds Int64, expected text or lists of text"),
         ("other.csv", "no column tags; there are synopsis"),
         ("no_rows.csv", "the file has no rows"),
     ):

@@ -93,7 +93,11 @@ class RatingData(Data):
         check_memory(self.sources[FIRST].name, self.prepared[FIRST].report, timed="timestamp" in table.collect_schema())
         self.status_counts = status_counts(table)
         entries, self.user_vocabulary, self.item_vocabulary = read_entries(
-            interactions, statuses=self.statuses, min_user=self.min_user_ratings, min_item=self.min_item_ratings
+            interactions,
+            statuses=self.statuses,
+            min_user=self.min_user_ratings,
+            min_item=self.min_item_ratings,
+            implicit="rating" not in self.sources[FIRST].columns,
         )
         rated, unrated = entries[RATED], entries[UNRATED]
         if not len(rated["user"]):
@@ -206,7 +210,7 @@ class RatingData(Data):
 
     def state_dict(self) -> dict[str, Any]:
         """Return both vocabularies, so that a checkpoint holds the raw ids of its users and items."""
-        return {"user_id": self.user_vocabulary.ids.to_list(), "item_id": self.item_vocabulary.ids.to_list()}
+        return {"user_id": self.user_vocabulary.stored(), "item_id": self.item_vocabulary.stored()}
 
     def val_dataloader(self) -> Iterable[RatingBatch]:
         return UserBlocks(self.val, rows=EVALUATION_ROWS)

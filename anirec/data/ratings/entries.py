@@ -19,7 +19,13 @@ Rows = dict[str, NDArray[Any]]  # the arrays of `Interactions` by name; `time` o
 
 
 def read_entries(
-    path: Path, *, statuses: Sequence[str] | None, min_user: int, min_item: int, block: int = BLOCK
+    path: Path,
+    *,
+    statuses: Sequence[str] | None,
+    min_user: int,
+    min_item: int,
+    implicit: bool = False,
+    block: int = BLOCK,
 ) -> tuple[dict[str, Rows], Vocabulary, Vocabulary]:
     """Return the entries of a prepared table by group, and the vocabularies of the users and items with ratings.
 
@@ -32,9 +38,10 @@ def read_entries(
         statuses: The statuses of entries to use; None for all entries of titles that were seen.
         min_user: Minimum number of ratings per user.
         min_item: Minimum number of ratings per item.
+        implicit: Whether the table has no ratings at all: all interactions then count as rated, with a rating of NaN.
         block: Number of rows to read at once.
     """
-    groups, *ids = read_groups(pl.scan_parquet(path, glob=False), statuses, block)
+    groups, *ids = read_groups(pl.scan_parquet(path, glob=False), statuses, block, implicit=implicit)
     rated = groups[RATED]
     if min_user > 1 or min_item > 1:
         keep(rated, k_core(rated["user"], rated["item"], min_user=min_user, min_item=min_item))
@@ -53,7 +60,7 @@ def read_entries(
 
 
 def read_groups(
-    table: pl.LazyFrame, statuses: Sequence[str] | None, block: int
+    table: pl.LazyFrame, statuses: Sequence[str] | None, block: int, *, implicit: bool
 ) -> tuple[dict[str, Rows], pl.Series, pl.Series]:
     """Return the groups of `read_entries`, and the sorted ids of all users and items of the table, which they index."""
     schema = table.collect_schema()
@@ -68,7 +75,7 @@ def read_groups(
         columns = {"user": user, "item": item, "rating": rows["rating"].fill_null(float("nan")).to_numpy()}
         if "timestamp" in rows.columns:
             columns["time"] = rows["timestamp"].to_physical().fill_null(UNKNOWN).to_numpy()
-        for name, mask in masks(rows, statuses).items():
+        for name, mask in masks(rows, statuses, implicit=implicit).items():
             groups[name].add(columns, mask)
     return {name: group.rows() for name, group in groups.items()}, users.ids(schema["user_id"]), items.ids
 
@@ -92,9 +99,11 @@ class Group:
         return {name: values[: self.n] for name, values in self.columns.items()}
 
 
-def masks(rows: pl.DataFrame, statuses: Sequence[str] | None) -> Mapping[str, NDArray[np.bool_]]:
+def masks(
+    rows: pl.DataFrame, statuses: Sequence[str] | None, *, implicit: bool = False
+) -> Mapping[str, NDArray[np.bool_]]:
     """Return which entries are in which group; planned entries are in none."""
-    used, is_rated = is_interaction(rows, statuses).to_numpy(), rows["rating"].is_not_null().to_numpy()
+    used, is_rated = is_interaction(rows, statuses).to_numpy(), rows["rating"].is_not_null().to_numpy() | implicit
     planned = rows.select(planned=is_planned(rows))["planned"].to_numpy()
     return {RATED: used & is_rated, UNRATED: used & ~is_rated, EXCLUDED: ~(used | planned)}
 

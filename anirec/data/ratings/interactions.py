@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -181,6 +181,23 @@ class Vocabulary:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def stored(self) -> Tensor | list[Any]:
+        """Return the ids for a checkpoint: whole numbers as a tensor, which is written much faster than a list.
+
+        >>> Vocabulary(pl.Series([20, 5])).stored()
+        tensor([ 5, 20])
+        >>> Vocabulary(pl.Series(["b", "a"])).stored()
+        ['a', 'b']
+        """
+        return (
+            torch.tensor(self.ids.to_numpy(), dtype=torch.int64) if self.ids.dtype.is_integer() else self.ids.to_list()
+        )
+
+    @classmethod
+    def restored(cls, ids: Tensor | list[Any]) -> "Vocabulary":
+        """Return the vocabulary of stored ids."""
+        return cls(pl.Series(ids.numpy() if isinstance(ids, Tensor) else ids))
 
     def encode(self, raw: pl.Series) -> NDArray[np.int32]:
         """Return the indices of raw ids, (n,) int32."""

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from anirec.data.datamodule import Data
 from anirec.data.prepare.checks import Checks
 from anirec.data.prepare.fingerprint import digest
+from anirec.data.readers.cells import NOT_DESCRIBED, PLACEHOLDER, UNKNOWN
 from anirec.data.sources.base import Source
 from anirec.data.splits.base import TEST, TRAIN, VAL, Split, check_parts
 from anirec.data.titles.catalogue import FIRST, Catalogue, prepare_all, sources_by_name
@@ -129,6 +130,10 @@ def titles_of(rows: pl.DataFrame, *, cut_at: list[str]) -> pl.DataFrame:
 
     Raises:
         UserError: There is no column synopsis, or a column has the wrong dtype.
+
+    >>> rows = {"synopsis": ["A ghost.", "No synopsis yet."], "descriptions": [[], ["Timid.", "No biography written."]]}
+    >>> titles_of(pl.DataFrame(rows), cut_at=[]).select("synopsis", "descriptions").rows()
+    [('A ghost.', []), (None, ['Timid.', None])]
     """
     if "synopsis" not in rows.columns:
         raise UserError(f"no column synopsis; there are {', '.join(rows.columns)}")
@@ -139,7 +144,9 @@ def titles_of(rows: pl.DataFrame, *, cut_at: list[str]) -> pl.DataFrame:
         elif rows.schema[name] not in (dtype, pl.Null(), pl.List(pl.Null)):
             raise UserError(f"column {name} holds {rows.schema[name]}, expected {dtype}")
     lists = [pl.col(name).cast(wanted[name]).fill_null([]) for name in ("descriptions", "portraits")]
-    rows = rows.with_columns(cut_text(pl.col("synopsis").cast(pl.String), cut_at), *lists)
+    rows = rows.with_columns(known_text(pl.col("synopsis").cast(pl.String), PLACEHOLDER), *lists)
+    descriptions = pl.col("descriptions").list.eval(known_text(pl.element(), NOT_DESCRIBED))
+    rows = rows.with_columns(cut_text(pl.col("synopsis"), cut_at), descriptions)
     n_members = pl.max_horizontal(pl.col("descriptions").list.len(), pl.col("portraits").list.len())
     if "n_main_characters" not in rows.columns:
         rows = rows.with_columns(n_main_characters=pl.when(n_members > 0).then(n_members).cast(pl.Int32))
@@ -148,3 +155,9 @@ def titles_of(rows: pl.DataFrame, *, cut_at: list[str]) -> pl.DataFrame:
         pl.concat_list(pl.col(name), pl.lit(None, pl.String).repeat_by(n_members - pl.col(name).list.len()))
         for name in ("descriptions", "portraits")
     )
+
+
+def known_text(text: pl.Expr, placeholder: str) -> pl.Expr:
+    """Return a text, or null if it matches a placeholder or is a word for "unknown", as in the tables of the dumps."""
+    text = text.str.strip_chars()
+    return pl.when(~text.str.to_lowercase().is_in(UNKNOWN) & ~text.str.contains(placeholder)).then(text)

@@ -164,8 +164,8 @@ def read_status(value: object) -> str | None:
 def find_scale(scores: Sequence[float]) -> Scale:
     """Return the scale of scores: up to 10, or up to 100 if the largest says so.
 
-    >>> find_scale([7, 0, 9]), find_scale([85, 40]), find_scale([])
-    (Scale(low=1, high=10), Scale(low=1, high=100), Scale(low=1, high=10))
+    >>> [str(find_scale(scores)) for scores in ([7, 0, 9], [85, 40], [])]
+    ['1 to 10', '1 to 100', '1 to 10']
 
     Raises:
         UserError: The largest score can be of several scales.

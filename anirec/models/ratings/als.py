@@ -47,6 +47,7 @@ class ALS(MemoryBased, RatingModel):
     """
 
     version: ClassVar[int] = 1
+    requires: ClassVar[frozenset[str]] = frozenset({"user_id", "item_id"})
     uses_unrated: ClassVar[bool] = True
     ranks_by_rating = False
     bytes_per_row: ClassVar[int] = 24  # the entries by user and by item

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from anirec.data.ratings.interactions import RatingBatch, deduplicate
-from anirec.errors import UserError
 from anirec.models.base import RatingModel
 from anirec.models.one_pass import History, MemoryBased
 from anirec.settings import NonNegative
@@ -82,11 +81,7 @@ class Baseline(nn.Module):
         self.register_buffer("item", torch.zeros(n_items + 1))
 
     def fit(self, history: History, damping_user: NonNegative, damping_item: NonNegative) -> None:
-        """Fit the offsets by damped alternating least squares, items first, as Surprise's `BaselineOnly` does.
-
-        Raises:
-            UserError: No training row has a rating.
-        """
+        """Fit the offsets by damped alternating least squares, items first, as Surprise's `BaselineOnly` does."""
         from anirec.models.ratings.kernels.offsets import fit_offsets  # imports numba, which predicting does not need
 
         start, item, rating = (column.cpu().numpy() for column in (history.indptr, history.item, history.rating))
@@ -96,16 +91,14 @@ class Baseline(nn.Module):
         self.user, self.item = (torch.from_numpy(offset).float().to(history.item.device) for offset in offsets)
 
     def centre(self, ratings: NDArray[Any]) -> float:
-        """Set the mean and the range of the ratings, without offsets; return the mean in full precision.
+        """Set mean and range of the ratings, without offsets; return the mean in full precision, 0 if none is rated.
 
         Args:
             ratings: Ratings; NaN where unrated.
         """
         is_rated = ~np.isnan(ratings)
-        if not is_rated.any():
-            raise UserError(
-                "No training row has a rating. Use a dataset with ratings, or filters that keep rated rows."
-            )
+        if not is_rated.any():  # implicit feedback
+            return 0.0
         mean = float(np.add.reduce(ratings, where=is_rated, dtype=np.float64) / np.count_nonzero(is_rated))
         for name, value in (("mean", mean), ("lowest", np.fmin.reduce(ratings)), ("highest", np.fmax.reduce(ratings))):
             self.get_buffer(name).fill_(float(value))

@@ -38,6 +38,7 @@ class EASE(HistoryScorer, RatingModel):
         Steck, Embarrassingly Shallow Autoencoders for Sparse Data, WWW 2019, equation 8.
     """
 
+    requires: ClassVar[frozenset[str]] = frozenset({"user_id", "item_id"})
     uses_unrated: ClassVar[bool] = True
     uses_seed: ClassVar[bool] = False
     ranks_by_rating = False

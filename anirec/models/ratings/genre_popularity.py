@@ -30,7 +30,7 @@ class GenrePopularity(HistoryScorer, RatingModel):
         damping_genre: Number of pseudo-ratings at the mean added to every genre; >= 0.
     """
 
-    requires: ClassVar[frozenset[str]] = frozenset({"user_id", "item_id", "rating", "genres"})
+    requires: ClassVar[frozenset[str]] = frozenset({"user_id", "item_id", "genres"})
     uses_unrated: ClassVar[bool] = True
     uses_seed: ClassVar[bool] = False
     ranks_by_rating = False

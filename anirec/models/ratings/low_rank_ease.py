@@ -47,6 +47,7 @@ class LowRankEASE(HistoryScorer, RatingModel):
         Halko, Martinsson & Tropp, Finding Structure with Randomness, SIAM Review 53, 2011, algorithm 4.4.
     """
 
+    requires: ClassVar[frozenset[str]] = frozenset({"user_id", "item_id"})
     uses_unrated: ClassVar[bool] = True
     uses_seed: ClassVar[bool] = False
     ranks_by_rating = False

@@ -20,6 +20,7 @@ class Popularity(OnePass, RatingModel):
         damping: Number of pseudo-ratings at the global mean added to every item; >= 0.
     """
 
+    requires: ClassVar[frozenset[str]] = frozenset({"user_id", "item_id"})
     uses_unrated: ClassVar[bool] = True
     uses_seed: ClassVar[bool] = False
     ranks_by_rating = False
@@ -45,7 +46,7 @@ class Popularity(OnePass, RatingModel):
         self.total_i.index_add_(0, batch.item[rated], batch.rating[rated].double())
 
     def solve(self) -> None:
-        mean = self.total_i.sum() / self.rated_i.sum()
+        mean = self.total_i.sum() / self.rated_i.sum().clamp(min=1)
         # Items without ratings and the unknown item (index -1) get the mean, also with damping=0.
         damped = (self.total_i + self.damping * mean) / (self.rated_i + self.damping)
         self.mean_i = torch.cat([damped, mean[None]]).nan_to_num(nan=float(mean)).float()

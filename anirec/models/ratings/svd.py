@@ -21,6 +21,8 @@ from anirec.settings import NonNegative, Positive, PositiveInt
 if TYPE_CHECKING:
     from anirec.data.ratings.datamodule import RatingData
 
+PREDICTED_AT_ONCE = 1 << 13  # rows
+
 
 class SVD(ManualOptimization, RatingModel):
     """Predict ratings as mean + b_u + b_i + p_u · q_i, fitted by SGD on the regularised squared error.
@@ -174,7 +176,10 @@ class SVD(ManualOptimization, RatingModel):
         return self.user_factors
 
     def forward(self, batch: RatingBatch) -> Tensor:
-        match = (self.user_vectors()[batch.user] * self.item_factors[batch.item]).sum(1)
+        # In small parts, since large tensors get new memory from the system, which takes longer than the products.
+        parts = zip(batch.user.split(PREDICTED_AT_ONCE), batch.item.split(PREDICTED_AT_ONCE), strict=True)
+        vectors = self.user_vectors()
+        match = torch.cat([(vectors[user] * self.item_factors[item]).sum(1) for user, item in parts])
         offsets = self.baseline
         return offsets.within_range(offsets.mean + offsets.user[batch.user] + offsets.item[batch.item] + match)
 

@@ -50,7 +50,7 @@ class Transitions(MemoryBased, RatingModel):
         WWW 2010; here without factorisation.
     """
 
-    requires: ClassVar[frozenset[str]] = frozenset({"user_id", "item_id", "rating", "timestamp"})
+    requires: ClassVar[frozenset[str]] = frozenset({"user_id", "item_id", "timestamp"})
     uses_unrated: ClassVar[bool] = True
     uses_seed: ClassVar[bool] = False
     ranks_by_rating = False

@@ -28,7 +28,7 @@ def test_follows_imports_of_other_packages_without_importing_them() -> None:
 
 def test_inherited_constructor_and_attribute() -> None:
     assert names("anirec.models.one_pass.MemoryBased") == []
-    assert "rating" in attribute("anirec.models.ratings.popularity.Popularity", "requires")
+    assert "rating" in attribute("anirec.models.ratings.bias.Bias", "requires")
     assert attribute("anirec.data.splits.time.Temporal", "requires") == {"timestamp"}
 
 

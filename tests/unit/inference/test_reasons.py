@@ -52,10 +52,12 @@ class LinearWithRatings(Module):
 
 @pytest.mark.parametrize(("rating", "reasons"), [(1.0, [[], [1]]), (8.0, [[0], [1]])])
 def test_a_disliked_title_is_no_reason(rating: float, reasons: list[list[int]]) -> None:
-    person = Person(torch.tensor([0, 1]), torch.tensor([rating, 9.0]), torch.zeros(4), torch.tensor([]))
+    person = Person(
+        torch.tensor([0, 1]), torch.tensor([rating, 9.0]), torch.zeros(4), torch.tensor([]), torch.tensor([])
+    )
     assert person.explain(LinearWithRatings(), torch.tensor([2, 3])) == reasons  # type: ignore[arg-type]
 
 
 def test_a_history_of_dislikes_gives_no_reasons() -> None:
-    person = Person(torch.tensor([0, 1]), torch.tensor([1.0, 1.0]), torch.zeros(4), torch.tensor([]))
+    person = Person(torch.tensor([0, 1]), torch.tensor([1.0, 1.0]), torch.zeros(4), torch.tensor([]), torch.tensor([]))
     assert person.explain(LinearWithRatings(), torch.tensor([2, 3])) == [[], []]  # type: ignore[arg-type]

@@ -116,6 +116,19 @@ def test_a_resumed_run_without_epochs_left_loads_its_best_checkpoint(tmp_path: P
     assert not checkpoint.is_best_in_memory
 
 
+def test_a_checkpoint_that_cannot_be_written_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def save(content: object, path: Path) -> None:
+        path.write_text("half")
+        raise OSError("No space left on device")
+
+    fit([3.0], LastAndBest(folder=str(tmp_path), objective="val/rmse"))
+    before = sorted(tmp_path.iterdir())
+    monkeypatch.setattr(torch, "save", save)
+    with pytest.raises(OSError, match="No space"):
+        fit([2.0], LastAndBest(folder=str(tmp_path), objective="val/rmse"))
+    assert sorted(tmp_path.iterdir()) == before == [tmp_path / "best.ckpt", tmp_path / "last.ckpt"]
+
+
 class Killed(BaseException):
     """Simulates a kill: nothing catches it."""
 

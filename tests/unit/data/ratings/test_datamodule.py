@@ -1,14 +1,16 @@
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
+import torch
 
 from anirec.data.ratings import datamodule
 from anirec.data.ratings.datamodule import RatingData
 from anirec.data.ratings.entries import read_entries
-from anirec.data.ratings.interactions import Interactions
+from anirec.data.ratings.interactions import Interactions, Vocabulary
 from anirec.data.sources.base import Source
 from anirec.data.splits.base import TEST, TRAIN, Parts, Split
 from anirec.data.splits.rows import Random
@@ -335,6 +337,20 @@ def test_a_checkpoint_of_other_data_is_refused(cache: Path) -> None:
     state = data(cache, min_ratings=3).state_dict()
     with pytest.raises(UserError, match="trained on other data"):
         data(cache).load_state_dict(state)
+    same = data(cache, min_ratings=3)
+    same.load_state_dict(state)
+    same.load_state_dict({name: list(ids) for name, ids in state.items()})  # as earlier versions stored them
+    with pytest.raises(UserError, match="trained on other data"):
+        same.load_state_dict({"user_id": state["user_id"]})
+
+
+@pytest.mark.parametrize("ids", [[7, 3, 12345678901], ["b", "ä"]])
+def test_vocabularies_are_restored_from_a_checkpoint(ids: list[Any], tmp_path: Path) -> None:
+    vocabulary = Vocabulary(pl.Series(ids))
+    torch.save(vocabulary.stored(), tmp_path / "ids")
+    restored = Vocabulary.restored(torch.load(tmp_path / "ids", weights_only=True))
+    assert restored.ids.equals(vocabulary.ids)
+    assert restored.ids.dtype == vocabulary.ids.dtype
 
 
 def test_the_generated_floor_is_the_error_of_the_true_mean() -> None:

@@ -1,5 +1,9 @@
 """Bias model: offsets with and without data."""
 
+from copy import copy
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 
@@ -50,9 +54,17 @@ def test_an_unknown_id_has_offset_0(planted, fit) -> None:
     )
 
 
-def test_data_without_ratings_are_refused() -> None:
-    with pytest.raises(UserError, match="No training row has a rating"):
-        Baseline(3, 2).fit(history((0, 0, float("nan"))), damping_user=1, damping_item=1)
+def test_offsets_of_implicit_feedback_are_zero() -> None:
+    offsets = Baseline(3, 2)
+    offsets.fit(history((0, 0, float("nan"))), damping_user=1, damping_item=1)
+    assert not any(map(torch.any, (offsets.mean, offsets.user, offsets.item)))
+
+
+def test_a_model_of_ratings_refuses_data_without_any(planted, fit) -> None:
+    unrated = copy(planted)
+    unrated.train = replace(planted.train, rating=np.full_like(planted.train.rating, np.nan))
+    with pytest.raises(UserError, match="Bias learns from ratings, and no training row has a rating"):
+        fit(Bias(damping_user=5.0, damping_item=5.0), unrated)
 
 
 def test_the_checkpoint_does_not_carry_the_ratings(planted, fit) -> None:

@@ -1,0 +1,134 @@
+"""Exchange with other frameworks: rows of a split, and results that are evaluated like those of any run."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from .conftest import SMALL, Anirec, content, runs
+
+PROTOCOL = [*SMALL, "dataset=demo_ratings", "split=per_user"]
+
+
+@pytest.fixture(scope="module")
+def place(anirec_in: Callable[..., Anirec], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the rows of a split, a run of EASE, and its results as files."""
+    folder = tmp_path_factory.mktemp("exchange")
+    anirec = anirec_in(folder, ANIREC_CACHE=str(folder / "cache"))
+    anirec("export", "split", *PROTOCOL, "--output", "rows")
+    anirec("run", *PROTOCOL, "model=ease")
+    (run,) = runs(folder, "ease")
+    lists = pl.read_parquet(run / "recommendations.parquet").sort("user_id", "rank")
+    lists.filter(split="test").select(user="user_id", item="item_id", rank="rank").write_csv(folder / "lists.csv")
+    predictions = pl.read_parquet(run / "predictions.parquet").filter(split="test")
+    predictions.select("user_id", "item_id", "prediction").write_csv(folder / "predictions.csv")
+    return folder
+
+
+@pytest.fixture
+def anirec(anirec_in: Callable[..., Anirec], place: Path) -> Anirec:
+    return anirec_in(place, ANIREC_CACHE=str(place / "cache"))
+
+
+def test_parts_are_disjoint_and_complete(place: Path) -> None:
+    parts = [pl.read_csv(place / "rows" / f"{part}.csv") for part in ("train", "val", "test")]
+    (run,) = runs(place, "ease")
+    split = content(run, "provenance.json")["split"]
+    assert [len(part) for part in parts] == [split["n_train"], split["n_val"], split["n_test"]]
+    assert content(place / "rows", "split.json")["fingerprint"] == split["fingerprint"]
+    pairs = pl.concat(parts).select("user_id", "item_id")
+    assert pairs.is_unique().all()
+    targets = pl.read_parquet(run / "predictions.parquet").filter(split="test").select("user_id", "item_id", "target")
+    assert targets.join(parts[2], on=["user_id", "item_id"]).select((pl.col("target") == pl.col("rating")).all()).item()
+
+
+def test_results_of_a_run_keep_its_metrics_when_they_are_imported(place: Path, anirec: Anirec) -> None:
+    files = "--lists", "lists.csv", "--predictions", "predictions.csv"
+    anirec("import", *PROTOCOL, "--model", "other_ease", *files)
+    (run,), (own,) = runs(place, "other_ease"), runs(place, "ease")
+    found, expected = content(run, "metrics.json"), content(own, "metrics.json")
+    assert not any(name.startswith("val/") for name in found)
+    tested = {name: value for name, value in expected.items() if name.startswith("test/")}
+    assert {name: found[name] for name in tested} == pytest.approx(tested, rel=1e-3)
+    table = anirec("compare", "outputs").stdout
+    assert "other_ease" in table
+    assert "2 configurations" in table
+
+
+def test_lists_alone_have_ranking_metrics_alone(place: Path, anirec: Anirec) -> None:
+    pl.read_csv(place / "lists.csv").select("user", "item").write_csv(place / "order.csv")
+    anirec("import", *PROTOCOL, "--model", "lists_only", "--lists", "order.csv")
+    (run,), (own,) = runs(place, "lists_only"), runs(place, "ease")
+    found = content(run, "metrics.json")
+    assert "test/rmse" not in found
+    assert found["test/ndcg@10"] == content(own, "metrics.json")["test/ndcg@10"]
+
+
+def changed(table: pl.DataFrame, kind: str, seen: pl.DataFrame) -> pl.DataFrame:
+    user, item, third = table.columns
+    return {
+        "unknown user": lambda: table.with_columns(pl.lit(987654).alias(user)),
+        "doubled": lambda: pl.concat([table, table[:1]]),
+        "missing": lambda: table.filter(pl.col(user) != table[user][0]),
+        "seen": lambda: pl.concat(
+            [
+                table,
+                seen[:1].select(
+                    pl.col("user_id").alias(user),
+                    pl.col("item_id").alias(item),
+                    pl.lit(99).cast(table[third].dtype).alias(third),
+                ),
+            ]
+        ),
+        "no number": lambda: table.with_columns(pl.lit("best").alias(third)),
+        "no column": lambda: table.drop(item),
+        "empty": lambda: table[:0],
+    }[kind]()
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("unknown user", "line 2 (user_id 987654, item_id"),
+        ("doubled", "the same user and title as in an earlier row; 1 of"),
+        ("missing", "users with test ratings have no list, such as user"),
+        ("seen", "the user has seen this title outside the test set; 1 of"),
+        ("no number", "the rank is no finite number"),
+        ("no column", "no column item_id; the columns are user, rank"),
+        ("empty", "the file has no rows"),
+    ],
+)
+def test_wrong_lists_are_errors_that_name_the_row(place: Path, anirec: Anirec, kind: str, words: str) -> None:
+    seen = pl.read_csv(place / "rows" / "train.csv")
+    changed(pl.read_csv(place / "lists.csv"), kind, seen).write_csv(place / "wrong.csv")
+    printed = anirec("import", *PROTOCOL, "--model", "wrong", "--lists", "wrong.csv", expect=1)
+    assert words in " ".join((printed.stderr + printed.stdout).split())
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("missing", "test rows have no prediction, such as user"),
+        ("seen", "not a row of the test set; 1 of"),
+        ("no number", "the prediction is no finite number"),
+    ],
+)
+def test_wrong_predictions_are_errors_that_name_the_row(place: Path, anirec: Anirec, kind: str, words: str) -> None:
+    seen = pl.read_csv(place / "rows" / "train.csv")
+    changed(pl.read_csv(place / "predictions.csv"), kind, seen).write_csv(place / "wrong.csv")
+    printed = anirec("import", *PROTOCOL, "--model", "wrong", "--predictions", "wrong.csv", expect=1)
+    assert words in " ".join((printed.stderr + printed.stdout).split())
+
+
+def test_what_cannot_be_imported_or_exported_is_said(anirec: Anirec) -> None:
+    for words, arguments in {
+        "Set --predictions FILE": ["import", "--model", "x"],
+        "no such file: nowhere.csv": ["import", "--model", "x", "--lists", "nowhere.csv"],
+        "anirec has a model of this name": ["import", "--model", "ease", "--lists", "lists.csv"],
+        "expected a name of letters": ["import", "--model", "../x", "--lists", "lists.csv"],
+        "Set --output FOLDER": ["export", "split", "dataset=demo_ratings"],
+        "Only splits of ratings": ["export", "split", "dataset=demo_tags", "model=tag_mean", "--output", "posts"],
+        "belong to `anirec export split`": ["export", "outputs", "seed=1"],
+    }.items():
+        assert words in " ".join(anirec(*arguments, expect=2).stderr.split())
