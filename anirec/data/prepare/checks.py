@@ -154,11 +154,13 @@ def unlisted_titles(data: Subject) -> Iterator[Finding]:
         return
     n, found = data.report["unlisted_items"], data.measured["unlisted"]
     which = f"{share(n, found['titles'], 'listed titles')} with {found['entries']:,} entries are in no file of titles"
-    lacking = {"genres", "age_rating"} & data.source.columns
+    known = {"genres", "age_rating"} & data.source.columns - set(data.report["empty_columns"])
     effect = (
-        ": their genres and age ratings are unknown, so that they are only recommended with --adult" if lacking else ""
+        ": their genres and age ratings are unknown, so that they are only recommended with --adult, unless a joined "
+        "dataset knows them"
     )
-    yield Finding(which + effect, stops=n > MOST_UNLISTED * found["titles"] and n >= LEAST_TITLES)
+    which += effect if known else ""
+    yield Finding(which, stops=n > MOST_UNLISTED * found["titles"] and n >= LEAST_TITLES)
 
 
 def disagreeing_duplicates(data: Subject) -> Iterator[Finding]:
