@@ -193,6 +193,28 @@ def test_joined_titles_have_the_same_names(
     assert [words in message for message in caplog.messages] == [True] * bool(words)
 
 
+def characters(folder: Path, genres: dict[int, str]) -> Source:
+    rows = [f"{number},{genre}" for number, genre in genres.items()]
+    links = ["anime_id,character_id,role", *(f"{number},7,Main" for number in genres)]
+    return MalCharacters(folder=write(folder, anime_characters=links, anime_genres=["anime_id,genre", *rows]))
+
+
+@pytest.mark.parametrize(("n_other", "stops"), [(3, False), (12, True)])
+def test_joined_titles_without_names_are_compared_by_genres(tmp_path: Path, n_other: int, stops: bool) -> None:
+    lines = [f"{number},{name},Comedy,,,," for number, name in MANY.items()]
+    genres = {number: "Horror" if number < 20 + n_other else "Comedy" for number in MANY}
+    sources = {
+        FIRST: ratings("1,20,8", anime=[ANIME[0], *lines])(tmp_path / "dump"),
+        "characters": characters(tmp_path / "characters", genres),
+    }
+    if not stops:
+        prepare_all(sources, tmp_path, checks="stop")
+        return
+    words = r"8 of 20 titles \(40.0%\).*a genre in common with it: title 20 is Comedy in the dataset and Horror here"
+    with pytest.raises(UserError, match=words):
+        prepare_all(sources, tmp_path, checks="stop")
+
+
 REAL: dict[str, Callable[[Path], Source]] = {
     "mal-2016": lambda folder: Mal2016(folder=str(folder)),
     "mal-2018": lambda folder: Mal2018(folder=str(folder)),
