@@ -218,7 +218,8 @@ def show_origin(name: str) -> None:
     """Print where to download a dump and where to put its files."""
     source, _ = create_source(name)
     if not isinstance(source, Dump):
-        CONSOLE.print(f"{name} is generated; there is nothing to download.")
+        what = "is generated" if file_state(source) == "generated" else "reads files of your own"
+        CONSOLE.print(f"{name} {what}; there is nothing to download.")
         return
     CONSOLE.print(f"Download from: {source.origin}", soft_wrap=True)
     CONSOLE.print(f"Put into: {source.folder.absolute()}", soft_wrap=True)

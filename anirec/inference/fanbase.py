@@ -11,7 +11,8 @@ import polars as pl
 from rich.console import Console
 
 from anirec.config.compose import default_paths
-from anirec.data.schema import ITEMS, Column
+from anirec.data.scale import Scale
+from anirec.data.schema import ITEMS, MAL, Column
 from anirec.errors import UserError
 from anirec.inference.lists import suggest
 from anirec.inference.reception import Fanbase, print_fanbases, write_fanbases
@@ -33,11 +34,12 @@ EXPECTED: Mapping[type[pl.DataType], tuple[tuple[type, ...], str]] = {
 }
 
 
-def read_new_titles(path: Path) -> pl.DataFrame:
+def read_new_titles(path: Path, scale: Scale = MAL) -> pl.DataFrame:
     """Read titles from JSON: one row per title, with `title` and every column of `schema.ITEMS` that one of them sets.
 
     Args:
         path: A JSON file with an object or a list of objects, or a .jsonl file with one object per line.
+        scale: That of scores.
 
     Raises:
         UserError: The file is not such JSON, or has unknown keys or values of the wrong type; lists all problems.
@@ -46,7 +48,7 @@ def read_new_titles(path: Path) -> pl.DataFrame:
     problems = [
         f"{path}{f', title {number}' if len(titles) > 1 else ''}: {problem}"
         for number, title in enumerate(titles, 1)
-        for problem in find_problems(title)
+        for problem in find_problems(title, scale)
     ]
     if problems:
         raise UserError("\n".join(problems))
@@ -72,7 +74,7 @@ def read_objects(path: Path) -> list[dict[str, Any]]:
     return titles
 
 
-def find_problems(title: Mapping[str, Any]) -> list[str]:
+def find_problems(title: Mapping[str, Any], scale: Scale = MAL) -> list[str]:
     """Return one message for each unknown key or invalid value of a title."""
     known = [name for name in ITEMS if name not in NOT_PROPERTIES]
     found = []
@@ -81,10 +83,8 @@ def find_problems(title: Mapping[str, Any]) -> list[str]:
             close = get_close_matches(name.lower(), known, n=1, cutoff=0.5)
             hint = f"did you mean {close[0]}?" if close else f"known keys: {', '.join(known)}"
             found.append(f"{name}: unknown key; {hint}")
-        elif value is not None and not is_valid(value, ITEMS[name]):
-            found.append(
-                f"{name}: expected {describe_column(ITEMS[name])}, got {json.dumps(value, ensure_ascii=False)}"
-            )
+        elif value is not None and not is_valid(value, column := ITEMS[name].on(scale)):
+            found.append(f"{name}: expected {describe_column(column)}, got {json.dumps(value, ensure_ascii=False)}")
     return found
 
 
@@ -170,7 +170,7 @@ def fanbase(
         UserError: The run does not predict ratings of new titles, or the input is invalid.
     """
     check_run(run)
-    new_titles = read_new_titles(input)
+    new_titles = read_new_titles(input, run_scale(run))
 
     import torch
 
