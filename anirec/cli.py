@@ -118,7 +118,8 @@ def validate(
 ) -> None:
     """Check the config of a run, or of each job of a sweep, without loading data. `anirec run` does so first.
 
-    Missing files of a dataset are reported, but are no error: a run may be meant for another machine.
+    The files that a run would read are listed with their sizes. Missing ones are reported, but are no error: a run may
+    be meant for another machine.
 
     \b
     anirec validate dataset=mal_2016 model=svdpp
@@ -129,9 +130,12 @@ def validate(
         return
     n_jobs = validate_overrides(overrides or [], config_dir, multirun=multirun)
     typer.echo(f"{n_jobs} job{'s' * (n_jobs != 1)}, no problems" if multirun else "no problems")
-    from anirec.describing.datasets import missing_files
+    from anirec.describing.datasets import files_to_read
 
-    for message in missing_files(overrides or [], config_dir):
+    lines, missing = files_to_read(overrides or [], config_dir)
+    for line in lines:
+        typer.echo(line)
+    for message in missing:
         typer.echo(f"Note: a run needs files that are missing here. {message}", err=True)
 
 

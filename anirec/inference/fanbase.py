@@ -11,7 +11,8 @@ import polars as pl
 from rich.console import Console
 
 from anirec.config.compose import default_paths
-from anirec.data.schema import ITEMS, Column
+from anirec.data.scale import Scale
+from anirec.data.schema import ITEMS, MAL, Column
 from anirec.errors import UserError
 from anirec.inference.item_shapes import read_objects
 from anirec.inference.lists import suggest
@@ -37,11 +38,12 @@ EXPECTED: Mapping[type[pl.DataType], tuple[tuple[type, ...], str]] = {
 }
 
 
-def read_new_titles(path: Path) -> pl.DataFrame:
+def read_new_titles(path: Path, scale: Scale = MAL) -> pl.DataFrame:
     """Read titles from JSON: one row per title, with `title` and every column of `schema.ITEMS` that one of them sets.
 
     Args:
         path: A file of titles in anirec's keys or in those of a site; see `item_shapes`.
+        scale: That of scores.
 
     Raises:
         UserError: The file is not such JSON, or has unknown keys or values of the wrong type; lists all problems.
@@ -50,7 +52,7 @@ def read_new_titles(path: Path) -> pl.DataFrame:
     problems = [
         f"{path}{f', title {number}' if len(titles) > 1 else ''}: {problem}"
         for number, title in enumerate(titles, 1)
-        for problem in find_problems(title)
+        for problem in find_problems(title, scale)
     ]
     if problems:
         raise UserError("\n".join(problems))
@@ -73,7 +75,7 @@ def existing_title(run: Path, name: str) -> pl.DataFrame:
     return items[[item]].select(columns)
 
 
-def find_problems(title: Mapping[str, Any]) -> list[str]:
+def find_problems(title: Mapping[str, Any], scale: Scale = MAL) -> list[str]:
     """Return one message for each unknown key or invalid value of a title."""
     known = [name for name in ITEMS if name not in NOT_PROPERTIES]
     found = []
@@ -82,10 +84,9 @@ def find_problems(title: Mapping[str, Any]) -> list[str]:
             close = get_close_matches(name.lower(), known, n=1, cutoff=0.5)
             hint = f"did you mean {close[0]}?" if close else f"known keys: {', '.join(known)}"
             found.append(f"{name}: unknown key; {hint}")
-        elif value is not None and not is_valid(value, ITEMS[name]):
-            found.append(
-                f"{name}: expected {describe_column(ITEMS[name])}, got {clean(json.dumps(value, ensure_ascii=False))}"
-            )
+        elif value is not None and not is_valid(value, column := ITEMS[name].on(scale)):
+            written = clean(json.dumps(value, ensure_ascii=False))
+            found.append(f"{name}: expected {describe_column(column)}, got {written}")
     return found
 
 
@@ -180,7 +181,7 @@ def fanbase(
     check_run(run)
     if (input is None) == (title is None):
         raise UserError("Set --input FILE for new titles, or --title for one of the run: one of the two.")
-    new_titles = read_new_titles(input) if input else existing_title(run, str(title))
+    new_titles = read_new_titles(input, run_scale(run)) if input else existing_title(run, str(title))
 
     import torch
 

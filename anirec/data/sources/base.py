@@ -119,15 +119,18 @@ class Source(Configurable):
 
 def bound_arguments(cls: type, *arguments: Any, **settings: Any) -> dict[str, Any]:
     """Return the arguments of a constructor by name, with those that have default values."""
-    if cls.__init__ is object.__init__:
+    init: Any = cls.__init__  # type: ignore[misc]
+    if init is object.__init__:
         return settings
-    parameters = inspect.signature(cls)
-    bound = parameters.bind(*arguments, **settings)
+    parameters = inspect.signature(init)
+    bound = parameters.bind(None, *arguments, **settings)
     bound.apply_defaults()
-    for name, parameter in parameters.parameters.items():
-        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
-            bound.arguments |= bound.arguments.pop(name)
-    return dict(bound.arguments)
+    _, *names = parameters.parameters  # without the object itself
+    found = {name: bound.arguments[name] for name in names}
+    for name in names:
+        if parameters.parameters[name].kind is inspect.Parameter.VAR_KEYWORD:
+            found |= found.pop(name)
+    return found
 
 
 @dataclass(frozen=True)
@@ -199,10 +202,11 @@ class Dump(Source):
     def missing_message(self, missing: list[Need]) -> str:
         packed = sorted(path.name for pattern in ("*.zip", "*.gz", "*.7z") for path in self.folder.glob(pattern))
         state = "" if self.folder.is_dir() else " (there is no such folder)"
+        command = f"by anirec data get {self.name}, or " if self.origin.startswith("https://") else ""
         lines = [
             f"{self.name}: {len(missing)} of {len(self.needs)} files are missing in {self.folder.absolute()}{state}:",
             *(f"  {need}" for need in missing),
-            f"Get them from {self.origin} and save them in this folder under these names,",
+            f"Get them {command}from {self.origin} and save them in this folder under these names,",
             f"or set ANIREC_DATA (paths.data) to the folder that contains {self.folder.name}/.",
         ]
         if packed:
