@@ -14,7 +14,7 @@ import requests
 from typer.testing import CliRunner
 
 from anirec.cli import app
-from anirec.data.acquire import download as module
+from anirec.data.acquire import retrieval as module
 from anirec.data.acquire.download import download
 from anirec.data.acquire.unpack import unpack
 from anirec.data.prepare.cache import prepare
