@@ -59,6 +59,45 @@ def prepare_dataset(
     inventory.show_prepared(name, config_dir)
 
 
+@data.command("new", short_help="Look at a table of ratings, and write the YAML of a dataset that reads it.")
+def new_dataset(
+    file: Annotated[Path, typer.Argument(help="CSV, TSV, JSON, JSON lines or parquet, also packed as .gz or .zst.")],
+    *,
+    name: Annotated[str | None, typer.Option(help="Name of the dataset; default: that of the file.")] = None,
+    config_dir: Annotated[
+        str, typer.Option("--config-dir", "-cd", metavar="FOLDER", help="Folder of your YAML files, for every command.")
+    ] = "my_conf",
+    columns: Annotated[
+        str | None, typer.Option(metavar="OURS=COLUMN,…", help="Columns whose names do not tell: user_id=who.")
+    ] = None,
+    scale: Annotated[str | None, typer.Option(help="Scale of the ratings: 1-10, 0.5-5, 1-100, thumbs.")] = None,
+    items: Annotated[Path | None, typer.Option(help="File of titles.")] = None,
+    characters: Annotated[Path | None, typer.Option(help="File of the characters of titles.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing YAML.")] = False,
+) -> None:
+    """Look at a table of ratings, and write the YAML of a dataset that reads it, with comments.
+
+    Nothing is asked. What is not certain, such as a scale that could be two, is printed, and marked with (?) in the
+    YAML.
+
+    \b
+    anirec data new ratings.csv
+    anirec run --config-dir my_conf dataset=ratings model=svd
+    """
+    from anirec.describing.new_table import new_table
+
+    new_table(
+        file,
+        name=name,
+        config_dir=config_dir,
+        columns=columns,
+        scale=scale,
+        items=items,
+        characters=characters,
+        force=force,
+    )
+
+
 @data.command("clean", short_help="List what the cache holds, and remove what is no longer needed.")
 def clean_cache(
     names: Annotated[

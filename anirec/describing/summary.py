@@ -71,16 +71,19 @@ MOST_BARS = 20  # of a histogram
 
 
 def histogram(prepared: Prepared, width: int = 40) -> list[tuple[str, str]]:
-    """Return (rating, bar) lines with the share of each rating, rounded to steps of the scale; at most `MOST_BARS`.
+    """Return (rating, bar) lines with the share of each rating, rounded to steps of the scale.
 
-    There are none without ratings.
+    Where these are more than `MOST_BARS`, a line stands for several steps and has the name of the first. There are none
+    without ratings.
     """
     if prepared.interactions is None:
         return []
     scale = prepared.scale
     n_steps = round((scale.high - scale.low) / scale.step)
-    step = scale.step * max(1, -(-n_steps // MOST_BARS))
-    rating = ((pl.col("rating").cast(pl.Float64) - scale.low) / step).round().mul(step).add(scale.low)
+    at_once = -(-n_steps // MOST_BARS)
+    place = ((pl.col("rating").cast(pl.Float64) - scale.low) / scale.step).round()
+    place = (place // at_once).clip(upper_bound=(n_steps - 1) // at_once) * at_once if at_once > 1 else place
+    rating = place * scale.step + scale.low
     counts = (
         pl.scan_parquet(prepared.interactions, glob=False)
         .drop_nulls("rating")

@@ -15,7 +15,7 @@ from anirec.inference.likes import Choose, Liked, read_likes
 from anirec.inference.list_import.read import LARGEST
 from anirec.inference.own_list import OwnList, count_reasons, read_own_list, write_unused
 from anirec.inference.printable import clean
-from anirec.inference.run_tables import run_scale, source_class
+from anirec.inference.run_tables import has_ratings, run_scale, source_class
 from anirec.inference.title_search import TitleSearch
 
 GENERATED = "anirec.data.synthetic."
@@ -34,6 +34,8 @@ def read_given(
 ) -> list[Liked] | OwnList:
     """Return what a new user has given, and print how it was understood; the arguments are those of `recommend`."""
     choose = Chooser(search, console) if can_ask(console) and not yes else None
+    if not has_ratings(run):
+        console.print("The data of this run have no ratings: yours do not count, only which titles you name.")
     if own_list:
         own = read_list_file(own_list, search, run_scale(run), list_scale=list_scale, choose=choose, console=console)
         report_unused(own, unused or own_list.with_name(f"{own_list.name}.unused.csv"), console)

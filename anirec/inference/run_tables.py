@@ -59,6 +59,16 @@ def run_scale(run: Path) -> Scale:
         raise UserError(f"{run / 'provenance.json'}: damaged: {error}") from None
 
 
+def has_ratings(run: Path) -> bool:
+    """Return whether the data of a run have ratings, and are not implicit feedback."""
+    try:
+        data = nested(read_mapping(run / "provenance.json"), "data")
+    except DamagedError as error:
+        raise UserError(f"{run / 'provenance.json'}: {error}") from None
+    counts = data if isinstance(data, dict) else {}
+    return "rows_kept" not in counts or counts["rows_kept"] != counts.get("unrated_rows")
+
+
 def scan_parquet(path: Path) -> pl.LazyFrame:
     """Scan a Parquet file of a run folder.
 

@@ -119,15 +119,18 @@ class Source(Configurable):
 
 def bound_arguments(cls: type, *arguments: Any, **settings: Any) -> dict[str, Any]:
     """Return the arguments of a constructor by name, with those that have default values."""
-    if cls.__init__ is object.__init__:
+    init: Any = cls.__init__  # type: ignore[misc]
+    if init is object.__init__:
         return settings
-    parameters = inspect.signature(cls)
-    bound = parameters.bind(*arguments, **settings)
+    parameters = inspect.signature(init)
+    bound = parameters.bind(None, *arguments, **settings)
     bound.apply_defaults()
-    for name, parameter in parameters.parameters.items():
-        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
-            bound.arguments |= bound.arguments.pop(name)
-    return dict(bound.arguments)
+    _, *names = parameters.parameters  # without the object itself
+    found = {name: bound.arguments[name] for name in names}
+    for name in names:
+        if parameters.parameters[name].kind is inspect.Parameter.VAR_KEYWORD:
+            found |= found.pop(name)
+    return found
 
 
 @dataclass(frozen=True)

@@ -20,12 +20,12 @@ from anirec.data.readers.table_files import TextFormat, find_files, internal, sc
 from anirec.data.scale import THUMBS, Scale
 from anirec.data.sources.base import Source
 from anirec.data.sources.mal_columns import mal_parsers
-from anirec.data.sources.table_settings import DECIMALS, STATUSES, WHOLE, mapped, offered_columns
+from anirec.data.sources.table_settings import STATUSES, WHOLE, mapped, offered_columns
 
 UP = ("1", "+1", "1.0", "up", "like", "liked", "yes", "true", "positive", "+", "\N{THUMBS UP SIGN}")
 DOWN = ("0", "-1", "0.0", "-1.0", "down", "dislike", "disliked", "no", "false", "negative", "-", "\N{THUMBS DOWN SIGN}")
 MAL_STATUSES = {name: [code] for code, name in cells.STATUS.items()}
-NUMBERS = ("episodes", "duration", "score", "scored_by", "rank", "popularity", "members", "favorites")
+DECIMAL = ("duration", "score")  # columns of titles that may have a decimal sign
 LISTS = ("synonyms", "genres", "studios", "producers")
 
 
@@ -108,9 +108,8 @@ class Table(Source):
         optional: dict[str, CellParser] = {}
         if "rating" in columns:
             blank = (*spellings(settings.get("unrated") or ()), *planned)
-            required["rating"] = self.parse_rating(
-                columns["rating"], blank, self.decimal("ratings", [columns["rating"]])
-            )
+            required["rating"] = self.parse_rating(columns["rating"], blank)
+            rows = self.with_decimal_points(rows, "ratings", [columns["rating"]])
         if "timestamp" in columns:
             optional["timestamp"] = parse_time(columns["timestamp"], settings.get("time"))
         if "title" in columns:
@@ -134,11 +133,11 @@ class Table(Source):
         lists = settings.get("lists")
         if lists and (named := [columns[name] for name in LISTS if name in columns]):
             rows = rows.with_columns(pl.col(dict.fromkeys(named)).str.replace_all(lists, LIST_SEPARATOR, literal=True))
-        numbers = [columns[name] for name in NUMBERS if name in columns]
-        decimal = self.decimal("items", numbers)
+        numbers = [columns[name] for name in DECIMAL if name in columns]
+        rows = self.with_decimal_points(rows, "items", numbers)
         parsers = mal_parsers(columns.keys(), **columns)
         if "score" in parsers:
-            parsers["score"] = self.parse_rating(columns["score"], ("0", "0.0"), decimal)
+            parsers["score"] = self.parse_rating(columns["score"], ("0", "0.0"))
         if "poster" in columns:
             parsers["poster"] = cells.parse_label(columns["poster"])
         return cells.tidy(rows, required={"item_id": self.parse_id("item_id", columns["item_id"])}, optional=parsers)
@@ -147,7 +146,8 @@ class Table(Source):
         if "characters" not in self.sections:
             return None
         columns = self.mapped("characters")
-        optional = {name: cells.parse_label(columns[name]) for name in ("name", "portrait") if name in columns}
+        named = [name for name in ("name", "portrait") if name in columns]
+        optional: dict[str, CellParser] = {name: cells.parse_label(columns[name]) for name in named}
         if "description" in columns:
             optional["description"] = cells.parse_description(columns["description"])
         return cells.tidy(self.rows("characters", small=True), required=self.character_ids(columns), optional=optional)
@@ -174,34 +174,28 @@ class Table(Source):
     def parse_id(self, name: str, column: str) -> CellParser:
         return cells.parse_id(column) if self.ids.get(name) == WHOLE else cells.parse_title_id(column)
 
-    def decimal(self, section: str, columns: Sequence[str]) -> str:
-        """Return the decimal sign of a section: as set, else by the first rows; a point if none tells."""
-        if sign := self.sections[section].get("decimal"):
-            return str(sign)
-        if not columns:
-            return DECIMALS[0]
-        text = (
-            self.rows(section, small=False)
-            .head(SAMPLED)
-            .select(pl.concat_list(columns).explode())
-            .collect()
-            .to_series()
-        )
-        with_comma, with_point = (text.str.contains(rf"^-?\d+{sign}\d+$").sum() for sign in (",", r"\."))
-        return "," if with_comma > with_point else "."
+    def with_decimal_points(self, rows: pl.LazyFrame, section: str, columns: Sequence[str]) -> pl.LazyFrame:
+        """Return the rows with points in place of decimal commas: as `decimal` is set, else by the first rows."""
+        sign = self.sections[section].get("decimal")
+        if not columns or sign == ".":
+            return rows
+        if sign is None:
+            text = rows.head(SAMPLED).select(pl.concat_list(columns).explode()).collect().to_series()
+            commas, points = (text.str.contains(rf"^-?\d+{one}\d+$").sum() for one in (",", r"\."))
+            if commas <= points:
+                return rows
+        return rows.with_columns(pl.col(columns).str.replace(",", ".", literal=True))
 
-    def parse_rating(self, column: str, unrated: Sequence[str], decimal: str) -> CellParser:
+    def parse_rating(self, column: str, unrated: Sequence[str]) -> CellParser:
         """Parse a rating on the scale; words for "unknown" and `unrated` mean no rating."""
+        blank = (*UNKNOWN, *unrated)
         if self.is_thumbs:
-            blank = tuple(word for word in (*UNKNOWN, *unrated) if word not in UP + DOWN or word in unrated)
+            blank = tuple(word for word in blank if word not in UP + DOWN or word in unrated)
             return CellParser(column, read_thumbs, "a thumb up or down (1 or 0)", blank=blank)
-        read = cells.number_between(self.scale.low, self.scale.high)
-        if decimal == ",":
-            blank = (*UNKNOWN, *unrated, *(word.replace(".", ",") for word in unrated))
-            plain = lambda text: read(text.str.replace(",", ".", literal=True))  # noqa: E731
-            return CellParser(column, plain, f"a number from {self.scale}", blank=blank)
         between = self.scale.low, self.scale.high
-        return CellParser(column, read, f"a number from {self.scale}", blank=(*UNKNOWN, *unrated), between=between)
+        return CellParser(
+            column, cells.number_between(*between), f"a number from {self.scale}", blank=blank, between=between
+        )
 
 
 SAMPLED = 10_000  # rows by which a decimal sign is found

@@ -22,9 +22,14 @@ FORMAT: Mapping[str, Any] = {
 }
 CELLS = list[str | float]
 KEYS: Mapping[str, Mapping[str, Any]] = {
-    "ratings": FORMAT
-    | {"unrated": CELLS, "planned": CELLS, "statuses": Mapping[str, CELLS] | None, "time": str | None},
-    "items": FORMAT | {"lists": str | None},
+    "ratings": {
+        **FORMAT,
+        "unrated": CELLS,
+        "planned": CELLS,
+        "statuses": Mapping[str, CELLS] | None,
+        "time": str | None,
+    },
+    "items": {**FORMAT, "lists": str | None},
     "characters": FORMAT,
 }
 COLUMNS: Mapping[str, Collection[str]] = {

@@ -114,11 +114,11 @@ class Baseline(nn.Module):
     def preferences(self, batch: RatingBatch, n: int) -> Tensor:
         """Return how much each entry of a history counts in a ranking, float32 (B,): at most 1.5; below 0 for dislikes.
 
-        An entry counts 1 + (rating - expected) / range, and 1 if it is unrated. The expected rating is that of the bias
-        model for this user and item, and at least the middle of the range. A rating that is lower by more than a third
-        of the range is a dislike. It counts against similar items, but less than a like counts for them, as in
-        relevance feedback (Rocchio 1971; Manning, Raghavan & Schütze, Introduction to Information Retrieval, 2008,
-        section 9.1).
+        An entry counts 1 + (rating - expected) / range, and 1 if it is unrated, or if the training data have no ratings.
+        The expected rating is that of the bias model for this user and item, and at least the middle of the range. A
+        rating that is lower by more than a third of the range is a dislike. It counts against similar items, but less
+        than a like counts for them, as in relevance feedback (Rocchio 1971; Manning, Raghavan & Schütze, Introduction
+        to Information Retrieval, 2008, section 9.1).
 
         Args:
             batch: Histories of users 0 to n - 1.
@@ -127,7 +127,13 @@ class Baseline(nn.Module):
         middle, span = (self.lowest + self.highest) / 2, self.highest - self.lowest
         expected = self.mean + self.new_user_offsets(batch, n, DAMPING)[batch.user] + self.item[batch.item]
         excess = (batch.rating - torch.maximum(expected, middle)) / torch.where(span > 0, span, 1)
-        return torch.where(excess < -MARGIN, DISLIKED, 1 + excess).nan_to_num(nan=1.0)
+        preference = torch.where(excess < -MARGIN, DISLIKED, 1 + excess).nan_to_num(nan=1.0)
+        return torch.where(self.has_ratings, preference, 1.0)
+
+    @property
+    def has_ratings(self) -> Tensor:
+        """Whether the model was fitted to ratings, which are points from 1 on, not to implicit feedback; bool ()."""
+        return self.highest > 0
 
     def preferences_of(self, history: History) -> Tensor:
         """Return the preference of each row of a history, float32 (n,)."""

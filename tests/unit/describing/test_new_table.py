@@ -1,0 +1,163 @@
+"""`anirec data new`: what is found in a file, what is marked as uncertain, and where it stops."""
+
+import random
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import yaml
+
+from anirec.data.prepare.cache import prepare
+from anirec.data.sources.table import Table
+from anirec.describing.new_table import new_table
+from anirec.errors import UserError
+
+USERS, TITLES = 12, 30
+
+
+def pairs() -> list[tuple[int, int]]:
+    rng = random.Random(0)
+    return [(user, title) for user in range(USERS) for title in rng.sample(range(TITLES), 20)]
+
+
+def write(path: Path, header: str, cells: list[str], *, row: str = "{user},{title},{cell}") -> Path:
+    lines = [row.format(user=f"u{u}", title=f"t{t}", cell=cells[n % len(cells)]) for n, (u, t) in enumerate(pairs())]
+    path.write_text("\n".join([*([header] if header else []), *lines]) + "\n")
+    return path
+
+
+def describe(path: Path, **options: Any) -> dict[str, Any]:
+    """Write the YAML, and return its source as plain values."""
+    settings = {"name": None, "columns": None, "scale": None, "items": None, "characters": None, "force": False}
+    written = new_table(path, config_dir=str(path.parent / "conf"), **{**settings, **options})
+    source: dict[str, Any] = yaml.safe_load(written.read_text())["source"]
+    return source
+
+
+def read(source: dict[str, Any], cache: Path) -> pl.DataFrame:
+    settings = {key: value for key, value in source.items() if key != "_target_"}
+    return pl.read_parquet(prepare(Table(**settings), cache).interactions)  # type: ignore[arg-type]
+
+
+def test_a_known_table_needs_no_question(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path / "My Stars.csv", "Film;User-ID;Stars", ["4,5", "0,5", "5", "3"], row="{title};{user};{cell}")
+    source = describe(path)
+    assert source["name"] == "my_stars"
+    assert source["scale"] == "0.5-5"
+    ratings = source["ratings"]
+    assert ratings["columns"] == {
+        "user_id": "User-ID",
+        "item_id": "Film",
+        "rating": "Stars",
+        **dict.fromkeys(("title", "timestamp", "status")),
+    }
+    assert (ratings["separator"], ratings["decimal"], ratings["unrated"]) == (";", ",", [])
+    rows = read(source, tmp_path / "cache")
+    assert len(rows) == len(pairs())
+    assert sorted(set(rows["rating"])) == [0.5, 3.0, 4.5, 5.0]
+    out = capsys.readouterr().out
+    assert "not certain" not in out
+    assert "dataset=my_stars" in out
+
+
+@pytest.mark.parametrize(
+    ("cells", "scale", "unrated", "doubt"),
+    [
+        (["1", "5", "3"], "1-5", [], ""),
+        (["10", "7", "1"], "1-10", [], ""),
+        (["10", "7.5", "1"], "1-10/0.5", [], ""),
+        (["9", "7", "1"], "1-10", [], "highest rating is 9"),
+        (["100", "85", "40"], "1-100", [], ""),
+        (["100", "85", "0"], "1-100", ["0"], "0 in the ratings"),
+        (["10", "8", "-1"], "1-10", ["-1"], "-1 in the ratings"),
+        (["up", "down"], "thumbs", [], ""),
+        (["1", "0"], "thumbs", [], ""),
+        (["-9.5", "10", "2"], "-9.5 to 10", [], "from -9.5 to 10"),
+    ],
+)
+def test_scales(
+    cells: list[str], scale: str, unrated: list[str], doubt: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = describe(write(tmp_path / "r.csv", "user,item,rating", cells))
+    assert source["scale"] == scale
+    assert source["ratings"]["unrated"] == unrated
+    out = capsys.readouterr().out
+    assert (doubt in out) if doubt else ("not certain" not in out)
+    rows = read(source, tmp_path / "cache")
+    assert rows["rating"].null_count() == sum(cell in unrated for cell in cells) * len(rows) // len(cells)
+
+
+def test_a_given_scale_counts(tmp_path: Path) -> None:
+    source = describe(write(tmp_path / "r.csv", "user,item,rating", ["1", "5"]), scale="1-10")
+    assert source["scale"] == "1-10"
+
+
+def test_columns_are_guessed_from_their_cells_and_marked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path / "r.csv", "", ["5", "2"], row="{user},{title},{cell},1589711573")
+    source = describe(path)
+    columns = source["ratings"]["columns"]
+    assert [columns[ours] for ours in ("user_id", "item_id", "rating", "timestamp")] == [
+        *("column_1", "column_2", "column_3", "column_4")
+    ]
+    text = (tmp_path / "conf" / "dataset" / "r.yaml").read_text()
+    assert text.count("(?)") == 5, "four columns and the introduction"
+    assert capsys.readouterr().out.count("not certain") == 4
+    assert len(read(source, tmp_path / "cache")) == len(pairs())
+
+
+def test_named_columns_are_not_guessed(tmp_path: Path) -> None:
+    path = write(tmp_path / "r.csv", "a,b,c", ["4", "2"])
+    columns = describe(path, columns="user_id=b,item_id=a")["ratings"]["columns"]
+    assert (columns["user_id"], columns["item_id"], columns["rating"]) == ("b", "a", "c")
+
+
+def test_a_table_without_ratings_is_implicit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path / "plays.csv", "user,item", [""], row="{user},{title}")
+    source = describe(path)
+    assert source["ratings"]["columns"]["rating"] is None
+    assert "metrics=ranking" in capsys.readouterr().out
+    assert read(source, tmp_path / "cache")["rating"].null_count() == len(pairs())
+
+
+def test_titles_are_found_by_the_ids_that_both_files_have(tmp_path: Path) -> None:
+    path = write(tmp_path / "r.csv", "user,item,rating", ["4", "5"])
+    titles = tmp_path / "titles.csv"
+    titles.write_text("key,name,genres\n" + "".join(f"t{n},Title {n},Drama|Action\n" for n in range(TITLES)))
+    items = describe(path, items=titles)["items"]
+    assert items["columns"] == {"item_id": "key", "title": "name", "genres": "genres"}
+    assert (items["files"], items["lists"]) == ("titles.csv", "|")
+    titles.write_text("key,name\nother,Monster\n")
+    with pytest.raises(UserError, match=r"titles\.csv: no column has the ids of the titles in r\.csv"):
+        describe(path, items=titles, force=True)
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "words"),
+    [
+        ("rating,liked\n5,1\n4,0\n5,1\n", {}, "no column looks like user_id and item_id"),
+        ("hello\nworld\n", {}, "no separator"),
+        ("", {}, "is empty"),
+        ("user,item,rating\na,b,5\n", {"columns": "user_id=none"}, "no column none"),
+        ("user,item,rating\na,b,5\n", {"columns": "usr=user"}, "OURS is one of"),
+        ("user,item,rating\na,b,good\n", {}, "are no numbers: good"),
+        ("user,item,rating\na,b,5\n", {"name": "mal_2016"}, "a dataset of anirec"),
+        ("user,item,rating\na,b,5\n", {"scale": "5"}, "scale=5: expected"),
+    ],
+)
+def test_where_nothing_can_be_known_it_says_what_to_pass(
+    content: str, options: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    (tmp_path / "r.csv").write_text(content)
+    with pytest.raises(UserError) as error:
+        describe(tmp_path / "r.csv", **options)
+    assert words in str(error.value)
+    assert not (tmp_path / "conf").exists()
+
+
+def test_a_yaml_is_replaced_only_on_request(tmp_path: Path) -> None:
+    path = write(tmp_path / "r.csv", "user,item,rating", ["4", "5"])
+    describe(path)
+    with pytest.raises(UserError, match=r"r\.yaml exists: .* --force"):
+        describe(path)
+    describe(path, force=True)
