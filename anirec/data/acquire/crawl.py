@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -133,7 +134,10 @@ def crawl(
         outcome.counts, outcome.unread = build_tables(kind, folder, status.step)
         # A crawl that was continued and got nothing more is over: the next one asks for the pages that fail, too.
         finished = not outcome.stopped and (not outcome.problems or (not is_new and outcome.n_fetched == 0))
-        counts = {"pages_fetched": outcome.n_fetched, "pages_failed": outcome.problems, "pages_unread": outcome.unread}
+        n_fetched = count_pages(
+            folder, since=datetime.fromisoformat(f"{round_}+00:00").timestamp()
+        )  # before kills, too
+        counts = {"pages_fetched": n_fetched, "pages_failed": outcome.problems, "pages_unread": outcome.unread}
         end_round(manifest, counts, outcome.counts, finished=finished)
         write_manifest(folder, manifest, kind, values)
     return outcome
@@ -212,10 +216,11 @@ def progress(spider: Any) -> str:
     return ", ".join(parts + [f"{sum(spider.problems.values()):,} failed"] * bool(spider.problems))
 
 
-def count_pages(folder: Path) -> int:
+def count_pages(folder: Path, since: float = 0.0) -> int:
+    """Return the number of pages in a crawl's file that were fetched since a time."""
     pages = Pages(folder)
     try:
-        return len(pages)
+        return pages.count(since)
     finally:
         pages.close()
 

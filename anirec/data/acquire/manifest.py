@@ -59,13 +59,13 @@ def end_round(manifest: dict[str, Any], counts: Mapping[str, Any], rows: Mapping
 
     Args:
         manifest: Changed in place.
-        counts: `pages_fetched` since it was continued, `pages_failed` and `pages_unread` by reason.
+        counts: `pages_fetched` since its start; `pages_failed` and `pages_unread` by reason.
         rows: Number of rows of each table.
         finished: Whether the next crawl is a new one.
     """
     one = manifest["crawls"][-1]
     one["finished"] = datetime.now(UTC).isoformat(timespec="seconds").removesuffix("+00:00") if finished else None
-    one["pages_fetched"] = one.get("pages_fetched", 0) + counts["pages_fetched"]
+    one["pages_fetched"] = counts["pages_fetched"]
     one["pages_failed"], one["pages_unread"] = dict(counts["pages_failed"]), dict(counts["pages_unread"])
     manifest["rows"] = dict(rows)
 
