@@ -61,7 +61,6 @@ def read_client_id(kind: Any) -> str:
     client_id = os.environ.get(kind.variable, "").strip() if kind.variable else ""
     if kind.variable and not (client_id.isascii() and client_id.isprintable() and client_id):
         raise UserError(
-            f"{kind.name}: this API needs a client id. Create one at {kind.variable_from}\n"
-            f"and set it: export {kind.variable}=…"
+            f"{kind.name}: this API needs a client id.\nCreate one at {kind.variable_from} and export {kind.variable}=…"
         )
     return client_id

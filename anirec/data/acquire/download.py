@@ -6,7 +6,7 @@ Files are written to a folder beside the dataset's, unpacked there, and moved wh
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from hashlib import sha256
 from importlib.metadata import version
@@ -87,12 +87,12 @@ def only_one(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def removed_if_empty(folder: Path) -> Iterator[None]:
-    """Remove a folder after the block if nothing was written to it."""
+    """Remove a folder after the block if it has no file."""
     try:
         yield
     finally:
-        with suppress(OSError):
-            folder.rmdir()
+        if folder.is_dir() and not any(path.is_file() for path in folder.rglob("*")):
+            shutil.rmtree(folder)
 
 
 def unpack_all(folder: Path, target: Path, step: Step) -> None:

@@ -17,7 +17,9 @@ from anirec.errors import UserError
 KAGGLE = re.compile(r"https://www\.kaggle\.com/datasets/([\w-]+/[\w-]+)/?$")
 RECORD = re.compile(r"(https?://[^/\s]+)/records?/(\d+)/?(?: \((.+)\))?$")
 DOI = re.compile(r"(?:https://doi\.org/|doi:)10\.5281/zenodo\.(\d+)(?: \((.+)\))?$")
-FILE = re.compile(r"(https?://[^\s#?]+/([^/\s#?]+)(?:\?[^\s#]*)?)(?:#(md5|sha1|sha256|sha512)=([0-9a-fA-F]+))?$")
+FILE = re.compile(
+    r"(https?://(?!www\.kaggle\.com/)[^\s#?]+/([^/\s#?]+)(?:\?[^\s#]*)?)(?:#(md5|sha1|sha256|sha512)=([0-9a-fA-F]+))?$"
+)
 KAGGLE_HELP = """Kaggle requires an account for this dataset:
 1. Create a token at https://www.kaggle.com/settings/api (Generate New Token).
 2. Save it as ~/.kaggle/access_token, or export KAGGLE_API_TOKEN=…

@@ -474,3 +474,4 @@ def test_a_missing_client_id_says_where_to_get_one(anirec: Anirec) -> None:
     done = anirec("data", "crawl", "mal", expect=2, MAL_CLIENT_ID="")
     assert "https://myanimelist.net/apiconfig" in done.stderr
     assert "export MAL_CLIENT_ID=" in done.stderr
+    assert all(len(line) <= 80 for line in done.stderr.splitlines())
