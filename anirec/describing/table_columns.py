@@ -34,7 +34,7 @@ KNOWN: Mapping[str, Sequence[str]] = {
 }
 WHOLE = r"^(0|[1-9]\d{0,17})$"
 NUMBER = r"^[+-]?\d+([.,]\d+)?$"
-UNIT_PLACES = 6  # decimals of a step that is not rounding
+CONTINUOUS = 1e-6  # step of a continuous scale
 COMMON = (Scale(1, 5), Scale(0.5, 5, 0.5), Scale(1, 10), Scale(1, 10, 0.5), Scale(1, 100))
 MANY_ZEROS = 0.1  # share of ratings from which 0 rather means unrated than the worst rating
 
@@ -176,11 +176,11 @@ def guess_scale(cells: pl.Series) -> Found:
 
 
 def step_of(numbers: pl.Series) -> float:
-    """Return the largest of 1, 0.5 and 0.1 that divides all numbers; else 0."""
+    """Return the largest of 1, 0.5 and 0.1 that divides all numbers; else a millionth, as of a continuous scale."""
     for step in (1.0, 0.5, 0.1):
-        if (((numbers / step).round() * step - numbers).abs() < 10**-UNIT_PLACES).all():
+        if (((numbers / step).round() * step - numbers).abs() < CONTINUOUS).all():
             return step
-    return 0.0
+    return CONTINUOUS
 
 
 def fitting_scale(low: float, high: float, step: float) -> tuple[str, list[str]]:
@@ -190,18 +190,30 @@ def fitting_scale(low: float, high: float, step: float) -> tuple[str, list[str]]
     (('1-10', []), '0.5-5', '1-100')
     """
     if low < 0:
-        return f"{low:g} to {high:g}", [f"the scale: the ratings go from {low:g} to {high:g}"]
+        return f"{low:g} to {high:g}/{written_step(step)}", [end_doubt(low, high)]
     top = next((end for end in (5, 10, 100) if high <= end), None)
     if top is None:
-        return f"{low:g}-{high:g}", [f"the scale: the ratings go from {low:g} to {high:g}"]
+        return f"{low:g}-{high:g}/{written_step(step)}", [end_doubt(low, high)]
     bottom = 0.0 if low == 0 else min(1.0, low) if top == 5 and step == 0.5 else 0.0 if low < 1 else 1.0
     written = f"{bottom:g}-{top}"
-    if Scale.parse(written).step != step and step:
-        written += f"/{step:g}"
+    if Scale.parse(written).step != step:
+        written += f"/{written_step(step)}"
     doubts = []
     if high < top:
         doubts.append(f"the scale: the highest rating is {high:g}, so that it may end there instead of at {top}")
     return written, doubts
+
+
+def written_step(step: float) -> str:
+    """
+    >>> written_step(1.0), written_step(0.1), written_step(1e-6)
+    ('1', '0.1', '0.000001')
+    """
+    return f"{step:f}".rstrip("0").rstrip(".")
+
+
+def end_doubt(low: float, high: float) -> str:
+    return f"the scale: its ends are those of the ratings, {low:g} and {high:g}"
 
 
 def suggested(columns: Mapping[str, str], all_columns: Collection[str]) -> list[str]:

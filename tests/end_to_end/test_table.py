@@ -155,7 +155,7 @@ class Times(Source):
     version = 1
 
     def __init__(self, *, factor):
-        self.factor, self.scale = factor, Scale(1 * factor, 10 * factor)
+        self.factor, self.scale = factor, Scale(factor, 10 * factor, factor)
 
     def interactions(self):
         n = pl.int_range(3000, eager=True)

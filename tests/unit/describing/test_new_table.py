@@ -73,7 +73,8 @@ def test_a_known_table_needs_no_question(tmp_path: Path, capsys: pytest.CaptureF
         (["10", "8", "-1"], "1-10", ["-1"], "-1 in the ratings"),
         (["up", "down"], "thumbs", [], ""),
         (["1", "0"], "thumbs", [], ""),
-        (["-9.5", "10", "2"], "-9.5 to 10", [], "from -9.5 to 10"),
+        (["-9.5", "10", "2"], "-9.5 to 10/0.5", [], "ends are those of the ratings, -9.5 and 10"),
+        (["1.234", "4.71", "5"], "1-5/0.000001", [], ""),
     ],
 )
 def test_scales(
