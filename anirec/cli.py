@@ -118,7 +118,8 @@ def validate(
 ) -> None:
     """Check the config of a run, or of each job of a sweep, without loading data. `anirec run` does so first.
 
-    Missing files of a dataset are reported, but are no error: a run may be meant for another machine.
+    The files that a run would read are listed with their sizes. Missing ones are reported, but are no error: a run may
+    be meant for another machine.
 
     \b
     anirec validate dataset=mal_2016 model=svdpp
@@ -129,9 +130,12 @@ def validate(
         return
     n_jobs = validate_overrides(overrides or [], config_dir, multirun=multirun)
     typer.echo(f"{n_jobs} job{'s' * (n_jobs != 1)}, no problems" if multirun else "no problems")
-    from anirec.describing.datasets import missing_files
+    from anirec.describing.datasets import files_to_read
 
-    for message in missing_files(overrides or [], config_dir):
+    lines, missing = files_to_read(overrides or [], config_dir)
+    for line in lines:
+        typer.echo(line)
+    for message in missing:
         typer.echo(f"Note: a run needs files that are missing here. {message}", err=True)
 
 
@@ -253,7 +257,7 @@ def study(
 @app.command(short_help="Predict new rows with a finished run.")
 def predict(
     run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
-    input: Annotated[Path, typer.Option(help="Rows with user_id and item_id, with synopsis, or with tags.")],  # noqa: A002
+    input: Annotated[Path, typer.Option(help="Rows with user_id and item_id (or title), with synopsis, or with tags.")],  # noqa: A002
     output: Annotated[Path, typer.Option(help="Where to write the rows with a prediction: .csv, .jsonl or .parquet.")],
 ) -> None:
     """Predict new rows with the best checkpoint of a finished run."""
@@ -360,7 +364,12 @@ def recommend(
 def fanbase(
     run: Annotated[Path, typer.Argument(help="Folder of a finished run of model=hybrid, best with split=whole_items.")],
     *,
-    input: Annotated[Path, typer.Option(help="One title or a list: .json, or .jsonl with one title per line.")],  # noqa: A002
+    input: Annotated[  # noqa: A002
+        Path | None, typer.Option(help="One title or a list: .json, or .jsonl with one title per line.")
+    ] = None,
+    title: Annotated[
+        str | None, typer.Option(help="Instead, a title of the run's data, as if it were new: its name or #id.")
+    ] = None,
     tastes: Annotated[int, typer.Option(min=1, help="Number of tastes (groups) to divide the users into.")] = 8,
     threshold: Annotated[
         float | None,
@@ -374,14 +383,15 @@ def fanbase(
 ) -> None:
     """Predict who would love a title that does not exist yet: its expected score, its share of fans, and their tastes.
 
-    A title is an object such as {"title": "Paper Kingdom", "type": "TV", "genres": ["Comedy", "School"]}. Users are
+    A title is an object such as {"title": "Paper Kingdom", "type": "TV", "genres": ["Comedy", "School"]}, or as Jikan,
+    AniList or Kitsu describe an anime. Users are
     weighted by their number of ratings. Lift is how much higher a taste rates the title than users do on average,
     after subtracting how generous its users are; tastes are sorted by it. Then follow the share of fans within the
     taste, and the taste's share of all fans.
     """
     from anirec.inference.fanbase import fanbase as show
 
-    show(run, input=input, tastes=tastes, threshold=threshold, nearest=nearest, adult=adult, json=json)
+    show(run, input=input, title=title, tastes=tastes, threshold=threshold, nearest=nearest, adult=adult, json=json)
 
 
 class TableFormat(StrEnum):

@@ -34,7 +34,7 @@ def show_download(name: str, address: str | None, *, force: bool) -> None:
     if not isinstance(source, Dump) or not (address or can_download(origin)):
         datasets.show_origin(name)
         return
-    if not force and all(need.find(source.folder) for need in source.needs):
+    if not force and datasets.file_state(source) != datasets.MISSING:
         CONSOLE.print(f"{name}: all files are in {escape(str(source.folder))}. --force downloads them again.")
         return
     CONSOLE.print(f"Downloading {escape(origin)}")

@@ -34,12 +34,14 @@ from anirec.config.validate import (
 from anirec.data.prepare.cache import prepare
 from anirec.data.sources.base import Dump, Source
 from anirec.errors import UserError
+from anirec.memory import format_size
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CONSOLE = Console(highlight=False)
 MISSING = "missing"
+MOST_LISTED = 10  # files of a source that `anirec validate` lists
 UNITS = {"rows": "entries", "posts": "posts", "items": "titles"}  # of the largest table of a dataset
 SAMPLE_SHARE = 0.25  # a copy with fewer of the published rows is a sample
 
@@ -129,20 +131,38 @@ def file_state(source: Source) -> str:
     return f"{len(files)} present" if files else "generated"
 
 
-def missing_files(overrides: Sequence[str], config_dir: str | None) -> list[str]:
-    """Return a message for each source of valid overrides whose files are missing; no file is read."""
-    found: dict[str, None] = {}
+def files_to_read(overrides: Sequence[str], config_dir: str | None) -> tuple[list[str], list[str]]:
+    """Return lines about the files that each source of valid overrides reads, with sizes; no file is read.
+
+    Second, a message for each source whose files are missing.
+    """
+    lines: dict[str, None] = {}
+    missing: dict[str, None] = {}
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         axes = [axis if axis[0].startswith("dataset=") else axis[:1] for axis in sweep_axes(null_to_none(overrides))]
         for job in product(*axes):
             config = compose("config", [*with_folder(config_dir), *job])
-            for _, node in config_nodes(to_dict(config.dataset), "dataset"):
+            nodes = config_nodes(to_dict(config.dataset), "dataset")
+            for key, node in sorted(nodes, key=lambda node: node[0] != "dataset.source"):
                 if inherits(str(node.get("_target_")), SOURCE):
                     try:
-                        instantiate(node, _convert_="all").files()
+                        source: Source = instantiate(node, _convert_="all")
+                        lines |= dict.fromkeys(describe_files(key, source.name, source.files()))
                     except UserError as error:
-                        found[str(error)] = None
-    return list(found)
+                        missing[str(error)] = None
+    return list(lines), list(missing)
+
+
+def describe_files(key: str, name: str, files: Sequence[Path]) -> list[str]:
+    """Return lines about the files of a source: their number and size, then name and size of each."""
+    if not files:
+        return []
+    sizes = [path.stat().st_size for path in files]
+    count = "1 file" if len(files) == 1 else f"{len(files):,} files"
+    lines = [f"{key} ({name}): {count}, {format_size(sum(sizes))}, in {files[0].parent.absolute()}"]
+    listed = zip(files[:MOST_LISTED], sizes, strict=False)
+    lines += [f"  {path.name}  {format_size(size)}" for path, size in listed]
+    return lines + ([f"  and {len(files) - MOST_LISTED:,} more"] if len(files) > MOST_LISTED else [])
 
 
 def cached_report(source: Source, cache: Path) -> dict[str, Any]:

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SAMPLE_SEED = 0
-SCORES_AT_ONCE = 1 << 20  # on the CPU, 4 MB
+SCORES_AT_ONCE = 1 << 20  # on the CPU; larger tensors get new memory for each block, which takes longer than scoring
+ON_DEVICE = 256  # users ranked at once on a GPU
 
 
 class RatingEvaluation(Evaluation):
@@ -49,7 +50,7 @@ class RatingEvaluation(Evaluation):
         names: Metrics, such as rmse or ndcg@10; the first is shown in the progress bar.
         segments: Whether to add the cold, middle and heavy thirds of users and items, such as `test/rmse/cold_items`
             (rating metrics by both, ranking metrics by users); see `segments.py`.
-        block: Number of users ranked at once; on the CPU at most 4 MB of scores.
+        block: Number of users ranked at once; "auto": as many as the model ranks in the least time.
         relevant_from: The lowest rating that makes a held-out item relevant; None: every held-out item is relevant.
         max_users: Rank for this many users only, the same random sample in every run on the split; None for all.
         candidates: Items that are ranked and can be relevant: "all", or "cold" ones, without a training rating.
@@ -67,7 +68,7 @@ class RatingEvaluation(Evaluation):
         *,
         names: Sequence[str],
         segments: bool,
-        block: PositiveInt,
+        block: Literal["auto"] | PositiveInt,
         relevant_from: float | None,
         max_users: PositiveInt | None,
         candidates: Literal["all", "cold"],
@@ -204,8 +205,7 @@ class RatingEvaluation(Evaluation):
             return None
         if self.max_users is not None and len(users) > self.max_users:
             users = np.sort(np.random.default_rng(SAMPLE_SEED).choice(users, self.max_users, replace=False))
-        # Larger tensors would get new memory from the system for each block, which takes longer than to compute them.
-        block = min(self.block, max(1, SCORES_AT_ONCE // data.n_items)) if model.device.type == "cpu" else self.block
+        block = self.users_at_once(model, data.n_items) if self.block == "auto" else self.block
 
         def rank_users(some: NDArray[np.int64]) -> list[TopItems]:
             seen, score = [self.seen_rows(data, split) for split in splits], model.score_items
@@ -217,6 +217,13 @@ class RatingEvaluation(Evaluation):
         if getattr(model, "ranks_by_rating", False):
             top = replace(top, scores_uk=data.scale.from_points(top.scores_uk))
         return Ranked(top, *find_hits(top, user, item, data.n_items))
+
+    @staticmethod
+    def users_at_once(model: LightningModule, n_items: int) -> int:
+        """Return the number of users that are ranked together in the least time."""
+        if model.device.type != "cpu":
+            return ON_DEVICE
+        return getattr(model, "users_at_once", None) or max(1, SCORES_AT_ONCE // n_items)
 
     def relevant_pairs(
         self, rows: RatingRows, candidates: NDArray[np.int64] | None

@@ -14,14 +14,18 @@ from anirec.config.compose import default_paths
 from anirec.data.scale import Scale
 from anirec.data.schema import ITEMS, MAL, Column
 from anirec.errors import UserError
+from anirec.inference.item_shapes import read_objects
 from anirec.inference.lists import suggest
+from anirec.inference.printable import clean
 from anirec.inference.reception import Fanbase, print_fanbases, write_fanbases
-from anirec.inference.run_tables import check_model, model_setting, run_scale
+from anirec.inference.run_tables import check_model, model_setting, read_titles, run_scale
+from anirec.inference.title_search import TitleSearch
 
 if TYPE_CHECKING:
     from anirec.models.ratings.hybrid import Hybrid
 
 NOT_PROPERTIES = {"item_id", "published_part"}  # columns of the items table that do not describe a title
+OUTCOMES = {"score", "scored_by", "rank", "popularity", "members", "favorites"}
 LARGEST = 2**31 - 1  # upper bound of numbers in any column: the largest Int32
 UNTITLED = "Untitled"
 EXPECTED: Mapping[type[pl.DataType], tuple[tuple[type, ...], str]] = {
@@ -38,7 +42,7 @@ def read_new_titles(path: Path, scale: Scale = MAL) -> pl.DataFrame:
     """Read titles from JSON: one row per title, with `title` and every column of `schema.ITEMS` that one of them sets.
 
     Args:
-        path: A JSON file with an object or a list of objects, or a .jsonl file with one object per line.
+        path: A file of titles in anirec's keys or in those of a site; see `item_shapes`.
         scale: That of scores.
 
     Raises:
@@ -59,19 +63,16 @@ def read_new_titles(path: Path, scale: Scale = MAL) -> pl.DataFrame:
     return pl.DataFrame(columns).with_columns(pl.col("title").fill_null(UNTITLED))
 
 
-def read_objects(path: Path) -> list[dict[str, Any]]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        lines = [line for line in text.split("\n") if line.strip()]
-        found = [json.loads(line) for line in lines] if path.suffix == ".jsonl" else json.loads(text)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read as JSON: {error}") from None
-    titles = found if isinstance(found, list) else [found]
-    if not titles or not all(isinstance(title, dict) for title in titles):
-        raise UserError(
-            f'{path}: expected an object such as {{"genres": ["Comedy", "School"], "type": "TV"}}, or a list of them'
-        )
-    return titles
+def existing_title(run: Path, name: str) -> pl.DataFrame:
+    """Return a title of a run as if it were a new one: its name and what the run's table knows of its content.
+
+    Raises:
+        UserError: The name is unknown or not sure.
+    """
+    items = read_titles(run)
+    item = TitleSearch(items).find(name)
+    columns = [column for column in ITEMS if column in items.columns and column not in NOT_PROPERTIES | OUTCOMES]
+    return items[[item]].select(columns)
 
 
 def find_problems(title: Mapping[str, Any], scale: Scale = MAL) -> list[str]:
@@ -84,7 +85,8 @@ def find_problems(title: Mapping[str, Any], scale: Scale = MAL) -> list[str]:
             hint = f"did you mean {close[0]}?" if close else f"known keys: {', '.join(known)}"
             found.append(f"{name}: unknown key; {hint}")
         elif value is not None and not is_valid(value, column := ITEMS[name].on(scale)):
-            found.append(f"{name}: expected {describe_column(column)}, got {json.dumps(value, ensure_ascii=False)}")
+            written = clean(json.dumps(value, ensure_ascii=False))
+            found.append(f"{name}: expected {describe_column(column)}, got {written}")
     return found
 
 
@@ -94,10 +96,15 @@ def is_valid(value: Any, column: Column) -> bool:
     if not of_kind:
         return False
     if isinstance(value, list):
-        return all(isinstance(part, str) for part in value)
+        return all(isinstance(part, str) and is_unicode(part) for part in value)
     if isinstance(value, str):
-        return kind != pl.Date or parse_date(value) is not None
+        return is_unicode(value) and (kind != pl.Date or parse_date(value) is not None)
     return bool((column.low or 0) <= value <= (column.high or LARGEST))
+
+
+def is_unicode(text: str) -> bool:
+    """Return whether a text has no lone surrogates, which JSON can escape."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def describe_column(column: Column) -> str:
@@ -146,7 +153,8 @@ ADVICE = (
 def fanbase(
     run: Path,
     *,
-    input: Path,  # noqa: A002 (the option's name)
+    input: Path | None,  # noqa: A002 (the option's name)
+    title: str | None = None,
     tastes: int,
     threshold: float | None,
     nearest: int,
@@ -159,6 +167,7 @@ def fanbase(
     Args:
         run: Folder of a finished run of model=hybrid.
         input: File of titles; see `read_new_titles`.
+        title: Name or #id of a title of the run, to predict instead as if it were new.
         tastes: Number of taste clusters; >= 1.
         threshold: Rating from which a user counts as a fan; None: 8 of 1-10, or the same share of another scale.
         nearest: Number of existing titles to list; >= 0.
@@ -170,7 +179,9 @@ def fanbase(
         UserError: The run does not predict ratings of new titles, or the input is invalid.
     """
     check_run(run)
-    new_titles = read_new_titles(input, run_scale(run))
+    if (input is None) == (title is None):
+        raise UserError("Set --input FILE for new titles, or --title for one of the run: one of the two.")
+    new_titles = read_new_titles(input, run_scale(run)) if input else existing_title(run, str(title))
 
     import torch
 
@@ -187,13 +198,13 @@ def fanbase(
     with torch.inference_mode():
         contents = model.content_of(titles, cache=cache)
         found = Tastes.find(audience, tastes, adult=adult, seed=SEED)
-        for title, content in zip(titles.select(new_titles.columns).iter_rows(named=True), contents, strict=True):
+        for row, content in zip(titles.select(new_titles.columns).iter_rows(named=True), contents, strict=True):
             rating_u = audience.predict_ratings(content)
             fan_u = audience.fan_probability(rating_u)
             fanbase = Fanbase(
-                title=title["title"],
-                seen={name: title[name] for name in columns if title.get(name) is not None},
-                notes=[*audience.notes, *title_notes(title, columns, known)],
+                title=row["title"],
+                seen={name: row[name] for name in columns if row.get(name) is not None},
+                notes=[*audience.notes, *title_notes(row, columns, known)],
                 threshold=threshold,
                 score=audience.weighted_mean(rating_u),
                 interval=audience.score_interval(rating_u),

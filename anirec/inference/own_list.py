@@ -41,7 +41,7 @@ class OwnList:
         seen: Item index and rating (NaN if unrated) of titles that were seen, at least in part, and not dropped.
         dropped: The same of dropped titles.
         planned: Item indices of titles that the person plans to watch.
-        statuses: Number of these titles by status, "unknown" included.
+        statuses: Number of these titles by status, those without one included.
         unused: Entries that could not be used.
         notes: Sentences about the list.
     """
@@ -113,10 +113,10 @@ def count_statuses(statuses: Sequence[str | None]) -> dict[str, int]:
     """Return the number of each status that occurs.
 
     >>> count_statuses(["dropped", None, "completed", "dropped"])
-    {'completed': 1, 'dropped': 2, 'unknown status': 1}
+    {'completed': 1, 'dropped': 2, 'without a status': 1}
     """
-    counts = Counter(status or "unknown status" for status in statuses)
-    return {status: counts[status] for status in (*STATUSES, "unknown status") if counts[status]}
+    counts = Counter(status or "without a status" for status in statuses)
+    return {status: counts[status] for status in (*STATUSES, "without a status") if counts[status]}
 
 
 def match_entries(

@@ -17,10 +17,10 @@ from anirec.config.compose import default_paths
 from anirec.config.definitions import inherits
 from anirec.errors import UserError
 from anirec.features.branch import Branch
-from anirec.inference.prediction_rows import READERS, model_rows, read_rows
+from anirec.inference.prediction_rows import READERS, model_rows, read_rows, with_item_ids
 from anirec.inference.run_tables import run_scale
 from anirec.metrics.conformal import prediction_interval
-from anirec.models.base import Model
+from anirec.models.base import Model, RatingModel
 from anirec.report.run_files import require_run
 
 WRITERS = {".csv": pl.DataFrame.write_csv, ".jsonl": pl.DataFrame.write_ndjson, ".parquet": pl.DataFrame.write_parquet}
@@ -47,8 +47,8 @@ def predict(run: Path, *, input: Path, output: Path) -> dict[str, int]:  # noqa:
 
     Args:
         run: Folder of a finished run.
-        input: Rows to predict: .csv, .jsonl or .parquet.
-        output: File to write, in any of these formats.
+        input: Rows to predict: .csv, .json, .jsonl or .parquet. To models of ratings, titles may be given by name.
+        output: File to write: .csv, .jsonl or .parquet.
 
     Returns:
         The number of `rows`, and how many of them lack which input, such as "titles without a synopsis".
@@ -66,6 +66,9 @@ def predict(run: Path, *, input: Path, output: Path) -> dict[str, int]:  # noqa:
     cache = default_paths()["cache"]
     try:
         known = with_absolute_paths(model_rows(input, rows, columns_read_by(model)), input.parent)
+        if isinstance(model, RatingModel) and "item_id" not in rows.columns and "title" in rows.columns:
+            known = with_item_ids(run, known)
+            rows = rows.with_columns(known["item_id"])
         with torch.inference_mode():
             predictions, lacking = model.predict_rows(known, cache=cache)
     except UserError as error:

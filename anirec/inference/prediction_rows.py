@@ -4,7 +4,7 @@ The model's columns are read as text, so that an id "007" stays one, and are the
 is no number of episodes, and a placeholder is no synopsis. Other columns may hold anything.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,16 +15,15 @@ from anirec.data.readers.cells import CellParser, to_integer
 from anirec.data.readers.list_cells import parse_names
 from anirec.data.schema import ITEMS
 from anirec.errors import UserError
+from anirec.inference.item_shapes import read_objects
+from anirec.inference.own_list import is_searchable
+from anirec.inference.run_tables import read_titles
+from anirec.inference.title_search import TitleSearch
 
 IDS = ("user_id", "item_id")
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 WHOLE_FILE = None  # rows that decide the types of columns: all, so that an "Unknown" makes a column of text
 TYPES = {name: column.dtypes[0] for name, column in ITEMS.items()} | {"n_main_characters": pl.Int32()}
-READERS = {
-    ".csv": lambda path: read_csv(path, infer_schema_length=WHOLE_FILE),
-    ".jsonl": partial(pl.read_ndjson, infer_schema_length=WHOLE_FILE),
-    ".parquet": partial(pl.read_parquet, glob=False),
-}
 
 
 def read_rows(path: Path) -> pl.DataFrame:
@@ -34,8 +33,8 @@ def read_rows(path: Path) -> pl.DataFrame:
         UserError: The file cannot be read, or has no rows.
     """
     try:
-        rows: pl.DataFrame = READERS[path.suffix](path)
-    except (OSError, pl.exceptions.PolarsError, RecursionError) as error:
+        rows = READERS[path.suffix](path)
+    except (OSError, TypeError, ValueError, pl.exceptions.PolarsError) as error:
         raise UserError(f"{path}: cannot be read: {error}") from None
     if not len(rows):
         raise UserError(f"{path}: the file has no rows")
@@ -48,6 +47,34 @@ def read_csv(path: Path, **options: Any) -> pl.DataFrame:
         is_utf16 = file.read(2) in UTF16
     content = path.read_bytes().decode("utf-16", errors="replace").encode() if is_utf16 else path
     return pl.read_csv(content, glob=False, **options)
+
+
+def read_json_lines(path: Path) -> pl.DataFrame:
+    """Return a file of JSON lines; titles as sites describe them in anirec's keys."""
+    rows = pl.read_ndjson(path, infer_schema_length=WHOLE_FILE)
+    of_site = (
+        "attributes" in rows.columns or "mal_id" in rows.columns or isinstance(rows.schema.get("title"), pl.Struct)
+    )
+    return table_of(read_objects(path)) if of_site else rows
+
+
+def table_of(titles: list[dict[str, Any]]) -> pl.DataFrame:
+    return pl.from_dicts(titles, infer_schema_length=WHOLE_FILE)
+
+
+def with_item_ids(run: Path, rows: pl.DataFrame) -> pl.DataFrame:
+    """Return rows without item_id with the ids of their titles, null for a title that is unknown or not sure."""
+    search = TitleSearch(read_titles(run))
+    titles = rows["title"].cast(pl.String)
+    names = [title for title in titles.unique(maintain_order=True) if title is not None and is_searchable(title)]
+    ids = search.items["item_id"]
+    found = [None if match.item is None else ids[match.item] for match in search.match_all(names)]
+    known = pl.DataFrame(
+        {"title": names, "item_id": pl.Series(found, dtype=ids.dtype)}, schema_overrides={"title": pl.String}
+    )
+    return rows.with_columns(
+        item_id=titles.to_frame().join(known, on="title", how="left", maintain_order="left")["item_id"]
+    )
 
 
 def model_rows(path: Path, rows: pl.DataFrame, columns: Collection[str]) -> pl.DataFrame:
@@ -105,3 +132,11 @@ def describe(dtype: pl.DataType) -> str:
     if dtype == pl.Date():
         return "date such as 2026-04-03"
     return "whole number" if dtype.is_integer() else "number"
+
+
+READERS: dict[str, Callable[[Path], pl.DataFrame]] = {
+    ".csv": lambda path: read_csv(path, infer_schema_length=WHOLE_FILE),
+    ".json": lambda path: table_of(read_objects(path)),
+    ".jsonl": read_json_lines,
+    ".parquet": partial(pl.read_parquet, glob=False),
+}

@@ -41,6 +41,8 @@ RULES = (
 )
 SEQUEL_SIGNS = r"!?'’′″°.:*+☆★♪♥♡∞"  # noqa: RUF001 (as in titles)
 
+OFTEN_LEFT_OUT = "!?.☆★"  # others mostly distinguish a sequel, such as Nisekoi: and Dog Days'
+
 
 def normalize_names(names: pl.Series) -> pl.DataFrame:
     """Return the columns written, words, key and signs of names; the key of a name without letters is empty.
@@ -68,6 +70,15 @@ def normalize_names(names: pl.Series) -> pl.DataFrame:
     return table.with_columns(
         key=pl.col("words").str.replace_all(r"(\d+)", "|$1|").str.replace_all(" ", "", literal=True)
     )[["written", "words", "key", "signs"]]
+
+
+def same_signs(given: str, signs: str) -> bool:
+    """Return whether the signs of a name agree with what was typed, where exclamation marks and such may be left out.
+
+    >>> same_signs("", "!!"), same_signs("!", "!!"), same_signs("", "'"), same_signs("'", "'")
+    (True, False, False, True)
+    """
+    return given == signs or (not given and not signs.strip(OFTEN_LEFT_OUT))
 
 
 def is_typo(words: str, other: str) -> bool:

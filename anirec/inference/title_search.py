@@ -19,7 +19,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from anirec.errors import UserError
-from anirec.inference.title_names import is_typo, normalize_names
+from anirec.inference.title_names import is_typo, normalize_names, same_signs
 
 MIN_LEAD = 5  # of several titles with one name, one with this many times the ratings of the next is meant
 MIN_SIMILARITY = 0.8  # share of common letters, 0 to 1, from which a name is a candidate
@@ -129,7 +129,7 @@ class TitleSearch:
         return [{self.item[row] for row in self.keys.get(key, [])} for key in keys]
 
     def match_form(self, name: Form) -> Match:
-        same_letters = [row for row in self.keys.get(name.key, []) if name.signs in ("", self.signs[row])]
+        same_letters = [row for row in self.keys.get(name.key, []) if same_signs(name.signs, self.signs[row])]
         for rows in (*(names.get(name.written, []) for names in self.written), same_letters):
             if found := self.most_rated(rows):
                 return Match(found[0] if self.is_clear(found) else None, found)

@@ -171,6 +171,8 @@ class RatingModel(Model):
         uses_unrated: Whether the model also trains on interactions without a rating.
         ranks_by_rating: Whether the scores of `score_items` and `fold_in` are predicted ratings.
         block_rows: Target number of rows per training batch, which holds whole users.
+        users_at_once: Number of users that `score_items` scores in the least time per user on the CPU; None: as many as
+            have 4 MB of scores.
         bytes_per_row: Memory that training needs for each training row, beyond the data.
         rating_scale: That of the data.
     """
@@ -179,6 +181,7 @@ class RatingModel(Model):
     uses_unrated: ClassVar[bool] = False
     ranks_by_rating: bool = True
     block_rows: ClassVar[int] = 1 << 18
+    users_at_once: ClassVar[int | None] = None
     bytes_per_row: ClassVar[int] = 0
     rating_scale: Scale = Scale()
 

@@ -115,8 +115,13 @@ def compare_predictions(kind: str, ours: Any, theirs: Any, data: Any, test: list
 
 def measure_ranking(kind: str, trained: Any, data: Any) -> Comparison:
     """Measure the evaluation of `anirec run` on the test set: all metrics, with each user's top 10 of the catalogue."""
-    trainer = Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, callbacks=[create_evaluation()])
-    took = median(seconds(lambda: trainer.test(trained, datamodule=data, verbose=False), repeat=3))
+
+    def test() -> None:
+        evaluation = create_evaluation()  # a new one each time, since it keeps the lists of a model
+        trainer = Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, callbacks=[evaluation])
+        trainer.test(trained, datamodule=data, verbose=False)
+
+    took = median(seconds(test, repeat=3))
     n_users = len(np.unique(data.test.user))
     return Comparison(f"{kind} full-ranking evaluation, all users", n_users, took, n_users, None)
 

@@ -68,6 +68,7 @@ def anirec(algorithm: str, rows: Rows, threads: int) -> Steps:
     import numpy as np
 
     from anirec.data.ratings.interactions import Interactions
+    from anirec.evaluation.ratings import RatingEvaluation
     from anirec.evaluation.top_items import top_items
     from anirec.threads import set_threads
     from experiments.benchmarks.ratings import Generated, create_model
@@ -108,7 +109,8 @@ def anirec(algorithm: str, rows: Rows, threads: int) -> Steps:
         return fresh.eval()
 
     def recommend(fitted: Any) -> tuple[Any, Any]:
-        top = top_items(fitted.score_items, np.arange(rows.n_users), [train_rows], k=K, block=1024)
+        block = RatingEvaluation.users_at_once(fitted, rows.n_items)
+        top = top_items(fitted.score_items, np.arange(rows.n_users), [train_rows], k=K, block=block)
         return top.users, top.items_uk
 
     return fit, recommend

@@ -111,6 +111,25 @@ def test_there_is_no_interval_unless_whole_titles_were_held_out(made: Path) -> N
     assert "split=whole_items" in " ".join(printed.split())
 
 
+def test_a_title_of_the_run_is_predicted_as_if_it_were_new(made: Path) -> None:
+    run = run_of(made, "WholeItems")
+    items = pl.read_parquet(run / "items.parquet")
+    title = items.select("title", "type", "genres").row(3, named=True)
+    (made / "same.json").write_text(json.dumps(title))
+    _, expected = fanbase(run, made / "same.json")
+    for name in (title["title"].upper(), f"#{items['item_id'][3]}"):
+        command = ["fanbase", str(run), "--title", name, "--json", str(run / "fanbase.json")]
+        CliRunner().invoke(app, command, catch_exceptions=False)
+        assert json.loads((run / "fanbase.json").read_text())[0]["score"] == expected[0]["score"]
+    for arguments, message in (
+        (["--title", "qwertyuiop"], "no title of this run has a similar name"),
+        ([], "one of the two"),
+        (["--title", "#3", "--input", str(made / "same.json")], "one of the two"),
+    ):
+        with pytest.raises(UserError, match=message):
+            CliRunner().invoke(app, ["fanbase", str(run), *arguments], catch_exceptions=False)
+
+
 def test_mistakes_are_explained(made: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="Bias does not predict ratings of new titles"):
         fanbase(run_of(made, "Random", "bias"), tmp_path / "missing.json")

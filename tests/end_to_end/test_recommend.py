@@ -106,6 +106,26 @@ def test_mistakes_are_explained(made: Path, arguments: list[str], message: str) 
         recommended(run, *arguments)
 
 
+def test_predict_finds_titles_by_name(made: Path, tmp_path: Path) -> None:
+    (run,) = runs(made, "bias")
+    items = pl.read_parquet(run / "items.parquet").select("item_id", "title")
+    (tmp_path / "named.csv").write_text(
+        f"user_id,title,n\n7,{items['title'][5].upper()},Unknown\n7,Nobody's Series,1\n,,\n"
+    )
+    (tmp_path / "ids.csv").write_text(f"user_id,item_id\n7.0,{items['item_id'][5]}\n")
+    for name in ("named", "ids"):
+        files = ["--input", str(tmp_path / f"{name}.csv"), "--output", str(tmp_path / f"{name}.out.csv")]
+        printed = CliRunner().invoke(app, ["predict", str(run), *files], catch_exceptions=False).stdout
+        assert name == "ids" or "unknown users: 1, unknown titles: 2" in printed
+    named, ids = (pl.read_csv(tmp_path / f"{name}.out.csv") for name in ("named", "ids"))
+    assert named["item_id"].to_list() == [items["item_id"][5], None, None]
+    assert named["n"].to_list() == ["Unknown", "1", None]
+    assert named["prediction"][0] == ids["prediction"][0]
+    (tmp_path / "ids.csv").write_text("user_id,item_id\n7,Monster\n")
+    with pytest.raises(UserError, match="column item_id, row 1: 'Monster' is no whole number"):
+        CliRunner().invoke(app, ["predict", str(run), *files], catch_exceptions=False)
+
+
 def test_a_run_without_its_titles_is_an_error(made: Path, tmp_path: Path) -> None:
     (run,) = runs(made, "bias")
     older = shutil.copytree(run, tmp_path / "older")

@@ -137,7 +137,8 @@ def crawl(
         outcome = run_spider(kind, folder, round_, given)
         outcome.n_fetched = count_pages(folder) - n_before
         outcome.counts, outcome.unread = build_tables(kind, folder, status.step)
-        finished = not outcome.problems and not outcome.stopped
+        # A crawl that was continued and got nothing more is over: the next one asks for the pages that fail, too.
+        finished = not outcome.stopped and (not outcome.problems or (not is_new and outcome.n_fetched == 0))
         end_round(manifest, outcome, finished=finished)
         write_manifest(folder, manifest, kind, values)
     return outcome
@@ -242,6 +243,11 @@ def parse_settings(kind: Any, settings: Sequence[str]) -> dict[str, Any]:
     for key in ("seconds", "timeout"):
         if not 0 < values[key] < 86_400:
             raise UserError(f"{key}={values[key]:g}: expected seconds, more than 0 and less than a day")
+    for key in ("address", "characters"):
+        is_own = urlsplit(values.get(key, "")).hostname != urlsplit(getattr(kind, key, "")).hostname
+        if values["seconds"] < kind.seconds and not is_own and key in values:
+            host = urlsplit(values[key]).hostname
+            raise UserError(f"seconds={values['seconds']:g}: {host} needs {kind.seconds:g} s between two requests.")
     if urlsplit(values["address"]).scheme not in ("http", "https"):
         raise UserError(f"address={values['address']}: expected an address that starts with https:// or http://")
     values["address"] = values["address"].rstrip("/")
@@ -252,8 +258,10 @@ def parse_since(kind: Any, since: str) -> str:
     """Return --since in the form of the spider.
 
     Raises:
-        UserError: It is malformed.
+        UserError: It is malformed, or the spider cannot leave out what is older.
     """
+    if since and not kind.has_since:
+        raise UserError(f"{kind.name} always fetches whole {kind.unit}: leave out --since.")
     try:
         return str(kind.parse_since(since)) if since else ""
     except ValueError:
@@ -295,7 +303,7 @@ def read_users(kind: Any, users: Path | None, data: Path, *, keep_names: bool) -
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"--users {users}: cannot be read: {error}") from None
     names = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
-    if wrong := [name for name in names if len(name) > 64 or not name.isprintable() or "/" in name]:
+    if wrong := [name for name in names if len(name) > 64 or not name.isprintable() or set(name) & set("/@")]:
         raise UserError(f"--users {users}: {wrong[0][:64]!r} is not the name of a user.")
     if not names:
         raise UserError(f"--users {users}: holds no name.")
@@ -380,6 +388,6 @@ def write_manifest(folder: Path, manifest: Mapping[str, Any], kind: Any, values:
     """Write manifest.yaml."""
     facts = {"spider": kind.name, "source": values["address"], "anirec": version("anirec")}
     if kind.needs_users:
-        kept = bool(manifest["crawls"][-1]["options"]["keep_names"])
+        kept = any(one["options"].get("keep_names") for one in manifest["crawls"])
         facts["user_names"] = "as on the site" if kept else "replaced by salted hashes"
     write_text(folder / MANIFEST, yaml.safe_dump({**facts, **manifest}, sort_keys=False, allow_unicode=True))

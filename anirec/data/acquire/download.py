@@ -12,9 +12,10 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ INSTALL = "pip install 'anirec[get]'"
 KAGGLE = re.compile(r"https://www\.kaggle\.com/datasets/([\w-]+/[\w-]+)/?$")
 RECORD = re.compile(r"(https?://[^/\s]+)/records?/(\d+)/?(?: \((.+)\))?$")
 DOI = re.compile(r"(?:https://doi\.org/|doi:)10\.5281/zenodo\.(\d+)(?: \((.+)\))?$")
-FILE = re.compile(r"(https?://[^\s#]+?/([^/\s#?]+))(?:#(md5|sha1|sha256|sha512)=([0-9a-fA-F]+))?$")
+FILE = re.compile(r"(https?://[^\s#?]+/([^/\s#?]+)(?:\?[^\s#]*)?)(?:#(md5|sha1|sha256|sha512)=([0-9a-fA-F]+))?$")
 LARGEST = 256 << 30  # bytes of a file whose size the host does not declare
 LARGEST_RECORD = 16 << 20  # bytes of the description of a record
 N_TRIES = 5
@@ -85,17 +86,23 @@ def download(origin: str, folder: Path, needs: Sequence[Need], *, force: bool) -
     """
     if not can_download(origin):
         raise UserError(f"{origin}: expected the address of a Kaggle dataset, of a Zenodo record, or of a file.")
-    beside = folder.parent / f".{folder.name}.download"
+    beside = folder.parent / f".{folder.name}.download-{sha256(origin.encode()).hexdigest()[:8]}"
     beside.mkdir(parents=True, exist_ok=True)
-    with StatusLine(f"get {folder.name}") as status, only_one(beside):
+    with StatusLine(f"get {folder.name}") as status, only_one(beside), removed_if_empty(beside):
         fetched = fetch(origin, beside, status.step)
-        unpacked = beside / "unpacked"
-        shutil.rmtree(unpacked, ignore_errors=True)
-        unpack_all(fetched.folder, unpacked, status.step)
-        root = find_root(unpacked, needs)
-        status.step("moving the files")
-        write_text(root / NOTE, describe(fetched))
-        kept = move(root, folder, force=force)
+        try:
+            unpacked = beside / "unpacked"
+            shutil.rmtree(unpacked, ignore_errors=True)
+            unpack_all(fetched.folder, unpacked, status.step)
+            root = find_root(unpacked, needs)
+            status.step("moving the files")
+            write_text(root / NOTE, describe(fetched))
+            kept = move(root, folder, force=force)
+        except UserError:
+            shutil.rmtree(beside)  # the same files would be refused again
+            raise
+        except OSError as error:
+            raise UserError(f"{folder}: cannot be written: {error.strerror}. The same command continues.") from None
         shutil.rmtree(beside)
     return kept
 
@@ -118,6 +125,29 @@ def only_one(folder: Path) -> Iterator[None]:
     finally:
         lock.release()
         path.unlink(missing_ok=True)
+
+
+@contextmanager
+def removed_if_empty(folder: Path) -> Iterator[None]:
+    """Remove a folder after the block if nothing was written to it."""
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            folder.rmdir()
+
+
+def why(error: Exception) -> str:
+    """Return why a host did not give a file, in a few words."""
+    import requests
+
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        return f"HTTP {error.response.status_code}"
+    if isinstance(error, requests.Timeout):
+        return f"no answer in {TIMEOUT} s"
+    if isinstance(error, requests.ConnectionError) and error.request is not None:
+        return f"no connection to {urlsplit(str(error.request.url)).hostname}"
+    return " ".join(str(error).split())[:200]
 
 
 def fetch(origin: str, beside: Path, step: Step) -> Fetched:
@@ -151,13 +181,12 @@ def fetch_kaggle(handle: str, address: str) -> Fetched:
     try:
         folder = Path(kagglehub.dataset_download(handle))
     except errors as error:
-        text = " ".join(str(error).split())[:300]
         status = getattr(getattr(error, "response", None), "status_code", None)
         is_refused = status in (401, 403) or isinstance(
             error, exceptions.CredentialError | exceptions.UnauthenticatedError
         )
         help_ = KAGGLE_HELP.format(address=address) if is_refused else f"Or download by hand: {address}"
-        raise UserError(f"Kaggle: {text}\n{help_}") from None
+        raise UserError(f"Kaggle: {why(error)}\n{help_}") from None
     return Fetched(folder, address, licence=f"as stated on {address}")
 
 
@@ -226,7 +255,7 @@ def read_json(address: str) -> Any:
                     raise ValueError(f"longer than {format_size(LARGEST_RECORD)}")
         return json.loads(text)
     except (requests.RequestException, ValueError, RecursionError) as error:
-        raise UserError(f"{address}: cannot be read: {error}") from None
+        raise UserError(f"{address}: cannot be read: {why(error)}") from None
 
 
 def retrieve(address: str, folder: Path, name: str, checksum: str | None, *, size: int | None, step: Step) -> None:
@@ -248,7 +277,7 @@ def retrieve(address: str, folder: Path, name: str, checksum: str | None, *, siz
     try:
         pooch.retrieve(address, known_hash=checksum, fname=name, path=folder, downloader=downloader)
     except RequestException as error:
-        raise UserError(f"{address}: {error}\nThe same command continues the download.") from None
+        raise UserError(f"{address}: {why(error)}\nThe same command continues the download.") from None
     except ValueError as error:  # the checksum differs
         raise UserError(f"{name}: {' '.join(str(error).split())[:300]}") from None
     except OSError as error:

@@ -13,7 +13,8 @@ import json
 import sqlite3
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from scrapy.http import Request, Response
 
 FILE = "pages.sqlite"
+FORBIDDEN = 403
 LEVEL = 6  # of compression
 LARGEST = 64 << 20  # bytes of a page after decompression
 NAME = "CASE instr(key, '@') WHEN 0 THEN key ELSE substr(key, 1, instr(key, '@') - 1) END"
@@ -125,6 +127,18 @@ class PageCache:
         self.pages.put(self.key(request), response.status, body)
 
 
+def is_final(response: "Response", final: Set[int]) -> bool:
+    """Return whether asking again in this crawl would not change an answer.
+
+    A refusal counts only if the API itself writes it, in JSON: a firewall that blocks the crawl answers otherwise.
+    """
+    if response.status == FORBIDDEN and response.status in final:
+        with suppress(ValueError, RecursionError):
+            return isinstance(json.loads(response.body), dict)
+        return False
+    return response.status in final
+
+
 class KeepFinalAnswers:
     """Policy of the cache: keep whole answers and those that no later request would change; they never expire."""
 
@@ -136,7 +150,8 @@ class KeepFinalAnswers:
 
     def should_cache_response(self, response: "Response", request: "Request") -> bool:
         check = request.meta.get("check")
-        return response.status in self.final and (response.status != 200 or check is None or not check(response))
+        is_whole = response.status != 200 or check is None or not check(response)
+        return is_whole and is_final(response, self.final)
 
     def is_cached_response_fresh(self, cached: "Response", request: "Request") -> bool:
         return True

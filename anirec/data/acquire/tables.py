@@ -11,6 +11,7 @@ portraits/71.jpg
 
 import csv
 import json
+import re
 from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -23,6 +24,7 @@ from anirec.data.acquire.pages import Pages
 TABLES = ("titles", "characters", "appearances", "statistics", "posts")
 ENTRIES = ("user", "item", "score", "status", "updated")
 PORTRAITS = "portraits"
+UNFINISHED = re.compile(r"\.\w+\.(jsonl|csv|yaml)\.[0-9a-f]{32}")
 SUFFIXES = {b"\xff\xd8": ".jpg", b"\x89P": ".png", b"RI": ".webp", b"GI": ".gif"}  # by the first bytes
 UNEXPECTED = (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError)
 
@@ -38,6 +40,9 @@ def build_tables(kind: Any, folder: Path, step: Callable[[str], None]) -> tuple[
     Returns:
         Number of rows of each table, and number of pages whose content is not as expected, by error.
     """
+    for path in folder.glob(".*"):
+        if UNFINISHED.fullmatch(path.name):  # of a process that was killed
+            path.unlink()
     counts: Counter[str] = Counter()
     problems: Counter[str] = Counter()
     seen: set[tuple[str, int]] = set()

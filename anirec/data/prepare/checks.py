@@ -11,12 +11,13 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
 
+from anirec.data.prepare.title_agreement import compare_titles
 from anirec.data.scale import Scale
 from anirec.data.sources.base import Source
 from anirec.errors import UserError
@@ -29,12 +30,12 @@ LEAST_RATINGS = 100  # so many ratings, all in the lower half of the scale, are 
 MOST_UNLISTED = 0.95  # share of rated titles without a row in the table of titles; a third are listed in malsugoi
 MOST_ODD_TAGS = 0.01
 LEAST_TITLES = 10  # so many titles of which few are listed, or agree by name, have other ids
-# Shares of shared titles with a name in common, below which a check stops or warns; between real dumps: 0.92 to 0.996.
-LEAST_AGREEING, FEW_AGREEING = 0.5, 0.8
+# Shares of titles with the same id that agree by names or genres, below which a check stops or warns. Of real dumps:
+# 0.92 to 0.996 by names, 0.81 to 1 by genres; between titles at random: 0 by names, 0.44 to 0.51 by genres.
+AGREEING = {"names": (0.5, 0.8), "genres": (0.6, 0.75)}
 ODD_TAG = r'^[\[{]+"|"[\]}:,]+$|,$'  # what is left of JSON, or of a list with commas
 OFF_RANGE = re.compile(r": .+ is (above|below) \S+$")
 NO_RATING = re.compile(r": .+ is (not a number from|above|below) ")
-NAMES = ("title", "title_english", "title_japanese", "synonyms")
 # What the rows of each table are, by the name of the table in the report.
 COUNTED = {"rows": "list entries"} | {name: name for name in ("posts", "items", "characters", "appearances")}
 
@@ -154,11 +155,13 @@ def unlisted_titles(data: Subject) -> Iterator[Finding]:
         return
     n, found = data.report["unlisted_items"], data.measured["unlisted"]
     which = f"{share(n, found['titles'], 'listed titles')} with {found['entries']:,} entries are in no file of titles"
-    lacking = {"genres", "age_rating"} & data.source.columns
+    known = {"genres", "age_rating"} & data.source.columns - set(data.report["empty_columns"])
     effect = (
-        ": their genres and age ratings are unknown, so that they are only recommended with --adult" if lacking else ""
+        ": their genres and age ratings are unknown, so that they are only recommended with --adult, unless a joined "
+        "dataset knows them"
     )
-    yield Finding(which + effect, stops=n > MOST_UNLISTED * found["titles"] and n >= LEAST_TITLES)
+    which += effect if known else ""
+    yield Finding(which, stops=n > MOST_UNLISTED * found["titles"] and n >= LEAST_TITLES)
 
 
 def disagreeing_duplicates(data: Subject) -> Iterator[Finding]:
@@ -178,19 +181,21 @@ def odd_tags(data: Subject) -> Iterator[Finding]:
         yield Finding(f"{share(found['uses'], n_tags, 'tags')} of the posts are no tags, such as {which}", stops=True)
 
 
-def joined_names(data: Subject) -> Iterator[Finding]:
-    """Titles of a joined source whose names are others than those of the dataset's titles with the same ids."""
+def joined_titles(data: Subject) -> Iterator[Finding]:
+    """Titles of a joined source that are not those of the dataset with the same ids, by their names or genres."""
     items = data.folder / "items.parquet"
-    if data.joined_to is None or not items.is_file() or not (found := compare_names(data.joined_to, items)):
+    if data.joined_to is None or not items.is_file() or not (found := compare_titles(data.joined_to, items)):
         return
-    n_shared, n_named, n_agreeing, first = found
-    if not n_shared:
+    if not found.n_shared:
         yield Finding("no title of the dataset has an id that occurs in it")
-    if n_agreeing < FEW_AGREEING * n_named:
+    stop, few = AGREEING[found.by]
+    if found.n_agreeing < few * found.n_compared:
+        which = share(found.n_agreeing, found.n_compared, "titles")
+        common = "its name, too" if found.by == "names" else "a genre in common with it"
         yield Finding(
-            f"{share(n_agreeing, n_named, 'titles')} with an id of the dataset have its name, too: title {first[0]} is "
-            f"{first[1]} in the dataset and {first[2]} here",
-            stops=n_agreeing < LEAST_AGREEING * n_named and n_named >= LEAST_TITLES,
+            f"{which} with an id of the dataset have {common}: title {found.example[0]} is {found.example[1]} in the "
+            f"dataset and {found.example[2]} here",
+            stops=found.n_agreeing < stop * found.n_compared and found.n_compared >= LEAST_TITLES,
         )
 
 
@@ -201,7 +206,7 @@ CHECKS: tuple[Callable[[Subject], Iterator[Finding]], ...] = (
     unlisted_titles,
     disagreeing_duplicates,
     odd_tags,
-    joined_names,
+    joined_titles,
 )
 
 
@@ -244,34 +249,3 @@ def example(data: Subject, key: str) -> str:
     )
     found = rows.select("text", "line").head(1).collect().rows()
     return f", such as {found[0][0]} in {file}, line {found[0][1]}" if found else ""
-
-
-@lru_cache(maxsize=16)  # a run asks twice; the path contains a fingerprint of the content
-def compare_names(ours: Path, theirs: Path) -> tuple[int, int, int, tuple[Any, ...]] | None:
-    """Return how many titles two tables share by id, of how many both have names, and of how many these agree.
-
-    Last, the id and both names of the first title whose names differ. None if the ids are of different types, which is
-    an error when the tables are joined.
-    """
-    first, second = names_of(ours), names_of(theirs)
-    if first.schema["item_id"] != second.schema["item_id"]:
-        return None
-    shared = first.join(second, on="item_id", suffix="_other", maintain_order="left")
-    named = shared.filter(pl.col("names").list.len() > 0, pl.col("names_other").list.len() > 0)
-    differing = named.filter(pl.col("names").list.set_intersection("names_other").list.len() == 0)
-    examples = differing.select("item_id", "title", "title_other").head(1).rows()
-    return len(shared), len(named), len(named) - len(differing), examples[0] if examples else ()
-
-
-def names_of(items: Path) -> pl.DataFrame:
-    """Return item_id, title, and all names of each title as letters and digits in lower case."""
-    table = pl.scan_parquet(items, glob=False)
-    columns = [column for column in NAMES if column in table.collect_schema()]
-    lists = [pl.col(name) if name == "synonyms" else pl.concat_list(name) for name in columns]
-    plain = pl.element().str.normalize("NFKC").str.to_lowercase().str.replace_all(r"[^\p{L}\p{N}]", "")
-    # A title that only list entries have may be named by its id.
-    names = pl.concat_list(lists).list.eval(plain.filter(plain != "")) if lists else pl.lit([], pl.List(pl.String))
-    of_id = pl.col("item_id").cast(pl.String).str.to_lowercase()
-    title = pl.col("title") if "title" in columns else pl.lit(None, pl.String).alias("title")
-    found = table.select("item_id", title, names=pl.when(title.str.to_lowercase() == of_id).then([]).otherwise(names))
-    return found.collect()

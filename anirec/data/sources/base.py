@@ -202,10 +202,11 @@ class Dump(Source):
     def missing_message(self, missing: list[Need]) -> str:
         packed = sorted(path.name for pattern in ("*.zip", "*.gz", "*.7z") for path in self.folder.glob(pattern))
         state = "" if self.folder.is_dir() else " (there is no such folder)"
+        command = f"by anirec data get {self.name}, or " if self.origin.startswith("https://") else ""
         lines = [
             f"{self.name}: {len(missing)} of {len(self.needs)} files are missing in {self.folder.absolute()}{state}:",
             *(f"  {need}" for need in missing),
-            f"Get them from {self.origin} and save them in this folder under these names,",
+            f"Get them {command}from {self.origin} and save them in this folder under these names,",
             f"or set ANIREC_DATA (paths.data) to the folder that contains {self.folder.name}/.",
         ]
         if packed:

@@ -44,7 +44,7 @@ class Crawled(Dump):
     }
     version = 1
     item_url = MAL_URL
-    origin = "a crawl: anirec data crawl"
+    origin = "the site itself, by anirec data crawl"
     needs = (
         Need(("titles.jsonl",)),
         Need(("characters.jsonl",), optional=True),

@@ -37,9 +37,9 @@ def anilist_entries(
     if form is not None and form not in ANILIST:
         raise UserError(f"scoreFormat {form[:40]!r}: expected one of {', '.join(ANILIST)}")
     scores = [score for entry in entries if isinstance(score := entry.get("score"), int | float) and score > 0]
-    points = ANILIST[form] if form else 0.0
+    points = ANILIST[form or "POINT_10"]
     best = points if isinstance(points, float) else max(points)
-    if scale is None and 2 * sum(score > best for score in scores) > len(scores):
+    if scale is None and (form is None or 2 * sum(score > best for score in scores) > len(scores)):
         scale = find_scale(scores)  # a query may ask for scores in another form than the user's own
     if scale is None and form == "POINT_100" and len(scores) > 1 and max(scores) <= 10:
         raise UserError("scoreFormat is POINT_100, but no score is above 10; set --list-scale 1-10 or 1-100")

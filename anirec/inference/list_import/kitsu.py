@@ -14,17 +14,11 @@ from anirec.inference.list_import.json_values import dicts, get
 
 
 def kitsu_entries(rows: Sequence[Mapping[str, Any]], pages: Sequence[object], scale: Scale) -> Iterator[Entry | Unused]:
-    included = {
-        (resource.get("type"), str(resource.get("id"))): resource
-        for page in pages
-        for resource in dicts(get(page, "included"))
-    }
+    included = {key_of(resource): resource for page in pages for resource in dicts(get(page, "included"))}
 
     def related(resource: object, name: str) -> list[Mapping[str, Any]]:
         links = get(resource, "relationships", name, "data")
-        keys = [
-            (link.get("type"), str(link.get("id"))) for link in dicts(links if isinstance(links, list) else [links])
-        ]
+        keys = map(key_of, dicts(links if isinstance(links, list) else [links]))
         return [included[key] for key in keys if key in included]
 
     for row, entry in enumerate(rows, 1):
@@ -33,7 +27,7 @@ def kitsu_entries(rows: Sequence[Mapping[str, Any]], pages: Sequence[object], sc
             continue
         anime = next(iter(related(entry, "anime") or related(entry, "item") or related(entry, "media")), {})
         sites = {
-            get(of, "attributes", "externalSite"): get(of, "attributes", "externalId")
+            str(get(of, "attributes", "externalSite")): get(of, "attributes", "externalId")
             for of in related(anime, "mappings")
         }
         titles, short = get(anime, "attributes", "titles"), get(anime, "attributes", "abbreviatedTitles")
@@ -49,3 +43,7 @@ def kitsu_entries(rows: Sequence[Mapping[str, Any]], pages: Sequence[object], sc
             read=partial(read_score, scale=scale),
             status="completed" if get(entry, "attributes", "reconsuming") else get(entry, "attributes", "status"),
         )
+
+
+def key_of(resource: Mapping[str, Any]) -> tuple[str, str]:
+    return str(resource.get("type")), str(resource.get("id"))

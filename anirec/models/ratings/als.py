@@ -14,7 +14,7 @@ from anirec.models.ratings.kernels.als_sweep import Entries, half_step
 from anirec.settings import NonNegative, Positive, PositiveInt
 
 STEPS = 6  # of conjugate gradients in a half-step, about
-TOLERANCE = 1e-5  # relative error of a half-step; a tighter one changes no list
+TOLERANCE = 1e-3  # relative error of a half-step; 1e-5 takes a fifth longer for equal NDCG@10 (mal_2016)
 
 
 class ALS(MemoryBased, RatingModel):
@@ -46,7 +46,7 @@ class ALS(MemoryBased, RatingModel):
         Filtering, RecSys 2011.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     requires: ClassVar[frozenset[str]] = frozenset({"user_id", "item_id"})
     uses_unrated: ClassVar[bool] = True
     ranks_by_rating = False
@@ -93,16 +93,23 @@ class ALS(MemoryBased, RatingModel):
         self.register_buffer("sweeps", torch.zeros((), dtype=torch.int64))
 
     def on_train_start(self) -> None:
+        self.sides: tuple[Entries, Entries] | None = None  # the entries by user and by item
         if self.sweeps == 0:
             noise = torch.Generator().manual_seed(torch.initial_seed() % 2**63)
             self.user_factors[:-1] = self.init_std * torch.randn(self.n_users, self.n_factors, generator=noise)
+
+    def on_train_end(self) -> None:
+        self.sides = None
 
     def solve(self) -> None:
         if self.sweeps == 0:
             self.baseline.fit(self.history, self.damping_user, self.damping_item)
             self.count_i = torch.bincount(self.history.item, minlength=self.n_items).float()
-        by_user = self.entries(self.history)
-        self.half_step(by_user.transpose(self.n_items + 1), self.user_factors, self.item_factors)
+        if self.sides is None:  # the same in every sweep
+            by_user = self.entries(self.history)
+            self.sides = by_user, by_user.transpose(self.n_items + 1)
+        by_user, by_item = self.sides
+        self.half_step(by_item, self.user_factors, self.item_factors)
         self.half_step(by_user, self.item_factors, self.user_factors)
         self.sweeps += 1
         self.history = History(self.n_users)  # no longer needed, so that the checkpoint stays small

@@ -114,11 +114,11 @@ class Baseline(nn.Module):
     def preferences(self, batch: RatingBatch, n: int) -> Tensor:
         """Return how much each entry of a history counts in a ranking, float32 (B,): at most 1.5; below 0 for dislikes.
 
-        An entry counts 1 + (rating - expected) / range, and 1 if it is unrated or the training data have no ratings.
-        The expected rating is that of the bias model for this user and item, and at least the middle of the range. A
-        rating that is lower by more than a third of the range is a dislike. It counts against similar items, but less
-        than a like counts for them, as in relevance feedback (Rocchio 1971; Manning, Raghavan & Schütze, Introduction
-        to Information Retrieval, 2008, section 9.1).
+        An entry counts 1 + (rating - expected) / range, and 1 if it is unrated, or if the training data have no
+        ratings. The expected rating is that of the bias model for this user and item, and at least the middle of the
+        range. A rating that is lower by more than a third of the range is a dislike. It counts against similar items,
+        but less than a like counts for them, as in relevance feedback (Rocchio 1971; Manning, Raghavan & Schütze,
+        Introduction to Information Retrieval, 2008, section 9.1).
 
         Args:
             batch: Histories of users 0 to n - 1.

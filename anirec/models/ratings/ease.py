@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag
@@ -13,9 +14,10 @@ from anirec.models.one_pass import History, HistoryScorer, exchange_rows, explai
 from anirec.models.ratings.bias import Baseline
 from anirec.settings import NonNegative, Positive
 
-COPIES = 2.2  # of the matrix of items: it is inverted in place, but the best checkpoint is loaded beside it
+COPIES = 2.2  # of the matrix of items: it is inverted in place, but a later process loads a checkpoint beside it
 PAIR = 10  # operations that a product of two preferences takes, compared with one in the inversion
 ROWS_AT_ONCE = 256  # dislikes whose rows of weights are copied together
+MANY = 64  # users, and items, from which on the rows of weights are summed tile by tile
 
 
 class EASE(HistoryScorer, RatingModel):
@@ -42,6 +44,7 @@ class EASE(HistoryScorer, RatingModel):
     uses_unrated: ClassVar[bool] = True
     uses_seed: ClassVar[bool] = False
     ranks_by_rating = False
+    users_at_once: ClassVar[int | None] = 2048  # for each block of users all weights are read once
     instead: ClassVar[str] = "model=low_rank_ease"
     bytes_per_row: ClassVar[int] = 24  # preferences, and places of the items in the lists
     operations_per_second: ClassVar[float] = 2e10
@@ -95,7 +98,7 @@ class EASE(HistoryScorer, RatingModel):
         start, item, value = self.history.indptr, self.history.item, self.baseline.preferences_of(self.history)
         by_user = SparseRows(*(column.cpu().numpy() for column in (start, item, value)))
         of_item = occurrences(by_user, self.n_items)
-        gram_ij = torch.zeros(self.n_items, self.n_items)
+        gram_ij = torch.from_numpy(np.zeros((self.n_items, self.n_items), np.float32))  # in huge pages, unlike torch's
         bounds, first, last = self.share_of_work(pair_counts(of_item))
         gram_lower(by_user, of_item, first, last, gram_ij.numpy())
         exchange_rows(gram_ij, bounds, self.device)
@@ -107,9 +110,22 @@ class EASE(HistoryScorer, RatingModel):
     def score_history(self, history: History, users: Tensor) -> Tensor:
         rows, bounds = history.rows_of(users)
         preference = self.baseline.preferences(rows, len(users))
+        if self.device.type == "cpu" and min(len(users), self.n_items) >= MANY:
+            return self.sum_by_tile(rows, preference, len(users)).add_(popularity_tie_break(self.count_i))
         likes, dislikes = preference.clamp(min=0), (preference < 0).nonzero()[:, 0]
         scores_bi = embedding_bag(rows.item, self.weight_ij, bounds[:-1], mode="sum", per_sample_weights=likes)
         for some in dislikes.split(ROWS_AT_ONCE):
             against_ni = preference[some, None] * self.weight_ij[rows.item[some]].clamp(min=0)
             scores_bi.index_add_(0, rows.user[some], against_ni)
-        return scores_bi + popularity_tie_break(self.count_i)
+        return scores_bi.add_(popularity_tie_break(self.count_i))
+
+    def sum_by_tile(self, rows: RatingBatch, preference: Tensor, n: int) -> Tensor:
+        """Return the scores of n users, who are so many that it pays to import numba, without the tie break."""
+        from anirec.models.ratings.kernels.sparse_rows import SparseRows
+        from anirec.models.ratings.kernels.wide_rows import sum_wide_rows
+
+        def some(mask: Tensor) -> SparseRows:
+            start = torch.bincount(rows.user[mask], minlength=n).cumsum(0)
+            return SparseRows(np.append(0, start.numpy()), rows.item[mask].int().numpy(), preference[mask].numpy())
+
+        return torch.from_numpy(sum_wide_rows(some(preference >= 0), some(preference < 0), self.weight_ij.numpy()))

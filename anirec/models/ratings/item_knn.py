@@ -132,9 +132,10 @@ class ItemKNN(HistoryScorer, RatingModel):
         """Compare all items; each process compares a share of the pairs, and gets the best candidates of the others."""
         bounds, first, last = self.share_of_work(items.work())
         items.compare(first, last)
-        mine = torch.from_numpy(items.keys.copy()), torch.from_numpy(items.n_keys.copy())
-        for rank in range(len(bounds) - 1):
-            if len(bounds) > 2:
+        n_processes = len(bounds) - 1
+        if n_processes > 1:
+            mine = torch.from_numpy(items.keys.copy()), torch.from_numpy(items.n_keys.copy())
+            for rank in range(n_processes):
                 keys, n_keys = (broadcast(column, rank, self.device).numpy() for column in mine)
                 if rank != self.trainer.global_rank:
                     items.merge(keys, n_keys)

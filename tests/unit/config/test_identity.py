@@ -70,6 +70,7 @@ def test_settings_that_make_another_experiment(data: Path, overrides: list[str])
         ["trainer.deterministic=false"],
         ["objective=[rmse]"],
         ["metrics.rank_every=3"],
+        ["dataset.checks=warn"],
         ["trainer.devices=2", "trainer.accelerator=gpu"],
         ["paths.outputs=elsewhere"],
         ["logger=tensorboard"],

@@ -107,3 +107,20 @@ def test_validate_reports_missing_files(tmp_path: Path, printed: io.StringIO) ->
     assert "mal_2020: 3 of 3 files are missing" in joined
     assert "mal_2016" not in joined
     assert CliRunner().invoke(app, ["validate", "dataset=mal_2016"]).stderr == ""
+
+
+def test_validate_lists_the_files_that_a_run_reads(tmp_path: Path, printed: io.StringIO) -> None:
+    write_dump(tmp_path / "data", tmp_path / "cache", n_rows=1)
+    folder = tmp_path / "data" / "safebooru"
+    folder.mkdir()
+    for number in range(12):
+        (folder / f"page_{number:02}.json{'l' * (number % 2)}").write_text("x" * 1_000)
+    jobs = "dataset=mal_2016,demo_ratings"
+    assert CliRunner().invoke(app, ["validate", "-m", jobs, "split=random,k_fold"]).stdout.splitlines()[1:] == [
+        f"dataset.source (mal_2016): 2 files, 2 bytes, in {tmp_path / 'data' / 'mal-2016'}",
+        "  rating.csv  1 bytes",
+        "  anime.csv  1 bytes",
+    ]
+    posts = CliRunner().invoke(app, ["validate", "dataset=safebooru", "model=tag_mean"]).stdout.splitlines()
+    assert posts[1:3] == [f"dataset.source (safebooru): 12 files, 12 kB, in {folder}", "  page_00.json  1.0 kB"]
+    assert posts[-2:] == ["  page_09.jsonl  1.0 kB", "  and 2 more"]

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import random
 from typing import Any
 
 import pytest
@@ -261,3 +262,47 @@ def test_values_of_the_wrong_type_are_counted(value: Any) -> None:
     found = read_list(json.dumps(content).encode())
     assert values(found)[: len(ROWS)] == ROWS
     assert len(found.entries) + len(found.unused) == len(ROWS) + 2
+
+
+ODD = [
+    None,
+    True,
+    0,
+    -1,
+    1.5,
+    10**30,
+    "",
+    "x",
+    "\ud800",
+    "\x1b[2J",
+    [],
+    [[]],
+    {},
+    {"a": 1},
+    "9/10",
+    "K-On!!",
+    "M" * 1000,
+]
+
+
+def places(content: Any) -> list[tuple[Any, Any]]:
+    """Return the container and the key of every value in JSON."""
+    keys = content if isinstance(content, dict) else range(len(content)) if isinstance(content, list) else ()
+    return [place for key in keys for place in [(content, key), *places(content[key])]]
+
+
+@pytest.mark.parametrize("make", [anilist, kitsu])
+def test_any_value_may_be_of_any_type(make: Any) -> None:
+    """One to three values of a list are replaced: it is read, with entries that are counted, or refused in words."""
+    rng, n_read = random.Random(0), 0
+    for _ in range(600):
+        content = make()
+        for _ in range(rng.choice([1, 1, 2, 3])):
+            container, key = rng.choice(places(content) or [({}, "")])
+            container[key] = rng.choice(ODD)
+        try:
+            found = read_list(json.dumps(content).encode())
+        except UserError:
+            continue
+        n_read += bool(found.entries)
+    assert n_read > 200

@@ -45,6 +45,8 @@ def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
     ):
         assert part in message
     assert "item_id" not in message
+    with pytest.raises(UserError, match="title: expected a string"):
+        read_new_titles(written(tmp_path, '{"title": "\\ud800"}'))
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "[1]", "7"])

@@ -95,7 +95,7 @@ SERIES = [
     "Moon Garden 2nd Season",
     "Tin Orchestra III",
     "Lamp Post!",
-    "Quiet Hours",
+    "Quiet Hours'",
 ]
 
 
@@ -117,6 +117,8 @@ SERIES = [
         "Lamp Post?",
         "Quiet Hours (2019)",
         "Quiet Hours: After",
+        "Quiet Hours",
+        "Quiet Hours''",
     ],
 )
 def test_another_title_of_a_series_is_never_taken(wanted: str) -> None:

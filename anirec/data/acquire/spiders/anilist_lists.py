@@ -4,7 +4,8 @@
      "COMPLETED", "updatedAt": 1510429936, "media": {"idMal": 1535, "title": {"romaji": "Death Note"}}}]}]}}}
 
 Scores are asked for on AniList's scale of 100 points, and stored as tenths of it. Titles that MyAnimeList lacks are
-left out. AniList says in headers how many requests it still accepts; `anirec.data.acquire.patience` waits for it.
+left out. A later crawl fetches whole lists again, with one or two requests for each. AniList says in headers how many
+requests it still accepts; `anirec.data.acquire.patience` waits for it.
 """
 
 from collections.abc import AsyncIterator, Iterator
@@ -44,6 +45,7 @@ class AnilistLists(ApiSpider):
     seconds = 2.1  # 30 requests a minute, which AniList has allowed since it lowered its limit of 90
     unit: ClassVar[str] = "lists"
     needs_users: ClassVar[bool] = True
+    has_since: ClassVar[bool] = False
     newest_first: ClassVar[bool] = False
 
     async def start(self) -> AsyncIterator[scrapy.Request]:

@@ -15,7 +15,7 @@ from scrapy.exceptions import CloseSpider, IgnoreRequest
 from scrapy.http import Response
 from scrapy.spidermiddlewares.httperror import HttpError
 
-from anirec.data.acquire.pages import Pages
+from anirec.data.acquire.pages import Pages, is_final
 
 Row = tuple[str, int | None, dict[str, Any]]  # table, id (None: repeated rows are kept), columns
 Then = Callable[[Any], Iterable[scrapy.Request]]
@@ -38,6 +38,8 @@ class ApiSpider(scrapy.Spider):
         setting_names: Names of the attributes that `anirec data crawl NAME KEY=VALUE` can set.
         final: Status codes of answers that are kept, since asking again in this crawl would not change them.
         unit: What `limit` counts.
+        needs_users: Whether names of users are given.
+        has_since: Whether the API can leave out what is older.
         variable: Environment variable with a key that the site requires; empty: none.
         newest_first: Order in which the tables are built; of repeated rows, the first counts.
     """
@@ -51,6 +53,7 @@ class ApiSpider(scrapy.Spider):
     variable: ClassVar[str] = ""
     variable_from: ClassVar[str] = ""
     needs_users: ClassVar[bool] = False
+    has_since: ClassVar[bool] = True
     newest_first: ClassVar[bool] = True
     pages: Pages
 
@@ -88,7 +91,8 @@ class ApiSpider(scrapy.Spider):
         return {urlsplit(self.address).hostname or ""}
 
     def headers(self) -> dict[str, str]:
-        return {"Accept": "application/json"}
+        """Return the headers for the spider's own address, such as its key; other addresses do not get them."""
+        return {}
 
     def page(
         self,
@@ -124,7 +128,8 @@ class ApiSpider(scrapy.Spider):
             "download_maxsize": LARGEST_ANSWER,
         }
         more: dict[str, Any] = {"method": "POST", "body": json.dumps(post)} if post is not None else {}
-        headers = self.headers() | ({"Content-Type": "application/json"} if post is not None else {})
+        headers = {"Accept": "application/json"} | ({} if address else self.headers())
+        headers |= {} if post is None else {"Content-Type": "application/json"}
         return scrapy.Request(
             url,
             callback=self.answered,
@@ -137,6 +142,9 @@ class ApiSpider(scrapy.Spider):
 
     def answered(self, response: Response, then: Then) -> Iterator[scrapy.Request]:
         """Yield the requests that follow from a page."""
+        if not is_final(response, self.final):
+            self.count_failure(f"HTTP {response.status}", response.meta["page"])
+            return
         self.n_pages += 1
         self.n_failures_in_a_row = 0
         self.report(self)
@@ -154,15 +162,16 @@ class ApiSpider(scrapy.Spider):
         if reason == ROBOTS:
             self.stopped = "robots.txt of the site forbids these pages"
             raise CloseSpider("robots")
-        self.count(reason, failure.request.meta.get("page", failure.request.url))
+        self.count_failure(reason, failure.request.meta["page"])
+
+    def count_failure(self, reason: str, page: str) -> None:
+        """Count a page that failed, and stop the crawl after too many of them."""
+        self.problems[reason] += 1
+        self.examples.setdefault(reason, page)
         self.n_failures_in_a_row += 1
         if self.n_failures_in_a_row == MOST_FAILURES:
             self.stopped = f"{MOST_FAILURES} pages failed in a row, the last one with: {reason}"
             raise CloseSpider("failures")
-
-    def count(self, reason: str, example: str) -> None:
-        self.problems[reason] += 1
-        self.examples.setdefault(reason, example)
 
     def stop(self, why: str) -> None:
         """Stop the crawl as soon as possible."""

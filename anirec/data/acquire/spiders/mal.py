@@ -43,7 +43,7 @@ class Mal(CastSpider):
     variable_from: ClassVar[str] = "https://myanimelist.net/apiconfig"
 
     def headers(self) -> dict[str, str]:
-        return super().headers() | {"X-MAL-CLIENT-ID": self.client_id}
+        return {"X-MAL-CLIENT-ID": self.client_id}
 
     async def start(self) -> AsyncIterator[scrapy.Request]:
         for path in seasons(self.since, date.fromisoformat(self.round[:10])) if self.since else ["ranking"]:

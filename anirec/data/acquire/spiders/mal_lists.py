@@ -32,7 +32,7 @@ class MalLists(ApiSpider):
     newest_first: ClassVar[bool] = False
 
     def headers(self) -> dict[str, str]:
-        return super().headers() | {"X-MAL-CLIENT-ID": self.client_id}
+        return {"X-MAL-CLIENT-ID": self.client_id}
 
     async def start(self) -> AsyncIterator[scrapy.Request]:
         for name, user in self.within_limit(self.users):

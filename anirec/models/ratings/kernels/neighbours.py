@@ -24,6 +24,8 @@ USERS_PER_TASK = 64
 SCORED_PER_TASK = 16  # users
 TASKS = 512
 SIMILARITIES_AT_ONCE = 1 << 25  # 128 MB
+AT_ONCE = 64  # items; the candidates of as many fit in the L2 cache
+FEW = 8  # keys that are sorted
 SMALLEST = np.int64(1 << 32)  # a key above those of similarity 0
 Array = NDArray[Any]
 FAST = {"reassoc", "contract", "nsz", "arcp"}  # sums may be reordered (SIMD); NaN is preserved
@@ -107,7 +109,7 @@ class NearestItems:
         self.of_item = occurrences(self.by_user, n_items)
         self.lengths = np.sqrt(sum_columns(self.by_user.column, self.by_user.value, n_items, 2)).astype(np.float32)
         # Candidates: up to twice as many as are kept; then the worse half is dropped.
-        self.keys = np.empty((n_items, min(2 * self.keep, n_items)), np.int64)
+        self.keys = np.empty((n_items, min(2 * self.keep, n_items) + AT_ONCE), np.int64)
         self.n_keys = np.zeros(n_items, np.int64)
         self.lowest = np.full(n_items, SMALLEST)
 
@@ -150,7 +152,11 @@ class NearestItems:
         item, similarity = np.zeros(shape, np.int32), np.zeros(shape, np.float32)
 
         def task(first: int, last: int) -> None:
-            unpack_best(first, last, self.keys, self.n_keys, self.item_of_rank, item, similarity)
+            of_task = slice(first, last)
+            self.keys[of_task][np.arange(self.keys.shape[1]) >= self.n_keys[of_task, None]] = 0
+            best = np.sort(self.keys[of_task], axis=1)[:, ::-1][:, : self.keep]  # with vector instructions
+            item[self.item_of_rank[of_task]] = best & 0xFFFFFFFF
+            similarity[self.item_of_rank[of_task]] = (best >> 32).astype(np.int32).view(np.float32)
 
         in_threads(task, len(item), chunk=ITEMS_PER_TASK)
         used = max(1, int(np.count_nonzero(similarity.any(axis=0))))
@@ -240,56 +246,76 @@ def collect(
     n_keys: Array,
     lowest: Array,
 ) -> None:
-    """Add the candidates of the items from `first` to before `last` in a tile: those before and those after each."""
+    """Add the candidates of the items from `first` to before `last` in a tile: those before and those after each.
+
+    Each key is written after the candidates, whose number grows if it is one. A branch would be predicted wrongly for
+    every eighth pair, which takes longer than to write all keys.
+    """
+    capacity = keys.shape[1]
     for i in range(max(first, tile_first), min(last, tile_last)):
-        row = tile[i - tile_first]
-        for j in range(i):
-            if row[j] >= lowest[i] >> 32:
-                add_key(i, row[j], item_of_rank[j], keep, keys, n_keys, lowest)
-    lowest_bits = (lowest[first:last] >> 32).astype(np.int32)
-    for i in range(max(first + 1, tile_first), tile_last):
-        row = tile[i - tile_first, first : min(last, i)]
-        for j in range(len(row)):
-            if row[j] >= lowest_bits[j]:
-                add_key(first + j, row[j], item_of_rank[i], keep, keys, n_keys, lowest)
-                lowest_bits[j] = lowest[first + j] >> 32
-
-
-@numba.njit(cache=True, nogil=True)
-def add_key(i: int, bits: int, item: int, keep: int, keys: Array, n_keys: Array, lowest: Array) -> None:
-    """Add a candidate of item i, unless it is not among the best; `lowest` is a key that all candidates must exceed."""
-    key, n = (np.int64(bits) << 32) | item, n_keys[i]
-    if n == keys.shape[1]:
-        keys[i, :keep] = np.partition(keys[i], n - keep)[n - keep :]
-        lowest[i] = keys[i, :keep].min()
-        n = keep
-    if key > lowest[i]:
-        keys[i, n] = key
-        n += 1
-    n_keys[i] = n
+        row, keys_k, n, low = tile[i - tile_first], keys[i], n_keys[i], lowest[i]
+        for begin in range(0, i, AT_ONCE):
+            if n + AT_ONCE > capacity:
+                n, low = move_best(keys_k, n, keep)
+            for j in range(begin, min(begin + AT_ONCE, i)):
+                keys_k[n] = (np.int64(row[j]) << 32) | item_of_rank[j]
+                n += keys_k[n] > low
+        n_keys[i], lowest[i] = n, low
+    for begin in range(first, last, AT_ONCE):
+        end = min(begin + AT_ONCE, last)
+        for i in range(max(begin + 1, tile_first), tile_last):
+            row, item = tile[i - tile_first], item_of_rank[i]
+            for j in range(begin, min(end, i)):
+                if n_keys[j] == capacity:
+                    n_keys[j], lowest[j] = move_best(keys[j], capacity, keep)
+                key = (np.int64(row[j]) << 32) | item
+                keys[j, n_keys[j]] = key
+                n_keys[j] += key > lowest[j]
 
 
 @numba.njit(cache=True, nogil=True)
 def add_keys(others: Array, n_others: Array, keep: int, keys: Array, n_keys: Array, lowest: Array) -> None:
+    """Add the candidates that another process has found."""
     for i in range(len(others)):
         for k in range(n_others[i]):
-            add_key(i, others[i, k] >> 32, others[i, k] & 0xFFFFFFFF, keep, keys, n_keys, lowest)
+            if n_keys[i] == keys.shape[1]:
+                n_keys[i], lowest[i] = move_best(keys[i], n_keys[i], keep)
+            keys[i, n_keys[i]] = others[i, k]
+            n_keys[i] += others[i, k] > lowest[i]
 
 
 @numba.njit(cache=True, nogil=True)
-def unpack_best(
-    first: int, last: int, keys: Array, n_keys: Array, item_of_rank: Array, item: Array, similarity: Array
-) -> None:
-    """Write the best candidates, best first, to the rows of their items."""
-    bits = np.empty(1, np.int32)
-    as_float = bits.view(np.float32)
-    for rank in range(first, last):
-        best = np.sort(keys[rank, : n_keys[rank]])[::-1]
-        i = item_of_rank[rank]
-        for k in range(min(len(best), item.shape[1])):
-            item[i, k] = best[k] & 0xFFFFFFFF
-            bits[0] = best[k] >> 32
-            similarity[i, k] = as_float[0]
+def move_best(keys: Array, n: int, keep: int) -> tuple[int, int]:
+    """Move the best of the first n keys to the front: at least `keep` of them, and usually at most a quarter more.
+
+    The keys differ. A quickselect that may stop early takes half the time of one that does not.
+
+    Returns:
+        The number of keys at the front, and the least of them.
+    """
+    first, last = 0, n  # the border is between; keys before `first` are better, and those from `last` worse
+    while last - first > FEW:
+        a, b, c = keys[first], keys[(first + last) // 2], keys[last - 1]
+        pivot = max(min(a, b), min(max(a, b), c))
+        border = first
+        for k in range(first, last):
+            key = keys[k]
+            keys[k] = keys[border]
+            keys[border] = key
+            border += key >= pivot
+        if border < keep:
+            first = border
+        elif border > keep + keep // 4:
+            last = border
+        else:
+            return border, pivot
+    for k in range(first + 1, last):
+        key, place = keys[k], k
+        while place > first and keys[place - 1] < key:
+            keys[place] = keys[place - 1]
+            place -= 1
+        keys[place] = key
+    return keep, keys[keep - 1]
 
 
 def predict_deviations(

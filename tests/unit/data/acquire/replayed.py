@@ -39,6 +39,7 @@ class Site:
         times: Time of each request, of any path.
         bodies: Content of each POST request.
         headers: Headers of the last request, by their names in lower case.
+        names_of_headers: Names of the headers of all requests.
     """
 
     def __init__(self, answer: Callable[[str, Query, Any], Answer], *, hang: float = 3.0) -> None:
@@ -47,6 +48,7 @@ class Site:
         self.times: list[float] = []
         self.bodies: list[Any] = []
         self.headers: dict[str, str] = {}
+        self.names_of_headers: set[str] = set()
         self.faults: dict[str, deque[str]] = defaultdict(deque)
         self.robots = "User-agent: *\nDisallow: /private\n"
         self.lock = threading.Lock()
@@ -58,7 +60,8 @@ class Site:
 
     @property
     def n_requests(self) -> int:
-        return sum(count for path, count in self.counts.items() if path != "/robots.txt")
+        with self.lock:
+            return self.counts.total() - self.counts["/robots.txt"]
 
     def repeated(self) -> dict[str, int]:
         return {path: count for path, count in self.counts.items() if count > 1 and path != "/robots.txt"}
@@ -91,10 +94,12 @@ class Site:
 
     def handle(self, request: BaseHTTPRequestHandler, body: Any) -> None:
         parts = urlsplit(request.path)
+        parts = parts._replace(path=unquote(parts.path))
         query = {key: values[0] for key, values in parse_qs(parts.query).items()}
         with self.lock:
             self.counts[request.path] += 1
             self.times.append(time.monotonic())
+            self.names_of_headers |= {name.lower() for name in request.headers}
             self.headers = {name.lower(): value for name, value in request.headers.items()}
             if body is not None:
                 self.bodies.append(body)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -15,9 +16,11 @@ import polars as pl
 import pytest
 import yaml
 
+from anirec.data.acquire.crawl import spider_class
 from anirec.data.prepare.cache import Prepared, prepare
 from anirec.data.sources.crawled import Crawled
 from anirec.data.sources.safebooru import Safebooru
+from anirec.errors import UserError
 
 from .replayed import AnilistWorld, BoardWorld, JikanWorld, MalWorld, Site
 
@@ -135,9 +138,22 @@ def test_pages_that_keep_failing_are_listed_and_asked_for_again(anirec: Anirec, 
     assert len(lines(data / "crawled-jikan/titles.jsonl")) == N_TITLES
     n_before = jikan.n_requests
     crawl_jikan(anirec, jikan)
-    # Both lists, and the character and portrait of each that only the lists name.
+    # Both lists of characters, and the character and portrait of each that only the lists name.
     assert jikan.n_requests - n_before == 2 + 2 * 2
     assert len(lines(data / "crawled-jikan/characters.jsonl")) == N_CHARACTERS
+
+
+def test_a_page_that_always_fails_does_not_keep_the_next_crawl_from_starting(anirec: Anirec, data: Path) -> None:
+    world = JikanWorld(3)
+    with Site(world) as site:
+        world.address = site.address
+        site.fail("/anime/3/characters", *["418"] * 9)
+        for n_requests in (1 + 3 + 2 * 3, 1, 2):  # the last is a new crawl: the list of titles, and the page
+            site.counts.clear()
+            crawl_jikan(anirec, site, expect=2)
+            assert site.n_requests == n_requests
+    manifest = yaml.safe_load((data / "crawled-jikan/manifest.yaml").read_text())
+    assert [one["finished"] is not None for one in manifest["crawls"]] == [True, False]
 
 
 def test_changed_fields_are_counted_and_the_page_is_kept(anirec: Anirec, jikan: Site, data: Path) -> None:
@@ -166,7 +182,7 @@ def end_at(
     with subprocess.Popen(line, cwd=folder, env=variables, text=True, **pipes) as run:
         end = time.monotonic() + 60
         while site.n_requests < n_requests and run.poll() is None and time.monotonic() < end:
-            time.sleep(0.001)
+            time.sleep(0.005)
         assert run.poll() is None, "the crawl ended before the signal"
         os.kill(run.pid, by)
         return run.communicate(timeout=60)[1]
@@ -214,6 +230,52 @@ def test_a_later_crawl_fetches_what_is_new_or_unfinished(anirec: Anirec, data: P
     assert len(lines(data / "crawled-jikan/appearances.jsonl")) == 3 * 26
     manifest = yaml.safe_load((data / "crawled-jikan/manifest.yaml").read_text())
     assert [one["pages_fetched"] for one in manifest["crawls"]] == [1 + 25 + 2 * 26 + 1, 2 + 2 + 2 + 1]
+
+
+@pytest.mark.slow
+def test_the_corpus_trains_by_one_command(anirec: Anirec, jikan: Site, tmp_path: Path) -> None:
+    crawl_jikan(anirec, jikan)
+    short = ["encoders=tiny", "trainer=cpu", "trainer.max_epochs=1"]
+    anirec("run", "dataset=crawled", "model=fusion", *short)
+    [path] = tmp_path.glob("outputs/crawled/fusion/*/metrics.json")
+    assert "test/rmse" in json.loads(path.read_text())
+
+
+@pytest.mark.slow
+def test_lists_train_by_one_command(anirec: Anirec, tmp_path: Path) -> None:
+    world = MalWorld()
+    chance = random.Random(0)
+    for user in range(40):
+        titles = chance.sample(range(1, 41), 12)
+        world.lists[f"user {user}?&"] = [(title, chance.randint(1, 10), "2025-01-01") for title in titles]
+    (tmp_path / "names.txt").write_text("\n".join(world.lists))
+    with Site(world) as site:
+        anirec("data", "crawl", "mal_lists", *settings(site), "--users", "names.txt")
+        assert site.n_requests == 40
+    anirec("run", "dataset=crawled_lists", "model=popularity", "trainer=cpu")
+    [path] = tmp_path.glob("outputs/crawled_lists/popularity/*/metrics.json")
+    assert "test/rmse" in json.loads(path.read_text())
+
+
+def test_files_of_a_killed_build_and_damaged_ones(anirec: Anirec, jikan: Site, data: Path) -> None:
+    crawl_jikan(anirec, jikan, "--limit", "3")
+    folder = data / "crawled-jikan"
+    (folder / f".titles.jsonl.{'0' * 32}").write_text("half a row")
+    anirec("data", "crawl", "jikan", "--rebuild")
+    assert not [path.name for path in folder.iterdir() if path.name.startswith(".titles")]
+    (folder / "manifest.yaml").write_text("crawls: [{")
+    assert "manifest.yaml: damaged" in crawl_jikan(anirec, jikan, expect=2).stderr
+    (folder / "manifest.yaml").unlink()
+    for path in folder.glob("pages.sqlite*"):
+        path.unlink()
+    (folder / "pages.sqlite").write_bytes(b"no database" * 1000)
+    assert "pages.sqlite: cannot be read" in crawl_jikan(anirec, jikan, expect=2).stderr
+
+
+def test_without_scrapy_the_message_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "scrapy", None)
+    with pytest.raises(UserError, match=r"pip install 'anirec\[crawl\]'"):
+        spider_class("jikan")
 
 
 def test_rebuild_makes_the_same_tables_without_a_request(anirec: Anirec, jikan: Site, data: Path) -> None:
@@ -277,6 +339,16 @@ def test_mal_titles_with_statistics(anirec: Anirec, data: Path, tmp_path: Path) 
     assert len(lines(data / "crawled-mal/statistics.jsonl")) == 12
 
 
+def test_the_client_id_goes_to_no_other_host(anirec: Anirec, jikan: Site) -> None:
+    with Site(MalWorld(2)) as site:
+        anirec("data", "crawl", "mal", *settings(site, characters=jikan.address, pictures=""))
+        assert site.headers["x-mal-client-id"] == "0123abcd"
+    assert {path for path in jikan.counts if path != "/robots.txt"} == {
+        *("/anime/1/characters", "/anime/2/characters", "/characters/0", "/characters/10", "/characters/20")
+    }
+    assert "x-mal-client-id" not in jikan.names_of_headers
+
+
 @pytest.fixture
 def names(tmp_path: Path) -> str:
     path = tmp_path / "names.txt"
@@ -296,19 +368,34 @@ def test_mal_lists_without_names(anirec: Anirec, data: Path, names: str, tmp_pat
         anirec("data", "crawl", "mal_lists", *settings(site), "--users", names)
         site.counts.clear()
         world.lists["ann"].append((2000, 10, "2025-03-01"))
+        world.lists["bob"] = [(5, 3, "2025-04-01")]
         anirec("data", "crawl", "mal_lists", *settings(site), "--users", names)
         asked = [path for path in site.counts if "/ann/" in path]
         assert len(asked) == 1  # of two pages, the first; the second is known
     entries = rows(tables(data, "mal_lists", tmp_path).interactions)
     assert len(entries) == 1103
     ann, bob = entries.group_by("user_id").len().sort("len", descending=True)["user_id"]
-    assert entries.filter(user_id=bob).select("item_id", "rating", "status").rows() == [(5, 9.0, "completed")]
+    assert entries.filter(user_id=bob).select("item_id", "rating", "status").rows() == [(5, 3.0, "completed")]
     assert entries.filter(user_id=ann, item_id=2000)["rating"].to_list() == [10.0]
     assert entries.filter(user_id=ann, item_id=11)["rating"].to_list() == [None]
     for path in (data / "crawled-mal_lists").iterdir():
         assert not any(name in path.read_bytes() for name in (b"ann", b"bob", b"hidden")), path
     salt = data / ".crawl-salt"
     assert salt.stat().st_mode & 0o077 == 0
+
+
+def test_a_firewall_is_not_taken_for_private_lists(anirec: Anirec, data: Path, names: str) -> None:
+    world = MalWorld()
+    world.lists = {"ann": [(5, 9, "2025-02-01")], "bob": [(5, 9, "2025-02-01")]}
+    world.private = {"hidden"}
+    with Site(world) as site:
+        site.fail("/users/bob/animelist", "403")  # without JSON
+        done = anirec("data", "crawl", "mal_lists", *settings(site), "--users", names, expect=2)
+        assert "1 pages: HTTP 403" in done.stdout
+        site.counts.clear()
+        anirec("data", "crawl", "mal_lists", *settings(site), "--users", names)
+        assert [path.partition("?")[0] for path in site.counts] == ["/users/bob/animelist"]
+    assert len((data / "crawled-mal_lists/entries.csv").read_text().splitlines()) == 3
 
 
 def test_names_are_kept_on_request(anirec: Anirec, data: Path, names: str) -> None:
@@ -364,10 +451,13 @@ def test_posts_by_ranges_of_ids(anirec: Anirec, data: Path, tmp_path: Path, name
         (["nyaa"], "nyaa: no such crawl"),
         (["jikan", "speed=3"], "speed=3: expected KEY=VALUE with one of the keys address, seconds"),
         (["jikan", "seconds=0"], "seconds=0: expected seconds"),
+        (["jikan", "seconds=0.5"], "seconds=0.5: api.jikan.moe needs 1 s between two requests"),
+        (["mal", "seconds=0.5", "address=http://127.0.0.1:9"], "api.jikan.moe needs 1 s between two requests"),
         (["jikan", "seconds=fast"], "seconds=fast: expected a number"),
         (["jikan", "address=ftp://127.0.0.1"], "expected an address"),
         (["jikan", "--since", "yesterday"], "--since yesterday: expected a day such as 2026-01-31"),
         (["danbooru", "--since", "2026-01-31"], "expected the id of a post"),
+        (["anilist_lists", "--since", "2026-01-31"], "always fetches whole lists: leave out --since"),
         (["mal_lists"], "needs the names of users: --users FILE"),
         (["jikan", "--users", "names.txt"], "has no users"),
         (["jikan", "--rebuild"], "no such file"),

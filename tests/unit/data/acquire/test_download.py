@@ -124,6 +124,16 @@ def test_a_wrong_checksum_is_refused(site: Site, world: FilesWorld, folder: Path
     assert not folder.exists()
 
 
+@pytest.mark.parametrize("query", ["", "?download=1"])
+def test_files_of_another_address_are_not_mixed_in(site: Site, world: FilesWorld, folder: Path, query: str) -> None:
+    world.files = {"one.zip": zipped({"c.csv": b""}), "two.zip": zipped({"a.csv": b"1"})}
+    with pytest.raises(UserError, match="The download lacks"):
+        download(f"{site.address}/files/one.zip{query}", folder, NEEDS, force=False)
+    assert leftovers(folder) == []
+    download(f"{site.address}/files/two.zip{query}", folder, NEEDS, force=False)
+    assert sorted(path.name for path in folder.iterdir()) == ["SOURCE.md", "a.csv"]
+
+
 def test_plain_addresses_with_and_without_checksum(site: Site, world: FilesWorld, folder: Path) -> None:
     world.files = {"dump.zip": zipped({"deep/in/a.csv": b"1,2"})}
     address = f"{site.address}/files/dump.zip"

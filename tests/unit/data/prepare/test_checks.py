@@ -1,6 +1,8 @@
 """Checks of what tables mean: each small dump that can be read but means something else, and what is said of it."""
 
 import logging
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +14,11 @@ from anirec.data.prepare.checks import Subject
 from anirec.data.sources.base import Source
 from anirec.data.sources.mal_2016 import Mal2016
 from anirec.data.sources.mal_2018 import ENTRIES, ITEMS, Mal2018
+from anirec.data.sources.mal_2020 import Mal2020
+from anirec.data.sources.mal_2023 import Mal2023
+from anirec.data.sources.mal_characters import MalCharacters
+from anirec.data.sources.mal_seasonal import MalSeasonal
+from anirec.data.sources.posters import Posters
 from anirec.data.sources.safebooru import Safebooru
 from anirec.data.titles.catalogue import FIRST, prepare_all
 from anirec.errors import UserError
@@ -184,3 +191,60 @@ def test_joined_titles_have_the_same_names(
         caplog.clear()
     prepare_all(made, tmp_path, checks="warn" if others is RENUMBERED else "stop")
     assert [words in message for message in caplog.messages] == [True] * bool(words)
+
+
+def characters(folder: Path, genres: dict[int, str]) -> Source:
+    rows = [f"{number},{genre}" for number, genre in genres.items()]
+    links = ["anime_id,character_id,role", *(f"{number},7,Main" for number in genres)]
+    return MalCharacters(folder=write(folder, anime_characters=links, anime_genres=["anime_id,genre", *rows]))
+
+
+@pytest.mark.parametrize(("n_other", "stops"), [(3, False), (12, True)])
+def test_joined_titles_without_names_are_compared_by_genres(tmp_path: Path, n_other: int, stops: bool) -> None:
+    lines = [f"{number},{name},Comedy,,,," for number, name in MANY.items()]
+    genres = {number: "Horror" if number < 20 + n_other else "Comedy" for number in MANY}
+    sources = {
+        FIRST: ratings("1,20,8", anime=[ANIME[0], *lines])(tmp_path / "dump"),
+        "characters": characters(tmp_path / "characters", genres),
+    }
+    if not stops:
+        prepare_all(sources, tmp_path, checks="stop")
+        return
+    words = r"8 of 20 titles \(40.0%\).*a genre in common with it: title 20 is Comedy in the dataset and Horror here"
+    with pytest.raises(UserError, match=words):
+        prepare_all(sources, tmp_path, checks="stop")
+
+
+REAL: dict[str, Callable[[Path], Source]] = {
+    "mal-2016": lambda folder: Mal2016(folder=str(folder)),
+    "mal-2018": lambda folder: Mal2018(folder=str(folder)),
+    "mal-2020": lambda folder: Mal2020(folder=str(folder), ratings=None),
+    "mal-2023": lambda folder: Mal2023(folder=str(folder), ratings=None),
+    "mal-seasonal": lambda folder: MalSeasonal(folder=str(folder)),
+    "mal-characters": lambda folder: MalCharacters(folder=str(folder)),
+    "posters": lambda folder: Posters(folder=str(folder)),
+    "safebooru": lambda folder: Safebooru(folder=str(folder)),
+}
+
+
+@pytest.mark.real_data
+def test_the_real_dumps_pass_alone_and_joined(cache: Path, caplog: pytest.LogCaptureFixture) -> None:
+    sources = {name: make(Path(os.environ["ANIREC_DATA"]) / name) for name, make in REAL.items()}
+    for first in ("mal-2016", "mal-2018", "mal-2020", "mal-2023", "mal-seasonal"):
+        others = {name: source for name, source in sources.items() if name not in (first, "safebooru")}
+        prepare_all({FIRST: sources[first], **others}, cache, checks="stop")
+    prepare(sources["safebooru"], cache, checks="stop")
+    assert not caplog.messages
+
+
+@pytest.mark.real_data
+def test_real_titles_with_the_ids_of_others_stop(tmp_path: Path, cache: Path) -> None:
+    data = Path(os.environ["ANIREC_DATA"])
+    table = pl.read_csv(data / "mal-2018" / "AnimeList.csv", infer_schema=False)
+    renumbered = table.with_columns(pl.col("anime_id").sort_by(pl.col("title")))
+    (tmp_path / "other").mkdir()
+    renumbered.write_csv(tmp_path / "other" / "AnimeList.csv")
+    shutil.copy(data / "mal-2018" / "animelists_cleaned.sample.csv", tmp_path / "other")
+    sources = {FIRST: Mal2016(folder=str(data / "mal-2016")), "metadata": Mal2018(folder=str(tmp_path / "other"))}
+    with pytest.raises(UserError, match=r"of 12,\d+ titles \(0\.\d%\) with an id of the dataset have its name"):
+        prepare_all(sources, cache, checks="stop")

@@ -17,6 +17,8 @@ from anirec.data.readers.json_objects import scan_json
 from anirec.data.sources.animepop import AnimePop
 from anirec.data.sources.base import Source
 from anirec.data.sources.mal_2020 import ITEMS, Mal2020
+from anirec.data.sources.mal_2022 import ITEMS as ITEMS_2022
+from anirec.data.sources.mal_2022 import Mal2022
 from anirec.data.sources.mal_2023 import Mal2023
 from anirec.data.sources.mal_characters import FILLER, MalCharacters
 from anirec.data.sources.mal_seasonal import MalSeasonal
@@ -214,6 +216,48 @@ def test_json_objects(tmp_path: Path, text: str, rows: list[tuple]) -> None:
     path = tmp_path / "x.jsonl"
     path.write_text(text, encoding="utf-8", newline="")
     assert scan_json([path], ("id", "name")).collect().select("line", "reason", "id", "name").rows() == rows
+
+
+def test_mal_2022(tmp_path: Path) -> None:
+    known = {
+        "id": "1",
+        "title": "Cowboy Bebop",
+        "synonyms": "Unknown",
+        "japanese": "カウボーイビバップ",
+        "english": "Cowboy Bebop",
+        "synopsis": 'Crime is timeless.\nBy 2071, ""they"" live.',
+        "type": "TV",
+        "episodes": "26.0",
+        "start_aired": "Apr 3, 1998",
+        "genres": "Action, Award Winning",
+        "themes": "Adult Cast, Space",
+        "demographics": "Unknown",
+        "duration_minutes": "24.0",
+        "rating": "R - 17+ (violence & profanity)",
+        "score": "8.75",
+        "scored_users": "846998.0",
+        "ranked": "282.0",
+        "popularity": "43",
+    }
+    lacking = dict.fromkeys(ITEMS_2022.header, "Unknown") | {"id": "7", "title": "Unknown"}
+    lacking |= dict.fromkeys(("episodes", "score", "scored_users", "ranked", "duration_minutes"), "") | {"members": "5"}
+    header = (
+        "ID,Title,Synonyms,Japanese,English,Synopsis,Type,Episodes,Status,Start_Aired,End_Aired,Premiered,Broadcast,"
+    )
+    header += (
+        "Producers,Licensors,Studios,Source,Genres,Themes,Demographics,Duration_Minutes,Rating,Score,Scored_Users,"
+    )
+    header += "Ranked,Popularity,Members,Favorites"
+    lines = [",".join(f'"{row.get(name, "")}"' for name in ITEMS_2022.header) for row in (known, lacking)]
+    prepared = prepare(Mal2022(folder=write(tmp_path, Anime=[header, *lines])), tmp_path)
+    item, other = table(prepared.items).to_dicts()
+    assert item["genres"] == ["Action", "Award Winning", "Adult Cast", "Space"]
+    assert (item["synonyms"], item["episodes"], item["duration"], item["scored_by"]) == ([], 26, 24.0, 846_998)
+    assert (item["aired_from"], item["score"], item["age_rating"]) == (date(1998, 4, 3), 8.75, known["rating"])
+    assert item["synopsis"] == 'Crime is timeless.\nBy 2071, "they" live.'
+    assert "rank" not in item, "its last digit is the mark of a footnote"
+    assert (other["title"], other["synopsis"], other["genres"], other["score"]) == ("Unknown", None, [], None)
+    assert prepared.report["unreadable_cells"] == {}
 
 
 def write_animepop(folder: Path, *, ids: bool = True) -> str:

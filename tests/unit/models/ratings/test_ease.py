@@ -1,10 +1,15 @@
 """EASE against its closed form, written with NumPy."""
 
+from math import nan
+
 import numpy as np
 import pytest
 import torch
 
+from anirec.data.ratings.interactions import RatingBatch
 from anirec.errors import UserError
+from anirec.models.one_pass import History
+from anirec.models.ratings import ease
 from anirec.models.ratings.ease import EASE
 
 
@@ -42,3 +47,27 @@ def test_a_penalty_that_is_too_small_is_one_sentence(planted, fit, monkeypatch: 
     monkeypatch.setattr(EASE, "gram", lambda self: torch.zeros(self.n_items, self.n_items))
     with pytest.raises(UserError, match=r"^model\.reg=1e-300 is too small for these data: "):
         fit(EASE(reg=1e-300, damping_user=5.0, damping_item=5.0), planted)
+
+
+@pytest.mark.parametrize("n_items", [64, 100, 128, 150])
+def test_scores_of_many_users_are_those_of_few(n_items: int) -> None:
+    """They are summed tile by tile, in the same order. User 3 has no rows, and user -1 is unknown."""
+    random, n_users = np.random.default_rng(0), 90
+    pairs = random.random((n_users, n_items)) < 0.3
+    pairs[3] = False
+    user, item = (torch.from_numpy(index) for index in np.nonzero(pairs))
+    ratings = torch.from_numpy(random.integers(1, 11, len(user)).astype(np.float32))
+    ratings[::7] = nan
+    model = EASE(reg=1.0, damping_user=5.0, damping_item=5.0)
+    model.n_users, model.n_items = n_users, n_items
+    model.configure_model()
+    model.history = History.of_new_users(RatingBatch(user, item, ratings), n_users)
+    model.weight_ij = torch.from_numpy(random.normal(size=(n_items, n_items)).astype(np.float32))
+    model.count_i = torch.ones(n_items)
+    model.baseline.fit(model.history, 5.0, 5.0)
+    users = torch.tensor([*range(n_users), -1])
+    rows, _ = model.history.rows_of(users)
+    assert (model.baseline.preferences(rows, len(users)) < 0).any()
+    few = torch.cat([model.score_items(some) for some in users.split(20)])
+    assert len(users) >= ease.MANY > 20
+    torch.testing.assert_close(model.score_items(users), few, rtol=1e-6, atol=1e-6)

@@ -8,11 +8,14 @@ import torch
 
 from anirec.data.ratings.interactions import RatingBatch
 from anirec.models.ratings.item_knn import ItemKNN
+from anirec.models.ratings.kernels import neighbours
 from anirec.models.ratings.kernels.neighbours import (
+    SMALLEST,
     Neighbours,
     Offsets,
     Similarity,
     find_neighbours,
+    move_best,
     predict_deviations,
 )
 from anirec.models.ratings.kernels.sparse_rows import SparseRows
@@ -143,3 +146,35 @@ def test_threads_change_nothing(planted, fit) -> None:
             torch.set_num_threads(before)
     for name in states[0]:
         assert torch.equal(states[0][name], states[1][name]), name
+
+
+@pytest.mark.parametrize(("n", "keep"), [(2, 1), (9, 8), (40, 1), (40, 20), (1064, 500), (1064, 1000)])
+def test_the_best_keys_are_moved_to_the_front(n: int, keep: int) -> None:
+    for seed in range(20):
+        keys = np.random.default_rng(seed).permutation(3 * n)[:n] + SMALLEST
+        moved = np.append(keys, SMALLEST + 10**6)  # is no candidate
+        n_kept, least = move_best(moved, n, keep)
+        assert keep <= n_kept <= keep + keep // 4
+        assert sorted(moved[:n]) == sorted(keys)
+        assert sorted(moved[:n_kept]) == sorted(keys)[-n_kept:]
+        assert moved[:n_kept].min() == least
+
+
+@pytest.mark.parametrize("keep", [1, 7, 60, 400])
+@pytest.mark.parametrize("at_once", [150, 1 << 25])  # of one or more tiles
+def test_the_nearest_of_many_items_are_those_of_all_similarities(
+    keep: int, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(neighbours, "SIMILARITIES_AT_ONCE", at_once * 300)
+    random, n_items = np.random.default_rng(0), 300
+    x_ui = np.where(random.random((500, n_items)) < 0.2, random.normal(size=(500, n_items)) + 0.5, 0).astype(np.float32)
+    item, similarity = found(
+        rows_of(x_ui.tolist()), n_items, keep=keep, among_shared=False, shrinkage=0.0, min_support=1
+    )
+    lengths = np.sqrt((x_ui**2).sum(0))
+    wanted_ij = x_ui.T @ x_ui / np.outer(lengths, lengths)
+    np.fill_diagonal(wanted_ij, 0)
+    wanted_ik = -np.sort(-wanted_ij.clip(min=0), axis=1)[:, : similarity.shape[1]]
+    np.testing.assert_allclose(similarity, wanted_ik, atol=1e-5)
+    of_items = np.take_along_axis(wanted_ij, item.astype(np.int64), 1) * (similarity > 0)
+    np.testing.assert_allclose(of_items, wanted_ik, atol=1e-5)
