@@ -185,7 +185,7 @@ def get_dataset(
 
     \b
     anirec data get animepop
-    anirec data get posters --from https://example.org/posters.zip
+    anirec data get malsugoi --from https://example.org/lists.zip
     """
     from anirec.describing import acquired
 

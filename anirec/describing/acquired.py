@@ -9,7 +9,8 @@ from rich.markup import escape
 from anirec.config.compose import default_paths
 from anirec.data.acquire import crawl
 from anirec.data.acquire.crawl import Outcome
-from anirec.data.acquire.download import NOTE, can_download, download
+from anirec.data.acquire.download import NOTE, download
+from anirec.data.acquire.hosts import can_download
 from anirec.data.acquire.spiders import SPIDERS
 from anirec.data.sources.base import Dump
 from anirec.describing import datasets

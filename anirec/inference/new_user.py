@@ -65,7 +65,7 @@ def read_new_user(
         title = search.items["title"][liked.item]
         understood = title if liked.rating != liked.rating else f"{title}={liked.rating:g}"
         if liked.written.replace(" ", "") != understood.replace(" ", ""):
-            console.print(f"{liked.written} -> {understood}", markup=False)
+            console.print(clean(f"{liked.written} -> {understood}"), markup=False)
     for sentence in found.skipped:
         console.print(clean(sentence), markup=False)
     return found.liked
@@ -94,7 +94,7 @@ def read_list_file(
     except UserError as error:
         raise UserError(f"--list {path}: {clean(str(error))}") from None
     for sentence in [f"{path.name}: {own.summary()}", *own.notes]:
-        console.print(sentence, markup=False)
+        console.print(clean(sentence), markup=False)
     return own
 
 

@@ -39,7 +39,7 @@ RULES = (
     (r"\b(?:season|s)\s+(\d+)\b", "  $1  "),  # "Season 2" and "S2" are 2
     (r"\b(\d+)\s+season\b", "  $1  "),
 )
-SEQUEL_SIGNS = r"!?'’′″°.:*+☆★♪♥♡∞"  # noqa: RUF001 (as in titles)
+SEQUEL_SIGNS = r"!?,'’′″°.:*+☆★♪♥♡∞"  # noqa: RUF001 (as in titles)
 
 OFTEN_LEFT_OUT = "!?.☆★"  # others mostly distinguish a sequel, such as Nisekoi: and Dog Days'
 

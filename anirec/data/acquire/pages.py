@@ -61,7 +61,12 @@ class Pages:
         self.database.close()
 
     def __len__(self) -> int:
-        return int(self.database.execute("SELECT count(*) FROM pages").fetchone()[0])
+        return self.count()
+
+    def count(self, since: float = 0.0) -> int:
+        """Return the number of pages that were fetched since a time, in seconds since 1970."""
+        query = "SELECT count(*) FROM pages WHERE fetched >= ?"
+        return int(self.database.execute(query, (since,)).fetchone()[0])
 
     def put(self, key: str, status: int, body: bytes) -> None:
         """Write a page; one of the same key is replaced."""

@@ -54,10 +54,8 @@ class Crawled(Dump):
 
     def missing_message(self, missing: list[Need]) -> str:
         crawl = self.folder.name.removeprefix("crawled-")
-        return (
-            f"{self.name}: {', '.join(map(str, missing))} missing in {self.folder.absolute()}.\n"
-            f"Fetch them with: anirec data crawl {crawl}"
-        )
+        names = ", ".join(str(need) for need in missing if not need.optional) or "files"
+        return f"{self.name}: {names} missing in {self.folder.absolute()}.\nFetch them with: anirec data crawl {crawl}"
 
     def options(self) -> Mapping[str, Any]:
         return {"portraits": names_digest(self.portraits())}

@@ -202,7 +202,10 @@ def test_killed_crawls_fetch_nothing_twice_and_lose_nothing(
     assert len(lines(data / "crawled-jikan/appearances.jsonl")) == 3 * N_TITLES
     assert len(lines(data / "crawled-jikan/characters.jsonl")) == N_CHARACTERS
     assert len(list((data / "crawled-jikan/portraits").iterdir())) == N_CHARACTERS
-    assert jikan.n_requests - sum(count - 1 for count in jikan.repeated().values()) == 2 + N_TITLES + 2 * N_CHARACTERS
+    n_pages = 2 + N_TITLES + 2 * N_CHARACTERS
+    assert jikan.n_requests - sum(count - 1 for count in jikan.repeated().values()) == n_pages
+    manifest = yaml.safe_load((data / "crawled-jikan/manifest.yaml").read_text())
+    assert [one["pages_fetched"] for one in manifest["crawls"]] == [n_pages + 1]  # and robots.txt
 
 
 def test_never_more_requests_than_allowed(anirec: Anirec, jikan: Site) -> None:
@@ -471,3 +474,4 @@ def test_a_missing_client_id_says_where_to_get_one(anirec: Anirec) -> None:
     done = anirec("data", "crawl", "mal", expect=2, MAL_CLIENT_ID="")
     assert "https://myanimelist.net/apiconfig" in done.stderr
     assert "export MAL_CLIENT_ID=" in done.stderr
+    assert all(len(line) <= 80 for line in done.stderr.splitlines())

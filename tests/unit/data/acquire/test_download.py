@@ -14,7 +14,7 @@ import requests
 from typer.testing import CliRunner
 
 from anirec.cli import app
-from anirec.data.acquire import download as module
+from anirec.data.acquire import retrieval as module
 from anirec.data.acquire.download import download
 from anirec.data.acquire.unpack import unpack
 from anirec.data.prepare.cache import prepare
@@ -221,6 +221,18 @@ def test_hostile_archives_are_refused(tmp_path: Path, content: bytes, message: s
     assert {path.name for path in tmp_path.iterdir()} == {"in"}
 
 
+@pytest.mark.parametrize(
+    "origin",
+    ["ftp://127.0.0.1/a.csv", "https://www.kaggle.com/datasets/x", "a scrape", "http://127.0.0.1", "/etc/passwd"],
+)
+def test_other_addresses_are_refused_without_a_request(
+    folder: Path, origin: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(requests, "get", None)
+    with pytest.raises(UserError, match="expected the address of a Kaggle dataset"):
+        download(origin, folder, NEEDS, force=False)
+
+
 def test_a_missing_extra_is_one_sentence(
     folder: Path, monkeypatch: pytest.MonkeyPatch, site: Site, world: FilesWorld
 ) -> None:
@@ -286,8 +298,10 @@ def test_a_host_that_does_not_answer(folder: Path, monkeypatch: pytest.MonkeyPat
         raise requests.ConnectionError("no route to host")
 
     monkeypatch.setattr(requests, "get", refuse)
-    with pytest.raises(UserError, match="no route to host"):
-        download("https://doi.org/10.5281/zenodo.13835115", folder, NEEDS, force=False)
+    for origin in ("https://doi.org/10.5281/zenodo.13835115", "https://example.invalid/a.csv#md5=00"):
+        with pytest.raises(UserError, match="no route to host"):
+            download(origin, folder, NEEDS, force=False)
+    assert leftovers(folder) == []
 
 
 def test_datasets_without_an_address_are_described_as_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
