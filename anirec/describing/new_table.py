@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from anirec.atomic import write_text
-from anirec.config.compose import did_you_mean
+from anirec.config.compose import default_paths, did_you_mean
 from anirec.data.readers.layout import read_start
 from anirec.data.readers.packed import unpacked_suffix
 from anirec.data.readers.table_files import (
@@ -99,7 +99,7 @@ def new_table(
             "source:",
             "  _target_: anirec.data.sources.table.Table",
             f"  name: {dataset}",
-            f"  folder: {quote(str(path.parent.absolute()))}   # paths below are relative to it",
+            f"  folder: {folder_of(path)}   # paths below are relative to it",
             *scale_lines(ratings, found),
             *id_lines(rows, found),
             "  ratings:",
@@ -269,7 +269,7 @@ OTHER_NAMES: Mapping[str, Mapping[str, Sequence[str]]] = {
     "characters": {"name": ("character",)},
 }
 LIST_SIGNS = ("|", ";")
-SHARED = 0.95  # of the ids of titles, from which a column surely holds them
+SHARED = 0.8  # of the ids of rated titles, from which a column surely holds them
 
 
 def other_section(section: str, other: Path | None, path: Path, ids: pl.Series, doubts: list[str]) -> list[str]:
@@ -289,16 +289,17 @@ def other_section(section: str, other: Path | None, path: Path, ids: pl.Series, 
         return [f"  {section}: null   # or {{{EXAMPLES[section]}}}"]
     text_format, header = look_at_format(other)
     theirs = first_rows(other, text_format)
-    shared = {name: float(theirs[name].is_in(ids.unique().implode()).to_numpy().mean()) for name in theirs.columns}
+    rated = ids.unique()
+    shared = {name: float(rated.is_in(theirs[name].implode()).to_numpy().mean()) for name in theirs.columns}
     best = max(shared, key=lambda name: shared[name])
     if not shared[best]:
         raise UserError(
-            f"{other}: no column has the ids of the titles in {path.name}, such as {', '.join(ids.unique().head(3))}; "
+            f"{other}: no column has the ids of the titles in {path.name}, such as {', '.join(rated.head(3))}; "
             f"the columns are {', '.join(theirs.columns)}"
         )
     columns = {"item_id": best, **named_columns(section, [name for name in theirs.columns if name != best])}
     if shared[best] < SHARED:
-        doubts.append(f"{section}: {best} holds the ids of titles; {shared[best]:.0%} of them occur in {path.name}")
+        doubts.append(f"{section}: {best} holds the ids of titles, {shared[best]:.0%} of those in {path.name}")
     lines = [f"  {section}:{mark(doubts, section)}", f"    files: {quote(relative(other, path.parent))}"]
     lines += column_lines(columns, theirs, [], section)
     if text_format.separator:
@@ -323,6 +324,12 @@ def named_columns(section: str, names: Sequence[str]) -> dict[str, str]:
     return found
 
 
+def folder_of(path: Path) -> str:
+    """Return the folder of a file as YAML, relative to the folder of all data where it is in there."""
+    folder, data = path.parent.absolute(), default_paths()["data"].absolute()
+    return f"${{paths.data}}/{folder.relative_to(data)}" if data in folder.parents else quote(str(folder))
+
+
 def plain_name(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
@@ -338,7 +345,7 @@ def or_columns(left: Sequence[str]) -> str:
 
 def check_written(text: str, target: Path) -> None:
     """Check that the YAML describes a table whose columns exist; an error here is one of this module."""
-    source = yaml.safe_load(text)["source"]
+    source = yaml.safe_load(text.replace("${paths.data}", str(default_paths()["data"])))["source"]
     source.pop("_target_")
     table = Table(**source)
     for section in table.sections:

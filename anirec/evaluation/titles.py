@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from anirec.data.schema import MAL
 from anirec.errors import UserError
 from anirec.evaluation import findings as impact
 from anirec.evaluation.base import Evaluation, check_finite
@@ -27,6 +28,7 @@ TRAIN = "train/unit_mse"
 
 
 BANDS = (5, 6, 7, 8)  # points, for a message
+CENTRE = (1.9, 9.1)  # points: without a tenth of the scale at both ends
 
 
 class ScoreEvaluation(Evaluation):
@@ -70,7 +72,9 @@ class ScoreEvaluation(Evaluation):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Raise a UserError before training if the bands do not fit the rating scale of the data."""
         scale, edges = trainer.datamodule.scale, self.bands.edges  # type: ignore[attr-defined]
-        if edges and not any(scale.low < edge < scale.high for edge in edges):
+        # On another scale than 1-10, bands of 1-10 are all at one end, or outside.
+        is_plausible = any(CENTRE[0] < scale.to_points(edge) < CENTRE[1] for edge in edges)
+        if edges and scale != MAL and not is_plausible:
             fitting = ",".join(f"{scale.from_points(edge):g}" for edge in BANDS)
             raise UserError(
                 f"metrics.bands={list(edges)}: the scores of this dataset go from {scale}; "

@@ -140,7 +140,9 @@ class Table(Source):
             parsers["score"] = self.parse_rating(columns["score"], ("0", "0.0"))
         if "poster" in columns:
             parsers["poster"] = cells.parse_label(columns["poster"])
-        return cells.tidy(rows, required={"item_id": self.parse_id("item_id", columns["item_id"])}, optional=parsers)
+        required = {"item_id": self.parse_id("item_id", columns["item_id"])}
+        table = cells.tidy(rows, required=required, optional=parsers)
+        return table if "title" in columns else table.with_columns(title=pl.col("item_id").cast(pl.String))
 
     def characters(self) -> pl.LazyFrame | None:
         if "characters" not in self.sections:

@@ -103,11 +103,9 @@ def offered_columns(settings: Mapping[str, Any]) -> frozenset[str]:
     ['item_id', 'rating', 'title', 'user_id']
     """
     ratings = mapped(settings, "ratings")
-    found = {*ratings, *mapped(settings, "items")}
-    if ratings:
-        found.add("title")  # the id where no title is known
-        if (settings["ratings"] or {}).get("planned"):
-            found.add("status")
+    found = {*ratings, *mapped(settings, "items"), "title"}  # the id where no title is known
+    if (settings.get("ratings") or {}).get("planned"):
+        found.add("status")
     if characters := mapped(settings, "characters"):
         found |= {*characters, "character_id"}
     return frozenset(found)

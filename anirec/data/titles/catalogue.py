@@ -145,14 +145,22 @@ class Catalogue:
 
     @cached_property
     def links(self) -> pl.DataFrame:
-        """Pairs of item_id and character_id of main characters, each once."""
+        """Pairs of item_id and character_id of main characters, each once.
+
+        Raises:
+            UserError: The ids of titles have different types in two sources.
+        """
+        ids = next((pl.read_parquet_schema(made.items) for made in self.prepared.values() if made.items), {})
+        of_item = ids.get("item_id", pl.Int64())
         tables = [
             pl.read_parquet(made.appearances, glob=False)
             for made in self.prepared.values()
             if made.appearances is not None
         ]
+        for table in tables:
+            check_ids(of_item, table.schema["item_id"])
         if not tables:
-            return pl.DataFrame(schema={"item_id": pl.Int64, "character_id": pl.Int64})
+            return pl.DataFrame(schema={"item_id": of_item, "character_id": pl.Int64})
         links = pl.concat(tables, how="diagonal").filter(pl.col("role") == "Main")
         return links.select("item_id", "character_id").unique(maintain_order=True)
 
@@ -198,17 +206,22 @@ def no_titles_message(n_read: int, removed: Removed) -> str:
     return f"None of {n_read:,} titles is left after cleaning{': ' if counts else ''}{counts}.{advice}"
 
 
+def check_ids(own: pl.DataType, joined: pl.DataType) -> None:
+    """Raise a UserError if the ids of titles have another type in a joined source."""
+    if own != joined:
+        raise UserError(
+            f"item_id is {own} in one source and {joined} in a joined source: they cannot be joined. Set the joined "
+            "source to null (dataset.joined.NAME=null, or dataset.joined=null for all of them)."
+        )
+
+
 def join_columns(table: pl.DataFrame, more: pl.DataFrame) -> pl.DataFrame:
     """Return `table` with the columns that only `more` has, and without further rows.
 
     Raises:
         UserError: The ids have different dtypes.
     """
-    if table.schema["item_id"] != more.schema["item_id"]:
-        raise UserError(
-            f"item_id is {table.schema['item_id']} in one source and {more.schema['item_id']} in a joined source: "
-            "they cannot be joined. Set the joined source to null."
-        )
+    check_ids(table.schema["item_id"], more.schema["item_id"])
     new = [column for column in more.columns if column not in table.columns]
     return table.join(more.select("item_id", *new), on="item_id", how="left", maintain_order="left")
 

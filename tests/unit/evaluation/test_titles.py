@@ -185,8 +185,8 @@ def test_bands_are_segments_and_empty_ones_are_left_out(finished: tuple[Titles, 
 def test_bands_outside_the_rating_scale_stop_before_training() -> None:
     data = Titles()
     data.scale = Scale.parse("1-100")
-    with pytest.raises(UserError, match=r"bands=\[0\.5.*from 1 to 100.*try metrics\.bands=\[45,56,67,78\]"):
-        run(data, Line(data), evaluation(bands=[0.5]), epochs=1)
+    with pytest.raises(UserError, match=r"bands=\[5\.0, 8\.0\].*from 1 to 100.*try metrics\.bands=\[45,56,67,78\]"):
+        run(data, Line(data), evaluation(bands=[5, 8]), epochs=1)
 
 
 def test_training_logs_validation_metrics_only() -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from anirec.data.prepare.cache import Prepared, prepare
 from anirec.data.sources.table import Table
+from anirec.data.titles.catalogue import Catalogue
 from anirec.errors import UserError
 
 COLUMNS = {"user_id": "who", "item_id": "film", "rating": "stars"}
@@ -230,3 +231,17 @@ def test_a_changed_setting_gives_other_tables(tmp_path: Path) -> None:
     assert five.fingerprint != ten.fingerprint
     unrated = prepared(table(tmp_path, "r.csv", "1-10", ratings={"unrated": [3]}), tmp_path)
     assert ratings_of(unrated) == [("ann", "Monster", 5.0), ("ann", "Mushishi", None)]
+
+
+def test_titles_with_scores_need_no_ratings(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("no,about,mean\na,A maid in a garden.,85\nb,,101\n")
+    items = {"files": "t.csv", "columns": {"item_id": "no", "synopsis": "about", "score": "mean"}}
+    source = Table(name="own", folder=str(tmp_path), scale="1-100", ids={}, ratings=None, items=items, characters=None)
+    found = prepared(source, tmp_path)
+    assert found.interactions is None
+    rows = pl.read_parquet(found.items).select("item_id", "title", "synopsis", "score").rows()  # type: ignore[arg-type]
+    assert rows == [("a", "a", "A maid in a garden.", 85.0), ("b", "b", None, None)]
+    assert source.columns == {"item_id", "title", "synopsis", "score"}
+    described = Catalogue({"source": source}, {"source": found})
+    assert described.scale == source.scale
+    assert described.links.schema["item_id"] == pl.String, "titles without characters can be joined to none"
