@@ -389,7 +389,7 @@ def fanbase(
     after subtracting how generous its users are; tastes are sorted by it. Then follow the share of fans within the
     taste, and the taste's share of all fans.
     """
-    from anirec.inference.fanbase import fanbase as show
+    from anirec.inference.new_titles.fanbase import fanbase as show
 
     show(run, input=input, title=title, tastes=tastes, threshold=threshold, nearest=nearest, adult=adult, json=json)
 

@@ -10,8 +10,8 @@ from torch import Tensor
 from anirec.data.ratings.filters import is_planned
 from anirec.data.ratings.interactions import RatingBatch
 from anirec.errors import UserError
-from anirec.inference.likes import Liked
-from anirec.inference.own_list import OwnList
+from anirec.inference.new_users.likes import Liked
+from anirec.inference.new_users.own_list import OwnList
 from anirec.models.base import RatingModel, SupportsFoldIn
 from anirec.models.ratings.bias import Baseline
 

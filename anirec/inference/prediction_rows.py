@@ -15,10 +15,10 @@ from anirec.data.readers.cells import CellParser, to_integer
 from anirec.data.readers.list_cells import parse_names
 from anirec.data.schema import ITEMS
 from anirec.errors import UserError
-from anirec.inference.item_shapes import read_objects
-from anirec.inference.own_list import is_searchable
+from anirec.inference.new_titles.item_shapes import read_objects
+from anirec.inference.new_users.own_list import is_searchable
 from anirec.inference.run_tables import read_titles
-from anirec.inference.title_search import TitleSearch
+from anirec.inference.titles.title_search import TitleSearch
 
 IDS = ("user_id", "item_id")
 UTF16 = (b"\xff\xfe", b"\xfe\xff")

@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from anirec.errors import UserError
-from anirec.inference.franchises import add_franchises, stand_for_franchises
 from anirec.inference.histories import check_users, read_histories
-from anirec.inference.likes import Liked
 from anirec.inference.lists import TitleFilter, rerank
-from anirec.inference.new_user import read_given
-from anirec.inference.own_list import OwnList
+from anirec.inference.new_users.likes import Liked
+from anirec.inference.new_users.new_user import read_given
+from anirec.inference.new_users.own_list import OwnList
 from anirec.inference.run_tables import check_model, check_number_of_titles, read_titles
 from anirec.inference.tables import print_list, recommendations, write_csv, write_json
-from anirec.inference.title_search import TitleSearch
+from anirec.inference.titles.franchises import add_franchises, stand_for_franchises
+from anirec.inference.titles.title_search import TitleSearch
 from anirec.metrics.beyond_accuracy import genre_matrix
 
 if TYPE_CHECKING:

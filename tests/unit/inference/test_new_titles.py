@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from anirec.errors import UserError
-from anirec.inference.fanbase import add_missing_columns, read_new_titles
+from anirec.inference.new_titles.fanbase import add_missing_columns, read_new_titles
 
 TITLE = {"title": "Paper Kingdom", "genres": ["Comedy"], "aired_from": "2026-04-03", "episodes": 12, "studios": None}
 

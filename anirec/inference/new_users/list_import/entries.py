@@ -9,7 +9,7 @@ from statistics import median
 from anirec.data.ratings.filters import PLANNED
 from anirec.data.scale import Scale
 from anirec.errors import UserError
-from anirec.inference.written_ratings import parse_rating, to_share
+from anirec.inference.new_users.written_ratings import parse_rating, to_share
 
 MAX_NAMES = 30  # of one title
 MOST_ENTRIES = 50_000

@@ -10,13 +10,13 @@ from rich.console import Console
 
 from anirec.data.scale import Scale
 from anirec.errors import UserError
-from anirec.inference.choices import Chooser, can_ask
-from anirec.inference.likes import Choose, Liked, read_likes
-from anirec.inference.list_import.read import LARGEST
-from anirec.inference.own_list import OwnList, count_reasons, read_own_list, write_unused
+from anirec.inference.new_users.choices import Chooser, can_ask
+from anirec.inference.new_users.likes import Choose, Liked, read_likes
+from anirec.inference.new_users.list_import.read import LARGEST
+from anirec.inference.new_users.own_list import OwnList, count_reasons, read_own_list, write_unused
 from anirec.inference.printable import clean
 from anirec.inference.run_tables import has_ratings, run_scale, source_class
-from anirec.inference.title_search import TitleSearch
+from anirec.inference.titles.title_search import TitleSearch
 
 GENERATED = "anirec.data.synthetic."
 

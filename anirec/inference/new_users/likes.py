@@ -8,8 +8,8 @@ from typing import NamedTuple
 from anirec.data.scale import Scale
 from anirec.data.schema import MAL
 from anirec.errors import UserError
-from anirec.inference.title_search import TitleSearch, UncertainTitleError, UnknownTitleError
-from anirec.inference.written_ratings import RATING, read_rating
+from anirec.inference.new_users.written_ratings import RATING, read_rating
+from anirec.inference.titles.title_search import TitleSearch, UncertainTitleError, UnknownTitleError
 
 # A semicolon separates titles before a space, after a rating and at the end; that of Steins;Gate does not.
 SEPARATOR = re.compile(r";\s+|;$")

@@ -2,7 +2,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from anirec.inference.franchises import add_franchises, franchises, stand_for_franchises
+from anirec.inference.titles.franchises import add_franchises, franchises, stand_for_franchises
 
 ITEMS = [
     # id, title, type, year

@@ -8,9 +8,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from anirec.errors import UserError
-from anirec.inference.audience import Audience, FloatArray
-from anirec.inference.franchises import franchises
 from anirec.inference.lists import may_be_adult
+from anirec.inference.new_titles.audience import Audience, FloatArray
+from anirec.inference.titles.franchises import franchises
 
 TITLES_PER_TASTE = 3  # titles that describe a taste
 CANDIDATES_PER_TASTE = 30  # of which adult titles and sequels are left out

@@ -8,12 +8,12 @@ from itertools import islice
 
 from anirec.data.scale import Scale
 from anirec.errors import UserError
-from anirec.inference.list_import.anilist import anilist_entries
-from anirec.inference.list_import.entries import MOST_ENTRIES, Entry, Unused, UserList
-from anirec.inference.list_import.json_values import dicts, get
-from anirec.inference.list_import.kitsu import kitsu_entries
-from anirec.inference.list_import.mal_xml import mal_entries, read_xml
-from anirec.inference.list_import.tables import table_entries
+from anirec.inference.new_users.list_import.anilist import anilist_entries
+from anirec.inference.new_users.list_import.entries import MOST_ENTRIES, Entry, Unused, UserList
+from anirec.inference.new_users.list_import.json_values import dicts, get
+from anirec.inference.new_users.list_import.kitsu import kitsu_entries
+from anirec.inference.new_users.list_import.mal_xml import mal_entries, read_xml
+from anirec.inference.new_users.list_import.tables import table_entries
 
 LARGEST = 1 << 24  # bytes of a list, unpacked
 GZIP, ZIP = b"\x1f\x8b", b"PK\x03\x04"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from anirec.inference.printable import clean
-from anirec.inference.title_search import MAX_LISTED, TitleSearch
+from anirec.inference.titles.title_search import MAX_LISTED, TitleSearch
 
 
 class Chooser:

@@ -17,12 +17,12 @@ from anirec.data.ratings.filters import PLANNED
 from anirec.data.scale import Scale
 from anirec.data.schema import MAL
 from anirec.errors import UserError
-from anirec.inference.likes import Choose
-from anirec.inference.list_import.entries import STATUSES, Entry, Unused, UserList
-from anirec.inference.list_import.read import read_list
+from anirec.inference.new_users.likes import Choose
+from anirec.inference.new_users.list_import.entries import STATUSES, Entry, Unused, UserList
+from anirec.inference.new_users.list_import.read import read_list
+from anirec.inference.new_users.written_ratings import from_share
 from anirec.inference.printable import clean
-from anirec.inference.title_search import Match, TitleSearch, check_name
-from anirec.inference.written_ratings import from_share
+from anirec.inference.titles.title_search import Match, TitleSearch, check_name
 
 MAL_ADDRESS = "https://myanimelist.net/anime/"
 MIN_AGREEMENT = 0.25  # share of known ids whose titles agree, below which ids are of another catalogue

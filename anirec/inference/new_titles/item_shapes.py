@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from anirec.errors import UserError
-from anirec.inference.list_import.json_values import get
+from anirec.inference.new_users.list_import.json_values import get
 
 TAG = re.compile(r"<[^<>]{0,200}>")  # of HTML in AniList's descriptions
 UTF16 = (b"\xff\xfe", b"\xfe\xff")

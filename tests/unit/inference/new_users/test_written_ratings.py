@@ -4,7 +4,7 @@ import pytest
 
 from anirec.data.scale import Scale
 from anirec.errors import UserError
-from anirec.inference.written_ratings import read_rating
+from anirec.inference.new_users.written_ratings import read_rating
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ import pytest
 
 from anirec.data.scale import Scale
 from anirec.errors import UserError
-from anirec.inference.list_import.entries import Entry, UserList
-from anirec.inference.list_import.read import LARGEST, read_list
+from anirec.inference.new_users.list_import.entries import Entry, UserList
+from anirec.inference.new_users.list_import.read import LARGEST, read_list
 
 # id, title, score of ten (0: unrated), status
 ROWS = [

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from anirec.data.scale import Scale
-from anirec.inference.audience import Audience
-from anirec.inference.tastes import Tastes
+from anirec.inference.new_titles.audience import Audience
+from anirec.inference.new_titles.tastes import Tastes
 
 TITLES = ["Clannad", "Clannad: After Story", "Bible Black", "Monster", "Kanon", "Air"]
 ITEMS = pl.DataFrame(

@@ -14,12 +14,12 @@ from anirec.config.compose import default_paths
 from anirec.data.scale import Scale
 from anirec.data.schema import ITEMS, MAL, Column
 from anirec.errors import UserError
-from anirec.inference.item_shapes import read_objects
 from anirec.inference.lists import suggest
+from anirec.inference.new_titles.item_shapes import read_objects
+from anirec.inference.new_titles.reception import Fanbase, print_fanbases, write_fanbases
 from anirec.inference.printable import clean
-from anirec.inference.reception import Fanbase, print_fanbases, write_fanbases
 from anirec.inference.run_tables import check_model, model_setting, read_titles, run_scale
-from anirec.inference.title_search import TitleSearch
+from anirec.inference.titles.title_search import TitleSearch
 
 if TYPE_CHECKING:
     from anirec.models.ratings.hybrid import Hybrid
@@ -185,8 +185,8 @@ def fanbase(
 
     import torch
 
-    from anirec.inference.audience import Audience
-    from anirec.inference.tastes import Tastes
+    from anirec.inference.new_titles.audience import Audience
+    from anirec.inference.new_titles.tastes import Tastes
 
     threshold = run_scale(run).liked if threshold is None else threshold
     audience = Audience.from_run(run, threshold)

@@ -3,7 +3,7 @@ import polars as pl
 import pytest
 
 from anirec.errors import UserError
-from anirec.inference.tastes import cluster_users, distinctive_items
+from anirec.inference.new_titles.tastes import cluster_users, distinctive_items
 
 
 def test_users_are_clustered_by_direction_not_by_length() -> None:

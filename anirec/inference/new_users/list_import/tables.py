@@ -13,7 +13,7 @@ from itertools import islice
 
 from anirec.data.scale import Scale
 from anirec.errors import UserError
-from anirec.inference.list_import.entries import (
+from anirec.inference.new_users.list_import.entries import (
     LONGEST_TEXT,
     MOST_ENTRIES,
     Entry,
@@ -22,7 +22,7 @@ from anirec.inference.list_import.entries import (
     make_entry,
     read_score,
 )
-from anirec.inference.written_ratings import parse_rating
+from anirec.inference.new_users.written_ratings import parse_rating
 
 COLUMNS: Mapping[str, Sequence[str]] = {  # in lower case, only letters
     "mal_id": ("malid", "idmal", "myanimelistid", "seriesanimedbid", "animedbid"),

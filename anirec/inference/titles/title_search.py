@@ -19,7 +19,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from anirec.errors import UserError
-from anirec.inference.title_names import is_typo, normalize_names, same_signs
+from anirec.inference.titles.title_names import is_typo, normalize_names, same_signs
 
 MIN_LEAD = 5  # of several titles with one name, one with this many times the ratings of the next is meant
 MIN_SIMILARITY = 0.8  # share of common letters, 0 to 1, from which a name is a candidate

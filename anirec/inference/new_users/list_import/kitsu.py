@@ -9,8 +9,8 @@ from functools import partial
 from typing import Any
 
 from anirec.data.scale import Scale
-from anirec.inference.list_import.entries import Entry, Unused, make_entry, read_score
-from anirec.inference.list_import.json_values import dicts, get
+from anirec.inference.new_users.list_import.entries import Entry, Unused, make_entry, read_score
+from anirec.inference.new_users.list_import.json_values import dicts, get
 
 
 def kitsu_entries(rows: Sequence[Mapping[str, Any]], pages: Sequence[object], scale: Scale) -> Iterator[Entry | Unused]:

@@ -6,8 +6,8 @@ from math import isnan
 import polars as pl
 
 from anirec.data.scale import Scale
-from anirec.inference.own_list import OwnList, read_own_list
-from anirec.inference.title_search import TitleSearch
+from anirec.inference.new_users.own_list import OwnList, read_own_list
+from anirec.inference.titles.title_search import TitleSearch
 
 TITLES = ["Lamp Post!", "Brass Band", "Quiet Hours", "Tin Orchestra III", "Moon Garden", "Paper Lantern Maid"]
 IDS = [11, 12, 13, 14, 15, 16]

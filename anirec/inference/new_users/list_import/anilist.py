@@ -10,7 +10,7 @@ from typing import Any
 
 from anirec.data.scale import Scale
 from anirec.errors import UserError
-from anirec.inference.list_import.entries import (
+from anirec.inference.new_users.list_import.entries import (
     LONGEST_TEXT,
     Entry,
     Unreadable,
@@ -19,7 +19,7 @@ from anirec.inference.list_import.entries import (
     make_entry,
     read_score,
 )
-from anirec.inference.list_import.json_values import get
+from anirec.inference.new_users.list_import.json_values import get
 
 # The points of 100 that AniList stores for each star and smiley; other scores are proportional.
 ANILIST: Mapping[str, float | Mapping[float, float]] = {

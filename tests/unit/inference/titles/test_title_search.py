@@ -2,7 +2,7 @@ import polars as pl
 import pytest
 
 from anirec.errors import UserError
-from anirec.inference.title_search import TitleSearch, UncertainTitleError, UnknownTitleError
+from anirec.inference.titles.title_search import TitleSearch, UncertainTitleError, UnknownTitleError
 
 TITLES = [
     # id, title, English, Japanese, synonyms, year, ratings

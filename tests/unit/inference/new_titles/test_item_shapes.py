@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from anirec.errors import UserError
-from anirec.inference.fanbase import read_new_titles
+from anirec.inference.new_titles.fanbase import read_new_titles
 from anirec.inference.prediction_rows import read_rows
 
 JIKAN = {

@@ -6,8 +6,8 @@ import pytest
 
 from anirec.data.scale import Scale
 from anirec.errors import UserError
-from anirec.inference.likes import Liked, Likes, read_likes
-from anirec.inference.title_search import TitleSearch
+from anirec.inference.new_users.likes import Liked, Likes, read_likes
+from anirec.inference.titles.title_search import TitleSearch
 
 TITLES = ["Monster", "Steins;Gate", "Mushishi", "1+1=2", "Brass Band"]
 IDS = [19, 9253, 457, 3, 1]

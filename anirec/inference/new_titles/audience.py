@@ -14,8 +14,8 @@ from torch.nn.functional import cosine_similarity
 from anirec.errors import UserError
 from anirec.inference.histories import read_histories
 from anirec.inference.lists import may_be_adult
+from anirec.inference.new_titles.reception import LEVEL
 from anirec.inference.predict import load
-from anirec.inference.reception import LEVEL
 from anirec.inference.run_tables import check_number_of_titles, read_titles, scan_parquet
 from anirec.metrics.conformal import half_width, min_calibration_size, prediction_interval
 from anirec.models.ratings.hybrid import Hybrid

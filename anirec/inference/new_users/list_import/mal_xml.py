@@ -10,7 +10,7 @@ from xml.parsers import expat
 
 from anirec.data.scale import Scale
 from anirec.errors import UserError
-from anirec.inference.list_import.entries import Entry, Unused, make_entry, read_score
+from anirec.inference.new_users.list_import.entries import Entry, Unused, make_entry, read_score
 
 DEEPEST = 8  # elements inside each other
 
