@@ -18,12 +18,13 @@ from anirec.evaluation.dummies import damped_means, popular_lists
 from anirec.evaluation.known_lists import KnownLists
 from anirec.evaluation.rating_results import POPULAR, SHUFFLED, RankedLists, RatingResults
 from anirec.evaluation.results import Ranked, RatingRows
-from anirec.evaluation.segments import distinct, list_values, ranking_values, row_values, segment_values
+from anirec.evaluation.segments import distinct, list_values, ranking_values, row_values, segment_values, user_values
 from anirec.evaluation.top_items import TopItems, find_hits, top_lists
 from anirec.lightning import LightningModule, Trainer
 from anirec.metrics.beyond_accuracy import ItemStatistics, genre_matrix, training_counts
 from anirec.metrics.definition import DECLARED
 from anirec.metrics.names import MetricName, is_ranking
+from anirec.metrics.popularity_bias import RankedUsers, count_items, genre_shares, tastes
 from anirec.notices import warn
 from anirec.progress import StatusLine
 from anirec.settings import PositiveInt
@@ -61,7 +62,7 @@ class RatingEvaluation(Evaluation):
         UserError: If a name or number is wrong; during the run, if the model predicts NaN or infinity.
     """
 
-    kinds = frozenset({"rating", "ranking", "lists"})
+    kinds = frozenset({"rating", "ranking", "lists", "users"})
 
     def __init__(
         self,
@@ -175,7 +176,7 @@ class RatingEvaluation(Evaluation):
         # In training, the progress bar is on the terminal.
         with StatusLine(f"ranking titles for the {split} users") if ranks and is_final else nullcontext():
             ranked = self.rank(model, data, rows, self.splits_of_pass(trainer, split, is_final)) if ranks else None
-        values = self.values(data, rows, ranked, [name for name in self.names if ranks or not name.k])
+        values = self.values(data, rows, ranked, [name for name in self.names if ranks or not name.k], split)
         if is_final:
             values |= self.details(data, rows, ranked)
             self.ids = pl.Series(data.users), data.items["item_id"]
@@ -283,14 +284,30 @@ class RatingEvaluation(Evaluation):
         genres_ig = genre_matrix(genres.cast(pl.List(pl.String)))
         return ItemStatistics(count_i, int((count_u > 0).sum()), genres_ig, self.candidate_items(data))
 
+    def ranked_users(
+        self, data: Any, rows: RatingRows, ranked: Ranked, statistics: ItemStatistics, split: str
+    ) -> RankedUsers:
+        """Return what the ranked users have seen and would choose; computed only when a metric asks for it."""
+        users = ranked.top.users
+        user, item = self.relevant_pairs(rows, self.candidate_items(data))
+        relevant_i = np.bincount(item[np.isin(user, users)], minlength=data.n_items)
+        return RankedUsers(
+            ranked.hits_uk,
+            relevant_i,
+            seen_i=lambda: np.sum([count_items(of, users, data.n_items) for of in self.seen_rows(data, split)], axis=0),
+            taste_ug=lambda: tastes(data.train, users, genre_shares(statistics.genres_ig)),
+        )
+
     def values(
-        self, data: Any, rows: RatingRows, ranked: Ranked | None, names: Sequence[MetricName]
+        self, data: Any, rows: RatingRows, ranked: Ranked | None, names: Sequence[MetricName], split: str
     ) -> dict[str, float]:
         """Return these metrics in their order; ranking metrics are NaN if no user was ranked."""
         found = dict(row_values(names, rows))
         if ranked:
             found |= ranking_values(names, ranked)
-            found |= list_values(names, ranked, self.item_statistics(data))
+            statistics = self.item_statistics(data)
+            found |= list_values(names, ranked, statistics)
+            found |= user_values(names, ranked, statistics, self.ranked_users(data, rows, ranked, statistics, split))
         return {name.short: found.get(name.short, np.nan) for name in names}
 
     def details(self, data: Any, rows: RatingRows, ranked: Ranked | None) -> dict[str, float]:

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from anirec.errors import UserError
 from anirec.evaluation.results import Ranked, RatingRows, ScoreRows
 from anirec.metrics.beyond_accuracy import ItemStatistics
 from anirec.metrics.definition import DECLARED, Kind, Metric
 from anirec.metrics.names import MetricName
+from anirec.metrics.popularity_bias import RankedUsers
 
 RatingCounts = NDArray[np.integer]
 Mask = NDArray[np.bool_]
@@ -114,8 +115,22 @@ def ranking_values(names: Iterable[MetricName], ranked: Ranked) -> NamedValues:
 def list_values(names: Iterable[MetricName], ranked: Ranked, statistics: ItemStatistics) -> NamedValues:
     """Yield the list metrics, such as `novelty@10`: means over the users for whom they are defined."""
     for name, metric in select_kind("lists", names=names):
-        value = np.asarray(metric.function(ranked.top.items_uk[:, : name.k], statistics))
-        yield name.short, float(value[~np.isnan(value)].mean()) if not np.isnan(value).all() else float("nan")
+        yield name.short, defined_mean(metric.function(ranked.top.items_uk[:, : name.k], statistics))
+
+
+def user_values(
+    names: Iterable[MetricName], ranked: Ranked, statistics: ItemStatistics, users: RankedUsers
+) -> NamedValues:
+    """Yield the metrics of popularity bias and calibration, such as `pop_reo@10`: values, or means over the users."""
+    for name, metric in select_kind("users", names=names):
+        yield name.short, defined_mean(metric.function(ranked.top.items_uk[:, : name.k], statistics, users))
+
+
+def defined_mean(values: ArrayLike) -> float:
+    """Return the mean of one value, or of those of all users, without NaN; NaN if none is left."""
+    value = np.asarray(values, dtype=np.float64)
+    value = value[~np.isnan(value)]
+    return float(value.mean()) if value.size else float("nan")
 
 
 def segment_values(

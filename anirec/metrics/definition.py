@@ -15,7 +15,7 @@ from anirec.metrics.variation import to_float64
 FloatColumn = NDArray[np.floating]
 UserValues = NDArray[np.float64]  # (U,), one value per user
 Better = Literal["lower", "higher"]
-Kind = Literal["rating", "score", "ranking", "lists"]
+Kind = Literal["rating", "score", "ranking", "lists", "users"]
 ROW_KINDS = frozenset({"rating", "score"})
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -27,7 +27,8 @@ class Metric:
     Attributes:
         name: Name as logged, without split and `@k`.
         kind: Input of `function`: `rating` takes predictions and targets; `score` also the span of the training scores;
-            `ranking` the hits of every user; `lists` the recommended items of every user. The last two need an `@k`.
+            `ranking` the hits of every user; `lists` the recommended items of every user; `users` also what these users
+            have seen and would choose. The last three need an `@k`.
         lower_is_better: Whether lower values are better.
         function: The pure function, the `RowMetric` or the `OrderMetric`; see `rating.py`, `rank_correlation.py`,
             `ranking.py`, `beyond_accuracy.py`.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from anirec.errors import UserError
-from anirec.metrics import beyond_accuracy, rank_correlation, ranking, rating  # noqa: F401  (importing them declares their metrics)
+from anirec.metrics import beyond_accuracy, popularity_bias, rank_correlation, ranking, rating  # noqa: F401  (importing them declares their metrics)
 from anirec.metrics.definition import CONSTANTS, COUNTS, DECLARED, REACHABLE, UNDECLARED, Better, Kind, Metric
 
 SPLITS = ("train", "val", "test", "population")

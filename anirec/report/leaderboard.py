@@ -75,7 +75,7 @@ class Leaderboard:
         sorted_by = MetricName.parse(self.metric).declared
         if sorted_by is None or not has_direction(self.metric):
             return None
-        wanted = "rmse" if sorted_by.kind in ("ranking", "lists") else "ndcg"
+        wanted = "rmse" if sorted_by.kind in ("ranking", "lists", "users") else "ndcg"
         return next((name for name in self.others if MetricName.parse(name).metric == wanted), None)
 
     def best(self, name: str) -> float | None:

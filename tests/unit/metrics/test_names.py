@@ -70,7 +70,7 @@ def test_all_wrong_names_are_reported_at_once() -> None:
     assert "recall@10" in message
     assert "mae@5: does not take @k" in message
     assert "test/rmse: write rmse alone" in message
-    assert "qqqq: unknown metric; known: coverage" in message
+    assert "qqqq: unknown metric; known: aclt" in message
     assert "\n  rmse" not in message
 
 

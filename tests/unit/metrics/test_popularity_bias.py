@@ -1,0 +1,90 @@
+"""Popularity bias and calibration against naive references, item by item and user by user."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from anirec.metrics.beyond_accuracy import ItemStatistics
+from anirec.metrics.popularity_bias import (
+    RankedUsers,
+    aclt,
+    aplt,
+    count_items,
+    genre_shares,
+    is_in_head,
+    miscalibration,
+    pop_reo,
+    pop_rsp,
+    tastes,
+)
+
+N_ITEMS, N_GENRES, K = 14, 3, 4
+
+
+class Rows:
+    """Interactions of six users, sorted by user."""
+
+    def __init__(self, random: np.random.Generator) -> None:
+        self.of_user = [sorted(random.permutation(N_ITEMS)[: random.integers(0, 6)].tolist()) for _ in range(6)]
+        self.item = np.array([item for items in self.of_user for item in items], dtype=np.int32)
+        self.indptr = np.append(0, np.cumsum([len(items) for items in self.of_user]))
+
+
+@given(st.integers(0, 10_000))
+def test_all_agree_with_loops(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    rows, users = Rows(random), np.array([0, 2, 3, 5])
+    count_i = random.integers(0, 9, N_ITEMS)
+    genres_ig = random.random((N_ITEMS, N_GENRES)) < 0.5
+    items_uk = np.array([random.permutation([*range(N_ITEMS), -1])[:K] for _ in users])
+    wanted = [set(random.permutation(N_ITEMS)[:5].tolist()) for _ in users]
+    hits_uk = np.array([[item in own for item in items] for items, own in zip(items_uk, wanted, strict=True)])
+    relevant_i = np.array([sum(item in own for own in wanted) for item in range(N_ITEMS)])
+    statistics = ItemStatistics(count_i, n_users=9, genres_ig=genres_ig)
+    seen_i, taste_ug = count_items(rows, users, N_ITEMS), tastes(rows, users, genre_shares(genres_ig))
+    ranked = RankedUsers(hits_uk, relevant_i, lambda: seen_i, lambda: taste_ug)
+
+    tail = set(np.flatnonzero(~is_in_head(count_i)).tolist())
+    lists = [[item for item in items if item >= 0] for items in items_uk.tolist()]
+    assert aclt(items_uk, statistics).tolist() == [sum(item in tail for item in items) for items in lists]
+    assert aplt(items_uk, statistics) == pytest.approx([np.mean([item in tail for item in items]) for items in lists])
+    chances, recalls = [], []
+    for group in (set(range(N_ITEMS)) - tail, tail):
+        unseen = sum(item not in rows.of_user[user] for user in users for item in group)
+        chances.append(sum(item in group for items in lists for item in items) / unseen if unseen else np.nan)
+        found = sum(len(group & own & {*items}) for items, own in zip(lists, wanted, strict=True))
+        relevant = sum(len(group & own) for own in wanted)
+        recalls.append(found / relevant if relevant else np.nan)
+    for metric, values in ((pop_rsp, chances), (pop_reo, recalls)):
+        expected = np.std(values) / np.mean(values) if np.mean(values) > 0 else np.nan
+        assert metric(items_uk, statistics, ranked) == pytest.approx(expected, nan_ok=True)
+    expected = [divergence(rows.of_user[user], items, genres_ig) for user, items in zip(users, lists, strict=True)]
+    assert miscalibration(items_uk, statistics, ranked) == pytest.approx(expected, nan_ok=True, abs=1e-5)
+
+
+def divergence(history: list[int], listed: list[int], genres_ig: np.ndarray) -> float:
+    """Return equation 5 of Steck (2018)."""
+
+    def distribution(items: list[int]) -> np.ndarray:
+        weights = sum((genres_ig[item] / max(1, genres_ig[item].sum()) for item in items), np.zeros(N_GENRES))
+        return weights / weights.sum() if weights.sum() else np.full(N_GENRES, np.nan)
+
+    p, q = distribution(history), distribution(listed)
+    if np.isnan(p + q).any():
+        return float("nan")
+    return sum(p_g * np.log(p_g / (0.99 * q_g + 0.01 * p_g)) for p_g, q_g in zip(p, q, strict=True) if p_g)
+
+
+def test_the_head_has_most_ratings_and_equal_counts_are_on_one_side() -> None:
+    assert is_in_head(np.array([80, 10, 10])).tolist() == [True, False, False]
+    assert is_in_head(np.array([5, 5, 5, 5, 0])).tolist() == [True] * 4 + [False]
+    assert not is_in_head(np.zeros(3, dtype=int)).any()
+
+
+def test_lists_of_everything_alike_have_no_bias() -> None:
+    statistics = ItemStatistics(np.array([8, 2]), n_users=10, genres_ig=np.ones((2, 1), dtype=bool))
+    users = RankedUsers(np.ones((2, 2), bool), np.array([2, 2]), lambda: np.zeros(2, int), lambda: np.ones((2, 1)))
+    assert pop_rsp(np.array([[0, 1], [1, 0]]), statistics, users) == 0
+    assert pop_reo(np.array([[0, 1], [1, 0]]), statistics, users) == 0
+    assert pop_rsp(np.array([[0], [0]]), statistics, users) == 1
