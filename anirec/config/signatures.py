@@ -134,7 +134,7 @@ def attribute(target: str, name: str) -> Any:
         UnknownTargetError: There is no such module or name.
 
     >>> sorted(attribute("anirec.models.ratings.popularity.Popularity", "requires"))
-    ['item_id', 'rating', 'user_id']
+    ['item_id', 'user_id']
     """
     try:
         return read_attribute(target, name)

@@ -209,7 +209,7 @@ def test_a_damaged_checkpoint_is_an_error(stranger: Path, tmp_path: Path) -> Non
         (["dataset=mal_2016", "model=tag_ridge"], "needs tags, .*Datasets that have it: demo_tags, safebooru"),
         (
             ["dataset=demo_tags", "model=popularity"],
-            "needs item_id, rating, user_id, .*this dataset: tag_gbm, tag_mean",
+            "needs item_id, user_id, .*this dataset: tag_gbm, tag_mean",
         ),
         (["model=tag_ridge", "model.regressor.alhpa=1"], "did you mean model.regressor.alpha"),
     ],
