@@ -36,6 +36,7 @@ WHOLE = r"^(0|[1-9]\d{0,17})$"
 NUMBER = r"^[+-]?\d+([.,]\d+)?$"
 CONTINUOUS = 1e-6  # step of a continuous scale
 COMMON = (Scale(1, 5), Scale(0.5, 5, 0.5), Scale(1, 10), Scale(1, 10, 0.5), Scale(1, 100))
+MANY_REPEATED = 20  # rows of titles with another row, from which equal ratings of each title are no chance
 MANY_ZEROS = 0.1  # share of ratings from which 0 rather means unrated than the worst rating
 
 
@@ -66,9 +67,13 @@ def guess_columns(rows: pl.DataFrame, given: Mapping[str, str]) -> tuple[dict[st
     columns, doubts = dict(given), []
     for ours, names in KNOWN.items():
         free = [name for name in rows.columns if name not in columns.values()]
-        exact = sorted((names.index(plain(name)), name) for name in free if plain(name) in names)
-        if ours not in columns and exact:
-            columns[ours] = exact[0][1]
+        exact = [name for name in free if without_number(name) in names]
+        if ours in columns or not exact:
+            continue
+        unfit = {name: reason for name in exact if (reason := why_unfit(ours, name, rows, columns))}
+        exact.sort(key=lambda name: (name in unfit, names.index(without_number(name)), name != name.lower()))
+        columns[ours] = exact[0]
+        doubts += doubt_names(ours, exact, unfit)
     left = [name for name in rows.columns if name not in columns.values()]
     if "rating" not in columns and (likely := [name for name in left if looks_like_ratings(rows[name])]):
         fewest = min(likely, key=lambda name: rows[name].n_unique())
@@ -94,6 +99,43 @@ def guess_columns(rows: pl.DataFrame, given: Mapping[str, str]) -> tuple[dict[st
     if columns.get("title") == columns.get("item_id"):
         columns.pop("title", None)
     return columns, doubts
+
+
+def without_number(name: str) -> str:
+    """Return the plain name without the number that the second of two equal names gets.
+
+    >>> without_number("rating_2")
+    'rating'
+    """
+    return plain(re.sub(r"_\d+$", "", name))
+
+
+def why_unfit(ours: str, name: str, rows: pl.DataFrame, columns: Mapping[str, str]) -> str:
+    """Return why a column hardly holds what its name tells; "" if it may."""
+    cells = rows[name]
+    if ours == "user_id" and len(cells) > 1 and cells.n_unique() == len(cells):
+        return f"{name} differs in all rows"
+    if ours == "rating" and "item_id" in columns and cells.n_unique() > 1:
+        by_title = rows.group_by(pl.col(columns["item_id"]).alias("title")).agg(n=pl.col(name).n_unique())
+        if len(rows) - len(by_title) >= MANY_REPEATED and (by_title["n"] == 1).all():
+            return f"{name} is the same in all rows of a title, as a mean of many people is"
+    return ""
+
+
+def doubt_names(ours: str, names: Sequence[str], unfit: Mapping[str, str]) -> list[str]:
+    """Return the doubt about a column, the first of those with known names; none if the others clearly differ."""
+    first, *others = names
+    if ours == "rating":
+        equal = others
+    elif first in unfit and not others:
+        return []
+    else:
+        equal = [name for name in others if name in unfit or without_number(name) == without_number(first)]
+    if not equal and first not in unfit:
+        return []
+    or_other = f"; or {', '.join(equal)}" if equal else ""
+    reasons = "".join(f"; {unfit[name]}" for name in (first, *equal) if name in unfit)
+    return [f"{ours}: {first}{or_other}{reasons}"]
 
 
 def sample(cells: pl.Series) -> str:

@@ -113,6 +113,35 @@ def test_named_columns_are_not_guessed(tmp_path: Path) -> None:
     assert (columns["user_id"], columns["item_id"], columns["rating"]) == ("b", "a", "c")
 
 
+@pytest.mark.parametrize(
+    ("header", "row", "column", "expected", "doubt"),
+    [
+        ("user_id,item_id,user_rating,rating", "{user},{title},{cell},7.{title}", "rating", "user_rating", "or rating"),
+        ("user,item,rating", "{user},{title},7.{title}", "rating", "rating", "same in all rows of a title"),
+        ("user,item,Rating,rating", "{user},{title},{cell},{cell}", "rating", "rating", "rating: rating; or Rating"),
+        ("user,item,rating,rating", "{user},{title},{cell},{cell}", "rating", "rating", "rating: rating; or rating_2"),
+        ("User,user,item,rating", "{user},{user},{title},{cell}", "user_id", "user", "user_id: user; or User"),
+        (
+            "user_id,user,item,rating",
+            "{user}{title},{user},{title},{cell}",
+            "user_id",
+            "user",
+            "user_id: user; or user_id",
+        ),
+    ],
+)
+def test_of_columns_with_similar_names_the_one_that_fits_is_taken(
+    header: str, row: str, column: str, expected: str, doubt: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path / "r.csv", header, ["4", "1", "5", "2", "3"], row=row)
+    path.write_text(path.read_text().replace("7.t", "7."))
+    assert describe(path)["ratings"]["columns"][column] == expected
+    assert doubt in capsys.readouterr().out
+    assert "(?)" in next(
+        line for line in (tmp_path / "conf" / "dataset" / "r.yaml").read_text().splitlines() if f" {column}:" in line
+    )
+
+
 def test_a_table_without_ratings_is_implicit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write(tmp_path / "plays.csv", "user,item", [""], row="{user},{title}")
     source = describe(path)
