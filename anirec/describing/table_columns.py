@@ -37,6 +37,9 @@ NUMBER = r"^[+-]?\d+([.,]\d+)?$"
 CONTINUOUS = 1e-6  # step of a continuous scale
 COMMON = (Scale(1, 5), Scale(0.5, 5, 0.5), Scale(1, 10), Scale(1, 10, 0.5), Scale(1, 100))
 MANY_REPEATED = 20  # rows of titles with another row, from which equal ratings of each title are no chance
+TOPS = (5, 10, 100)  # ends of common scales
+FEW_ABOVE = 0.01  # share of ratings up to which those above an end are errors, not a larger scale
+ZEROS = ("0", "0.0")
 MANY_ZEROS = 0.1  # share of ratings from which 0 rather means unrated than the worst rating
 
 
@@ -191,7 +194,10 @@ def guess_scale(cells: pl.Series) -> Found:
     known = lower.filter(~lower.is_in(UNKNOWN))
     words = {*known}
     if words <= {*UP, *DOWN} and words:
-        return Found(THUMBS)
+        neutral = sorted(words & {*ZEROS}) if words & {"-1", "-1.0", "-"} else []
+        share = float(known.is_in(neutral).to_numpy().mean())
+        doubt = f"0 in the ratings ({share:.0%} of them), between 1 and -1, is taken for neutral or unrated (unrated)"
+        return Found(THUMBS, neutral, [doubt] if neutral else [])
     numbers = known.str.replace(",", ".", literal=True).cast(pl.Float64, strict=False).drop_nulls()
     if not len(numbers):
         return Found("")
@@ -211,10 +217,23 @@ def guess_scale(cells: pl.Series) -> Found:
             doubts.append(
                 f"0 in the ratings ({share:.0%} of them) is taken for the worst rating; or list it in unrated"
             )
+    numbers, outliers = without_outliers(numbers)
+    doubts += outliers
     low, high = numbers.to_numpy().min(), numbers.to_numpy().max()
     step = step_of(numbers)
     scale, more = fitting_scale(low, high, step)
     return Found(scale, unrated, doubts + more)
+
+
+def without_outliers(numbers: pl.Series) -> tuple[pl.Series, list[str]]:
+    """Return the ratings without a few that are above the scale of all others, and a doubt about these."""
+    for top in TOPS:
+        above = numbers.filter(numbers > top)
+        if 0 < len(above) <= FEW_ABOVE * len(numbers):
+            examples = ", ".join(f"{value:g}" for value in above.unique(maintain_order=True).head(3))
+            doubt = f"the scale: {len(above):,} of {len(numbers):,} ratings are above {top} ({examples}), not read"
+            return numbers.filter(numbers <= top), [doubt]
+    return numbers, []
 
 
 def step_of(numbers: pl.Series) -> float:
@@ -233,7 +252,7 @@ def fitting_scale(low: float, high: float, step: float) -> tuple[str, list[str]]
     """
     if low < 0:
         return f"{low:g} to {high:g}/{written_step(step)}", [end_doubt(low, high)]
-    top = next((end for end in (5, 10, 100) if high <= end), None)
+    top = next((end for end in TOPS if high <= end), None)
     if top is None:
         return f"{low:g}-{high:g}/{written_step(step)}", [end_doubt(low, high)]
     bottom = 0.0 if low == 0 else min(1.0, low) if top == 5 and step == 0.5 else 0.0 if low < 1 else 1.0

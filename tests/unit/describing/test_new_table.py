@@ -73,6 +73,8 @@ def test_a_known_table_needs_no_question(tmp_path: Path, capsys: pytest.CaptureF
         (["10", "8", "-1"], "1-10", ["-1"], "-1 in the ratings"),
         (["up", "down"], "thumbs", [], ""),
         (["1", "0"], "thumbs", [], ""),
+        (["1", "-1"], "thumbs", [], ""),
+        (["1", "-1", "0"], "thumbs", ["0"], "between 1 and -1, is taken for neutral or unrated"),
         (["-9.5", "10", "2"], "-9.5 to 10/0.5", [], "ends are those of the ratings, -9.5 and 10"),
         (["1.234", "4.71", "5"], "1-5/0.000001", [], ""),
     ],
@@ -87,6 +89,16 @@ def test_scales(
     assert (doubt in out) if doubt else ("not certain" not in out)
     rows = read(source, tmp_path / "cache")
     assert rows["rating"].null_count() == sum(cell in unrated for cell in cells) * len(rows) // len(cells)
+
+
+def test_few_ratings_above_the_scale_of_the_others_do_not_widen_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = describe(write(tmp_path / "r.csv", "user,item,rating", ["99", *["10", "7", "1"] * 39, "5", "6"]))
+    assert source["scale"] == "1-10"
+    assert "2 of 240 ratings are above 10 (99)" in capsys.readouterr().out
+    assert "(?) the scale: 2 of 240" in (tmp_path / "conf" / "dataset" / "r.yaml").read_text()
+    assert len(read(source, tmp_path / "cache")) == 238
 
 
 def test_a_given_scale_counts(tmp_path: Path) -> None:
