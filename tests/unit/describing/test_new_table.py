@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from anirec.data.prepare.cache import prepare
+from anirec.data.readers import table_files
 from anirec.data.sources.table import Table
 from anirec.describing.new_table import new_table
 from anirec.errors import UserError
@@ -99,6 +100,23 @@ def test_few_ratings_above_the_scale_of_the_others_do_not_widen_it(
     assert "2 of 240 ratings are above 10 (99)" in capsys.readouterr().out
     assert "(?) the scale: 2 of 240" in (tmp_path / "conf" / "dataset" / "r.yaml").read_text()
     assert len(read(source, tmp_path / "cache")) == 238
+
+
+@pytest.mark.parametrize(
+    "row", ['{user},{title},{cell},"good,\nbut long"', '"{user}\nx",{title},{cell},', '{user},"{title}\n, x",{cell},-']
+)
+def test_cells_with_line_breaks_are_read(row: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = describe(write(tmp_path / "r.csv", "user,item,rating,review", ["5", "1", "2"], row=row))
+    assert f"{len(pairs())} rows of {USERS} users and {TITLES} titles" in capsys.readouterr().out
+    rows = read(source, tmp_path / "cache")
+    assert (len(rows), rows["user_id"].n_unique(), rows["rating"].null_count()) == (len(pairs()), USERS, 0)
+
+
+def test_a_large_file_with_line_breaks_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table_files, "LARGEST_WITH_BREAKS", 100)
+    path = write(tmp_path / "r.csv", "user,item,rating,review", ["5", "1"], row='{user},{title},{cell},"a\nb"')
+    with pytest.raises(UserError, match=r"r\.csv, line 2: a quoted cell has a line break"):
+        describe(path)
 
 
 def test_a_given_scale_counts(tmp_path: Path) -> None:
