@@ -60,6 +60,10 @@ def plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
+def is_known(name: str) -> bool:
+    return any(without_number(name) in names for names in KNOWN.values())
+
+
 def guess_columns(rows: pl.DataFrame, given: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
     """Return the column of the file for each of ours, and what is not certain, as sentences.
 
@@ -88,7 +92,7 @@ def guess_columns(rows: pl.DataFrame, given: Mapping[str, str]) -> tuple[dict[st
         doubts.append(f"timestamp: {likely[0]}, read as a time since 1970 ({sample(rows[likely[0]])})")
         left.remove(likely[0])
     for ours in ("user_id", "item_id"):
-        unknown = [name for name in left if not any(plain(name) in names for names in KNOWN.values())]
+        unknown = [name for name in left if not is_known(name)]
         if ours not in columns and (likely := [name for name in unknown if looks_like_ids(rows[name])]):
             columns[ours] = likely[0]
             others = f"; or {', '.join(likely[1:])}" if likely[1:] else ""

@@ -137,6 +137,19 @@ def test_columns_are_guessed_from_their_cells_and_marked(tmp_path: Path, capsys:
     assert len(read(source, tmp_path / "cache")) == len(pairs())
 
 
+def test_a_first_line_of_words_that_occur_below_is_data(tmp_path: Path) -> None:
+    source = describe(write(tmp_path / "r.csv", "", ["up", "down"]))
+    assert source["ratings"]["header"] == ["column_1", "column_2", "column_3"]
+    assert len(read(source, tmp_path / "cache")) == len(pairs())
+
+
+def test_a_first_line_that_may_be_data_is_marked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = describe(write(tmp_path / "r.csv", "ann,Moon Garden,yes", ["up", "down"]))
+    assert source["ratings"]["header"] is None
+    assert "header: the first line, ann, Moon Garden, yes, is read as" in capsys.readouterr().out
+    assert "header: null   # (?)" in (tmp_path / "conf" / "dataset" / "r.yaml").read_text()
+
+
 def test_named_columns_are_not_guessed(tmp_path: Path) -> None:
     path = write(tmp_path / "r.csv", "a,b,c", ["4", "2"])
     columns = describe(path, columns="user_id=b,item_id=a")["ratings"]["columns"]
