@@ -26,7 +26,7 @@ from anirec.data.readers.table_files import (
 )
 from anirec.data.scale import Scale
 from anirec.data.sources.table import Table
-from anirec.data.sources.table_settings import COLUMNS, mapped
+from anirec.data.sources.table_settings import COLUMNS, mapped, name_problem
 from anirec.describing.datasets import dataset_files
 from anirec.describing.table_columns import (
     NUMBER,
@@ -76,9 +76,7 @@ def new_table(
     for given in filter(None, (path, items, characters)):
         if not given.is_file():
             raise UserError(f"{given}: there is no such file")
-    dataset = (
-        name or re.sub(r"\W+", "_", path.name.removesuffix("".join(path.suffixes)) or path.name).strip("_").lower()
-    )
+    dataset = name or name_of(path)
     target = target_file(dataset, config_dir, force=force)
     text_format, header = look_at_format(path)
     rows = first_rows(path, text_format)
@@ -123,9 +121,18 @@ def new_table(
     return target
 
 
+def name_of(path: Path) -> str:
+    """
+    >>> name_of(Path("My Stars.csv.gz")), name_of(Path("123.csv")), name_of(Path("nan.csv")), name_of(Path("!!!.csv"))
+    ('my_stars', 'own_123', 'own_nan', 'own')
+    """
+    stem = re.sub(r"\W+", "_", path.name.removesuffix("".join(path.suffixes)) or path.name).strip("_").lower()
+    return f"own_{stem}".strip("_") if name_problem(stem) else stem
+
+
 def target_file(dataset: str, config_dir: str, *, force: bool) -> Path:
-    if not re.fullmatch(r"\w+", dataset):
-        raise UserError(f"--name {dataset}: expected letters, digits and underscores")
+    if problem := name_problem(dataset):
+        raise UserError(f"--name {dataset}: {problem}")
     if dataset in dataset_files(None):
         raise UserError(f"{dataset} is a dataset of anirec: choose another name with --name")
     target = Path(config_dir) / "dataset" / f"{dataset}.yaml"

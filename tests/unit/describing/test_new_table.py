@@ -216,6 +216,8 @@ def test_titles_are_found_by_the_ids_that_both_files_have(tmp_path: Path) -> Non
         ("user,item,rating\na,b,good\n", {}, "are no numbers: good"),
         ("user,item,rating\na,b,5\n", {"name": "mal_2016"}, "a dataset of anirec"),
         ("user,item,rating\na,b,5\n", {"scale": "5"}, "scale=5: expected"),
+        ("user,item,rating\na,b,5\n", {"name": "123"}, "--name 123: expected letters"),
+        ("user,item,rating\na,b,5\n", {"name": "nan"}, "--name nan: expected letters"),
     ],
 )
 def test_where_nothing_can_be_known_it_says_what_to_pass(
@@ -226,6 +228,18 @@ def test_where_nothing_can_be_known_it_says_what_to_pass(
         describe(tmp_path / "r.csv", **options)
     assert words in str(error.value)
     assert not (tmp_path / "conf").exists()
+
+
+@pytest.mark.parametrize("name", ["r.csv.gz", "r.csv.zst"])
+def test_plain_text_with_the_name_of_a_compressed_file(name: str, tmp_path: Path) -> None:
+    path = write(tmp_path / name, "user,item,rating", ["4", "5"])
+    with pytest.raises(UserError, match=f"{name}: the name ends in .*but the content is not compressed"):
+        describe(path)
+
+
+@pytest.mark.parametrize(("file", "name"), [("123.csv", "own_123"), ("nan.csv", "own_nan"), ("!!!.csv", "own")])
+def test_a_file_name_that_is_no_name_of_a_dataset_is_changed(file: str, name: str, tmp_path: Path) -> None:
+    assert describe(write(tmp_path / file, "user,item,rating", ["4", "5"]))["name"] == name
 
 
 def test_a_yaml_is_replaced_only_on_request(tmp_path: Path) -> None:
