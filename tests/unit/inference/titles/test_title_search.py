@@ -189,6 +189,18 @@ def test_unknown_names_and_ids_are_errors(search: TitleSearch, wanted: str) -> N
         search.find(wanted)
 
 
+def test_an_unknown_name_may_be_one_that_the_data_lack() -> None:
+    items = pl.DataFrame({"item_id": [16498], "title": ["Shingeki no Kyojin"], "n_ratings": [9]})
+    with pytest.raises(UnknownTitleError, match="no English titles or other names$"):
+        TitleSearch(items).find("attack on titan")
+    of_mal = items.with_columns(url=pl.lit("https://myanimelist.net/anime/16498"))
+    with pytest.raises(UnknownTitleError, match="a run with joined=mal_2020 has them$"):
+        TitleSearch(of_mal).find("attack on titan")
+    named = of_mal.with_columns(synonyms=pl.Series([["AoT"]]))
+    with pytest.raises(UnknownTitleError, match="has a similar name$"):
+        TitleSearch(named).find("qwertyuiop")
+
+
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [("!!!", "is no title"), ("x" * 401, "401 characters"), ("K-On\udcff", "not valid UTF-8")],
