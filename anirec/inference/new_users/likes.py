@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
-from math import nan
+from math import isnan, nan
 from typing import NamedTuple
 
 from anirec.data.scale import Scale
@@ -93,6 +93,11 @@ def read_likes(
         except UserError as error:
             problems.append(str(error))
         else:
+            earlier = found.pop(liked.item, liked)
+            if not same_rating(earlier, liked):
+                skipped.append(
+                    f"{earlier.written}: skipped; {liked.written} is the same title, and the last one counts"
+                )
             found[liked.item] = liked
     if not found and not problems:
         reasons = "".join(f"\n{reason}" for reason in skipped)
@@ -102,6 +107,10 @@ def read_likes(
     if problems:
         raise UserError("\n".join(problems))
     return Likes(list(found.values()), skipped)
+
+
+def same_rating(one: Liked, other: Liked) -> bool:
+    return one.rating == other.rating or (isnan(one.rating) and isnan(other.rating))
 
 
 def read_like(written: str, search: TitleSearch, scale: Scale, choose: Choose | None) -> Liked:

@@ -38,8 +38,11 @@ def test_ratings_are_optional_and_repeated_options_are_combined() -> None:
     assert isnan(read_likes(["1+1=2"], SEARCH).liked[0].rating)
 
 
-def test_the_last_rating_of_a_repeated_title_is_kept() -> None:
-    assert read_likes(["Monster=3; monster=9"], SEARCH) == Likes([Liked("monster=9", 0, 9.0)], [])
+def test_the_last_rating_of_a_repeated_title_is_kept_which_is_printed_if_they_differ() -> None:
+    sentence = "Monster=3: skipped; monster=9 is the same title, and the last one counts"
+    assert read_likes(["Monster=3; monster=9"], SEARCH) == Likes([Liked("monster=9", 0, 9.0)], [sentence])
+    assert read_likes(["Monster=9; monster=9"], SEARCH).skipped == []
+    assert read_likes(["Monster; #19"], SEARCH).skipped == []
 
 
 def test_unknown_ids_and_zeros_are_skipped_and_listed() -> None:
