@@ -76,20 +76,16 @@ def read_likes(
     found: dict[int, Liked] = {}
     problems: list[str] = []
     skipped: list[str] = []
-    is_unknown = False
+    not_sure: list[UserError] = []
     for written in filter(None, parts):
         try:
             liked = read_like(written, search, scale, choose)
         except SkippedError as error:
             skipped.append(str(error))
-        except UncertainTitleError as error:
-            similar = ", ".join(search.items["title"][item] for item in error.candidates[:MAX_SIMILAR])
-            problem = f"{written}: skipped; similar to {similar}" if skip else str(error)
+        except (UnknownTitleError, UncertainTitleError) as error:
+            not_sure.append(error)
+            problem = skipped_sentence(written, error, search) if skip else str(error)
             (skipped if skip else problems).append(problem + rating_hint(written, search, scale))
-        except UnknownTitleError as error:
-            problem = f"{error}; skipped" if skip else str(error)
-            (skipped if skip else problems).append(problem + rating_hint(written, search, scale))
-            is_unknown = True
         except UserError as error:
             problems.append(str(error))
         else:
@@ -102,11 +98,20 @@ def read_likes(
     if not found and not problems:
         reasons = "".join(f"\n{reason}" for reason in skipped)
         raise UserError(f"No title given; expected titles of this run, such as {search.examples()}{reasons}")
-    if problems and is_unknown:
+    if problems and any(isinstance(error, UnknownTitleError) for error in not_sure):
         problems.append(f"Titles of this run are, for example, {search.examples()}.")
+    if problems and not_sure:
+        problems.append("--yes skips titles that are unknown or not sure.")
     if problems:
         raise UserError("\n".join(problems))
     return Likes(list(found.values()), skipped)
+
+
+def skipped_sentence(written: str, error: UnknownTitleError | UncertainTitleError, search: TitleSearch) -> str:
+    if isinstance(error, UnknownTitleError):
+        return f"{error}; skipped"
+    similar = ", ".join(search.items["title"][item] for item in error.candidates[:MAX_SIMILAR])
+    return f"{written}: skipped; similar to {similar}"
 
 
 def same_rating(one: Liked, other: Liked) -> bool:

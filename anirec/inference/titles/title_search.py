@@ -198,6 +198,7 @@ class TitleSearch:
     def similar_names(self, name: Form) -> list[int]:
         """Return rows of names that are similar to a name, best first.
 
+        Names with all words of the wanted one precede others, the most rated first; others are sorted by similarity.
         Candidates are found by their trigrams: a typo shares many with the name, and a part of a name most of its own.
         """
         codes, rows, lengths = self.trigrams
@@ -224,7 +225,8 @@ class TitleSearch:
             similarity, contains = matcher.ratio(), has_words(self.words[row], name.words)
             is_part = has_words(name.words, self.words[row]) and 2 * len(self.letters[row]) >= len(name.key)
             if contains or is_part or similarity >= MIN_SIMILARITY or coverage[row] >= MIN_COVERAGE:
-                ranked.append((not contains, -similarity, -popularity[row], row))
+                measures = (popularity[row], similarity) if contains else (similarity, popularity[row])
+                ranked.append((not contains, *(-measure for measure in measures), row))
         return [row for *_, row in sorted(ranked)]
 
     def lacking_names(self) -> str:
@@ -241,7 +243,7 @@ class TitleSearch:
         if len(lines) > MAX_LISTED:
             lines = [*lines[:MAX_LISTED], f"  and {len(candidates) - MAX_LISTED} more"]
         may_be = "may be one of several titles" if len(candidates) > 1 else "is not exactly this title"
-        problem = f"{wanted!r} {may_be}; give the exact title or the id, such as {ids[0]}=9:"
+        problem = f"{wanted!r} {may_be}; give the exact title or the id, such as {ids[0]}:"
         return "\n".join([problem, *lines])
 
     def describe(self, index: int) -> str:

@@ -56,7 +56,9 @@ def test_unknown_ids_and_zeros_are_skipped_and_listed() -> None:
 
 
 def test_a_title_that_is_not_sure_is_refused_asked_or_skipped() -> None:
-    with pytest.raises(UserError, match=r"'Brass Band II' is not exactly this title(?s:.*)#1  Brass Band"):
+    with pytest.raises(
+        UserError, match=r"'Brass Band II' is not exactly this title(?s:.*)#1  Brass Band(?s:.*)--yes skips"
+    ):
         read_likes(["Brass Band II=9; Monster=8"], SEARCH)
     asked: list[tuple[str, Sequence[int]]] = []
 
@@ -120,6 +122,8 @@ def test_other_numbers_are_no_ratings(text: str) -> None:
 def test_all_problems_are_reported_at_once() -> None:
     with pytest.raises(UserError, match=r"Monster=11: expected a rating from 1 to 10(?s:.*)qwerty"):
         read_likes(["Monster=11; qwertyuiop=3"], SEARCH)
+    with pytest.raises(UserError, match=r"★★★★$"):
+        read_likes(["Monster=11"], SEARCH)
     with pytest.raises(UserError) as caught:
         read_likes(["qwertyuiop; zxcvbnm"], SEARCH)
     assert str(caught.value).count("for example") == 1
