@@ -23,9 +23,8 @@ from anirec.inference.new_users.list_import.entries import STATUSES, Entry, Unus
 from anirec.inference.new_users.list_import.read import read_list
 from anirec.inference.new_users.written_ratings import from_share
 from anirec.inference.printable import clean
-from anirec.inference.titles.title_search import Match, TitleSearch, check_name
+from anirec.inference.titles.title_search import Match, TitleSearch, check_name, has_ids_of_mal
 
-MAL_ADDRESS = "https://myanimelist.net/anime/"
 MIN_AGREEMENT = 0.25  # share of known ids whose titles agree, below which ids are of another catalogue
 NOT_IN_DATA = "not in the data of this run"
 NOT_SURE = "not sure"
@@ -144,11 +143,6 @@ def match_entries(
         else:
             found.append((item, entry))
     return found, unused, [note] if note else []
-
-
-def has_ids_of_mal(items: pl.DataFrame) -> bool:
-    """Return whether the ids of a run's titles are MyAnimeList's, as their addresses say."""
-    return "url" in items.columns and bool(items["url"].str.starts_with(MAL_ADDRESS).all())
 
 
 class Agreement(NamedTuple):
