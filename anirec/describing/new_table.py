@@ -34,6 +34,7 @@ from anirec.describing.table_columns import (
     decimal_sign,
     guess_columns,
     guess_scale,
+    is_known,
     is_whole,
     suggested,
 )
@@ -89,6 +90,8 @@ def new_table(
         )
     ratings = look_at_ratings(rows, found, scale, path)
     doubts += ratings.doubts
+    if text_format.separator and not header and not columns and not any(map(is_known, rows.columns)):
+        doubts.append(f"header: the first line, {', '.join(rows.columns)}, is read as the names of the columns")
     if "rating" not in found:
         left = suggested(found, rows.columns)
         doubts.append(f"no column looks like ratings: every row is an interaction{or_columns(left)}")
@@ -106,7 +109,7 @@ def new_table(
             f"    files: {quote(path.name)}   # or a list; * and ? stand for any characters of a file name",
             *column_lines(found, rows, doubts, "ratings"),
             *cell_lines(ratings, found),
-            *format_lines(text_format, header, rows, found),
+            *format_lines(text_format, header, rows, found, doubts),
             *other_section("items", items, path, rows[found["item_id"]], doubts),
             *other_section("characters", characters, path, rows[found["item_id"]], doubts),
             "",
@@ -144,9 +147,28 @@ def look_at_format(path: Path) -> tuple[TextFormat, list[str] | None]:
             "semicolons, tabs or bars, JSON, or parquet"
         )
     header = None
-    if any(re.fullmatch(NUMBER, cell.strip()) for cell in first):  # the first line is data
+    if is_data(first, [split_line(line, separator) for line in first_lines(path)[1:]]):
         header = [f"column_{number}" for number in range(1, len(first) + 1)]
     return TextFormat(separator, header), header
+
+
+def is_data(first: Sequence[str], others: Sequence[Sequence[str]]) -> bool:
+    """Return whether the first line of a file is data: it has a number, or its cells occur in their columns below.
+
+    >>> is_data(["ann", "Monster", "up"], [["bob", "Monster", "up"]])
+    True
+    >>> is_data(["user", "film", "up"], [["bob", "Monster", "up"]])
+    False
+    """
+    cells = [cell.strip() for cell in first]
+    if any(re.fullmatch(NUMBER, cell) for cell in cells):
+        return True
+    # Files that were joined repeat the header.
+    below = [
+        {line[i].strip() for line in others if i < len(line) and list(line) != list(first)} for i in range(len(cells))
+    ]
+    occurring = sum(bool(cell) and cell in column for cell, column in zip(cells, below, strict=True))
+    return occurring > len(cells) / 2 or (occurring > 0 and not any(map(is_known, cells)))
 
 
 def first_rows(path: Path, text_format: TextFormat) -> pl.DataFrame:
@@ -244,7 +266,11 @@ def cell_lines(ratings: Found, found: Mapping[str, str]) -> list[str]:
 
 
 def format_lines(
-    text_format: TextFormat, header: list[str] | None, rows: pl.DataFrame, found: Mapping[str, str]
+    text_format: TextFormat,
+    header: list[str] | None,
+    rows: pl.DataFrame,
+    found: Mapping[str, str],
+    doubts: Sequence[str],
 ) -> list[str]:
     lines = ['    time: null   # found; or s, ms, iso, or a format such as "%d/%m/%Y"'] if "timestamp" in found else []
     if text_format.separator:
@@ -253,6 +279,8 @@ def format_lines(
         lines.append(f"    decimal: {quote_sign(decimal_sign(rows[found['rating']]))}")
     if header:
         lines.append(f"    header: [{', '.join(header)}]   # the file has none")
+    elif doubt := mark(doubts, "header:"):
+        lines.append(f"    header: null{doubt}; or list names of the columns here")
     return lines
 
 
