@@ -11,7 +11,7 @@ from torch import Tensor
 from anirec.data.ratings.interactions import RatingBatch
 from anirec.models.base import RatingModel, popularity_tie_break, tensor_versions
 from anirec.models.cost import Cost, Counts
-from anirec.models.one_pass import History, HistoryScorer, exchange_rows
+from anirec.models.one_pass import History, HistoryScorer, MemoryBased, exchange_rows
 from anirec.models.ratings.bias import Baseline
 from anirec.settings import NonNegative, PositiveInt
 
@@ -102,3 +102,22 @@ class ItemItem(HistoryScorer, RatingModel):
         columns = bounds, rows.item.int(), self.baseline.preferences(rows, len(users))
         sum_votes(SparseRows(*(column.cpu().numpy() for column in columns)), voters, scores_bi.numpy())
         return scores_bi.to(users.device)
+
+
+def lower_gram(model: MemoryBased, by_user: Any) -> Tensor:
+    """Return the Gram matrix X'X, float32 (n_items, n_items), of which only the lower triangle is filled.
+
+    Each process of the model sums a share of its rows.
+
+    Args:
+        model: The model that is trained.
+        by_user: X, as `SparseRows`.
+    """
+    from anirec.models.ratings.kernels.item_pairs import gram_lower, occurrences, pair_counts
+
+    of_item = occurrences(by_user, model.n_items)
+    gram_ij = torch.from_numpy(np.zeros((model.n_items, model.n_items), np.float32))  # in huge pages, unlike torch's
+    bounds, first, last = model.share_of_work(pair_counts(of_item))
+    gram_lower(by_user, of_item, first, last, gram_ij.numpy())
+    exchange_rows(gram_ij, bounds, model.device)
+    return gram_ij

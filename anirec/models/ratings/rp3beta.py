@@ -17,11 +17,11 @@ class RP3beta(ItemItem):
     """Rank items by the probability that a random walk of three steps ends at them, divided by popularity^beta.
 
     The walk goes from a user to an item of the user's history, to another user of that item, and to an item of that
-    user. Both of the last steps have the probabilities of the edges raised to alpha, where the edge of user u and item i
-    weighs x_ui = max(preference, 0) (see `Baseline.preferences`): the weight of item j for item i is
-    W_ji = Σ_u (x_uj / d_j)^alpha (x_ui / d_u)^alpha / d_i^beta, where d are the sums of the edges of an item or a user.
-    The first step gives each item of the history its preference, so that a dislike counts against what the walk from
-    it reaches. All weights are divided by the largest, which changes no order.
+    user. The probabilities of the last two steps are raised to alpha. The edge of user u and item i weighs
+    x_ui = max(preference, 0) (see `Baseline.preferences`), and d are the sums of the edges of a user or an item. The
+    weight of item j for item i is then W_ji = Σ_u (x_uj / d_j)^alpha (x_ui / d_u)^alpha / d_i^beta. The first step
+    gives each item of the history its preference, so that a dislike counts against what the walk from it reaches. All
+    weights are divided by the largest, which changes no order.
 
     Args:
         alpha: Exponent of the probabilities; > 0. Below 1, unlikely steps count more.
@@ -56,7 +56,7 @@ class RP3beta(ItemItem):
         degree_i = sum_columns(by_user.column, edge, self.n_items, 1)
         user = np.repeat(np.arange(len(by_user.start) - 1), np.diff(by_user.start))
         degree_u = np.bincount(user, edge, minlength=len(by_user.start) - 1)
-        with np.errstate(divide="ignore"):  # items and users without an edge, which no walk reaches
+        with np.errstate(divide="ignore", invalid="ignore"):  # items and users without an edge, which no walk reaches
             value = edge**self.alpha / np.sqrt(degree_u[user] ** self.alpha)
             from_j, to_i = degree_i**-self.alpha, degree_i**-self.beta
         by_user = by_user._replace(value=np.where(edge > 0, value, 0).astype(np.float32))
