@@ -28,12 +28,18 @@ WRITERS = {".csv": pl.DataFrame.write_csv, ".jsonl": pl.DataFrame.write_ndjson, 
 MODEL_CLASS = "anirec.models.base.Model"
 KNN = ("KNNBasic", "KNNWithMeans", "KNNWithZScore", "KNNBaseline")
 ALGORITHMS = ("SVD", "SVDpp", "NMF", "SlopeOne", "CoClustering", "BaselineOnly", "NormalPredictor", *KNN)
+IMPLICIT = (
+    "als.AlternatingLeastSquares",
+    "bpr.BayesianPersonalizedRanking",
+    "lmf.LogisticMatrixFactorization",
+    *(f"nearest_neighbours.{name}Recommender" for name in ("ItemItem", "Cosine", "TFIDF", "BM25")),
+)
 OURS = (
     "anirec.models.training.HeadTraining",
     "anirec.models.training.Training",
     "anirec.models.posts.two_part.TwoPart",
 )
-PARTS = frozenset([*(f"surprise.{name}" for name in ALGORITHMS), *OURS])
+PARTS = frozenset([*(f"surprise.{name}" for name in ALGORITHMS), *(f"implicit.{name}" for name in IMPLICIT), *OURS])
 BRANCH = "anirec.features.branch.Branch"
 NAMED_OTHERWISE = ("descriptions", "portraits", "n_main_characters")  # columns of a file that no table has
 # Estimators of scikit-learn only compute, too, except for one argument: a folder from which some of them unpickle.
