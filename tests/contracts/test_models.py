@@ -184,8 +184,19 @@ def test_the_same_seed_gives_the_same_model(
 
 # One YAML of each class of models that can be blended, which are those that train without gradients.
 BLENDABLE = [
-    *("als", "bias", "blend", "ease", "genre_popularity", "item_knn", "low_rank_ease", "popularity", "surprise_svd"),
-    *("svd", "svdpp", "transitions"),
+    *(
+        "als",
+        "bias",
+        "blend",
+        "ease",
+        "genre_popularity",
+        "implicit_als",
+        "item_knn",
+        "low_rank_ease",
+        "popularity",
+        "rp3beta",
+    ),
+    *("slim", "surprise_svd", "svd", "svdpp", "transitions"),
 ]
 
 

@@ -28,6 +28,7 @@ MAX_COMPARED = 40  # names compared letter by letter
 MAX_LISTED = 8  # candidates in a message
 LONGEST_NAME = 400  # characters of a name that is searched for
 NAMES = ("title", "title_english", "title_japanese", "synonyms")
+MAL_ADDRESS = "https://myanimelist.net/anime/"
 LETTER_BITS = 21  # of a Unicode character
 
 
@@ -106,7 +107,7 @@ class TitleSearch:
         if item is not None:
             return item
         if not candidates:
-            raise UnknownTitleError(f"{wanted!r}: no title of this run has a similar name")
+            raise UnknownTitleError(f"{wanted!r}: no title of this run has a similar name{self.lacking_names()}")
         raise UncertainTitleError(self.question(wanted, candidates), candidates)
 
     def match(self, wanted: str) -> Match:
@@ -197,6 +198,7 @@ class TitleSearch:
     def similar_names(self, name: Form) -> list[int]:
         """Return rows of names that are similar to a name, best first.
 
+        Names with all words of the wanted one precede others, the most rated first; others are sorted by similarity.
         Candidates are found by their trigrams: a typo shares many with the name, and a part of a name most of its own.
         """
         codes, rows, lengths = self.trigrams
@@ -223,8 +225,16 @@ class TitleSearch:
             similarity, contains = matcher.ratio(), has_words(self.words[row], name.words)
             is_part = has_words(name.words, self.words[row]) and 2 * len(self.letters[row]) >= len(name.key)
             if contains or is_part or similarity >= MIN_SIMILARITY or coverage[row] >= MIN_COVERAGE:
-                ranked.append((not contains, -similarity, -popularity[row], row))
+                measures = (popularity[row], similarity) if contains else (similarity, popularity[row])
+                ranked.append((not contains, *(-measure for measure in measures), row))
         return [row for *_, row in sorted(ranked)]
+
+    def lacking_names(self) -> str:
+        """Return the end of a sentence about a name that is not found if the titles have no names but the main ones."""
+        if any(column in self.items.columns for column in NAMES[1:]):
+            return ""
+        more = "; a run with joined=mal_2020 has them" if has_ids_of_mal(self.items) else ""
+        return f". The data have no English titles or other names{more}"
 
     def question(self, wanted: str, candidates: Sequence[int]) -> str:
         """Return a message that lists the candidates and says how to choose one of them."""
@@ -233,7 +243,7 @@ class TitleSearch:
         if len(lines) > MAX_LISTED:
             lines = [*lines[:MAX_LISTED], f"  and {len(candidates) - MAX_LISTED} more"]
         may_be = "may be one of several titles" if len(candidates) > 1 else "is not exactly this title"
-        problem = f"{wanted!r} {may_be}; give the exact title or the id, such as {ids[0]}=9:"
+        problem = f"{wanted!r} {may_be}; give the exact title or the id, such as {ids[0]}:"
         return "\n".join([problem, *lines])
 
     def describe(self, index: int) -> str:
@@ -242,6 +252,11 @@ class TitleSearch:
         known = [str(item[column]) for column in ("type", "year") if item.get(column) is not None]
         n = item["n_ratings"]
         return f"{item['title']} ({', '.join([*known, format(n, ',') + ' rating' + 's' * (n != 1)])})"
+
+
+def has_ids_of_mal(items: pl.DataFrame) -> bool:
+    """Return whether the ids of a run's titles are MyAnimeList's, as their addresses say."""
+    return "url" in items.columns and bool(items["url"].str.starts_with(MAL_ADDRESS).all())
 
 
 def check_name(wanted: str) -> None:

@@ -161,6 +161,8 @@ def test_impossible_fold() -> None:
         KFold(folds=5, fold=5, val=0, seed=0)
 
 
-def test_few_test_rows_are_warned_of() -> None:
-    with pytest.warns(UserWarning, match="the test set has 4 ratings only"):
-        check_parts(SPLITS[0], {"train": 50, "val": 0, "test": 4}, "ratings")
+def test_few_test_rows_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    check_parts(SPLITS[0], {"train": 500, "val": 0, "test": 40}, "ratings")
+    assert not caplog.messages
+    check_parts(SPLITS[0], {"train": 50, "val": 0, "test": 4}, "ratings")
+    assert "the test set has 4 ratings only" in caplog.text

@@ -38,8 +38,11 @@ def test_ratings_are_optional_and_repeated_options_are_combined() -> None:
     assert isnan(read_likes(["1+1=2"], SEARCH).liked[0].rating)
 
 
-def test_the_last_rating_of_a_repeated_title_is_kept() -> None:
-    assert read_likes(["Monster=3; monster=9"], SEARCH) == Likes([Liked("monster=9", 0, 9.0)], [])
+def test_the_last_rating_of_a_repeated_title_is_kept_which_is_printed_if_they_differ() -> None:
+    sentence = "Monster=3: skipped; monster=9 is the same title, and the last one counts"
+    assert read_likes(["Monster=3; monster=9"], SEARCH) == Likes([Liked("monster=9", 0, 9.0)], [sentence])
+    assert read_likes(["Monster=9; monster=9"], SEARCH).skipped == []
+    assert read_likes(["Monster; #19"], SEARCH).skipped == []
 
 
 def test_unknown_ids_and_zeros_are_skipped_and_listed() -> None:
@@ -53,7 +56,9 @@ def test_unknown_ids_and_zeros_are_skipped_and_listed() -> None:
 
 
 def test_a_title_that_is_not_sure_is_refused_asked_or_skipped() -> None:
-    with pytest.raises(UserError, match=r"'Brass Band II' is not exactly this title(?s:.*)#1  Brass Band"):
+    with pytest.raises(
+        UserError, match=r"'Brass Band II' is not exactly this title(?s:.*)#1  Brass Band(?s:.*)--yes skips"
+    ):
         read_likes(["Brass Band II=9; Monster=8"], SEARCH)
     asked: list[tuple[str, Sequence[int]]] = []
 
@@ -76,9 +81,49 @@ def test_the_scale_is_that_of_the_run() -> None:
         read_likes(["Monster=9"], SEARCH, scale=stars)
 
 
+@pytest.mark.parametrize(
+    ("text", "correct"),
+    [
+        ("monster: 9", "monster=9"),
+        ("Monster (9/10)", "Monster=9/10"),
+        ("Monster 85%", "Monster=85%"),
+        ("Monsters ★★★★", "Monsters=★★★★"),
+        ("Monster 9,5", "Monster=9,5"),
+        ("Steins;Gate - 9", "Steins;Gate=9"),
+        ("monster 9/10, steins gate ★★★★, mushishi 85%", "monster=9/10; steins gate=★★★★; mushishi=85%"),
+        ("Monster 9, Mushishi=8", "Monster=9; Mushishi=8"),
+        ("qwertyuiop 9/10, Mushishi 85%", "qwertyuiop=9/10; Mushishi=85%"),
+        ("Monster 9;Mushishi 8", "Monster=9; Mushishi=8"),
+    ],
+)
+def test_a_rating_without_equals_sign_is_recognised(text: str, correct: str) -> None:
+    with pytest.raises(UserError, match=r"a rating follows =|semicolons") as caught:
+        read_likes([text], SEARCH, choose=lambda wanted, candidates: candidates[0])
+    assert f'"{correct}"' in str(caught.value)
+
+
+def test_a_number_after_a_title_may_be_its_rating() -> None:
+    with pytest.raises(UserError) as caught:
+        read_likes(["Monster 9; Brass Band 2"], SEARCH)
+    for hint in ('If 9 is the rating, write it after =: "Monster=9"', "#19  Monster", '"Brass Band=2"'):
+        assert hint in str(caught.value)
+    found = read_likes(["Monster 9; Mushishi"], SEARCH, skip=True)
+    assert [title.item for title in found.liked] == [2]
+    assert '"Monster=9"' in found.skipped[0]
+
+
+@pytest.mark.parametrize("text", ["Monster Season 3", "Monster 2004", "qwertyuiop 9"])
+def test_other_numbers_are_no_ratings(text: str) -> None:
+    with pytest.raises(UserError) as caught:
+        read_likes([text], SEARCH)
+    assert "after =" not in str(caught.value)
+
+
 def test_all_problems_are_reported_at_once() -> None:
     with pytest.raises(UserError, match=r"Monster=11: expected a rating from 1 to 10(?s:.*)qwerty"):
         read_likes(["Monster=11; qwertyuiop=3"], SEARCH)
+    with pytest.raises(UserError, match=r"★★★★$"):
+        read_likes(["Monster=11"], SEARCH)
     with pytest.raises(UserError) as caught:
         read_likes(["qwertyuiop; zxcvbnm"], SEARCH)
     assert str(caught.value).count("for example") == 1

@@ -62,7 +62,7 @@ def test_an_exact_name_precedes_one_with_the_same_letters(search: TitleSearch) -
 
 def test_of_titles_with_the_same_name_one_with_far_more_ratings_is_chosen(search: TitleSearch) -> None:
     assert search.items["item_id"][search.find("mon-ster")] == 19
-    with pytest.raises(UserError, match=r"such as #50=9(?s:.*)1979, 30(?s:.*)2009, 20"):
+    with pytest.raises(UserError, match=r"such as #50:(?s:.*)1979, 30(?s:.*)2009, 20"):
         search.find("rose")
 
 
@@ -87,6 +87,12 @@ def test_what_is_only_similar_is_a_candidate(search: TitleSearch, wanted: str, c
     with pytest.raises(UncertainTitleError) as caught:
         search.find(wanted)
     assert [search.items["item_id"][item] for item in caught.value.candidates] == candidates
+
+
+def test_of_names_with_the_wanted_words_the_most_rated_is_first() -> None:
+    titles = ["Evangelion Extra", "Neon Genesis Evangelion", "Evangelion: 1.0 You Are (Not) Alone"]
+    names = TitleSearch(pl.DataFrame({"item_id": range(3), "title": titles, "n_ratings": [2, 900, 300]}))
+    assert names.match("evangelion").candidates == [1, 2, 0]
 
 
 SERIES = [
@@ -187,6 +193,18 @@ def test_japanese_voicing_marks_distinguish_titles(search: TitleSearch) -> None:
 def test_unknown_names_and_ids_are_errors(search: TitleSearch, wanted: str) -> None:
     with pytest.raises(UnknownTitleError, match="no title of this run"):
         search.find(wanted)
+
+
+def test_an_unknown_name_may_be_one_that_the_data_lack() -> None:
+    items = pl.DataFrame({"item_id": [16498], "title": ["Shingeki no Kyojin"], "n_ratings": [9]})
+    with pytest.raises(UnknownTitleError, match=r"no English titles or other names$"):
+        TitleSearch(items).find("attack on titan")
+    of_mal = items.with_columns(url=pl.lit("https://myanimelist.net/anime/16498"))
+    with pytest.raises(UnknownTitleError, match=r"a run with joined=mal_2020 has them$"):
+        TitleSearch(of_mal).find("attack on titan")
+    named = of_mal.with_columns(synonyms=pl.Series([["AoT"]]))
+    with pytest.raises(UnknownTitleError, match=r"has a similar name$"):
+        TitleSearch(named).find("qwertyuiop")
 
 
 @pytest.mark.parametrize(
