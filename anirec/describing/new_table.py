@@ -113,7 +113,7 @@ def new_table(
             "",
         ]
     )
-    check_written(text, target)
+    doubts += doubt_read(check_written(text, target), found)
     target.parent.mkdir(parents=True, exist_ok=True)
     write_text(target, text)
     show_result(target, rows, found, ratings, doubts)
@@ -378,14 +378,35 @@ def or_columns(left: Sequence[str]) -> str:
     return f"; if {' or '.join(left)} holds ratings, add --columns rating={left[0]}" if left else ""
 
 
-def check_written(text: str, target: Path) -> None:
-    """Check that the YAML describes a table whose columns exist; an error here is one of this module."""
+def check_written(text: str, target: Path) -> pl.DataFrame:
+    """Return the first rows as the dataset of this YAML reads them; an error here is one of this module."""
     source = yaml.safe_load(text.replace("${paths.data}", str(default_paths()["data"])))["source"]
     source.pop("_target_")
     table = Table(**source)
     for section in table.sections:
         table.rows(section, small=section != "ratings").head(1).collect()
     assert mapped(table.sections, "ratings"), target  # noqa: S101 - for readers
+    rows = table.interactions()
+    assert rows is not None  # noqa: S101 - there is a section ratings
+    return rows.head(LOOKED_AT).collect(engine="streaming")
+
+
+def doubt_read(rows: pl.DataFrame, found: Mapping[str, str]) -> list[str]:
+    """Return how many rows and times cannot be read, and how many pairs have several ratings, as sentences."""
+    doubts = []
+    if len(bad := rows.filter(pl.col("reason").is_not_null())):
+        line, reason, text = bad.select("line", "reason", "text").row(0)
+        doubts.append(f"{len(bad):,} of {len(rows):,} rows cannot be read; the first is line {line}: {reason}: {text}")
+    rows = rows.filter(pl.col("reason").is_null())
+    if len(bad := rows.filter(pl.col("note").str.split(",").list.contains("timestamp"))):
+        where = f"the first is in line {bad['line'][0]}"
+        doubts.append(f"{len(bad):,} of {len(rows):,} times in {found['timestamp']} cannot be read; {where}; see time")
+    if "rating" in found:
+        pairs = rows.drop_nulls("rating").group_by("user_id", "item_id").agg(n=pl.col("rating").n_unique())
+        if n := int((pairs["n"] > 1).sum()):
+            counts = "newest" if "timestamp" in found else "last"
+            doubts.append(f"{n:,} pairs of a user and a title have several different ratings: the {counts} one counts")
+    return doubts
 
 
 def show_result(
@@ -400,7 +421,7 @@ def show_result(
     for doubt in doubts:
         CONSOLE.print(f"not certain: {escape(doubt)}")
     if doubts:
-        CONSOLE.print("Check these lines in the YAML, marked with (?).")
+        CONSOLE.print("Check the lines in the YAML that are marked with (?).")
 
 
 def next_command(dataset: str, config_dir: str, found: Mapping[str, str]) -> str:
