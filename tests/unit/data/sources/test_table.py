@@ -221,6 +221,22 @@ def test_errors_name_the_key_or_the_file(changed: Mapping[str, Any], words: list
     assert all(word in str(error.value) for word in words), error.value
 
 
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ("ann,Monster", "not 3 fields"),
+        ("ann,Monster,nan nan", "stars is not a number"),
+        ("ann,Monster,9", "is above 5"),
+    ],
+)
+def test_a_table_without_a_readable_row(row: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / "r.csv").write_text(f"who,film,stars\n{row}\n")
+    with pytest.raises(UserError) as error:
+        prepared(table(tmp_path, "r.csv"), tmp_path)
+    assert words in str(error.value)
+    assert "Download" not in str(error.value)
+
+
 @pytest.mark.parametrize("name", ["e e", "123", "nan", ""])
 def test_a_name_that_is_none_is_an_error(name: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=f"name={name}: expected letters"):
