@@ -1,6 +1,7 @@
 """`anirec data new FILE`: look at a table and write the YAML of a dataset that reads it, with comments."""
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -124,7 +125,9 @@ def new_table(
     show_result(target, rows, found, ratings, doubts)
     if MARK in source:
         CONSOLE.print("Check these lines in the YAML, marked with (?).")
-    CONSOLE.print(f"Next:\n  {escape(next_command(dataset, config_dir, found))}", soft_wrap=True)
+    for line in ("Next:", f"  {next_command(dataset, config_dir, found)}", f"  {third_command(rows, found, ratings)}"):
+        CONSOLE.print(escape(line), soft_wrap=True)
+    CONSOLE.print("RUN is the folder that the first command prints.")
     return target
 
 
@@ -388,5 +391,11 @@ def show_result(
 
 def next_command(dataset: str, config_dir: str, found: Mapping[str, str]) -> str:
     implicit = "" if "rating" in found else " metrics=ranking objective=val/ndcg@10"
-    model = "svd" if "rating" in found else "ease"
-    return f"anirec run --config-dir {config_dir} dataset={dataset} model={model}{implicit}"
+    return f"anirec run --config-dir {config_dir} dataset={dataset} model=ease{implicit}"
+
+
+def third_command(rows: pl.DataFrame, found: Mapping[str, str], ratings: Found) -> str:
+    """Return the command that recommends titles to somebody who likes the first title of the file."""
+    title = rows[found["title"]][0] if "title" in found else f"#{rows[found['item_id']][0]}"
+    rating = f"={Scale.parse(ratings.scale).example:g}" if "rating" in found else ""
+    return f"anirec recommend RUN --likes {shlex.quote(f'{title}{rating}')}"

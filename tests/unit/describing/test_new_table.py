@@ -58,7 +58,9 @@ def test_a_known_table_needs_no_question(tmp_path: Path, capsys: pytest.CaptureF
     assert sorted(set(rows["rating"])) == [0.5, 3.0, 4.5, 5.0]
     out = capsys.readouterr().out
     assert "not certain" not in out
-    assert "dataset=my_stars" in out
+    assert "dataset=my_stars model=ease" in out
+    first_title = path.read_text().splitlines()[1].partition(";")[0]
+    assert f"anirec recommend RUN --likes '#{first_title}=4.5'" in out
 
 
 @pytest.mark.parametrize(
@@ -138,7 +140,8 @@ def test_a_table_without_ratings_is_implicit(tmp_path: Path, capsys: pytest.Capt
     source = describe(path)
     assert source["ratings"]["columns"]["rating"] is None
     out = capsys.readouterr().out
-    assert "metrics=ranking" in out
+    assert "model=ease metrics=ranking" in out
+    assert f"anirec recommend RUN --likes '#t{pairs()[0][1]}'\n" in out
     assert "(?)" not in out + (tmp_path / "conf" / "dataset" / "plays.yaml").read_text()
     assert read(source, tmp_path / "cache")["rating"].null_count() == len(pairs())
 
