@@ -1,6 +1,7 @@
 """`anirec data new FILE`: look at a table and write the YAML of a dataset that reads it, with comments."""
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -31,11 +32,13 @@ from anirec.describing.datasets import dataset_files
 from anirec.describing.table_columns import (
     NUMBER,
     Found,
+    day_formats,
     decimal_sign,
     guess_columns,
     guess_scale,
     is_known,
     is_whole,
+    looks_like_times,
     suggested,
 )
 from anirec.errors import UserError
@@ -44,6 +47,7 @@ CONSOLE = Console(highlight=False, soft_wrap=True)
 LOOKED_AT = 500_000  # rows
 TEXT_SIGNS = {"\t": '"\\t"'}
 EMPTY = "null"
+MARK = "(?)"
 LONG = 10_000  # characters of a line of YAML
 
 
@@ -93,10 +97,8 @@ def new_table(
     if "rating" not in found:
         left = suggested(found, rows.columns)
         doubts.append(f"no column looks like ratings: every row is an interaction{or_columns(left)}")
-    text = "\n".join(
+    source = "\n".join(
         [
-            f"# {dataset}: {'ratings' if 'rating' in found else 'interactions'} from {path.name}.",
-            f"# Written by anirec data new. Check what is marked with (?). {next_command(dataset, config_dir, found)}",
             "source:",
             "  _target_: anirec.data.sources.table.Table",
             f"  name: {dataset}",
@@ -113,11 +115,20 @@ def new_table(
             "",
         ]
     )
+    check = "Check what is marked with (?). " if MARK in source else ""
+    text = (
+        f"# {dataset}: {'ratings' if 'rating' in found else 'interactions'} from {path.name}.\n"
+        f"# Written by anirec data new. {check}{next_command(dataset, config_dir, found)}\n{source}"
+    )
     doubts += doubt_read(check_written(text, target), found)
     target.parent.mkdir(parents=True, exist_ok=True)
     write_text(target, text)
     show_result(target, rows, found, ratings, doubts)
-    CONSOLE.print(f"Next:\n  {escape(next_command(dataset, config_dir, found))}", soft_wrap=True)
+    if MARK in source:
+        CONSOLE.print("Check these lines in the YAML, marked with (?).")
+    for line in ("Next:", f"  {next_command(dataset, config_dir, found)}", f"  {third_command(rows, found, ratings)}"):
+        CONSOLE.print(escape(line), soft_wrap=True)
+    CONSOLE.print("RUN is the folder that the first command prints.")
     return target
 
 
@@ -279,7 +290,10 @@ def format_lines(
     found: Mapping[str, str],
     doubts: Sequence[str],
 ) -> list[str]:
-    lines = ['    time: null   # found; or s, ms, iso, or a format such as "%d/%m/%Y"'] if "timestamp" in found else []
+    form = time_format(rows, found)
+    time = f"{quote_sign(form)}   # the only order of day and month" if form else "null   # found"
+    other = 's, ms, iso, or a format such as "%Y/%m/%d"'
+    lines = [f"    time: {time}; or {other}"] if "timestamp" in found else []
     if text_format.separator:
         lines.append(f"    separator: {TEXT_SIGNS.get(text_format.separator, quote_sign(text_format.separator))}")
     if "rating" in found:
@@ -289,6 +303,13 @@ def format_lines(
     elif doubt := mark(doubts, "header:"):
         lines.append(f"    header: null{doubt}; or list names of the columns here")
     return lines
+
+
+def time_format(rows: pl.DataFrame, found: Mapping[str, str]) -> str | None:
+    """Return the format of times that are days in the order of a country; None if they need no format."""
+    if "timestamp" not in found or looks_like_times(rows[found["timestamp"]]):
+        return None
+    return next(iter(day_formats(rows[found["timestamp"]])), None)
 
 
 def quote_sign(sign: str) -> str:
@@ -420,11 +441,17 @@ def show_result(
     CONSOLE.print(f"{of}{len(rows):,} rows of {users:,} users and {titles:,} titles{scale}")
     for doubt in doubts:
         CONSOLE.print(f"not certain: {escape(doubt)}")
-    if doubts:
-        CONSOLE.print("Check the lines in the YAML that are marked with (?).")
+    if form := time_format(rows, found):
+        CONSOLE.print(f"times are read as {form}, which all cells of {escape(found['timestamp'])} allow")
 
 
 def next_command(dataset: str, config_dir: str, found: Mapping[str, str]) -> str:
     implicit = "" if "rating" in found else " metrics=ranking objective=val/ndcg@10"
-    model = "svd" if "rating" in found else "ease"
-    return f"anirec run --config-dir {config_dir} dataset={dataset} model={model}{implicit}"
+    return f"anirec run --config-dir {config_dir} dataset={dataset} model=ease{implicit}"
+
+
+def third_command(rows: pl.DataFrame, found: Mapping[str, str], ratings: Found) -> str:
+    """Return the command that recommends titles to somebody who likes the first title of the file."""
+    title = rows[found["title"]][0] if "title" in found else f"#{rows[found['item_id']][0]}"
+    rating = f"={Scale.parse(ratings.scale).example:g}" if "rating" in found else ""
+    return f"anirec recommend RUN --likes {shlex.quote(f'{title}{rating}')}"

@@ -208,7 +208,7 @@ def list_for(
     chosen = best_items(items, score_i, is_candidate, k=k, novelty=novelty)
     reasons = [
         [
-            (items["title"][int(person.item[p])], float(model.rating_scale.from_points(person.rating[p])))
+            (name_of(items, int(person.item[p])), float(model.rating_scale.from_points(person.rating[p])))
             for p in positions
         ]
         for positions in person.explain(model, torch.from_numpy(chosen))
@@ -218,6 +218,16 @@ def list_for(
         ratings = scale.from_points(person.score_i.numpy()[chosen]).clip(scale.low, scale.high)
     is_planned = np.isin(chosen, person.planned.numpy())
     return recommendations(items[chosen], ratings, reasons, is_planned)
+
+
+def name_of(items: pl.DataFrame, item: int) -> str:
+    """Return the title of an item in a sentence; "title 64" where its id is its only name.
+
+    >>> name_of(pl.DataFrame({"item_id": [64], "title": ["64"]}), 0)
+    'title 64'
+    """
+    title: str = items["title"][item]
+    return f"title {title}" if title == str(items["item_id"][item]) and title.isdecimal() else title
 
 
 def best_items(

@@ -132,7 +132,9 @@ def read_like(written: str, search: TitleSearch, scale: Scale, choose: Choose | 
         separated = COMMA.sub(r"\1; ", written)
         raise UserError(f'{written}: separate titles by semicolons: "{separated}"')
     if not name:
-        raise UserError(f"{written}: expected a title before =, such as Monster=9")
+        raise UserError(
+            f"{written}: expected a title before =, such as {search.most_rated_titles()[0]}={scale.example:g}"
+        )
     try:
         rating = read_rating(text, scale) if text else nan
     except UserError as error:

@@ -142,8 +142,12 @@ class TitleSearch:
 
     def examples(self) -> str:
         """Return the two most rated titles as text."""
-        titles = self.items.sort("n_ratings", descending=True, maintain_order=True)["title"].head(2)
-        return " and ".join(f'"{title}"' for title in titles)
+        return " and ".join(f'"{title}"' for title in self.most_rated_titles())
+
+    def most_rated_titles(self) -> list[str]:
+        """Return the two most rated titles."""
+        titles: list[str] = self.items.sort("n_ratings", descending=True, maintain_order=True)["title"].to_list()[:2]
+        return titles
 
     def has(self, wanted: str) -> bool:
         """Return whether `find` finds a title."""

@@ -59,7 +59,9 @@ def test_a_known_table_needs_no_question(tmp_path: Path, capsys: pytest.CaptureF
     assert sorted(set(rows["rating"])) == [0.5, 3.0, 4.5, 5.0]
     out = capsys.readouterr().out
     assert "not certain" not in out
-    assert "dataset=my_stars" in out
+    assert "dataset=my_stars model=ease" in out
+    first_title = path.read_text().splitlines()[1].partition(";")[0]
+    assert f"anirec recommend RUN --likes '#{first_title}=4.5'" in out
 
 
 @pytest.mark.parametrize(
@@ -73,7 +75,7 @@ def test_a_known_table_needs_no_question(tmp_path: Path, capsys: pytest.CaptureF
         (["100", "85", "0"], "1-100", ["0"], "0 in the ratings"),
         (["10", "8", "-1"], "1-10", ["-1"], "-1 in the ratings"),
         (["up", "down"], "thumbs", [], ""),
-        (["1", "0"], "thumbs", [], ""),
+        (["1", "0"], "thumbs", [], "if 1 means seen"),
         (["1", "-1"], "thumbs", [], ""),
         (["1", "-1", "0"], "thumbs", ["0"], "between 1 and -1, is taken for neutral or unrated"),
         (["-9.5", "10", "2"], "-9.5 to 10/0.5", [], "ends are those of the ratings, -9.5 and 10"),
@@ -130,6 +132,26 @@ def test_it_says_what_cannot_be_read(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "1 of 62 rows cannot be read; the first is line 7: not 4 fields: u5,t5" in out
     assert "1 of 61 times in time cannot be read; the first is in line 5" in out
     assert "1 pairs of a user and a title have several different ratings: the newest one counts" in out
+
+
+@pytest.mark.parametrize("sign", ["/", ".", "-"])
+def test_days_prove_the_order_of_day_and_month(sign: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    days = [f"5,10{sign}04{sign}2019", f"4,23{sign}04{sign}2019"]
+    source = describe(write(tmp_path / "r.csv", "user,item,rating,date", days))
+    form = f"%d{sign}%m{sign}%Y"
+    assert source["ratings"]["time"] == form
+    assert source["ratings"]["columns"]["timestamp"] == "date"
+    out = capsys.readouterr().out
+    assert f"times are read as {form}" in out
+    assert "(?)" not in out + (tmp_path / "conf" / "dataset" / "r.yaml").read_text()
+    times = read(source, tmp_path / "cache")["timestamp"]
+    assert {str(time.date()) for time in times} == {"2019-04-10", "2019-04-23"}
+
+
+def test_an_unknown_order_of_day_and_month_is_a_choice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = describe(write(tmp_path / "r.csv", "user,item,rating,date", ["5,10/04/2019", "4,11/04/2019"]))
+    assert source["ratings"]["columns"]["timestamp"] is None
+    assert "time: '%d/%m/%Y' or time: '%m/%d/%Y'" in capsys.readouterr().out
 
 
 def test_a_given_scale_counts(tmp_path: Path) -> None:
@@ -202,7 +224,10 @@ def test_a_table_without_ratings_is_implicit(tmp_path: Path, capsys: pytest.Capt
     path = write(tmp_path / "plays.csv", "user,item", [""], row="{user},{title}")
     source = describe(path)
     assert source["ratings"]["columns"]["rating"] is None
-    assert "metrics=ranking" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "model=ease metrics=ranking" in out
+    assert f"anirec recommend RUN --likes '#t{pairs()[0][1]}'\n" in out
+    assert "(?)" not in out + (tmp_path / "conf" / "dataset" / "plays.yaml").read_text()
     assert read(source, tmp_path / "cache")["rating"].null_count() == len(pairs())
 
 

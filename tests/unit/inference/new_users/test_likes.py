@@ -77,6 +77,8 @@ def test_a_title_that_is_not_sure_is_refused_asked_or_skipped() -> None:
 def test_the_scale_is_that_of_the_run() -> None:
     stars = Scale(0.5, 5)
     assert [title.rating for title in read_likes(["Monster=4.5; Mushishi=6/10"], SEARCH, scale=stars).liked] == [4.5, 3]
+    with pytest.raises(UserError, match=r"such as Monster=4$"):
+        read_likes(["=4"], SEARCH, scale=stars)
     with pytest.raises(UserError, match=r"Monster=9: expected a rating from 0\.5 to 5"):
         read_likes(["Monster=9"], SEARCH, scale=stars)
 
