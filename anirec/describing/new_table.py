@@ -12,8 +12,8 @@ from rich.markup import escape
 
 from anirec.atomic import write_text
 from anirec.config.compose import default_paths, did_you_mean
-from anirec.data.readers.layout import read_start
-from anirec.data.readers.packed import unpacked_suffix
+from anirec.data.readers.layout import NOT_UTF8, read_start
+from anirec.data.readers.packed import open_binary, unpacked_suffix
 from anirec.data.readers.table_files import (
     JSON,
     PARQUET,
@@ -48,6 +48,7 @@ LOOKED_AT = 500_000  # rows
 TEXT_SIGNS = {"\t": '"\\t"'}
 EMPTY = "null"
 MARK = "(?)"
+FIRST_LATIN_1 = 0xA0
 LONG = 10_000  # characters of a line of YAML
 
 
@@ -120,7 +121,7 @@ def new_table(
         f"# {dataset}: {'ratings' if 'rating' in found else 'interactions'} from {path.name}.\n"
         f"# Written by anirec data new. {check}{next_command(dataset, config_dir, found)}\n{source}"
     )
-    doubts += doubt_read(check_written(text, target), found)
+    doubts += doubt_read(path, check_written(text, target), found)
     target.parent.mkdir(parents=True, exist_ok=True)
     write_text(target, text)
     show_result(target, rows, found, ratings, doubts)
@@ -200,8 +201,36 @@ def first_rows(path: Path, text_format: TextFormat) -> pl.DataFrame:
     readable = rows.filter(pl.col("reason").is_null()).select(pl.col(internal(name)).alias(name) for name in names)
     table = readable.collect(engine="streaming")
     if not len(table):
-        raise UserError(f"{path}: no row can be read; does every line have {len(names)} cells, as the first one?")
+        raise UserError(f"{path}: {no_row_message(path, rows.head(1).collect(), text_format, len(names))}")
     return table.with_columns(pl.all().fill_null(""))
+
+
+def no_row_message(path: Path, first: pl.DataFrame, text_format: TextFormat, width: int) -> str:
+    """Return why no row of a file can be read, from the first one."""
+    if not len(first):
+        return "the file has a header, but no rows"
+    line, reason, text = first.select("line", "reason", "text").row(0)
+    n_cells = len(split_line(text, text_format.separator)) if text_format.separator else width
+    if reason != NOT_UTF8 and n_cells != width:
+        reason = f"{n_cells} cells, where the header has {width}"
+        if n_cells == width + 1 and text.endswith(text_format.separator):
+            reason += f"; all lines but the header end with {text_format.separator}: add one to the header"
+    return f"no row can be read; line {line}: {reason}: {text}{encoding_advice(path, reason)}"
+
+
+def encoding_advice(path: Path, reason: str) -> str:
+    """Return which byte of a file is not UTF-8, and what to do; "" if the reason is another."""
+    if reason != NOT_UTF8:
+        return ""
+    with open_binary(path) as file:
+        for number, line in enumerate(file, 1):
+            try:
+                line.decode()
+            except UnicodeDecodeError as error:
+                byte = line[error.start]
+                likely = f" ({chr(byte)} in Latin-1)" if byte >= FIRST_LATIN_1 else ""
+                return f". Byte 0x{byte:02x}{likely} in line {number} is not UTF-8: save the file as UTF-8"
+    return ""
 
 
 def read_columns(text: str | None, names: Sequence[str]) -> dict[str, str]:
@@ -412,12 +441,13 @@ def check_written(text: str, target: Path) -> pl.DataFrame:
     return rows.head(LOOKED_AT).collect(engine="streaming")
 
 
-def doubt_read(rows: pl.DataFrame, found: Mapping[str, str]) -> list[str]:
+def doubt_read(path: Path, rows: pl.DataFrame, found: Mapping[str, str]) -> list[str]:
     """Return how many rows and times cannot be read, and how many pairs have several ratings, as sentences."""
     doubts = []
     if len(bad := rows.filter(pl.col("reason").is_not_null())):
         line, reason, text = bad.select("line", "reason", "text").row(0)
-        doubts.append(f"{len(bad):,} of {len(rows):,} rows cannot be read; the first is line {line}: {reason}: {text}")
+        first = f"the first is line {line}: {reason}: {text}{encoding_advice(path, reason)}"
+        doubts.append(f"{len(bad):,} of {len(rows):,} rows cannot be read; {first}")
     rows = rows.filter(pl.col("reason").is_null())
     if len(bad := rows.filter(pl.col("note").str.split(",").list.contains("timestamp"))):
         where = f"the first is in line {bad['line'][0]}"

@@ -154,6 +154,22 @@ def test_an_unknown_order_of_day_and_month_is_a_choice(tmp_path: Path, capsys: p
     assert "time: '%d/%m/%Y' or time: '%m/%d/%Y'" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("others", [[], ["ann,Monster,4"]])
+def test_bytes_that_are_not_utf_8_are_named(
+    others: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = "\n".join(["user,item,rating", *others, "bob,Pok\xe9mon,5", ""])
+    (tmp_path / "r.csv").write_bytes(text.encode("latin-1"))
+    message = f"Byte 0xe9 (\xe9 in Latin-1) in line {len(others) + 2} is not UTF-8: save the file as UTF-8"
+    if others:
+        describe(tmp_path / "r.csv")
+        assert message in capsys.readouterr().out
+    else:
+        with pytest.raises(UserError) as error:
+            describe(tmp_path / "r.csv")
+        assert message in str(error.value)
+
+
 def test_a_given_scale_counts(tmp_path: Path) -> None:
     source = describe(write(tmp_path / "r.csv", "user,item,rating", ["1", "5"]), scale="1-10")
     assert source["scale"] == "1-10"
@@ -251,6 +267,12 @@ def test_titles_are_found_by_the_ids_that_both_files_have(tmp_path: Path) -> Non
         ("", {}, "is empty"),
         ("user,item,rating\na,b,5\n", {"columns": "user_id=none"}, "no column none"),
         ("user,item,rating\na,b,5\n", {"columns": "usr=user"}, "OURS is one of"),
+        ("user,item,rating\n", {}, "a header, but no rows"),
+        (
+            "user,item,rating\na,b,5,\na,c,4,\n",
+            {},
+            "4 cells, where the header has 3; all lines but the header end with ,",
+        ),
         ("user,item,rating\na,b,good\n", {}, "are no numbers: good"),
         ("user,item,rating\na,b,5\n", {"name": "mal_2016"}, "a dataset of anirec"),
         ("user,item,rating\na,b,5\n", {"scale": "5"}, "scale=5: expected"),
