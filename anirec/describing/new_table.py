@@ -39,6 +39,7 @@ from anirec.describing.table_columns import (
     is_known,
     is_whole,
     looks_like_times,
+    may_be_thousands,
     suggested,
 )
 from anirec.errors import UserError
@@ -93,6 +94,12 @@ def new_table(
         )
     ratings = look_at_ratings(rows, found, scale, path)
     doubts += ratings.doubts
+    if "rating" in found and may_be_thousands(cells := rows[found["rating"]]):
+        example = cells.filter(cells.str.contains(",", literal=True))[0]
+        doubts.append(
+            f"decimal: {example} in {found['rating']} is read as {example.replace(',', '.')}; if commas separate "
+            "thousands, set rating: null, as counts are no ratings"
+        )
     if text_format.separator and not header and not columns and not any(map(is_known, rows.columns)):
         doubts.append(f"header: the first line, {', '.join(rows.columns)}, is read as the names of the columns")
     if "rating" not in found:
@@ -326,7 +333,7 @@ def format_lines(
     if text_format.separator:
         lines.append(f"    separator: {TEXT_SIGNS.get(text_format.separator, quote_sign(text_format.separator))}")
     if "rating" in found:
-        lines.append(f"    decimal: {quote_sign(decimal_sign(rows[found['rating']]))}")
+        lines.append(f"    decimal: {quote_sign(decimal_sign(rows[found['rating']]))}{mark(doubts, 'decimal:')}")
     if header:
         lines.append(f"    header: [{', '.join(header)}]   # the file has none")
     elif doubt := mark(doubts, "header:"):

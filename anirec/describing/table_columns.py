@@ -34,7 +34,16 @@ KNOWN: Mapping[str, Sequence[str]] = {
 }
 WHOLE = r"^(0|[1-9]\d{0,17})$"
 NUMBER = r"^[+-]?\d+([.,]\d+)?$"
-DAYS = [f"%{one}{sign}%{two}{sign}%Y" for sign in "/.-" for one, two in ("dm", "md")]
+DAYS = [
+    "%Y%m%d",
+    *(
+        f"%{one}{sign}%{two}{sign}%Y{time}"
+        for time in ("", " %H:%M", " %H:%M:%S")
+        for sign in "/.-"
+        for one, two in ("dm", "md")
+    ),
+]
+THOUSANDS = r"^[1-9]\d{0,2},\d{3}$"
 BINARY = "the scale: 0 and 1 are taken for disliked and liked; if 1 means seen, set rating: null and keep rows with 1"
 CONTINUOUS = 1e-6  # step of a continuous scale
 COMMON = (Scale(1, 5), Scale(0.5, 5, 0.5), Scale(1, 10), Scale(1, 10, 0.5), Scale(1, 100))
@@ -165,9 +174,20 @@ def looks_like_ratings(cells: pl.Series) -> bool:
     return (
         len(known) > 0
         and bool(known.str.contains(NUMBER).all())
+        and not may_be_thousands(known)
         and 1 < known.n_unique() <= 201
         and len(known) > 3 * known.n_unique()
     )
+
+
+def may_be_thousands(cells: pl.Series) -> bool:
+    """Return whether commas in numbers may separate thousands.
+
+    >>> may_be_thousands(pl.Series(["1,010", "7"])), may_be_thousands(pl.Series(["1,5", "2,125"]))
+    (True, False)
+    """
+    with_comma = cells.filter(cells.str.contains(",", literal=True))
+    return len(with_comma) > 0 and bool(with_comma.str.contains(THOUSANDS).all())
 
 
 def looks_like_times(cells: pl.Series) -> bool:

@@ -170,6 +170,32 @@ def test_bytes_that_are_not_utf_8_are_named(
         assert message in str(error.value)
 
 
+def test_commas_between_thousands_are_no_decimal_signs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cells = ["1,010", "7", "2,500"]
+    plays = describe(write(tmp_path / "r.csv", "user;item;plays", cells, row="{user};{title};{cell}"))
+    assert plays["ratings"]["columns"]["rating"] is None
+    assert "if plays holds ratings" in capsys.readouterr().out
+    describe(write(tmp_path / "named.csv", "user;item;rating", cells, row="{user};{title};{cell}"))
+    assert "decimal: 1,010 in rating is read as 1.010; if commas separate thousands" in capsys.readouterr().out
+    assert 'decimal: ","   # (?)' in (tmp_path / "conf" / "dataset" / "named.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("days", "form"),
+    [
+        (["20190301", "20180215"], "%Y%m%d"),
+        (["13.02.2019 10:20", "01.02.2019 23:59"], "%d.%m.%Y %H:%M"),
+    ],
+)
+def test_days_without_signs_and_with_hours(days: list[str], form: str, tmp_path: Path) -> None:
+    source = describe(
+        write(tmp_path / "r.csv", "user,item,rating,date", [f"{n + 4},{day}" for n, day in enumerate(days)])
+    )
+    assert source["ratings"]["time"] == form
+    times = read(source, tmp_path / "cache")["timestamp"]
+    assert (times.null_count(), sorted(set(times.dt.day()))) == (0, sorted({13, 1} if "." in form else {1, 15}))
+
+
 def test_a_given_scale_counts(tmp_path: Path) -> None:
     source = describe(write(tmp_path / "r.csv", "user,item,rating", ["1", "5"]), scale="1-10")
     assert source["scale"] == "1-10"
