@@ -123,7 +123,7 @@ def unreadable_cells(data: Subject) -> Iterator[Finding]:
     """Cells that could not be read in rows that are kept."""
     if cells := data.report["unreadable_cells"]:
         if "timestamp" in data.report["empty_columns"] and (n := sum_of("timestamp", cells)):
-            yield Finding(f"none of the {n:,} times could be read; is another column the timestamp?", stops=True)
+            yield Finding(f"none of the {n:,} times could be read. {data.source.repair}", stops=True)
         which = ", ".join(f"{column}: {n:,}" for column, n in cells.items())
         yield Finding(f"{sum(cells.values()):,} cells could not be read and are treated as unknown ({which})")
 
