@@ -31,11 +31,13 @@ from anirec.describing.datasets import dataset_files
 from anirec.describing.table_columns import (
     NUMBER,
     Found,
+    day_formats,
     decimal_sign,
     guess_columns,
     guess_scale,
     is_known,
     is_whole,
+    looks_like_times,
     suggested,
 )
 from anirec.errors import UserError
@@ -44,6 +46,7 @@ CONSOLE = Console(highlight=False, soft_wrap=True)
 LOOKED_AT = 500_000  # rows
 TEXT_SIGNS = {"\t": '"\\t"'}
 EMPTY = "null"
+MARK = "(?)"
 LONG = 10_000  # characters of a line of YAML
 
 
@@ -95,10 +98,8 @@ def new_table(
     if "rating" not in found:
         left = suggested(found, rows.columns)
         doubts.append(f"no column looks like ratings: every row is an interaction{or_columns(left)}")
-    text = "\n".join(
+    source = "\n".join(
         [
-            f"# {dataset}: {'ratings' if 'rating' in found else 'interactions'} from {path.name}.",
-            f"# Written by anirec data new. Check what is marked with (?). {next_command(dataset, config_dir, found)}",
             "source:",
             "  _target_: anirec.data.sources.table.Table",
             f"  name: {dataset}",
@@ -115,10 +116,17 @@ def new_table(
             "",
         ]
     )
+    check = "Check what is marked with (?). " if MARK in source else ""
+    text = (
+        f"# {dataset}: {'ratings' if 'rating' in found else 'interactions'} from {path.name}.\n"
+        f"# Written by anirec data new. {check}{next_command(dataset, config_dir, found)}\n{source}"
+    )
     check_written(text, target)
     target.parent.mkdir(parents=True, exist_ok=True)
     write_text(target, text)
     show_result(target, rows, found, ratings, doubts)
+    if MARK in source:
+        CONSOLE.print("Check these lines in the YAML, marked with (?).")
     CONSOLE.print(f"Next:\n  {escape(next_command(dataset, config_dir, found))}", soft_wrap=True)
     return target
 
@@ -272,7 +280,10 @@ def format_lines(
     found: Mapping[str, str],
     doubts: Sequence[str],
 ) -> list[str]:
-    lines = ['    time: null   # found; or s, ms, iso, or a format such as "%d/%m/%Y"'] if "timestamp" in found else []
+    form = time_format(rows, found)
+    time = f"{quote_sign(form)}   # the only order of day and month" if form else "null   # found"
+    other = 's, ms, iso, or a format such as "%Y/%m/%d"'
+    lines = [f"    time: {time}; or {other}"] if "timestamp" in found else []
     if text_format.separator:
         lines.append(f"    separator: {TEXT_SIGNS.get(text_format.separator, quote_sign(text_format.separator))}")
     if "rating" in found:
@@ -282,6 +293,13 @@ def format_lines(
     elif doubt := mark(doubts, "header:"):
         lines.append(f"    header: null{doubt}; or list names of the columns here")
     return lines
+
+
+def time_format(rows: pl.DataFrame, found: Mapping[str, str]) -> str | None:
+    """Return the format of times that are days in the order of a country; None if they need no format."""
+    if "timestamp" not in found or looks_like_times(rows[found["timestamp"]]):
+        return None
+    return next(iter(day_formats(rows[found["timestamp"]])), None)
 
 
 def quote_sign(sign: str) -> str:
@@ -392,8 +410,8 @@ def show_result(
     CONSOLE.print(f"{of}{len(rows):,} rows of {users:,} users and {titles:,} titles{scale}")
     for doubt in doubts:
         CONSOLE.print(f"not certain: {escape(doubt)}")
-    if doubts:
-        CONSOLE.print("Check these lines in the YAML, marked with (?).")
+    if form := time_format(rows, found):
+        CONSOLE.print(f"times are read as {form}, which all cells of {escape(found['timestamp'])} allow")
 
 
 def next_command(dataset: str, config_dir: str, found: Mapping[str, str]) -> str:

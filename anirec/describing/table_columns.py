@@ -34,6 +34,8 @@ KNOWN: Mapping[str, Sequence[str]] = {
 }
 WHOLE = r"^(0|[1-9]\d{0,17})$"
 NUMBER = r"^[+-]?\d+([.,]\d+)?$"
+DAYS = [f"%{one}{sign}%{two}{sign}%Y" for sign in "/.-" for one, two in ("dm", "md")]
+BINARY = "the scale: 0 and 1 are taken for disliked and liked; if 1 means seen, set rating: null and keep rows with 1"
 CONTINUOUS = 1e-6  # step of a continuous scale
 COMMON = (Scale(1, 5), Scale(0.5, 5, 0.5), Scale(1, 10), Scale(1, 10, 0.5), Scale(1, 100))
 MANY_REPEATED = 20  # rows of titles with another row, from which equal ratings of each title are no chance
@@ -98,11 +100,12 @@ def guess_columns(rows: pl.DataFrame, given: Mapping[str, str]) -> tuple[dict[st
             others = f"; or {', '.join(likely[1:])}" if likely[1:] else ""
             doubts.append(f"{ours}: {likely[0]} ({sample(rows[likely[0]])}){others}")
             left.remove(likely[0])
-    if "timestamp" in columns and not looks_like_times(rows[columns["timestamp"]]):
-        doubts.append(
-            f"timestamp: {columns['timestamp']} holds {sample(rows[columns['timestamp']])}: not read as a time"
-        )
-        del columns["timestamp"]
+    if "timestamp" in columns and not looks_like_times(cells := rows[columns["timestamp"]]):
+        formats = day_formats(cells)
+        if len(formats) != 1:
+            choice = f"; set this column and time: {' or time: '.join(map(repr, formats))}" if formats else ""
+            doubts.append(f"timestamp: {columns['timestamp']} holds {sample(cells)}: not read as a time{choice}")
+            del columns["timestamp"]
     if columns.get("title") == columns.get("item_id"):
         columns.pop("title", None)
     return columns, doubts
@@ -172,6 +175,16 @@ def looks_like_times(cells: pl.Series) -> bool:
     return times.null_count() < 0.5 * len(cells)
 
 
+def day_formats(cells: pl.Series) -> list[str]:
+    """Return the formats of days that read all cells: one if a day above 12 proves it, else both orders; or none.
+
+    >>> day_formats(pl.Series(["10/04/2019", "23/04/2019"])), day_formats(pl.Series(["10/04/2019"]))
+    (['%d/%m/%Y'], ['%d/%m/%Y', '%m/%d/%Y'])
+    """
+    known = cells.filter(~cells.str.to_lowercase().is_in(UNKNOWN)).unique()
+    return [form for form in DAYS if len(known) and not known.str.to_date(form, strict=False).null_count()]
+
+
 def is_epoch(cells: pl.Series) -> bool:
     """Whether all cells are seconds or milliseconds since 1970, of a time from 1990 to 2099."""
     if not cells.str.contains(r"^(\d{9,10}|\d{12,13})$").all():
@@ -201,7 +214,7 @@ def guess_scale(cells: pl.Series) -> Found:
         neutral = sorted(words & {*ZEROS}) if words & {"-1", "-1.0", "-"} else []
         share = float(known.is_in(neutral).to_numpy().mean())
         doubt = f"0 in the ratings ({share:.0%} of them), between 1 and -1, is taken for neutral or unrated (unrated)"
-        return Found(THUMBS, neutral, [doubt] if neutral else [])
+        return Found(THUMBS, neutral, [doubt] if neutral else [BINARY] if words <= {"0", "1"} else [])
     numbers = known.str.replace(",", ".", literal=True).cast(pl.Float64, strict=False).drop_nulls()
     if not len(numbers):
         return Found("")

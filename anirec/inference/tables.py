@@ -1,6 +1,7 @@
 """Recommendation lists as tables, and their output: terminal, CSV and JSON."""
 
 from collections.abc import Sequence
+from math import isnan
 from pathlib import Path
 
 import numpy as np
@@ -58,14 +59,15 @@ def recommendations(
 def reason_text(titles: Sequence[tuple[str, float]]) -> str:
     """Return a sentence that names the titles of a history that explain a recommendation.
 
-    >>> reason_text([("Monster", 10.0), ("Mushishi", 9.5)]), reason_text([("Monster", float("nan"))]), reason_text([])
-    ('You rated Monster 10 and Mushishi 9.5', 'You know Monster', '')
+    >>> reason_text([("Monster", float("nan")), ("Mob Psycho 100", 9.5)])
+    'You rated Mob Psycho 100 (9.5) and know Monster'
+    >>> reason_text([("Monster", 10.0), ("Mushishi", 9.5)]), reason_text([])
+    ('You rated Monster (10) and Mushishi (9.5)', '')
     """
-    if not titles:
-        return ""
-    rated = [title if rating != rating else f"{title} {rating:g}" for title, rating in titles]  # noqa: PLR0124 (NaN)
-    verb = "know" if rated == [title for title, _ in titles] else "rated"
-    return f"You {verb} {' and '.join(rated)}"
+    rated = [f"{title} ({rating:g})" for title, rating in titles if not isnan(rating)]
+    known = [title for title, rating in titles if isnan(rating)]
+    parts = [f"{verb} {' and '.join(names)}" for verb, names in (("rated", rated), ("know", known)) if names]
+    return f"You {' and '.join(parts)}" if parts else ""
 
 
 def print_list(recommended: pl.DataFrame, console: Console) -> None:

@@ -4,6 +4,8 @@ It is printed how it was understood, and what of it cannot be used.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
+from math import isnan, nan
 from pathlib import Path
 
 from rich.console import Console
@@ -34,15 +36,31 @@ def read_given(
 ) -> list[Liked] | OwnList:
     """Return what a new user has given, and print how it was understood; the arguments are those of `recommend`."""
     choose = Chooser(search, console) if can_ask(console) and not yes else None
-    if not has_ratings(run):
-        console.print("The data of this run have no ratings: yours do not count, only which titles you name.")
+    given: list[Liked] | OwnList
     if own_list:
-        own = read_list_file(own_list, search, run_scale(run), list_scale=list_scale, choose=choose, console=console)
-        report_unused(own, unused or own_list.with_name(f"{own_list.name}.unused.csv"), console)
-        return own
-    if likes:
-        return read_new_user(run, likes, search, run_scale(run), choose=choose, skip=yes, console=console)
-    raise UserError(f"Set --user ID, --list FILE, or --likes with titles such as {search.examples()}.")
+        given = read_list_file(own_list, search, run_scale(run), list_scale=list_scale, choose=choose, console=console)
+        report_unused(given, unused or own_list.with_name(f"{own_list.name}.unused.csv"), console)
+    elif likes:
+        given = read_new_user(run, likes, search, run_scale(run), choose=choose, skip=yes, console=console)
+    else:
+        raise UserError(f"Set --user ID, --list FILE, or --likes with titles such as {search.examples()}.")
+    unrated = given if has_ratings(run) else without_ratings(given)
+    if is_rated(given) and not is_rated(unrated):
+        console.print("The data of this run have no ratings: yours do not count, only which titles you name.")
+    return unrated
+
+
+def is_rated(given: list[Liked] | OwnList) -> bool:
+    """Return whether any title has a rating."""
+    if isinstance(given, OwnList):
+        return not all(map(isnan, (given.seen | given.dropped).values()))
+    return not all(isnan(liked.rating) for liked in given)
+
+
+def without_ratings(given: list[Liked] | OwnList) -> list[Liked] | OwnList:
+    if isinstance(given, OwnList):
+        return replace(given, seen=dict.fromkeys(given.seen, nan), dropped=dict.fromkeys(given.dropped, nan))
+    return [liked._replace(rating=nan) for liked in given]
 
 
 def read_new_user(

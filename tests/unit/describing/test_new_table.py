@@ -73,7 +73,7 @@ def test_a_known_table_needs_no_question(tmp_path: Path, capsys: pytest.CaptureF
         (["100", "85", "0"], "1-100", ["0"], "0 in the ratings"),
         (["10", "8", "-1"], "1-10", ["-1"], "-1 in the ratings"),
         (["up", "down"], "thumbs", [], ""),
-        (["1", "0"], "thumbs", [], ""),
+        (["1", "0"], "thumbs", [], "if 1 means seen"),
         (["1", "-1"], "thumbs", [], ""),
         (["1", "-1", "0"], "thumbs", ["0"], "between 1 and -1, is taken for neutral or unrated"),
         (["-9.5", "10", "2"], "-9.5 to 10/0.5", [], "ends are those of the ratings, -9.5 and 10"),
@@ -117,6 +117,24 @@ def test_a_large_file_with_line_breaks_is_refused(tmp_path: Path, monkeypatch: p
     path = write(tmp_path / "r.csv", "user,item,rating,review", ["5", "1"], row='{user},{title},{cell},"a\nb"')
     with pytest.raises(UserError, match=r"r\.csv, line 2: a quoted cell has a line break"):
         describe(path)
+@pytest.mark.parametrize("sign", ["/", ".", "-"])
+def test_days_prove_the_order_of_day_and_month(sign: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    days = [f"5,10{sign}04{sign}2019", f"4,23{sign}04{sign}2019"]
+    source = describe(write(tmp_path / "r.csv", "user,item,rating,date", days))
+    form = f"%d{sign}%m{sign}%Y"
+    assert source["ratings"]["time"] == form
+    assert source["ratings"]["columns"]["timestamp"] == "date"
+    out = capsys.readouterr().out
+    assert f"times are read as {form}" in out
+    assert "(?)" not in out + (tmp_path / "conf" / "dataset" / "r.yaml").read_text()
+    times = read(source, tmp_path / "cache")["timestamp"]
+    assert {str(time.date()) for time in times} == {"2019-04-10", "2019-04-23"}
+
+
+def test_an_unknown_order_of_day_and_month_is_a_choice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = describe(write(tmp_path / "r.csv", "user,item,rating,date", ["5,10/04/2019", "4,11/04/2019"]))
+    assert source["ratings"]["columns"]["timestamp"] is None
+    assert "time: '%d/%m/%Y' or time: '%m/%d/%Y'" in capsys.readouterr().out
 
 
 def test_a_given_scale_counts(tmp_path: Path) -> None:
@@ -189,7 +207,9 @@ def test_a_table_without_ratings_is_implicit(tmp_path: Path, capsys: pytest.Capt
     path = write(tmp_path / "plays.csv", "user,item", [""], row="{user},{title}")
     source = describe(path)
     assert source["ratings"]["columns"]["rating"] is None
-    assert "metrics=ranking" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "metrics=ranking" in out
+    assert "(?)" not in out + (tmp_path / "conf" / "dataset" / "plays.yaml").read_text()
     assert read(source, tmp_path / "cache")["rating"].null_count() == len(pairs())
 
 

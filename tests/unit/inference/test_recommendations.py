@@ -35,7 +35,7 @@ def printed(table: pl.DataFrame, width: int = 80) -> str:
 def test_each_recommendation_has_a_reason() -> None:
     first, second = TABLE["reason"].to_list()
     assert first.startswith("You rated Cowboy Bebop: ")
-    assert first.endswith(" 9 and Mushishi")
+    assert first.endswith(" (9) and know Mushishi")
     assert second == "On your watchlist. Rated highly by others (1 rating)"
 
 
