@@ -26,7 +26,7 @@ from anirec.data.readers.table_files import (
 )
 from anirec.data.scale import Scale
 from anirec.data.sources.table import Table
-from anirec.data.sources.table_settings import COLUMNS, mapped
+from anirec.data.sources.table_settings import COLUMNS, mapped, name_problem
 from anirec.describing.datasets import dataset_files
 from anirec.describing.table_columns import (
     NUMBER,
@@ -79,9 +79,7 @@ def new_table(
     for given in filter(None, (path, items, characters)):
         if not given.is_file():
             raise UserError(f"{given}: there is no such file")
-    dataset = (
-        name or re.sub(r"\W+", "_", path.name.removesuffix("".join(path.suffixes)) or path.name).strip("_").lower()
-    )
+    dataset = name or name_of(path)
     target = target_file(dataset, config_dir, force=force)
     text_format, header = look_at_format(path)
     rows = first_rows(path, text_format)
@@ -121,7 +119,7 @@ def new_table(
         f"# {dataset}: {'ratings' if 'rating' in found else 'interactions'} from {path.name}.\n"
         f"# Written by anirec data new. {check}{next_command(dataset, config_dir, found)}\n{source}"
     )
-    check_written(text, target)
+    doubts += doubt_read(check_written(text, target), found)
     target.parent.mkdir(parents=True, exist_ok=True)
     write_text(target, text)
     show_result(target, rows, found, ratings, doubts)
@@ -131,9 +129,18 @@ def new_table(
     return target
 
 
+def name_of(path: Path) -> str:
+    """
+    >>> name_of(Path("My Stars.csv.gz")), name_of(Path("123.csv")), name_of(Path("nan.csv")), name_of(Path("!!!.csv"))
+    ('my_stars', 'own_123', 'own_nan', 'own')
+    """
+    stem = re.sub(r"\W+", "_", path.name.removesuffix("".join(path.suffixes)) or path.name).strip("_").lower()
+    return f"own_{stem}".strip("_") if name_problem(stem) else stem
+
+
 def target_file(dataset: str, config_dir: str, *, force: bool) -> Path:
-    if not re.fullmatch(r"\w+", dataset):
-        raise UserError(f"--name {dataset}: expected letters, digits and underscores")
+    if problem := name_problem(dataset):
+        raise UserError(f"--name {dataset}: {problem}")
     if dataset in dataset_files(None):
         raise UserError(f"{dataset} is a dataset of anirec: choose another name with --name")
     target = Path(config_dir) / "dataset" / f"{dataset}.yaml"
@@ -389,14 +396,35 @@ def or_columns(left: Sequence[str]) -> str:
     return f"; if {' or '.join(left)} holds ratings, add --columns rating={left[0]}" if left else ""
 
 
-def check_written(text: str, target: Path) -> None:
-    """Check that the YAML describes a table whose columns exist; an error here is one of this module."""
+def check_written(text: str, target: Path) -> pl.DataFrame:
+    """Return the first rows as the dataset of this YAML reads them; an error here is one of this module."""
     source = yaml.safe_load(text.replace("${paths.data}", str(default_paths()["data"])))["source"]
     source.pop("_target_")
     table = Table(**source)
     for section in table.sections:
         table.rows(section, small=section != "ratings").head(1).collect()
     assert mapped(table.sections, "ratings"), target  # noqa: S101 - for readers
+    rows = table.interactions()
+    assert rows is not None  # noqa: S101 - there is a section ratings
+    return rows.head(LOOKED_AT).collect(engine="streaming")
+
+
+def doubt_read(rows: pl.DataFrame, found: Mapping[str, str]) -> list[str]:
+    """Return how many rows and times cannot be read, and how many pairs have several ratings, as sentences."""
+    doubts = []
+    if len(bad := rows.filter(pl.col("reason").is_not_null())):
+        line, reason, text = bad.select("line", "reason", "text").row(0)
+        doubts.append(f"{len(bad):,} of {len(rows):,} rows cannot be read; the first is line {line}: {reason}: {text}")
+    rows = rows.filter(pl.col("reason").is_null())
+    if len(bad := rows.filter(pl.col("note").str.split(",").list.contains("timestamp"))):
+        where = f"the first is in line {bad['line'][0]}"
+        doubts.append(f"{len(bad):,} of {len(rows):,} times in {found['timestamp']} cannot be read; {where}; see time")
+    if "rating" in found:
+        pairs = rows.drop_nulls("rating").group_by("user_id", "item_id").agg(n=pl.col("rating").n_unique())
+        if n := int((pairs["n"] > 1).sum()):
+            counts = "newest" if "timestamp" in found else "last"
+            doubts.append(f"{n:,} pairs of a user and a title have several different ratings: the {counts} one counts")
+    return doubts
 
 
 def show_result(

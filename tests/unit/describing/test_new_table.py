@@ -117,6 +117,8 @@ def test_a_large_file_with_line_breaks_is_refused(tmp_path: Path, monkeypatch: p
     path = write(tmp_path / "r.csv", "user,item,rating,review", ["5", "1"], row='{user},{title},{cell},"a\nb"')
     with pytest.raises(UserError, match=r"r\.csv, line 2: a quoted cell has a line break"):
         describe(path)
+
+
 @pytest.mark.parametrize("sign", ["/", ".", "-"])
 def test_days_prove_the_order_of_day_and_month(sign: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     days = [f"5,10{sign}04{sign}2019", f"4,23{sign}04{sign}2019"]
@@ -135,6 +137,19 @@ def test_an_unknown_order_of_day_and_month_is_a_choice(tmp_path: Path, capsys: p
     source = describe(write(tmp_path / "r.csv", "user,item,rating,date", ["5,10/04/2019", "4,11/04/2019"]))
     assert source["ratings"]["columns"]["timestamp"] is None
     assert "time: '%d/%m/%Y' or time: '%m/%d/%Y'" in capsys.readouterr().out
+
+
+def test_it_says_what_cannot_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [f"u{n},t{n},{n % 10 + 1},2020-01-{n % 28 + 1:02}" for n in range(60)]
+    lines[3] = "u3,t3,4,last week"
+    lines[5] = "u5,t5"
+    lines += ["u7,t7,1,2020-02-01", "u9,t9,10,2020-02-01"]
+    (tmp_path / "r.csv").write_text("\n".join(["user,item,rating,time", *lines]) + "\n")
+    describe(tmp_path / "r.csv")
+    out = capsys.readouterr().out
+    assert "1 of 62 rows cannot be read; the first is line 7: not 4 fields: u5,t5" in out
+    assert "1 of 61 times in time cannot be read; the first is in line 5" in out
+    assert "1 pairs of a user and a title have several different ratings: the newest one counts" in out
 
 
 def test_a_given_scale_counts(tmp_path: Path) -> None:
@@ -236,6 +251,8 @@ def test_titles_are_found_by_the_ids_that_both_files_have(tmp_path: Path) -> Non
         ("user,item,rating\na,b,good\n", {}, "are no numbers: good"),
         ("user,item,rating\na,b,5\n", {"name": "mal_2016"}, "a dataset of anirec"),
         ("user,item,rating\na,b,5\n", {"scale": "5"}, "scale=5: expected"),
+        ("user,item,rating\na,b,5\n", {"name": "123"}, "--name 123: expected letters"),
+        ("user,item,rating\na,b,5\n", {"name": "nan"}, "--name nan: expected letters"),
     ],
 )
 def test_where_nothing_can_be_known_it_says_what_to_pass(
@@ -246,6 +263,18 @@ def test_where_nothing_can_be_known_it_says_what_to_pass(
         describe(tmp_path / "r.csv", **options)
     assert words in str(error.value)
     assert not (tmp_path / "conf").exists()
+
+
+@pytest.mark.parametrize("name", ["r.csv.gz", "r.csv.zst"])
+def test_plain_text_with_the_name_of_a_compressed_file(name: str, tmp_path: Path) -> None:
+    path = write(tmp_path / name, "user,item,rating", ["4", "5"])
+    with pytest.raises(UserError, match=f"{name}: the name ends in .*but the content is not compressed"):
+        describe(path)
+
+
+@pytest.mark.parametrize(("file", "name"), [("123.csv", "own_123"), ("nan.csv", "own_nan"), ("!!!.csv", "own")])
+def test_a_file_name_that_is_no_name_of_a_dataset_is_changed(file: str, name: str, tmp_path: Path) -> None:
+    assert describe(write(tmp_path / file, "user,item,rating", ["4", "5"]))["name"] == name
 
 
 def test_a_yaml_is_replaced_only_on_request(tmp_path: Path) -> None:
