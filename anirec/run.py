@@ -75,7 +75,8 @@ def train_and_evaluate(config: DictConfig, folder: RunFolder, loggers: list[Logg
     if not any(name.startswith(f"{split}/") for name in metrics):
         raise UserError(f"No metric was computed on the {split} set. Does the trainer config limit its batches?")
     if trainer.is_global_zero:
-        folder.provenance.update(data.provenance(), **model.provenance(), **times)
+        folder.provenance.update(data.provenance(), **times)
+        folder.provenance.update(model.provenance())
         folder.write_json("metrics.json", metrics)
         for part in (data, model, evaluation):
             for name, table in part.tables.items():

@@ -39,6 +39,7 @@ from anirec.settings import (
 )
 
 SELECT = ("best", "refit")
+EXTRAS = frozenset({"implicit"})  # packages of models that are extras of the same name
 # Types of the top-level keys that are not groups. Groups are checked against the signature of their target.
 TOP_LEVEL: dict[str, Any] = {
     "seed": Seed,
@@ -138,7 +139,9 @@ def check_targets(content: dict[str, Any]) -> Iterator[str]:
         try:
             found = signature(target)
         except UnknownTargetError as error:
-            yield f"{path}._target_: {target}: {error}"
+            package = target.partition(".")[0]
+            install = f". Install it: pip install 'anirec[{package}]'" if package in EXTRAS else ""
+            yield f"{path}._target_: {target}: {error}{install}"
             continue
         yield from check_arguments(path, node, found)
         if target.startswith("sklearn."):

@@ -27,7 +27,7 @@ from anirec.data.readers.table_files import (
 )
 from anirec.data.scale import Scale
 from anirec.data.sources.table import Table
-from anirec.data.sources.table_settings import COLUMNS, mapped
+from anirec.data.sources.table_settings import COLUMNS, mapped, name_problem
 from anirec.describing.datasets import dataset_files
 from anirec.describing.table_columns import (
     NUMBER,
@@ -36,6 +36,7 @@ from anirec.describing.table_columns import (
     decimal_sign,
     guess_columns,
     guess_scale,
+    is_known,
     is_whole,
     looks_like_times,
     suggested,
@@ -79,9 +80,7 @@ def new_table(
     for given in filter(None, (path, items, characters)):
         if not given.is_file():
             raise UserError(f"{given}: there is no such file")
-    dataset = (
-        name or re.sub(r"\W+", "_", path.name.removesuffix("".join(path.suffixes)) or path.name).strip("_").lower()
-    )
+    dataset = name or name_of(path)
     target = target_file(dataset, config_dir, force=force)
     text_format, header = look_at_format(path)
     rows = first_rows(path, text_format)
@@ -93,6 +92,8 @@ def new_table(
         )
     ratings = look_at_ratings(rows, found, scale, path)
     doubts += ratings.doubts
+    if text_format.separator and not header and not columns and not any(map(is_known, rows.columns)):
+        doubts.append(f"header: the first line, {', '.join(rows.columns)}, is read as the names of the columns")
     if "rating" not in found:
         left = suggested(found, rows.columns)
         doubts.append(f"no column looks like ratings: every row is an interaction{or_columns(left)}")
@@ -108,7 +109,7 @@ def new_table(
             f"    files: {quote(path.name)}   # or a list; * and ? stand for any characters of a file name",
             *column_lines(found, rows, doubts, "ratings"),
             *cell_lines(ratings, found),
-            *format_lines(text_format, header, rows, found),
+            *format_lines(text_format, header, rows, found, doubts),
             *other_section("items", items, path, rows[found["item_id"]], doubts),
             *other_section("characters", characters, path, rows[found["item_id"]], doubts),
             "",
@@ -119,7 +120,7 @@ def new_table(
         f"# {dataset}: {'ratings' if 'rating' in found else 'interactions'} from {path.name}.\n"
         f"# Written by anirec data new. {check}{next_command(dataset, config_dir, found)}\n{source}"
     )
-    check_written(text, target)
+    doubts += doubt_read(check_written(text, target), found)
     target.parent.mkdir(parents=True, exist_ok=True)
     write_text(target, text)
     show_result(target, rows, found, ratings, doubts)
@@ -131,9 +132,18 @@ def new_table(
     return target
 
 
+def name_of(path: Path) -> str:
+    """
+    >>> name_of(Path("My Stars.csv.gz")), name_of(Path("123.csv")), name_of(Path("nan.csv")), name_of(Path("!!!.csv"))
+    ('my_stars', 'own_123', 'own_nan', 'own')
+    """
+    stem = re.sub(r"\W+", "_", path.name.removesuffix("".join(path.suffixes)) or path.name).strip("_").lower()
+    return f"own_{stem}".strip("_") if name_problem(stem) else stem
+
+
 def target_file(dataset: str, config_dir: str, *, force: bool) -> Path:
-    if not re.fullmatch(r"\w+", dataset):
-        raise UserError(f"--name {dataset}: expected letters, digits and underscores")
+    if problem := name_problem(dataset):
+        raise UserError(f"--name {dataset}: {problem}")
     if dataset in dataset_files(None):
         raise UserError(f"{dataset} is a dataset of anirec: choose another name with --name")
     target = Path(config_dir) / "dataset" / f"{dataset}.yaml"
@@ -155,9 +165,28 @@ def look_at_format(path: Path) -> tuple[TextFormat, list[str] | None]:
             "semicolons, tabs or bars, JSON, or parquet"
         )
     header = None
-    if any(re.fullmatch(NUMBER, cell.strip()) for cell in first):  # the first line is data
+    if is_data(first, [split_line(line, separator) for line in first_lines(path)[1:]]):
         header = [f"column_{number}" for number in range(1, len(first) + 1)]
     return TextFormat(separator, header), header
+
+
+def is_data(first: Sequence[str], others: Sequence[Sequence[str]]) -> bool:
+    """Return whether the first line of a file is data: it has a number, or its cells occur in their columns below.
+
+    >>> is_data(["ann", "Monster", "up"], [["bob", "Monster", "up"]])
+    True
+    >>> is_data(["user", "film", "up"], [["bob", "Monster", "up"]])
+    False
+    """
+    cells = [cell.strip() for cell in first]
+    if any(re.fullmatch(NUMBER, cell) for cell in cells):
+        return True
+    # Files that were joined repeat the header.
+    below = [
+        {line[i].strip() for line in others if i < len(line) and list(line) != list(first)} for i in range(len(cells))
+    ]
+    occurring = sum(bool(cell) and cell in column for cell, column in zip(cells, below, strict=True))
+    return occurring > len(cells) / 2 or (occurring > 0 and not any(map(is_known, cells)))
 
 
 def first_rows(path: Path, text_format: TextFormat) -> pl.DataFrame:
@@ -255,7 +284,11 @@ def cell_lines(ratings: Found, found: Mapping[str, str]) -> list[str]:
 
 
 def format_lines(
-    text_format: TextFormat, header: list[str] | None, rows: pl.DataFrame, found: Mapping[str, str]
+    text_format: TextFormat,
+    header: list[str] | None,
+    rows: pl.DataFrame,
+    found: Mapping[str, str],
+    doubts: Sequence[str],
 ) -> list[str]:
     form = time_format(rows, found)
     time = f"{quote_sign(form)}   # the only order of day and month" if form else "null   # found"
@@ -267,6 +300,8 @@ def format_lines(
         lines.append(f"    decimal: {quote_sign(decimal_sign(rows[found['rating']]))}")
     if header:
         lines.append(f"    header: [{', '.join(header)}]   # the file has none")
+    elif doubt := mark(doubts, "header:"):
+        lines.append(f"    header: null{doubt}; or list names of the columns here")
     return lines
 
 
@@ -364,14 +399,35 @@ def or_columns(left: Sequence[str]) -> str:
     return f"; if {' or '.join(left)} holds ratings, add --columns rating={left[0]}" if left else ""
 
 
-def check_written(text: str, target: Path) -> None:
-    """Check that the YAML describes a table whose columns exist; an error here is one of this module."""
+def check_written(text: str, target: Path) -> pl.DataFrame:
+    """Return the first rows as the dataset of this YAML reads them; an error here is one of this module."""
     source = yaml.safe_load(text.replace("${paths.data}", str(default_paths()["data"])))["source"]
     source.pop("_target_")
     table = Table(**source)
     for section in table.sections:
         table.rows(section, small=section != "ratings").head(1).collect()
     assert mapped(table.sections, "ratings"), target  # noqa: S101 - for readers
+    rows = table.interactions()
+    assert rows is not None  # noqa: S101 - there is a section ratings
+    return rows.head(LOOKED_AT).collect(engine="streaming")
+
+
+def doubt_read(rows: pl.DataFrame, found: Mapping[str, str]) -> list[str]:
+    """Return how many rows and times cannot be read, and how many pairs have several ratings, as sentences."""
+    doubts = []
+    if len(bad := rows.filter(pl.col("reason").is_not_null())):
+        line, reason, text = bad.select("line", "reason", "text").row(0)
+        doubts.append(f"{len(bad):,} of {len(rows):,} rows cannot be read; the first is line {line}: {reason}: {text}")
+    rows = rows.filter(pl.col("reason").is_null())
+    if len(bad := rows.filter(pl.col("note").str.split(",").list.contains("timestamp"))):
+        where = f"the first is in line {bad['line'][0]}"
+        doubts.append(f"{len(bad):,} of {len(rows):,} times in {found['timestamp']} cannot be read; {where}; see time")
+    if "rating" in found:
+        pairs = rows.drop_nulls("rating").group_by("user_id", "item_id").agg(n=pl.col("rating").n_unique())
+        if n := int((pairs["n"] > 1).sum()):
+            counts = "newest" if "timestamp" in found else "last"
+            doubts.append(f"{n:,} pairs of a user and a title have several different ratings: the {counts} one counts")
+    return doubts
 
 
 def show_result(

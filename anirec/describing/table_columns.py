@@ -38,6 +38,10 @@ DAYS = [f"%{one}{sign}%{two}{sign}%Y" for sign in "/.-" for one, two in ("dm", "
 BINARY = "the scale: 0 and 1 are taken for disliked and liked; if 1 means seen, set rating: null and keep rows with 1"
 CONTINUOUS = 1e-6  # step of a continuous scale
 COMMON = (Scale(1, 5), Scale(0.5, 5, 0.5), Scale(1, 10), Scale(1, 10, 0.5), Scale(1, 100))
+MANY_REPEATED = 20  # rows of titles with another row, from which equal ratings of each title are no chance
+TOPS = (5, 10, 100)  # ends of common scales
+FEW_ABOVE = 0.01  # share of ratings up to which those above an end are errors, not a larger scale
+ZEROS = ("0", "0.0")
 MANY_ZEROS = 0.1  # share of ratings from which 0 rather means unrated than the worst rating
 
 
@@ -58,6 +62,10 @@ def plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
+def is_known(name: str) -> bool:
+    return any(without_number(name) in names for names in KNOWN.values())
+
+
 def guess_columns(rows: pl.DataFrame, given: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
     """Return the column of the file for each of ours, and what is not certain, as sentences.
 
@@ -68,9 +76,13 @@ def guess_columns(rows: pl.DataFrame, given: Mapping[str, str]) -> tuple[dict[st
     columns, doubts = dict(given), []
     for ours, names in KNOWN.items():
         free = [name for name in rows.columns if name not in columns.values()]
-        exact = sorted((names.index(plain(name)), name) for name in free if plain(name) in names)
-        if ours not in columns and exact:
-            columns[ours] = exact[0][1]
+        exact = [name for name in free if without_number(name) in names]
+        if ours in columns or not exact:
+            continue
+        unfit = {name: reason for name in exact if (reason := why_unfit(ours, name, rows, columns))}
+        exact.sort(key=lambda name: (name in unfit, names.index(without_number(name)), name != name.lower()))
+        columns[ours] = exact[0]
+        doubts += doubt_names(ours, exact, unfit)
     left = [name for name in rows.columns if name not in columns.values()]
     if "rating" not in columns and (likely := [name for name in left if looks_like_ratings(rows[name])]):
         fewest = min(likely, key=lambda name: rows[name].n_unique())
@@ -82,7 +94,7 @@ def guess_columns(rows: pl.DataFrame, given: Mapping[str, str]) -> tuple[dict[st
         doubts.append(f"timestamp: {likely[0]}, read as a time since 1970 ({sample(rows[likely[0]])})")
         left.remove(likely[0])
     for ours in ("user_id", "item_id"):
-        unknown = [name for name in left if not any(plain(name) in names for names in KNOWN.values())]
+        unknown = [name for name in left if not is_known(name)]
         if ours not in columns and (likely := [name for name in unknown if looks_like_ids(rows[name])]):
             columns[ours] = likely[0]
             others = f"; or {', '.join(likely[1:])}" if likely[1:] else ""
@@ -97,6 +109,43 @@ def guess_columns(rows: pl.DataFrame, given: Mapping[str, str]) -> tuple[dict[st
     if columns.get("title") == columns.get("item_id"):
         columns.pop("title", None)
     return columns, doubts
+
+
+def without_number(name: str) -> str:
+    """Return the plain name without the number that the second of two equal names gets.
+
+    >>> without_number("rating_2")
+    'rating'
+    """
+    return plain(re.sub(r"_\d+$", "", name))
+
+
+def why_unfit(ours: str, name: str, rows: pl.DataFrame, columns: Mapping[str, str]) -> str:
+    """Return why a column hardly holds what its name tells; "" if it may."""
+    cells = rows[name]
+    if ours == "user_id" and len(cells) > 1 and cells.n_unique() == len(cells):
+        return f"{name} differs in all rows"
+    if ours == "rating" and "item_id" in columns and cells.n_unique() > 1:
+        by_title = rows.group_by(pl.col(columns["item_id"]).alias("title")).agg(n=pl.col(name).n_unique())
+        if len(rows) - len(by_title) >= MANY_REPEATED and (by_title["n"] == 1).all():
+            return f"{name} is the same in all rows of a title, as a mean of many people is"
+    return ""
+
+
+def doubt_names(ours: str, names: Sequence[str], unfit: Mapping[str, str]) -> list[str]:
+    """Return the doubt about a column, the first of those with known names; none if the others clearly differ."""
+    first, *others = names
+    if ours == "rating":
+        equal = others
+    elif first in unfit and not others:
+        return []
+    else:
+        equal = [name for name in others if name in unfit or without_number(name) == without_number(first)]
+    if not equal and first not in unfit:
+        return []
+    or_other = f"; or {', '.join(equal)}" if equal else ""
+    reasons = "".join(f"; {unfit[name]}" for name in (first, *equal) if name in unfit)
+    return [f"{ours}: {first}{or_other}{reasons}"]
 
 
 def sample(cells: pl.Series) -> str:
@@ -162,7 +211,10 @@ def guess_scale(cells: pl.Series) -> Found:
     known = lower.filter(~lower.is_in(UNKNOWN))
     words = {*known}
     if words <= {*UP, *DOWN} and words:
-        return Found(THUMBS, doubts=[BINARY] if words <= {"0", "1"} else [])
+        neutral = sorted(words & {*ZEROS}) if words & {"-1", "-1.0", "-"} else []
+        share = float(known.is_in(neutral).to_numpy().mean())
+        doubt = f"0 in the ratings ({share:.0%} of them), between 1 and -1, is taken for neutral or unrated (unrated)"
+        return Found(THUMBS, neutral, [doubt] if neutral else [BINARY] if words <= {"0", "1"} else [])
     numbers = known.str.replace(",", ".", literal=True).cast(pl.Float64, strict=False).drop_nulls()
     if not len(numbers):
         return Found("")
@@ -182,10 +234,23 @@ def guess_scale(cells: pl.Series) -> Found:
             doubts.append(
                 f"0 in the ratings ({share:.0%} of them) is taken for the worst rating; or list it in unrated"
             )
+    numbers, outliers = without_outliers(numbers)
+    doubts += outliers
     low, high = numbers.to_numpy().min(), numbers.to_numpy().max()
     step = step_of(numbers)
     scale, more = fitting_scale(low, high, step)
     return Found(scale, unrated, doubts + more)
+
+
+def without_outliers(numbers: pl.Series) -> tuple[pl.Series, list[str]]:
+    """Return the ratings without a few that are above the scale of all others, and a doubt about these."""
+    for top in TOPS:
+        above = numbers.filter(numbers > top)
+        if 0 < len(above) <= FEW_ABOVE * len(numbers):
+            examples = ", ".join(f"{value:g}" for value in above.unique(maintain_order=True).head(3))
+            doubt = f"the scale: {len(above):,} of {len(numbers):,} ratings are above {top} ({examples}), not read"
+            return numbers.filter(numbers <= top), [doubt]
+    return numbers, []
 
 
 def step_of(numbers: pl.Series) -> float:
@@ -204,7 +269,7 @@ def fitting_scale(low: float, high: float, step: float) -> tuple[str, list[str]]
     """
     if low < 0:
         return f"{low:g} to {high:g}/{written_step(step)}", [end_doubt(low, high)]
-    top = next((end for end in (5, 10, 100) if high <= end), None)
+    top = next((end for end in TOPS if high <= end), None)
     if top is None:
         return f"{low:g}-{high:g}/{written_step(step)}", [end_doubt(low, high)]
     bottom = 0.0 if low == 0 else min(1.0, low) if top == 5 and step == 0.5 else 0.0 if low < 1 else 1.0

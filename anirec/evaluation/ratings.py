@@ -171,7 +171,8 @@ class RatingEvaluation(Evaluation):
     ) -> dict[str, float]:
         data = trainer.datamodule  # type: ignore[attr-defined]
         rows = RatingRows.from_batches(batches)
-        check_finite(model, split, "ratings", np.isfinite(rows.prediction))
+        if getattr(model, "predicts_ratings", True):
+            check_finite(model, split, "ratings", np.isfinite(rows.prediction))
         ranks = self.ranks(trainer.current_epoch, is_final=is_final)
         # In training, the progress bar is on the terminal.
         with StatusLine(f"ranking titles for the {split} users") if ranks and is_final else nullcontext():

@@ -40,8 +40,8 @@ class RatingRows:
 
     @property
     def are_rated(self) -> bool:
-        """Whether there are ratings to compare the predictions with; implicit feedback has none."""
-        return not len(self) or bool(np.isfinite(self.target).any())
+        """Whether there are predictions and ratings to compare; implicit feedback and imported lists have none."""
+        return not len(self) or bool((np.isfinite(self.target) & np.isfinite(self.prediction)).any())
 
     def where(self, mask: NDArray[np.bool_]) -> "RatingRows":
         """Return the rows whose flag is set."""

@@ -18,7 +18,7 @@ from anirec.config.definitions import inherits
 from anirec.errors import UserError
 from anirec.features.branch import Branch
 from anirec.inference.prediction_rows import READERS, model_rows, read_rows, with_item_ids
-from anirec.inference.run_tables import run_scale
+from anirec.inference.run_tables import has_ratings, run_scale
 from anirec.metrics.conformal import prediction_interval
 from anirec.models.base import Model, RatingModel
 from anirec.report.run_files import require_run
@@ -28,12 +28,18 @@ WRITERS = {".csv": pl.DataFrame.write_csv, ".jsonl": pl.DataFrame.write_ndjson, 
 MODEL_CLASS = "anirec.models.base.Model"
 KNN = ("KNNBasic", "KNNWithMeans", "KNNWithZScore", "KNNBaseline")
 ALGORITHMS = ("SVD", "SVDpp", "NMF", "SlopeOne", "CoClustering", "BaselineOnly", "NormalPredictor", *KNN)
+IMPLICIT = (
+    "als.AlternatingLeastSquares",
+    "bpr.BayesianPersonalizedRanking",
+    "lmf.LogisticMatrixFactorization",
+    *(f"nearest_neighbours.{name}Recommender" for name in ("ItemItem", "Cosine", "TFIDF", "BM25")),
+)
 OURS = (
     "anirec.models.training.HeadTraining",
     "anirec.models.training.Training",
     "anirec.models.posts.two_part.TwoPart",
 )
-PARTS = frozenset([*(f"surprise.{name}" for name in ALGORITHMS), *OURS])
+PARTS = frozenset([*(f"surprise.{name}" for name in ALGORITHMS), *(f"implicit.{name}" for name in IMPLICIT), *OURS])
 BRANCH = "anirec.features.branch.Branch"
 NAMED_OTHERWISE = ("descriptions", "portraits", "n_main_characters")  # columns of a file that no table has
 # Estimators of scikit-learn only compute, too, except for one argument: a folder from which some of them unpickle.
@@ -63,6 +69,8 @@ def predict(run: Path, *, input: Path, output: Path) -> dict[str, int]:  # noqa:
     if nested and output.suffix == ".csv":
         raise UserError(f"{output}: CSV cannot hold lists ({', '.join(nested)}); write to .jsonl or .parquet")
     model = load(run)
+    if isinstance(model, RatingModel) and not (model.predicts_ratings and has_ratings(run)):
+        raise UserError(f"{run}: the data of this run have no ratings, so that it predicts none; use anirec recommend")
     cache = default_paths()["cache"]
     try:
         known = with_absolute_paths(model_rows(input, rows, columns_read_by(model)), input.parent)

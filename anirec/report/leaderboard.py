@@ -97,8 +97,12 @@ def leaderboard(family: Family, metric: str, with_intervals: Sequence[str]) -> L
 
 
 def cost_of(run: Run, name: str) -> float | None:
-    """Return a cost of a run, None if it is unknown; the time of the whole run is without that of compiling kernels."""
-    value = run.provenance.get(name)
+    """Return a cost of a run, None if it is unknown; the time of the whole run is without that of compiling kernels.
+
+    The results of another framework have no time: the run only evaluated them.
+    """
+    was_trained_elsewhere = "fit_seconds" in run.provenance and run.provenance["fit_seconds"] is None
+    value = None if was_trained_elsewhere else run.provenance.get(name)
     if value is None or name != "wall_seconds":
         return value
     return max(0.0, value - (run.provenance.get("compile_seconds") or 0.0))

@@ -31,7 +31,9 @@ def require_run(folder: Path) -> None:
     if not folder.is_dir():
         raise UserError(f"No such folder: {folder}")
     if not (folder / "config.yaml").is_file():
-        raise UserError(f"No run in {folder}: expected {RUN_FILES}, as written by `anirec run`.")
+        newest = max(folder.glob("*/config.yaml"), key=lambda path: path.stat().st_mtime, default=None)
+        hint = f" The newest run below it is {newest.parent}." if newest else ""
+        raise UserError(f"No run in {folder}: expected {RUN_FILES}, as written by `anirec run`.{hint}")
 
 
 class DamagedError(Exception):

@@ -62,6 +62,15 @@ def test_lists_alone_have_ranking_metrics_alone(place: Path, anirec: Anirec) -> 
     (run,), (own,) = runs(place, "lists_only"), runs(place, "ease")
     found = content(run, "metrics.json")
     assert "test/rmse" not in found
+    assert "RMSE" not in (run / "findings.txt").read_text()
+    assert not (run / "predictions.parquet").exists()
+    assert content(run, "provenance.json")["fit_seconds"] is None
+    (line,) = [
+        line
+        for line in anirec("compare", "outputs", "--metric", "ndcg@10").stdout.splitlines()
+        if line.startswith("lists_only")
+    ]
+    assert line.split()[-1] == "-"
     assert found["test/ndcg@10"] == content(own, "metrics.json")["test/ndcg@10"]
 
 
@@ -93,7 +102,7 @@ def changed(table: pl.DataFrame, kind: str, seen: pl.DataFrame) -> pl.DataFrame:
         ("unknown user", "line 2 (user_id 987654, item_id"),
         ("doubled", "the same user and title as in an earlier row; 1 of"),
         ("missing", "users with test ratings have no list, such as user"),
-        ("seen", "the user has seen this title outside the test set; 1 of"),
+        ("seen", "the user has seen this title: a list holds no title of train, val, given or unrated; 1 of"),
         ("no number", "the rank is no finite number"),
         ("no column", "no column item_id; the columns are user, rank"),
         ("empty", "the file has no rows"),

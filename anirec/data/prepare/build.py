@@ -205,7 +205,7 @@ def require_rows(source: Source, name: str, rows: pl.LazyFrame) -> None:
     lines = [f"  {file}, line {line}: {reason}: {text}" for file, line, reason, text in examples]
     problem = "no row can be read; the first ones are" if lines else "there is no row"
     is_scaled = bool(lines) and all(" is above " in line or " is below " in line for line in lines)
-    advice = "Their scale is another; dataset=table reads any." if is_scaled else "Download the dump's files again."
+    advice = "Their scale is another; dataset=table reads any." if is_scaled else source.repair
     raise UserError("\n".join([f"{source.name}, {name} ({files}): {problem}", *lines, advice]))
 
 

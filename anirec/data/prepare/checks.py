@@ -122,8 +122,18 @@ def rejected_rows(data: Subject) -> Iterator[Finding]:
 def unreadable_cells(data: Subject) -> Iterator[Finding]:
     """Cells that could not be read in rows that are kept."""
     if cells := data.report["unreadable_cells"]:
+        if "timestamp" in data.report["empty_columns"] and (n := sum_of("timestamp", cells)):
+            yield Finding(f"none of the {n:,} times could be read; is another column the timestamp?", stops=True)
         which = ", ".join(f"{column}: {n:,}" for column, n in cells.items())
         yield Finding(f"{sum(cells.values()):,} cells could not be read and are treated as unknown ({which})")
+
+
+def sum_of(column: str, cells: Mapping[str, int]) -> int:
+    """
+    >>> sum_of("timestamp", {"a.csv: timestamp": 2, "b.csv: timestamp": 3, "b.csv: status": 1})
+    5
+    """
+    return sum(n for key, n in cells.items() if key.endswith(f": {column}"))
 
 
 def rating_scale(data: Subject) -> Iterator[Finding]:

@@ -66,7 +66,7 @@ class CellParser:
         if self.between is None:
             return reason
         low, high = self.between
-        number = broken.cast(pl.Float64, strict=False)
+        number = broken.cast(pl.Float64, strict=False).fill_nan(None)  # nan is above all numbers
         above = pl.when(number > high).then(pl.lit(f"{self.column} is above {high:g}"))
         below = pl.when(number < low).then(pl.lit(f"{self.column} is below {low:g}"))
         return pl.coalesce(above, below, reason)

@@ -139,5 +139,5 @@ def read_start(path: Path) -> bytes:
         if start.startswith(magic):
             raise UserError(f"{path} is {what}; expected UTF-8 text. Unpack it, or save it as UTF-8.")
     if not start.decode("utf-8-sig", errors="replace").strip():
-        raise UserError(f"{path} is empty ({path.stat().st_size} bytes). Download this file of the dump again.")
+        raise UserError(f"{path} is empty ({path.stat().st_size} bytes). Replace it by a complete copy.")
     return start

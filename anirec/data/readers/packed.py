@@ -4,6 +4,9 @@ import io
 from pathlib import Path
 from typing import BinaryIO, TextIO, cast
 
+from anirec.errors import UserError
+
+MAGIC = {"gzip": b"\x1f\x8b", "zstd": b"\x28\xb5\x2f\xfd"}  # the first bytes
 PACKED = {".gz": "gzip", ".zst": "zstd"}  # names of the formats in Arrow
 
 
@@ -20,10 +23,21 @@ def unpacked_suffix(path: Path) -> str:
 
 
 def open_binary(path: Path) -> BinaryIO:
-    """Open a file for reading; the caller closes it."""
+    """Open a file for reading; the caller closes it.
+
+    Raises:
+        UserError: The name is that of a compressed file, the content is not.
+    """
     packed = PACKED.get(path.suffix.lower())
     if packed is None:
         return path.open("rb")
+    with path.open("rb") as file:
+        start = file.read(4)
+    if not start.startswith(MAGIC[packed]):
+        raise UserError(
+            f"{path}: the name ends in {path.suffix}, but the content is not compressed with {packed}. Rename the "
+            "file, or compress it."
+        )
     import pyarrow as pa
 
     return cast(BinaryIO, io.BufferedReader(pa.input_stream(str(path), compression=packed)))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import polars as pl
 
-from anirec.data.readers.csv import read_csv, scan_csv, scan_parquet
+from anirec.data.readers.csv import read_csv, read_record, scan_csv, scan_parquet
 from anirec.data.readers.json_objects import iter_objects, scan_json
 from anirec.data.readers.layout import LONGEST_TEXT, FileHeader, Layout, detect_line_end, read_start
 from anirec.data.readers.packed import open_text, unpacked_suffix
@@ -27,6 +27,8 @@ SEPARATORS = (",", ";", "\t", "|", "::")
 NAMES = {"\t": "tab", ",": "comma", ";": "semicolon", "|": "bar"}
 FIRST_OBJECTS = 200  # of a JSON file whose keys are its columns
 SAMPLED_LINES = 200
+LOOKED_AT_FOR_BREAKS = 20_000  # lines
+LARGEST_WITH_BREAKS = 1 << 28  # bytes of a file that is read as a whole
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def scan_table(path: Path, columns: Collection[str], text_format: TextFormat, *,
         path: The file.
         columns: Names of columns.
         text_format: Of separated text.
-        small: Whether the file fits in memory; quoted cells may then hold line breaks.
+        small: Whether the file is read as a whole; so is one whose quoted cells hold line breaks.
         key: Config key of the columns, for messages.
 
     Raises:
@@ -99,8 +101,38 @@ def scan_table(path: Path, columns: Collection[str], text_format: TextFormat, *,
     names = tuple(internal(name) for name in wanted)
     layout = Layout(header=names, required=names, data={})
     own = replace(header, names=tuple(map(internal, header.names)))
-    read = read_csv if small and len(header.separator) == 1 else scan_csv
-    return read(path, layout, own)
+    if len(header.separator) > 1:
+        return scan_csv(path, layout, own)
+    if not small and (line := line_with_break(path, own, layout)):
+        size = path.stat().st_size
+        if size > LARGEST_WITH_BREAKS:
+            raise UserError(
+                f"{path}, line {line}: a quoted cell has a line break; such files are read up to "
+                f"{LARGEST_WITH_BREAKS >> 20} MiB, and this one has {size >> 20} MiB. Save it without that column, or "
+                "as parquet."
+            )
+        small = True
+    return read_csv(path, layout, own) if small else scan_csv(path, layout, own)
+
+
+def line_with_break(path: Path, header: FileHeader, layout: Layout) -> int | None:
+    """Return the number of the first line of a record of several lines; None if the first records have one line each.
+
+    >>> file = Path(getfixture("tmp_path")) / "ratings.csv"
+    >>> file.write_text('user,note\\nann,"good,\\nbut long"\\n') > 0
+    True
+    >>> layout = Layout(header=("user", "note"), required=("user",), data={})
+    >>> line_with_break(file, FileHeader(",", ("user", "note"), 2), layout)
+    2
+    """
+    with open_text(path) as file:
+        lines = list(islice(file, LOOKED_AT_FOR_BREAKS))
+    if not any('"' in line for line in lines):
+        return None
+    for position in range(header.first_line - 1, len(lines)):
+        if lines[position].count('"') % 2 and read_record(lines, position, header, layout)[1] > 1:
+            return position + 1
+    return None
 
 
 def internal(name: str) -> str:

@@ -24,7 +24,8 @@ class Source(Configurable):
     increased whenever the tables change for the same files and arguments. `in_files` are the arguments that only choose
     files, whose content identifies them. `known_flaws` are reasons for which rows of the published
     files are rejected: such rows are counted and kept with the rejects, but do not cause a warning. `item_url` is the
-    address of a title's page up to its id; None if there is no such page. `scale` is that of ratings and scores.
+    address of a title's page up to its id; None if there is no such page. `repair` is what a person should do if no row
+    of a table can be read. `scale` is that of ratings and scores.
     """
 
     arguments: Mapping[str, Any]  # of the constructor
@@ -34,6 +35,7 @@ class Source(Configurable):
     version: ClassVar[int] = 1
     known_flaws: ClassVar[frozenset[str]] = frozenset()
     item_url: ClassVar[str | None] = None
+    repair: ClassVar[str] = "Download the dump's files again."
     scale: Scale = Scale()
 
     def __new__(cls, *arguments: Any, **settings: Any) -> Self:

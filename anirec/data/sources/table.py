@@ -55,6 +55,7 @@ class Table(Source):
     constraints: ClassVar[str] = "anirec.data.sources.table_settings:check_table"
     columns_by: ClassVar[str] = "anirec.data.sources.table_settings:offered_columns"
     version = 1
+    repair = "Compare these lines with columns, separator, scale and time in the YAML of the dataset."
 
     def __init__(
         self,

@@ -4,6 +4,8 @@ ratings: {files: ratings.csv, columns: {user_id: user, item_id: film, rating: st
 """
 
 import difflib
+import re
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
@@ -41,11 +43,27 @@ REQUIRED = {"ratings": ("user_id", "item_id"), "items": ("item_id",), "character
 IDS = ("user_id", "item_id", "character_id")
 TEXT, WHOLE = "text", "whole"
 STATUSES = ("watching", "completed", "on_hold", "dropped", "plan_to_watch")
+NOT_NAMES = ("null", "true", "false", "yes", "no", "on", "off", "nan", "inf")  # what YAML or Hydra read otherwise
+SHOWN_NAMES = ("title", "name")  # may be shown from a column of ids
+TIMES = ("s", "ms", "us", "iso")
 DECIMALS = (".", ",")
+
+
+def name_problem(name: str) -> str:
+    """Return what is wrong with the name of a dataset; "" if nothing.
+
+    >>> name_problem("my_stars"), name_problem("nan")[:8], name_problem("e e")[:8]
+    ('', 'expected', 'expected')
+    """
+    if re.fullmatch(r"[^\W\d]\w*", name) and name.lower() not in NOT_NAMES:
+        return ""
+    return f"expected letters, digits and underscores, at first no digit; none of {', '.join(NOT_NAMES)}"
 
 
 def check_table(settings: Mapping[str, Any]) -> Iterator[str]:
     """Yield what is wrong with the settings of a table; see `anirec.settings.Configurable.constraints`."""
+    if problem := name_problem(settings["name"]):
+        yield f"name={settings['name']}: {problem}"
     try:
         Scale.parse(settings["scale"])
     except UserError as error:
@@ -70,18 +88,30 @@ def check_section(name: str, section: Mapping[str, Any]) -> Iterator[str]:
         return
     if section.get("decimal") not in (None, *DECIMALS):
         yield f"{name}.decimal={section['decimal']}: expected one of . and , or null"
-    if (columns := section["columns"]) and isinstance(columns, Mapping):
-        for column in columns:
-            if column not in COLUMNS[name]:
-                yield f"{name}.columns.{column}={columns[column]}: unknown column{suggest(column, COLUMNS[name])}"
-        for column in REQUIRED[name]:
-            if not columns.get(column):
-                yield f"{name}.columns.{column}: missing; expected the name of a column of the file"
-        if name == "characters" and not (columns.get("character_id") or columns.get("name")):
-            yield "characters.columns.name: missing; expected the column of character_id or name"
+    if isinstance(section["columns"], Mapping):
+        yield from check_columns(name, section["columns"])
+    if isinstance(time := section.get("time"), str) and time not in TIMES and "%" not in time:
+        yield f"{name}.time={time}: expected one of {', '.join(TIMES)}, or a format such as %d/%m/%Y, or null"
     for status in section.get("statuses") or {}:
         if status not in STATUSES:
             yield f"{name}.statuses.{status}: expected one of {', '.join(STATUSES)}"
+
+
+def check_columns(section: str, columns: Mapping[str, Any]) -> Iterator[str]:
+    used = defaultdict(list)
+    for ours, theirs in columns.items():
+        if ours not in COLUMNS[section]:
+            yield f"{section}.columns.{ours}={theirs}: unknown column{suggest(ours, COLUMNS[section])}"
+        if theirs is not None and ours not in SHOWN_NAMES:
+            used[theirs].append(ours)
+    for theirs, names in used.items():
+        if len(names) > 1:
+            yield f"{section}.columns: {' and '.join(names)} name the same column, {theirs}; expected a column for each"
+    for ours in REQUIRED[section]:
+        if not columns.get(ours):
+            yield f"{section}.columns.{ours}: missing; expected the name of a column of the file"
+    if section == "characters" and not (columns.get("character_id") or columns.get("name")):
+        yield "characters.columns.name: missing; expected the column of character_id or name"
 
 
 def suggest(name: str, known: Collection[str]) -> str:

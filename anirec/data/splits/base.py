@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 from anirec.data.index_arrays import count_indices
 from anirec.data.prepare.fingerprint import digest
 from anirec.errors import UserError
+from anirec.notices import warn
 from anirec.settings import Configurable
 
 TRAIN, VAL, TEST = 0, 1, 2
+FEW = 30  # test rows, below which a split is warned of
 LATER = 4  # rows after the test window, which are not used at all
 Parts = NDArray[np.uint8]
 
@@ -93,7 +95,7 @@ def parts_in_order(order: NDArray[np.integer], n_test: int, n_val: int) -> Parts
 
 
 def check_parts(split: Split, sizes: dict[str, int], what: str) -> None:
-    """Check that a split has training and test rows.
+    """Check that a split has training and test rows, and warn of few test rows.
 
     Args:
         split: The split, whose settings are named in the message.
@@ -109,6 +111,8 @@ def check_parts(split: Split, sizes: dict[str, int], what: str) -> None:
         raise UserError(
             f"{settings} splits {sum(sizes.values())} {what} into {counts}; training and test must not be empty"
         )
+    if sizes["test"] < FEW:
+        warn(f"the test set has {sizes['test']} {what} only: too few for intervals, tests or conclusions; see split")
 
 
 def check_shares(*, test: float, val: float) -> None:

@@ -43,10 +43,13 @@ class TimeSplit(Split):
         """Raise a UserError if no row has a time, or if all have the same."""
         if rows["timestamp"].n_unique() - (rows["timestamp"].null_count() > 0) > 1:
             return
-        name = type(self).__name__
+        name, n_unknown = type(self).__name__, rows["timestamp"].null_count()
         found = "no row of this dataset has a timestamp"
-        if rows["timestamp"].null_count() < len(rows):
-            found = f"all rows of this dataset have the same timestamp, {rows['timestamp'].drop_nulls()[0]}"
+        if n_unknown < len(rows):
+            known = "all rows of this dataset have"
+            if n_unknown:
+                known = f"{n_unknown:,} of {len(rows):,} rows of this dataset have no timestamp, all others have"
+            found = f"{known} the same timestamp, {rows['timestamp'].drop_nulls()[0]}"
         raise UserError(f"{name}: {found}. Use split=random or split=per_user instead.")
 
     def notes(self, rows: pl.DataFrame, parts: Parts) -> list[str]:

@@ -5,10 +5,11 @@ be matched is kept with its reason.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import nan
 from pathlib import Path
+from typing import NamedTuple
 
 import polars as pl
 
@@ -25,7 +26,6 @@ from anirec.inference.printable import clean
 from anirec.inference.titles.title_search import Match, TitleSearch, check_name, has_ids_of_mal
 
 MIN_AGREEMENT = 0.25  # share of known ids whose titles agree, below which ids are of another catalogue
-MIN_COMPARED = 5  # known ids with a title, to compare
 NOT_IN_DATA = "not in the data of this run"
 NOT_SURE = "not sure"
 MAX_CANDIDATES = 3  # in the reason of an unused entry
@@ -125,9 +125,9 @@ def match_entries(
     has_mal_ids = has_ids_of_mal(search.items)
     ids = {entry.row: entry.item_id or (entry.mal_id if has_mal_ids else None) for entry in own.entries}
     items = {row: search.index_of_id.get(item_id) for row, item_id in ids.items() if item_id}
-    notes = []
-    if note := disagreement(own.entries, items, search):
-        notes, items = [note], {}
+    note, wrong = compare_ids_with_names(own.entries, items, search)
+    if note:
+        items = {}
     named = [entry for entry in own.entries if entry.row not in items]
     names = list(dict.fromkeys(name for entry in named for name in entry.names if is_searchable(name)))
     matches = dict(zip(names, search.match_all(names), strict=True))
@@ -136,25 +136,42 @@ def match_entries(
         item, reason = items.get(entry.row), NOT_IN_DATA
         if entry.row not in items:
             item, reason = match_names(entry, matches, search, choose)
+        if entry.row in wrong:
+            item, reason = None, "its id is that of another title"
         if item is None:
             unused.append(unused_entry(entry, reason))
         else:
             found.append((item, entry))
-    return found, unused, notes
+    return found, unused, [note] if note else []
 
 
-def disagreement(entries: Sequence[Entry], items: dict[int, int | None], search: TitleSearch) -> str | None:
-    """Return a sentence if the ids of a list are of another catalogue, since the titles of few known ids agree."""
+class Agreement(NamedTuple):
+    """Whether the ids and the titles of a list agree.
+
+    Attributes:
+        note: A sentence if the ids are of another catalogue, since the titles of few known ids agree; else None.
+        wrong: Rows whose id is that of one title and whose name is that of another.
+    """
+
+    note: str | None
+    wrong: frozenset[int]
+
+
+def compare_ids_with_names(entries: Sequence[Entry], items: Mapping[int, int | None], search: TitleSearch) -> Agreement:
+    """Compare the titles that the ids of a list have in the run with those on the list."""
     named = [(entry, item) for entry in entries if (item := items.get(entry.row)) is not None and entry.names]
     names = [name for entry, _ in named for name in entry.names if is_searchable(name)]
     same_name = dict(zip(names, search.with_letters_of(names), strict=True))
-    n_same = sum(any(item in same_name.get(name, ()) for name in entry.names) for entry, item in named)
-    if len(named) < MIN_COMPARED or n_same >= MIN_AGREEMENT * len(named):
-        return None
-    return (
+    of_row = {entry.row: {item for name in entry.names for item in same_name.get(name, ())} for entry, _ in named}
+    n_same = sum(item in of_row[entry.row] for entry, item in named)
+    wrong = frozenset(entry.row for entry, item in named if of_row[entry.row] and item not in of_row[entry.row])
+    if not named or n_same >= MIN_AGREEMENT * len(named):
+        return Agreement(None, wrong)
+    note = (
         f"The ids of the list are of another catalogue: of {len(named):,} that this run has, {n_same:,} have the same "
         "title. The titles are matched by name instead."
     )
+    return Agreement(note, frozenset())
 
 
 def is_searchable(name: str) -> bool:

@@ -10,8 +10,9 @@ from torch.nn.functional import embedding_bag
 from anirec.data.ratings.interactions import RatingBatch
 from anirec.models.base import RatingModel, popularity_tie_break
 from anirec.models.cost import Cost, Counts
-from anirec.models.one_pass import History, HistoryScorer, exchange_rows, explained_singularity
+from anirec.models.one_pass import History, HistoryScorer, explained_singularity
 from anirec.models.ratings.bias import Baseline
+from anirec.models.ratings.item_item import lower_gram
 from anirec.settings import NonNegative, Positive
 
 COPIES = 2.2  # of the matrix of items: it is inverted in place, but a later process loads a checkpoint beside it
@@ -87,22 +88,12 @@ class EASE(HistoryScorer, RatingModel):
         self.weight_ij.fill_diagonal_(0)
 
     def gram(self) -> Tensor:
-        """Return the Gram matrix X'X, float32 (n_items, n_items), of which only the lower triangle is filled.
-
-        Each process sums a share of its rows.
-        """
+        """Return the Gram matrix X'X, float32 (n_items, n_items), of which only the lower triangle is filled."""
         # Kernels are imported here, as numba is not needed to recommend.
-        from anirec.models.ratings.kernels.item_pairs import gram_lower, occurrences, pair_counts
         from anirec.models.ratings.kernels.sparse_rows import SparseRows
 
-        start, item, value = self.history.indptr, self.history.item, self.baseline.preferences_of(self.history)
-        by_user = SparseRows(*(column.cpu().numpy() for column in (start, item, value)))
-        of_item = occurrences(by_user, self.n_items)
-        gram_ij = torch.from_numpy(np.zeros((self.n_items, self.n_items), np.float32))  # in huge pages, unlike torch's
-        bounds, first, last = self.share_of_work(pair_counts(of_item))
-        gram_lower(by_user, of_item, first, last, gram_ij.numpy())
-        exchange_rows(gram_ij, bounds, self.device)
-        return gram_ij
+        columns = self.history.indptr, self.history.item, self.baseline.preferences_of(self.history)
+        return lower_gram(self, SparseRows(*(column.cpu().numpy() for column in columns)))
 
     def forward(self, batch: RatingBatch) -> Tensor:
         return self.baseline(batch.user, batch.item)

@@ -1,7 +1,7 @@
 """Predictions and lists of another framework, evaluated like those of any model. `anirec import` configures it."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import polars as pl
@@ -30,8 +30,8 @@ class Imported(MemoryBased, RatingModel):
     A file of predictions has a row for each test rating, and no others: user_id, item_id, prediction in the unit of the
     data. A file of lists has the rows user_id, item_id in the order of the ranks of each user, or with a column rank (1
     is best) or score (highest is best); every user with a test rating has a list, which holds no title that the user
-    has seen before. The files are CSV, JSON lines or parquet. Names of columns that Surprise, LensKit and RecTools use
-    are read, too.
+    has seen: none of the exported train, val, given and unrated. Metrics @10 read the first ten titles. The files are
+    CSV, JSON lines or parquet. Names of columns that Surprise, LensKit and RecTools use are read, too.
 
     Args:
         predictions: Path of the predictions, or null.
@@ -52,6 +52,7 @@ class Imported(MemoryBased, RatingModel):
     def __init__(self, *, predictions: str | None, lists: str | None, content: str) -> None:
         super().__init__()
         self.predictions, self.lists, self.content = predictions, lists, content
+        self.predicts_ratings = predictions is not None
 
     def allocate(self) -> None:
         super().allocate()
@@ -71,9 +72,7 @@ class Imported(MemoryBased, RatingModel):
 
     def forward(self, batch: RatingBatch) -> Tensor:
         if not len(self.pair):
-            return torch.full(
-                batch.rating.shape, self.rating_scale.to_points(self.rating_scale.low), device=self.device
-            )
+            return torch.full_like(batch.rating, torch.nan)
         wanted = batch.user * self.n_items + batch.item
         place = torch.searchsorted(self.pair, wanted).clamp_max(len(self.pair) - 1)
         known = torch.where(self.pair[place] == wanted, self.prediction[place], torch.nan)
@@ -86,6 +85,10 @@ class Imported(MemoryBased, RatingModel):
                 items = self.list_item[self.list_start[user] : self.list_start[user + 1]]
                 scores_bi[row, items] = -torch.arange(1, len(items) + 1, dtype=scores_bi.dtype, device=users.device)
         return scores_bi
+
+    def provenance(self) -> dict[str, Any]:
+        """Return no time of training: the model was trained elsewhere."""
+        return {**super().provenance(), "fit_seconds": None, "compile_seconds": None}
 
     @property
     def findings(self) -> list[str]:
@@ -130,7 +133,12 @@ def read_lists(path: Path, data: "RatingData") -> tuple[NDArray[np.int32], NDArr
     table = read_pairs(path, data, {"rank": RANK, "score": SCORE}, required=False)
     seen = [data.train, data.given, data.val, data.unrated, data.excluded]
     known = pl.concat([pair_numbers(rows, data.n_items) for rows in seen]).unique()
-    refuse(path, table, table["pair"].is_in(known.implode()), "the user has seen this title outside the test set")
+    refuse(
+        path,
+        table,
+        table["pair"].is_in(known.implode()),
+        "the user has seen this title: a list holds no title of train, val, given or unrated",
+    )
     users = np.unique(data.test.user)
     lacking = users[~np.isin(users, table["user"].to_numpy())]
     if len(lacking):

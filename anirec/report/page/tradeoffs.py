@@ -36,8 +36,9 @@ def tradeoff_plots(board: Leaderboard, looks: dict[str, Look]) -> list[Plot]:
             drawing = draw_scatter(board, rows, found, looks, lambda row: row.mean[coverage])
             drawing.update_xaxes(title_text=escape_html(cells.heading(coverage)), tickformat=".0%")
             plots.append(tradeoff_plot(board, rows, found, drawing, looks, what=metric_phrase(coverage)))
-    cost = next((name for name in COSTS if all(row.cost.get(name, 0) > 0 for row in board.rows)), None)
-    rows = [row for row in board.rows if board.metric in row.mean]
+    timed = [row for row in board.rows if any(row.cost.get(name, 0) > 0 for name in COSTS)]
+    cost = next((name for name in COSTS if all(row.cost.get(name, 0) > 0 for row in timed)), None)
+    rows = [row for row in timed if board.metric in row.mean]
     if cost and len(rows) > 1:
         found = front(rows, lambda row: [loss(row, board.metric), row.cost[cost]])
         drawing = draw_scatter(board, rows, found, looks, lambda row: row.cost[cost])

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from anirec.data.prepare.cache import prepare
+from anirec.data.readers import table_files
 from anirec.data.sources.table import Table
 from anirec.describing.new_table import new_table
 from anirec.errors import UserError
@@ -75,6 +76,8 @@ def test_a_known_table_needs_no_question(tmp_path: Path, capsys: pytest.CaptureF
         (["10", "8", "-1"], "1-10", ["-1"], "-1 in the ratings"),
         (["up", "down"], "thumbs", [], ""),
         (["1", "0"], "thumbs", [], "if 1 means seen"),
+        (["1", "-1"], "thumbs", [], ""),
+        (["1", "-1", "0"], "thumbs", ["0"], "between 1 and -1, is taken for neutral or unrated"),
         (["-9.5", "10", "2"], "-9.5 to 10/0.5", [], "ends are those of the ratings, -9.5 and 10"),
         (["1.234", "4.71", "5"], "1-5/0.000001", [], ""),
     ],
@@ -89,6 +92,33 @@ def test_scales(
     assert (doubt in out) if doubt else ("not certain" not in out)
     rows = read(source, tmp_path / "cache")
     assert rows["rating"].null_count() == sum(cell in unrated for cell in cells) * len(rows) // len(cells)
+
+
+def test_few_ratings_above_the_scale_of_the_others_do_not_widen_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = describe(write(tmp_path / "r.csv", "user,item,rating", ["99", *["10", "7", "1"] * 39, "5", "6"]))
+    assert source["scale"] == "1-10"
+    assert "2 of 240 ratings are above 10 (99)" in capsys.readouterr().out
+    assert "(?) the scale: 2 of 240" in (tmp_path / "conf" / "dataset" / "r.yaml").read_text()
+    assert len(read(source, tmp_path / "cache")) == 238
+
+
+@pytest.mark.parametrize(
+    "row", ['{user},{title},{cell},"good,\nbut long"', '"{user}\nx",{title},{cell},', '{user},"{title}\n, x",{cell},-']
+)
+def test_cells_with_line_breaks_are_read(row: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = describe(write(tmp_path / "r.csv", "user,item,rating,review", ["5", "1", "2"], row=row))
+    assert f"{len(pairs())} rows of {USERS} users and {TITLES} titles" in capsys.readouterr().out
+    rows = read(source, tmp_path / "cache")
+    assert (len(rows), rows["user_id"].n_unique(), rows["rating"].null_count()) == (len(pairs()), USERS, 0)
+
+
+def test_a_large_file_with_line_breaks_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table_files, "LARGEST_WITH_BREAKS", 100)
+    path = write(tmp_path / "r.csv", "user,item,rating,review", ["5", "1"], row='{user},{title},{cell},"a\nb"')
+    with pytest.raises(UserError, match=r"r\.csv, line 2: a quoted cell has a line break"):
+        describe(path)
 
 
 @pytest.mark.parametrize("sign", ["/", ".", "-"])
@@ -111,6 +141,19 @@ def test_an_unknown_order_of_day_and_month_is_a_choice(tmp_path: Path, capsys: p
     assert "time: '%d/%m/%Y' or time: '%m/%d/%Y'" in capsys.readouterr().out
 
 
+def test_it_says_what_cannot_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [f"u{n},t{n},{n % 10 + 1},2020-01-{n % 28 + 1:02}" for n in range(60)]
+    lines[3] = "u3,t3,4,last week"
+    lines[5] = "u5,t5"
+    lines += ["u7,t7,1,2020-02-01", "u9,t9,10,2020-02-01"]
+    (tmp_path / "r.csv").write_text("\n".join(["user,item,rating,time", *lines]) + "\n")
+    describe(tmp_path / "r.csv")
+    out = capsys.readouterr().out
+    assert "1 of 62 rows cannot be read; the first is line 7: not 4 fields: u5,t5" in out
+    assert "1 of 61 times in time cannot be read; the first is in line 5" in out
+    assert "1 pairs of a user and a title have several different ratings: the newest one counts" in out
+
+
 def test_a_given_scale_counts(tmp_path: Path) -> None:
     source = describe(write(tmp_path / "r.csv", "user,item,rating", ["1", "5"]), scale="1-10")
     assert source["scale"] == "1-10"
@@ -129,10 +172,52 @@ def test_columns_are_guessed_from_their_cells_and_marked(tmp_path: Path, capsys:
     assert len(read(source, tmp_path / "cache")) == len(pairs())
 
 
+def test_a_first_line_of_words_that_occur_below_is_data(tmp_path: Path) -> None:
+    source = describe(write(tmp_path / "r.csv", "", ["up", "down"]))
+    assert source["ratings"]["header"] == ["column_1", "column_2", "column_3"]
+    assert len(read(source, tmp_path / "cache")) == len(pairs())
+
+
+def test_a_first_line_that_may_be_data_is_marked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = describe(write(tmp_path / "r.csv", "ann,Moon Garden,yes", ["up", "down"]))
+    assert source["ratings"]["header"] is None
+    assert "header: the first line, ann, Moon Garden, yes, is read as" in capsys.readouterr().out
+    assert "header: null   # (?)" in (tmp_path / "conf" / "dataset" / "r.yaml").read_text()
+
+
 def test_named_columns_are_not_guessed(tmp_path: Path) -> None:
     path = write(tmp_path / "r.csv", "a,b,c", ["4", "2"])
     columns = describe(path, columns="user_id=b,item_id=a")["ratings"]["columns"]
     assert (columns["user_id"], columns["item_id"], columns["rating"]) == ("b", "a", "c")
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "column", "expected", "doubt"),
+    [
+        ("user_id,item_id,user_rating,rating", "{user},{title},{cell},7.{title}", "rating", "user_rating", "or rating"),
+        ("user,item,rating", "{user},{title},7.{title}", "rating", "rating", "same in all rows of a title"),
+        ("user,item,Rating,rating", "{user},{title},{cell},{cell}", "rating", "rating", "rating: rating; or Rating"),
+        ("user,item,rating,rating", "{user},{title},{cell},{cell}", "rating", "rating", "rating: rating; or rating_2"),
+        ("User,user,item,rating", "{user},{user},{title},{cell}", "user_id", "user", "user_id: user; or User"),
+        (
+            "user_id,user,item,rating",
+            "{user}{title},{user},{title},{cell}",
+            "user_id",
+            "user",
+            "user_id: user; or user_id",
+        ),
+    ],
+)
+def test_of_columns_with_similar_names_the_one_that_fits_is_taken(
+    header: str, row: str, column: str, expected: str, doubt: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path / "r.csv", header, ["4", "1", "5", "2", "3"], row=row)
+    path.write_text(path.read_text().replace("7.t", "7."))
+    assert describe(path)["ratings"]["columns"][column] == expected
+    assert doubt in capsys.readouterr().out
+    assert "(?)" in next(
+        line for line in (tmp_path / "conf" / "dataset" / "r.yaml").read_text().splitlines() if f" {column}:" in line
+    )
 
 
 def test_a_table_without_ratings_is_implicit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -169,6 +254,8 @@ def test_titles_are_found_by_the_ids_that_both_files_have(tmp_path: Path) -> Non
         ("user,item,rating\na,b,good\n", {}, "are no numbers: good"),
         ("user,item,rating\na,b,5\n", {"name": "mal_2016"}, "a dataset of anirec"),
         ("user,item,rating\na,b,5\n", {"scale": "5"}, "scale=5: expected"),
+        ("user,item,rating\na,b,5\n", {"name": "123"}, "--name 123: expected letters"),
+        ("user,item,rating\na,b,5\n", {"name": "nan"}, "--name nan: expected letters"),
     ],
 )
 def test_where_nothing_can_be_known_it_says_what_to_pass(
@@ -179,6 +266,18 @@ def test_where_nothing_can_be_known_it_says_what_to_pass(
         describe(tmp_path / "r.csv", **options)
     assert words in str(error.value)
     assert not (tmp_path / "conf").exists()
+
+
+@pytest.mark.parametrize("name", ["r.csv.gz", "r.csv.zst"])
+def test_plain_text_with_the_name_of_a_compressed_file(name: str, tmp_path: Path) -> None:
+    path = write(tmp_path / name, "user,item,rating", ["4", "5"])
+    with pytest.raises(UserError, match=f"{name}: the name ends in .*but the content is not compressed"):
+        describe(path)
+
+
+@pytest.mark.parametrize(("file", "name"), [("123.csv", "own_123"), ("nan.csv", "own_nan"), ("!!!.csv", "own")])
+def test_a_file_name_that_is_no_name_of_a_dataset_is_changed(file: str, name: str, tmp_path: Path) -> None:
+    assert describe(write(tmp_path / file, "user,item,rating", ["4", "5"]))["name"] == name
 
 
 def test_a_yaml_is_replaced_only_on_request(tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ import polars as pl
 import pytest
 
 from anirec.errors import UserError
+from anirec.report.run_files import require_run
 from anirec.report.runs import read_run, read_runs
 
 WriteRun = Callable[..., Path]
@@ -146,3 +148,12 @@ def test_a_table_of_another_shape_is_named(
     (rows if values is None else rows.with_columns(pl.lit(values).alias(column))).write_parquet(path)
     with pytest.raises(UserError, match=rf"{name}\.parquet: damaged \({words}"):
         read_run(path.parent).table(name, "test")
+
+
+def test_the_newest_run_below_a_folder_is_named(tmp_path: Path) -> None:
+    for name, time in (("2026-01-01_a", 2), ("2026-01-02_b", 1)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.yaml").touch()
+        os.utime(tmp_path / name / "config.yaml", (time, time))
+    with pytest.raises(UserError, match=r"No run in .*The newest run below it is .*2026-01-01_a\."):
+        require_run(tmp_path)

@@ -113,7 +113,9 @@ def json_entries(text: str, scale: Scale | None) -> tuple[str, Iterator[Entry | 
     """
     try:
         content = json.loads(text)
-    except (ValueError, RecursionError) as error:
+    except RecursionError:
+        raise UserError("not JSON of a list: nested too deeply") from None
+    except ValueError as error:
         raise UserError(f"not JSON: {error}") from None
     pages = content if isinstance(content, list) else [content]
     rows = [row for page in pages for row in dicts(get(page, "data"))]
@@ -127,6 +129,8 @@ def json_entries(text: str, scale: Scale | None) -> tuple[str, Iterator[Entry | 
             "MediaListCollection with media { idMal title { romaji english native } }"
         )
     if not lists:
+        if errors := dicts(get(content, "errors")):
+            raise UserError(f"the site answered with an error: {str(errors[0].get('message'))[:200]}")
         raise UserError("JSON of another kind; expected AniList's MediaListCollection or Kitsu's library entries")
     entries = [entry for of_status in lists for entry in dicts(of_status.get("entries"))]
     form = get(collection, "user", "mediaListOptions", "scoreFormat") or get(collection, "scoreFormat")

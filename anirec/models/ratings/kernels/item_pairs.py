@@ -53,6 +53,17 @@ def pair_counts(of_item: Occurrences) -> Array:
     return count_i
 
 
+@numba.njit(cache=True, nogil=True)
+def entries_beside(by_user: SparseRows, of_item: Occurrences) -> Array:
+    """Return for each item the number of all entries in its users' lists: int64 (n_items,)."""
+    count_i = np.zeros(len(of_item.start) - 1, np.int64)
+    for i in range(len(count_i)):
+        for a in range(of_item.start[i], of_item.start[i + 1]):
+            u = of_item.user[a]
+            count_i[i] += by_user.start[u + 1] - by_user.start[u]
+    return count_i
+
+
 def gram_lower(by_user: SparseRows, of_item: Occurrences, first: int, last: int, out_ij: Array) -> None:
     """Fill the rows from `first` to before `last` of the Gram matrix X'X, up to the diagonal.
 

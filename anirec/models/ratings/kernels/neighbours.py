@@ -318,6 +318,30 @@ def move_best(keys: Array, n: int, keep: int) -> tuple[int, int]:
     return keep, keys[keep - 1]
 
 
+@numba.njit(cache=True, nogil=True)
+def keep_largest(weight_j: Array, keys: Array, kept_k: Array, largest_k: Array) -> None:
+    """Write the largest positive weights and their places, largest first; 0 where there are fewer than K.
+
+    Args:
+        weight_j: Weights, float32 (n,).
+        keys: Memory for n numbers, int64.
+        kept_k: Places to write, int32 (K,).
+        largest_k: Weights to write, float32 (K,).
+    """
+    bits, n, keep = weight_j.view(np.int32), 0, len(kept_k)
+    for j in range(len(weight_j)):
+        if weight_j[j] > 0:
+            keys[n] = (np.int64(bits[j]) << 32) | j
+            n += 1
+    if n > keep:
+        n, _ = move_best(keys, n, keep)
+    best = np.sort(keys[:n])[::-1][:keep]
+    kept_k[:], largest_k[:] = 0, 0
+    for k in range(len(best)):
+        kept_k[k] = best[k] & 0xFFFFFFFF
+        largest_k[k] = weight_j[kept_k[k]]
+
+
 def predict_deviations(
     user: Int64Array, item: Int64Array, by_user: SparseRows, around: Offsets, neighbours: Neighbours, *, n_used: int
 ) -> Float32Array:

@@ -72,6 +72,7 @@ STOPPING = {
         ["1 of 2 ratings (50.0%) are below 1", "1 of 1 ratings (100.0%) are between"],
     ),
     "fractions": (ratings("1,8,8/10", "1,9,-1"), ["none of the 1 ratings could be read"]),
+    "no times": (lists((9, "x"), (3, "y")), ["none of the 2 times could be read"]),
     "five stars": (ratings(*users(100, "1", "3", "5")), ["all 100 ratings are 5 or lower", "1 to 10"]),
     "rejected": (
         ratings(*["1,8"] * 43, *users(6, "8")),
@@ -120,6 +121,11 @@ def test_data_that_mean_something_else_stop(
     with caplog.at_level(logging.WARNING):
         prepare(source, tmp_path, checks="warn")
     assert all(some in caplog.text for some in words)
+
+
+def test_a_rating_that_is_no_number_is_not_above_the_scale(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="rating is not a number from 1 to 10 or -1: 1,8,NaN"):
+        prepare(ratings("1,8,NaN")(tmp_path / "dump"), tmp_path)
 
 
 @pytest.mark.parametrize(("dump", "words"), WARNING.values(), ids=WARNING)

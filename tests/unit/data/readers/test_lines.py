@@ -171,7 +171,7 @@ def test_the_text_of_a_row_is_kept_up_to_a_limit(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", ["empty (0 bytes)", "Download"]),
+        (b"", ["empty (0 bytes)", "Replace it"]),
         (b"\n\r\n", ["empty (3 bytes)"]),
         (b"anime_id,name,genre\n1,Monster,Drama\n", ["anime_id,name,genre", "user,title,rating"]),
         (b"PK\x03\x04....", ["zip archive", "Unpack"]),

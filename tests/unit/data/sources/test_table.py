@@ -204,6 +204,8 @@ def test_implicit_feedback_has_no_ratings(tmp_path: Path) -> None:
         ({"columns": {**COLUMNS, "rating": "points"}}, ["r.csv", "no column points", "who, film, stars"]),
         ({"columns": {"user_id": "who"}}, ["ratings.columns.item_id: missing"]),
         ({"columns": {**COLUMNS, "ratin": "x"}}, ["ratings.columns.ratin", "did you mean rating?"]),
+        ({"columns": {**COLUMNS, "item_id": "who"}}, ["user_id and item_id name the same column, who"]),
+        ({"time": "foo"}, ["ratings.time=foo: expected one of s, ms, us, iso, or a format"]),
         ({"separater": ","}, ["ratings.separater", "did you mean separator?"]),
         ({"statuses": {"seen": [1]}}, ["ratings.statuses.seen", "completed"]),
         ({"files": "broken.parquet"}, ["broken.parquet", "not a parquet file"]),
@@ -217,6 +219,28 @@ def test_errors_name_the_key_or_the_file(changed: Mapping[str, Any], words: list
     with pytest.raises(UserError) as error:
         prepared(table(tmp_path, "r.csv", ratings=changed), tmp_path)
     assert all(word in str(error.value) for word in words), error.value
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ("ann,Monster", "not 3 fields"),
+        ("ann,Monster,nan nan", "stars is not a number"),
+        ("ann,Monster,9", "is above 5"),
+    ],
+)
+def test_a_table_without_a_readable_row(row: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / "r.csv").write_text(f"who,film,stars\n{row}\n")
+    with pytest.raises(UserError) as error:
+        prepared(table(tmp_path, "r.csv"), tmp_path)
+    assert words in str(error.value)
+    assert "Download" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["e e", "123", "nan", ""])
+def test_a_name_that_is_none_is_an_error(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=f"name={name}: expected letters"):
+        table(tmp_path, "r.csv", name=name)
 
 
 @pytest.mark.parametrize("scale", ["10-1", "5", "1-", "stars", "1-10/0"])

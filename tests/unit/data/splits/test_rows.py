@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anirec.data import index_arrays
-from anirec.data.splits.base import TEST, TRAIN, VAL, Split
+from anirec.data.splits.base import TEST, TRAIN, VAL, Split, check_parts
 from anirec.data.splits.rows import KFold, Random
 from anirec.data.splits.time import LastK, Temporal
 from anirec.data.splits.titles import WholeItems
@@ -159,3 +159,10 @@ def test_impossible_settings(wrong: dict[str, float], message: str) -> None:
 def test_impossible_fold() -> None:
     with pytest.raises(UserError, match="0 <= fold < folds"):
         KFold(folds=5, fold=5, val=0, seed=0)
+
+
+def test_few_test_rows_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    check_parts(SPLITS[0], {"train": 500, "val": 0, "test": 40}, "ratings")
+    assert not caplog.messages
+    check_parts(SPLITS[0], {"train": 50, "val": 0, "test": 4}, "ratings")
+    assert "the test set has 4 ratings only" in caplog.text

@@ -116,6 +116,8 @@ def test_windows_that_cannot_be_tested_are_errors(settings: dict[str, object], w
 @pytest.mark.parametrize("split", [rolling(1), LastK(test=1, val=1)], ids=["rolling", "last_k"])
 def test_one_time_for_all_rows_is_an_error(split: Split) -> None:
     with pytest.raises(UserError, match="all rows of this dataset have the same timestamp, 2017-01-04"):
+        split.assign(table([0, 0, 1], [3, 3, 3]))
+    with pytest.raises(UserError, match="1 of 3 rows of this dataset have no timestamp, all others have the same time"):
         split.assign(table([0, 0, 1], [3, 3, None]))
 
 

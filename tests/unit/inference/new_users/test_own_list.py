@@ -71,6 +71,16 @@ def test_ids_of_another_catalogue_are_not_used() -> None:
     assert "of 6 that this run has, 0 have the same title" in note
 
 
+def test_an_id_that_is_that_of_another_title_is_not_used() -> None:
+    one_wrong = [(IDS[1] if n == 0 else IDS[n], title, 9, "Completed") for n, title in enumerate(TITLES) if n != 1]
+    own = read_own_list(listed(one_wrong), MAL)
+    assert list(own.seen) == [2, 3, 4, 5]
+    assert reasons(own) == [(1, "its id is that of another title")]
+    single = read_own_list(listed([(IDS[1], TITLES[0], 9, "Completed")]), MAL)
+    assert list(single.seen) == [0]
+    assert "of 1 that this run has, 0 have the same title" in single.notes[0]
+
+
 def test_any_of_several_names_is_enough_and_ids_of_a_table_are_those_of_the_data() -> None:
     own = read_own_list(b"anime_id,title,score\n16,,10\n,Quiet Hours,7\n17,Brass Band,8\n", OWN)
     assert own.seen == {5: 10, 2: 7}
