@@ -72,8 +72,12 @@ class Scale:
 
     @property
     def example(self) -> float:
-        """A high rating to name in a message: 9 of 1-10, 4.5 of 0.5-5."""
-        return max(self.low, self.high - self.step)
+        """A high rating to name in a message.
+
+        >>> Scale().example, Scale.parse("0.5-5").example, Scale.parse("thumbs").example
+        (9.0, 4.5, 1.0)
+        """
+        return self.high - self.step if self.high - self.step > self.low else self.high
 
     @property
     def point(self) -> float:

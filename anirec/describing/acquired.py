@@ -10,7 +10,7 @@ from anirec.config.compose import default_paths
 from anirec.data.acquire import crawl
 from anirec.data.acquire.crawl import Outcome
 from anirec.data.acquire.download import NOTE, download
-from anirec.data.acquire.hosts import can_download
+from anirec.data.acquire.hosts import can_download, check_address
 from anirec.data.acquire.spiders import SPIDERS
 from anirec.data.sources.base import Dump
 from anirec.describing import datasets
@@ -30,13 +30,17 @@ READ_BY = {  # the dataset that reads a crawl, and the folder that its YAML name
 
 def show_download(name: str, address: str | None, *, force: bool) -> None:
     """Download a dump, or print where to get it; the address is that of its source if None is given."""
-    source, _ = datasets.create_source(name)
+    if address:
+        check_address(address)
+    source, cache = datasets.create_source(name)
     origin = address or (source.origin if isinstance(source, Dump) else "")
     if not isinstance(source, Dump) or not (address or can_download(origin)):
         datasets.show_origin(name)
         return
     if not force and datasets.file_state(source) != datasets.MISSING:
-        CONSOLE.print(f"{name}: all files are in {escape(str(source.folder))}. --force downloads them again.")
+        rows = datasets.count_rows(datasets.cached_report(source, Path(cache)))
+        what = "a sample of the published files is" if datasets.is_sample(source, rows) else "all files are"
+        CONSOLE.print(f"{name}: {what} in {escape(str(source.folder))}. --force downloads all of them.")
         return
     CONSOLE.print(f"Downloading {escape(origin)}")
     kept = download(origin, source.folder, source.needs, force=force)

@@ -15,7 +15,7 @@ from anirec.data.readers.cells import CellParser, to_integer
 from anirec.data.readers.list_cells import parse_names
 from anirec.data.schema import ITEMS
 from anirec.errors import UserError
-from anirec.inference.new_titles.item_shapes import read_objects
+from anirec.inference.item_shapes import read_objects
 from anirec.inference.new_users.own_list import is_searchable
 from anirec.inference.run_tables import read_titles
 from anirec.inference.titles.title_search import TitleSearch

@@ -91,8 +91,6 @@ def recommend(
     check_model(run, RATING_MODEL, "does not rank titles for users; use, for example, a run of model=ease")
     items = read_titles(run)
     is_match = title_filter.matches(items)
-    if left_out := title_filter.left_out(items):
-        console.print(left_out, markup=False)
     if users:
         check_users(run, users)
     given = (
@@ -149,6 +147,8 @@ def recommend(
         if len(people) > 1:
             console.print(f"\nUser {user}", markup=False)
         print_list(table, console)
+    if left_out := title_filter.left_out(items):
+        console.print(left_out, markup=False)
 
 
 def read_users(path: Path) -> list[str]:

@@ -170,6 +170,7 @@ class RatingModel(Model):
     Attributes:
         uses_unrated: Whether the model also trains on interactions without a rating.
         predicts_ratings: Whether the model predicts ratings at all; imported lists do not.
+        uses_order: Whether the order of the rows of a new user, from first to last, changes what `fold_in` returns.
         ranks_by_rating: Whether the scores of `score_items` and `fold_in` are predicted ratings.
         block_rows: Target number of rows per training batch, which holds whole users.
         users_at_once: Number of users that `score_items` scores in the least time per user on the CPU; None: as many as
@@ -181,6 +182,7 @@ class RatingModel(Model):
     requires: ClassVar[frozenset[str]] = frozenset({"user_id", "item_id", "rating"})
     uses_unrated: ClassVar[bool] = False
     predicts_ratings: bool = True
+    uses_order: ClassVar[bool] = False
     ranks_by_rating: bool = True
     block_rows: ClassVar[int] = 1 << 18
     users_at_once: ClassVar[int | None] = None

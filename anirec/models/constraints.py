@@ -101,3 +101,9 @@ def one_for_each(name: str, values: Collection[str], parts: Collection[str]) -> 
     """Yield a problem unless a mapping has exactly the keys of the parts."""
     if set(values) != set(parts):
         yield f"{name}: names {', '.join(values) or 'none'}; expected one for each of {', '.join(parts)}"
+
+
+def check_sequence(settings: Mapping[str, Any]) -> Iterator[str]:
+    n_factors, n_heads = settings["n_factors"], settings["n_heads"]
+    if n_factors % n_heads:
+        yield f"n_heads={n_heads}: expected a divisor of n_factors={n_factors}"

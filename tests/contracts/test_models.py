@@ -84,7 +84,10 @@ def test_unknown_ids_get_a_sensible_rating(model: RatingModel, data: RatingData)
 def test_fold_in_agrees_with_the_scores_of_training_users(model: RatingModel, data: RatingData) -> None:
     folding = require_fold_in(model)
     known = torch.arange(8)
-    rows = model.training_rows(data).rows(0, int(model.training_rows(data).indptr[8]))
+    training = model.training_rows(data)
+    if model.uses_order:
+        training = training.sort_by_time()
+    rows = training.rows(0, int(training.indptr[8]))
     with torch.no_grad():
         folded, trained = folding.fold_in(rows, 8).numpy(), model.score_items(known).numpy()
     assert folded.shape == (8, data.n_items)
@@ -92,12 +95,16 @@ def test_fold_in_agrees_with_the_scores_of_training_users(model: RatingModel, da
     assert min(np.corrcoef(*pair)[0, 1] for pair in zip(folded, trained, strict=True)) > 0.9
 
 
-def test_fold_in_ignores_order_duplicates_and_unknown_items(model: RatingModel, data: RatingData) -> None:
+def test_fold_in_ignores_duplicates_unknown_items_and_the_order_unless_it_counts(
+    model: RatingModel, data: RatingData
+) -> None:
     folding = require_fold_in(model)
     plain = RatingBatch(torch.tensor([0, 0, 2]), torch.tensor([5, 9, 30]), torch.tensor([9.0, 7.0, float("nan")]))
     again = RatingBatch(
         torch.tensor([2, 0, 0, 1, 0]), torch.tensor([30, 9, 9, -1, 5]), torch.tensor([float("nan"), 2.0, 7.0, 8.0, 9.0])
     )
+    if model.uses_order:
+        again = RatingBatch(*(column[torch.tensor([1, 0, 4, 3, 2])] for column in again))
     alone = RatingBatch(*(column[:2] for column in plain))
     with torch.no_grad():
         scores, scores_again, scores_alone = (

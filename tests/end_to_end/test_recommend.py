@@ -50,7 +50,7 @@ def test_a_new_user_gets_recommendations_with_reasons(made: Path) -> None:
     assert table["rank"].to_list() == [1, 2, 3, 4, 5]
     assert not set(table["title"]) & {"Crimson Voyage", "Silent Academy"}
     assert 23 not in table["item_id"]
-    assert table["reason"].str.contains("Crimson Voyage 9|Silent Academy 10").any()
+    assert table["reason"].str.contains(r"Crimson Voyage \(9\)|Silent Academy \(10\)").any()
     assert [row["title"] for row in json.loads((run / "list.json").read_text())] == table["title"].to_list()
 
 
@@ -60,6 +60,17 @@ def test_filters_apply(made: Path) -> None:
     assert set(films["type"]) == {"Movie"}
     assert not films["genres"].str.contains("Drama|Horror").any()
     assert films["n_ratings"].min() >= 5  # type: ignore[operator]
+
+
+def test_titles_of_unknown_genres_are_counted_below_the_list(made: Path, tmp_path: Path) -> None:
+    (run,) = runs(made, "ease")
+    copy = shutil.copytree(run, tmp_path / "run")
+    items = pl.read_parquet(run / "items.parquet")
+    genres = pl.when(pl.int_range(pl.len()) > 0).then("genres")
+    items.with_columns(genres=genres, age_rating=pl.lit(None, pl.String)).write_parquet(copy / "items.parquet")
+    lines = recommend(copy, *LIKES, "-k", "3").splitlines()
+    (position,) = (number for number, line in enumerate(lines) if line.startswith("1 title is left out"))
+    assert position > max(number for number, line in enumerate(lines) if line.startswith("  3  "))
 
 
 @pytest.mark.parametrize("model", ["ease", "bias"])

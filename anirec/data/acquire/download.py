@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from filelock import FileLock, Timeout
 
 from anirec.atomic import write_text
-from anirec.data.acquire.hosts import Fetched, can_download, fetch
+from anirec.data.acquire.hosts import Fetched, check_address, fetch
 from anirec.data.acquire.retrieval import Step
 from anirec.data.acquire.unpack import unpack
 from anirec.data.sources.base import Need, is_inside
@@ -42,8 +42,7 @@ def download(origin: str, folder: Path, needs: Sequence[Need], *, force: bool) -
         UserError: The address cannot be downloaded, a package or credentials are missing, a checksum differs, an
             archive is refused, or the download lacks files. The dataset's folder is unchanged.
     """
-    if not can_download(origin):
-        raise UserError(f"{origin}: expected the address of a Kaggle dataset, of a Zenodo record, or of a file.")
+    check_address(origin)
     beside = folder.parent / f".{folder.name}.download-{sha256(origin.encode()).hexdigest()[:8]}"
     beside.mkdir(parents=True, exist_ok=True)
     with StatusLine(f"get {folder.name}") as status, only_one(beside), removed_if_empty(beside):

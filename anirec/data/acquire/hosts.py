@@ -51,6 +51,12 @@ def can_download(origin: str) -> bool:
     return any(form.match(origin) for form in (KAGGLE, RECORD, DOI, FILE))
 
 
+def check_address(origin: str) -> None:
+    """Raise a UserError if an origin is no address that can be downloaded."""
+    if not can_download(origin):
+        raise UserError(f"{origin}: expected the address of a Kaggle dataset, of a Zenodo record, or of a file.")
+
+
 def fetch(origin: str, beside: Path, step: Step) -> Fetched:
     """Download the files of an origin, unpacked or not."""
     if found := KAGGLE.match(origin):

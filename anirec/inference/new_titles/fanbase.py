@@ -14,8 +14,8 @@ from anirec.config.compose import default_paths
 from anirec.data.scale import Scale
 from anirec.data.schema import ITEMS, MAL, Column
 from anirec.errors import UserError
+from anirec.inference.item_shapes import read_objects
 from anirec.inference.lists import suggest
-from anirec.inference.new_titles.item_shapes import read_objects
 from anirec.inference.new_titles.reception import Fanbase, print_fanbases, write_fanbases
 from anirec.inference.printable import clean
 from anirec.inference.run_tables import check_model, model_setting, read_titles, run_scale

@@ -1,5 +1,6 @@
 """Adapter for the algorithms of the library implicit, named in YAML; references for the ranking models here."""
 
+import warnings
 from typing import Any, ClassVar
 
 import numpy as np
@@ -49,6 +50,8 @@ class ImplicitModel(MemoryBased, RatingModel):
     bytes_per_row: ClassVar[int] = ENTRY * COPIES
     instead: ClassVar[str] = "model=als or model=item_knn"
     count_i: Tensor
+    user_factors: Tensor
+    item_factors: Tensor
 
     def __init__(self, *, algorithm: Any, damping_user: NonNegative, damping_item: NonNegative) -> None:
         super().__init__()
@@ -119,7 +122,8 @@ class ImplicitModel(MemoryBased, RatingModel):
             algorithm.random_state = int(torch.initial_seed() % 2**31)
         algorithm.num_threads = torch.get_num_threads() if self.is_item_item or self.is_als else 1
         try:
-            with one_blas_thread():
+            with one_blas_thread(), warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # about the layout of a matrix that implicit transposes itself
                 algorithm.fit(matrix, show_progress=False)
         except (ValueError, TypeError, ArithmeticError) as error:
             raise UserError(f"model.algorithm: {error}") from error
@@ -160,7 +164,7 @@ class ImplicitModel(MemoryBased, RatingModel):
     def similar_to(self, history: History, users: Tensor) -> Tensor:
         """Return the sums of the similarities to the items of the users (B,) of a history, (B, n_items)."""
         rows, _ = history.rows_of(users)
-        parts = (getattr(self, f"similarity_{name}").cpu().numpy() for name in ("value", "item", "start"))
+        parts = (self.get_buffer(f"similarity_{name}").cpu().numpy() for name in ("value", "item", "start"))
         similarity = csr_matrix(tuple(parts), shape=(self.n_items, self.n_items))
         scores = (self.matrix(rows, len(users), with_dislikes=True) @ similarity).toarray()
         return torch.from_numpy(scores).to(users.device) + popularity_tie_break(self.count_i)

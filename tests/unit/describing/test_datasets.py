@@ -55,6 +55,16 @@ def test_list_shows_rows_and_samples(tmp_path: Path, printed: io.StringIO, n_row
     assert max(len(line.rstrip()) for line in text.splitlines() if str(tmp_path) not in line) <= 80
 
 
+@pytest.mark.parametrize(("n_rows", "what"), [(7_813_737, "all files are in"), (520_609, "a sample of the published")])
+def test_get_names_a_sample_as_list_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_rows: int, what: str
+) -> None:
+    monkeypatch.setenv("ANIREC_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("ANIREC_CACHE", str(tmp_path / "cache"))
+    write_dump(tmp_path / "data", tmp_path / "cache", n_rows=n_rows)
+    assert f"mal_2016: {what}" in CliRunner().invoke(app, ["data", "get", "mal_2016"]).stdout
+
+
 def test_rows_of_other_files_are_not_shown(tmp_path: Path, printed: io.StringIO) -> None:
     write_dump(tmp_path / "data", tmp_path / "cache", n_rows=7_813_737)
     (tmp_path / "data" / "mal-2016" / "rating.csv").write_text("changed")

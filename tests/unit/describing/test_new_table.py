@@ -121,19 +121,6 @@ def test_a_large_file_with_line_breaks_is_refused(tmp_path: Path, monkeypatch: p
         describe(path)
 
 
-def test_it_says_what_cannot_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    lines = [f"u{n},t{n},{n % 10 + 1},2020-01-{n % 28 + 1:02}" for n in range(60)]
-    lines[3] = "u3,t3,4,last week"
-    lines[5] = "u5,t5"
-    lines += ["u7,t7,1,2020-02-01", "u9,t9,10,2020-02-01"]
-    (tmp_path / "r.csv").write_text("\n".join(["user,item,rating,time", *lines]) + "\n")
-    describe(tmp_path / "r.csv")
-    out = capsys.readouterr().out
-    assert "1 of 62 rows cannot be read; the first is line 7: not 4 fields: u5,t5" in out
-    assert "1 of 61 times in time cannot be read; the first is in line 5" in out
-    assert "1 pairs of a user and a title have several different ratings: the newest one counts" in out
-
-
 @pytest.mark.parametrize("sign", ["/", ".", "-"])
 def test_days_prove_the_order_of_day_and_month(sign: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     days = [f"5,10{sign}04{sign}2019", f"4,23{sign}04{sign}2019"]
@@ -152,6 +139,19 @@ def test_an_unknown_order_of_day_and_month_is_a_choice(tmp_path: Path, capsys: p
     source = describe(write(tmp_path / "r.csv", "user,item,rating,date", ["5,10/04/2019", "4,11/04/2019"]))
     assert source["ratings"]["columns"]["timestamp"] is None
     assert "time: '%d/%m/%Y' or time: '%m/%d/%Y'" in capsys.readouterr().out
+
+
+def test_it_says_what_cannot_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [f"u{n},t{n},{n % 10 + 1},2020-01-{n % 28 + 1:02}" for n in range(60)]
+    lines[3] = "u3,t3,4,last week"
+    lines[5] = "u5,t5"
+    lines += ["u7,t7,1,2020-02-01", "u9,t9,10,2020-02-01"]
+    (tmp_path / "r.csv").write_text("\n".join(["user,item,rating,time", *lines]) + "\n")
+    describe(tmp_path / "r.csv")
+    out = capsys.readouterr().out
+    assert "1 of 62 rows cannot be read; the first is line 7: not 4 fields: u5,t5" in out
+    assert "1 of 61 times in time cannot be read; the first is in line 5" in out
+    assert "1 pairs of a user and a title have several different ratings: the newest one counts" in out
 
 
 @pytest.mark.parametrize("others", [[], ["ann,Monster,4"]])

@@ -88,7 +88,9 @@ def test_a_record_becomes_a_dataset(
     assert not any("other" in path for path in site.counts)
     assert leftovers(folder) == []
     again = CliRunner().invoke(app, ["data", "get", "animepop"])
-    assert "all files are in" in again.stdout
+    assert "animepop: all files are in" in again.stdout
+    wrong = CliRunner().invoke(app, ["data", "get", "animepop", "--from", "nonsense"])
+    assert "nonsense: expected the address" in str(wrong.exception)
 
 
 def test_a_file_that_breaks_off_is_resumed(
