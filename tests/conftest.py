@@ -14,6 +14,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 # One thread for each worker of pytest-xdist, so that workers do not compete for cores; libraries read this at import.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("TRITON_INTERPRET", "1")  # kernels for CUDA devices run on the CPU
 
 settings.register_profile("anirec", max_examples=50, deadline=None)
 settings.load_profile("anirec")

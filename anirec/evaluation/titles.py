@@ -89,7 +89,7 @@ class ScoreEvaluation(Evaluation):
         self.curves.restore(state["curves"])
 
     def collect(self, batch: Any, outputs: Any) -> tuple[Any, ...]:
-        return batch.index, batch.score, outputs
+        return batch.index.to(outputs.device), batch.score, outputs
 
     def measure(
         self, trainer: Trainer, model: LightningModule, batches: list[tuple[Any, ...]], split: str, *, is_final: bool

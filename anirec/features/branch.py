@@ -47,10 +47,17 @@ class Branch(nn.Module, Configurable, ABC):
     later: ClassVar[bool] = False  # whether it uses facts that are known only once a title is in production
     width: int
     frozen: bool = False
+    anchor: Tensor
 
     def __init__(self) -> None:
         super().__init__()
         self.coverage: dict[str, Any] = {}
+        self.register_buffer("anchor", torch.empty(0), persistent=False)
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the vectors. The numbers of titles are on the CPU, where their inputs are."""
+        return self.anchor.device
 
     @abstractmethod
     def fit(self, titles: pl.DataFrame) -> None:

@@ -142,9 +142,9 @@ class Encoded(Branch):
     def forward(self, index: Tensor) -> Members:
         inputs, place = self.places.batch(index.cpu().numpy())
         if self.frozen:
-            return members_of(torch.from_numpy(self.arrays.take(inputs)).to(index.device), place)
+            return members_of(torch.from_numpy(self.arrays.take(inputs)).to(self.device), place)
         if not len(inputs) and len(self.cost):
             inputs = np.zeros(1, np.int64)  # the result is not used, but every process must have a gradient to share
         if not len(inputs):
-            return members_of(torch.zeros(0, self.width, device=next(self.parameters()).device), place)
+            return members_of(torch.zeros(0, self.width, device=self.device), place)
         return members_of(self.encode(inputs), place)

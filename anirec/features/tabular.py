@@ -50,7 +50,7 @@ class Tabular(Branch):
     def forward(self, index: Tensor) -> Members:
         rows = index.cpu().numpy()
         values = torch.from_numpy(self.values[rows] * self.present[rows, None]).unsqueeze(1)
-        return Members(values.to(index.device), torch.from_numpy(self.present[rows]).unsqueeze(1).to(index.device))
+        return Members(values.to(self.device), torch.from_numpy(self.present[rows]).unsqueeze(1).to(self.device))
 
     def lengths(self) -> NDArray[np.int64]:
         return np.ones(len(self.values), np.int64)
@@ -150,8 +150,8 @@ class Counts(Branch):
         return np.log1p(np.stack([count_titles(titles, column) for column in self.columns], axis=1))
 
     def forward(self, index: Tensor) -> Members:
-        values = torch.from_numpy(self.values[index.cpu().numpy()]).unsqueeze(1).to(index.device)
-        return Members(values, torch.ones(len(index), 1, dtype=torch.bool, device=index.device))
+        values = torch.from_numpy(self.values[index.cpu().numpy()]).unsqueeze(1).to(self.device)
+        return Members(values, torch.ones(len(index), 1, dtype=torch.bool, device=self.device))
 
     def lengths(self) -> NDArray[np.int64]:
         return np.ones(len(self.values), np.int64)

@@ -94,8 +94,8 @@ class TfIdf(Branch):
 
     def forward(self, index: Tensor) -> Members:
         rows = index.cpu().numpy()
-        values = torch.from_numpy(self.rows[rows].toarray()).unsqueeze(1).to(index.device)
-        return Members(values, torch.from_numpy(self.present[rows]).unsqueeze(1).to(index.device))
+        values = torch.from_numpy(self.rows[rows].toarray()).unsqueeze(1).to(self.device)
+        return Members(values, torch.from_numpy(self.present[rows]).unsqueeze(1).to(self.device))
 
     def lengths(self) -> NDArray[np.int64]:
         return np.ones(self.rows.shape[0], np.int64)

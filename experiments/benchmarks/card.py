@@ -4,7 +4,8 @@
     python -m experiments.benchmarks.card --rows 200000
 
 By default, 22 million ratings are generated for a CUDA device. Without one, the same code runs on the CPU. The speed
-of 100 % is measured on the same device: a copy of a large array, and a product of large float32 matrices.
+of 100 % is measured on the same device: a copy of a large array, and a product of large random float32 matrices in the
+precision that the model allows (float32, or TensorFloat-32 for networks).
 "GB/s" and "GFLOP/s" count the bytes and operations that the work needs at least, so that repeated reads of a row lower
 the share. "Difference" is the largest difference of predictions from those of the CPU, after a training on 1/50 of the
 rows on both devices, relative to their standard deviation.
@@ -76,12 +77,12 @@ class Measured:
     difference: float
 
 
-# A rating of SVD reads and writes two rows of factors; SVD++ also reads and writes a third, and reads it again. ALS
-# reads a row for each rating in both halves of a sweep, at least. AdamW also reads and writes two moments of both rows,
-# and the layers of NCF do about 25 multiplications for each factor, three times.
+# A rating of SVD reads and writes two rows of factors; SVD++ also reads and writes a third, and reads it again: its
+# sweeps run on the CPU. ALS reads a row for each rating in both halves of a sweep, at least. AdamW also reads and
+# writes two moments of both rows, and the layers of NCF do about 25 multiplications for each factor, three times.
 WORKS = (
-    Work("svd", ("solver=batched", "epochs=2"), factor_bytes=16, factor_operations=8),
-    Work("svdpp", ("solver=batched", "epochs=2"), factor_bytes=28, factor_operations=14),
+    Work("svd", ("epochs=2",), factor_bytes=16, factor_operations=8),
+    Work("svdpp", ("epochs=2",), factor_bytes=28, factor_operations=14),
     Work("als", ("epochs=2",), factor_bytes=8, factor_operations=8),
     Work("ease", pair_bytes=12, triple_operations=2),
     Work("ncf", ("training.epochs=2",), factor_bytes=56, factor_operations=150),
@@ -122,15 +123,16 @@ def seconds_of(call: Callable[[], object], device: torch.device, repeat: int = 5
 
 def copy_speed(device: torch.device) -> float:
     """Return the bytes per second that a copy reads and writes."""
-    source = torch.ones(COPIED[device.type], device=device)
+    source = torch.randn(COPIED[device.type], device=device)
     target = torch.empty_like(source)
     return 8 * len(source) / seconds_of(lambda: target.copy_(source), device)
 
 
-def product_speed(device: torch.device) -> float:
-    """Return the floating-point operations per second of a product of float32 matrices."""
+def product_speed(device: torch.device, precision: str) -> float:
+    """Return the floating-point operations per second of a product of float32 matrices, "highest" or "high"."""
     n = MATRIX[device.type]
-    matrix = torch.ones(n, n, device=device)
+    matrix = torch.randn(n, n, device=device)
+    torch.set_float32_matmul_precision(precision)
     return 2 * n**3 / seconds_of(lambda: matrix @ matrix, device)
 
 
@@ -172,7 +174,7 @@ def difference(work: Work, rows: Interactions, device: torch.device) -> float:
 def measurements(n_rows: int, device: torch.device) -> list[Measured]:
     """Train and rank with each model on generated ratings."""
     rows, few = generate_ratings(n_rows), generate_ratings(max(2000, n_rows // SMALLER))
-    copied, product = copy_speed(device), product_speed(device)
+    copied, products = copy_speed(device), {name: product_speed(device, name) for name in ("highest", "high")}
     measured = []
 
     def add(name: str, seconds: float, n_bytes: float, n_operations: float, differs: float) -> None:
@@ -182,6 +184,7 @@ def measurements(n_rows: int, device: torch.device) -> list[Measured]:
 
     for work in WORKS:
         model, seconds = fitted(work, rows, device)
+        product = products[model.matmul_precision]
         differs = 0.0 if device.type == "cpu" else difference(work, few, device)
         n_factors = model.head.width if work.model == "ncf" else getattr(model, "n_factors", 0)
         n_bytes = work.factor_bytes * len(rows) * n_factors + work.pair_bytes * model.n_items**2

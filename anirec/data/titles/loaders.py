@@ -16,7 +16,7 @@ EVALUATION_ROWS = 64  # titles per batch in evaluation
 
 @dataclass
 class TitleBatch:
-    """A batch of titles: `index`, rows of `Corpus.titles`, int64 (B,); `score`, float32 (B,), NaN where unknown."""
+    """Titles: `index`, rows of `Corpus.titles`, int64 (B,), on the CPU; `score`, float32 (B,), NaN where unknown."""
 
     index: Tensor
     score: Tensor

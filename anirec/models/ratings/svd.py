@@ -1,6 +1,8 @@
 """SVD: matrix factorisation of ratings by stochastic gradient descent (Funk's method)."""
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
@@ -13,15 +15,15 @@ from anirec.models.base import ManualOptimization, RatingModel
 from anirec.models.cost import Cost, Counts
 from anirec.models.ratings.bias import Baseline
 from anirec.models.ratings.kernels import Factors, Rates, fit_new_user
-from anirec.models.ratings.kernels.batched_sweep import batched_sweep
 from anirec.models.ratings.kernels.fused_sweep import fused_sweep
-from anirec.models.ratings.kernels.grid import Grid, count_rated, grid_of_users, groups_for, square_grid
+from anirec.models.ratings.kernels.grid import count_rated, groups_for, square_grid
 from anirec.settings import NonNegative, Positive, PositiveInt
 
 if TYPE_CHECKING:
     from anirec.data.ratings.datamodule import RatingData
 
 PREDICTED_AT_ONCE = 1 << 13  # rows
+Sweep = Callable[..., None]  # of tables, rates, seed and part, in place
 
 
 class SVD(ManualOptimization, RatingModel):
@@ -30,7 +32,8 @@ class SVD(ManualOptimization, RatingModel):
     Minimises Σ (r_ui - r̂_ui)² + reg (|p_u|² + |q_i|²) + reg_bias (b_u² + b_i²) over the training ratings. Each epoch
     is one sweep over all ratings, in blocks of users x items. Blocks without a common user or item run at the same time
     in several threads. The order of the blocks and of the ratings in a block is random and depends only on the seed and
-    the sweep number. The result is therefore equal for any number of threads and after resuming.
+    the sweep number. The result is therefore equal for any number of threads and after resuming. On a CUDA device
+    there are more and smaller blocks: the order differs from that on the CPU.
 
     Args:
         n_factors: Length of p_u and q_i; >= 1.
@@ -40,8 +43,6 @@ class SVD(ManualOptimization, RatingModel):
         reg: L2 penalty on p_u and q_i, per rating; >= 0.
         reg_bias: L2 penalty on b_u and b_i, per rating; >= 0.
         init_std: Standard deviation of the initial factors; >= 0.
-        solver: "fused": compiled loop on the CPU; "batched": tensor operations on any device; "auto": fused on the CPU,
-            else batched.
 
     Raises:
         UserError: The trainer does not support the settings, or the factors diverge.
@@ -72,7 +73,6 @@ class SVD(ManualOptimization, RatingModel):
         reg: NonNegative,
         reg_bias: NonNegative,
         init_std: NonNegative,
-        solver: Literal["auto", "fused", "batched"],
     ) -> None:
         super().__init__()
         self.n_factors = n_factors
@@ -80,7 +80,6 @@ class SVD(ManualOptimization, RatingModel):
         self.lr, self.lr_decay = lr, lr_decay
         self.reg, self.reg_bias = reg, reg_bias
         self.init_std = init_std
-        self.solver = solver
 
     def cost(self, counts: Counts) -> Cost:
         """Return what training needs: factors of users and items; a sweep updates two vectors per rating."""
@@ -107,30 +106,29 @@ class SVD(ManualOptimization, RatingModel):
         if self.sweeps == 0:
             self.seed.fill_(torch.initial_seed() % 2**63)
             self.initialise(rows)
-        self.grid = self.grid_of(rows)
+        self.sweep = self.sweep_of(rows)
 
     def on_train_end(self) -> None:
-        del self.grid
+        del self.sweep, self.swept
 
-    def grid_of(self, rows: Interactions) -> Grid[Any]:
-        """Return the rows as the solver needs them: blocks of users x items, or groups of users on the device."""
-        if self.is_fused:
-            return square_grid(rows, self.n_items, groups_for(len(rows)))
-        grid = grid_of_users(rows, len(self.batches(self.data, 0, 1)))
-        start, item, rating = (torch.from_numpy(column).to(self.device) for column in grid[1:])
-        return Grid(grid.users, start, item, rating)
+    def sweep_of(self, rows: Interactions) -> Sweep:
+        """Return the function that does a sweep, with the rows as it needs them."""
+        if self.device.type == "cuda":
+            from anirec.models.ratings.kernels.cuda_sweep import cuda_sweep, square_blocks
+
+            return partial(cuda_sweep, square_blocks(rows, self.n_items, self.device, seed=int(self.seed)))
+        return partial(fused_sweep, square_grid(rows, self.n_items, groups_for(len(rows))))
+
+    @property
+    def sweep_device(self) -> torch.device:
+        """The device of a sweep. The tables are copied there and back, once per sweep."""
+        return self.device if self.device.type == "cuda" else torch.device("cpu")
 
     def check_trainer(self) -> None:
         """Raise UserError if the trainer does not support the settings."""
         name = type(self).__name__
         if self.trainer.world_size > 1:
             raise UserError(f"{name} trains in one process, not in {self.trainer.world_size}. Use trainer.devices=1.")
-        if self.solver == "fused" and self.device.type != "cpu":
-            raise UserError(f"{name}: solver=fused runs on the CPU, not on {self.device}. Use solver=auto.")
-
-    @property
-    def is_fused(self) -> bool:
-        return self.solver == "fused" or (self.solver == "auto" and self.device.type == "cpu")
 
     def initialise(self, rows: Interactions) -> None:
         """Draw initial factors for users and items with ratings; the factors of all others stay 0."""
@@ -147,9 +145,10 @@ class SVD(ManualOptimization, RatingModel):
 
     @torch.no_grad()
     def training_step(self, part: int, batch_index: int) -> None:
-        sweep, n_parts = fused_sweep if self.is_fused else batched_sweep, len(self.batches(self.data, 0, 1))
+        if batch_index == 0:
+            self.swept = Factors(*(table.to(self.sweep_device) for table in self.factor_tables()))
         rates = Rates(self.lr * self.lr_decay ** int(self.sweeps), self.reg, self.reg_bias)
-        sweep(self.grid, self.factor_tables(), rates, seed=self.sweep_seed(), part=part, n_parts=n_parts)
+        self.sweep(self.swept, rates, seed=self.sweep_seed(), part=part, n_parts=len(self.batches(self.data, 0, 1)))
 
     def factor_tables(self) -> Factors[Tensor]:
         """Return the tables that a sweep updates in place."""
@@ -160,6 +159,8 @@ class SVD(ManualOptimization, RatingModel):
     @torch.no_grad()
     def on_train_batch_end(self, outputs: object, part: int, batch_index: int) -> None:
         if self.trainer.is_last_batch:
+            for table, swept in zip(self.factor_tables(), self.swept, strict=True):
+                table.copy_(swept)
             self.sweeps += 1
             self.finish_sweep()
             self.count_step()

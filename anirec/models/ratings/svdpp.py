@@ -1,6 +1,7 @@
 """SVD++: SVD with implicit feedback, that is, which items a user has rated or watched."""
 
-from typing import Any, ClassVar
+from functools import partial
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -8,10 +9,9 @@ from torch import Tensor
 
 from anirec.data.ratings.interactions import Interactions
 from anirec.models.ratings.kernels import Factors
-from anirec.models.ratings.kernels.batched_sweep import block_of, user_vectors
-from anirec.models.ratings.kernels.fused_sweep import fill_user_vectors
-from anirec.models.ratings.kernels.grid import Grid, grid_of_users
-from anirec.models.ratings.svd import SVD
+from anirec.models.ratings.kernels.fused_sweep import fill_user_vectors, fused_sweep
+from anirec.models.ratings.kernels.grid import grid_of_users
+from anirec.models.ratings.svd import SVD, Sweep
 
 
 class SVDpp(SVD):
@@ -20,11 +20,11 @@ class SVDpp(SVD):
     N(u) includes items without a rating. Arguments and training are those of `SVD`; `reg` also applies to y_j. Users
     without ratings but with unrated items are described by their y_j only.
 
-    A sweep uses one thread. Each user changes the y_j of all of its items, so that users with common items depend on
-    each other. Users that are processed from the same y_j overshoot together: training diverges if their number times
-    the mean cosine of two users' lists of items is large. On mal_2016 (cosine .07) 64 users were stable and 128 were
-    not; on dense data (cosine .85) 8 were not. The work of the about 30 users that are safe takes .2 ms, which is as
-    long as handing it to threads.
+    A sweep uses one thread of the CPU, also if the trainer uses a GPU. Each user changes the y_j of all of its items,
+    so that users with common items depend on each other. Users that are processed from the same y_j overshoot together:
+    training diverges if their number times the mean cosine of two users' lists of items is large. On mal_2016 (cosine
+    .07) 64 users were stable and 128 were not; on dense data (cosine .85) 8 were not. The work of the about 30 users
+    that are safe takes .2 ms, which is as long as handing it to threads.
 
     References:
         Koren, Factorization Meets the Neighborhood: A Multifaceted Collaborative Filtering Model, KDD 2008.
@@ -45,9 +45,13 @@ class SVDpp(SVD):
         noise = torch.Generator().manual_seed(int(self.seed) ^ 1)
         self.implicit_factors = self.initial_factors(np.bincount(rows.item, minlength=self.n_items + 1), noise)
 
-    def grid_of(self, rows: Interactions) -> Grid[Any]:
-        """Return the rows in groups of users and one group of items, since a user changes the y_j of all of N(u)."""
-        return grid_of_users(rows, len(self.batches(self.data, 0, 1))) if self.is_fused else super().grid_of(rows)
+    def sweep_of(self, rows: Interactions) -> Sweep:
+        """Return a sweep over groups of users and one group of items, since a user changes the y_j of all of N(u)."""
+        return partial(fused_sweep, grid_of_users(rows, len(self.batches(self.data, 0, 1))))
+
+    @property
+    def sweep_device(self) -> torch.device:
+        return torch.device("cpu")
 
     def factor_tables(self) -> Factors[Tensor]:
         return super().factor_tables()._replace(y_if=self.implicit_factors)
@@ -55,12 +59,9 @@ class SVDpp(SVD):
     def finish_sweep(self) -> None:
         """Recompute the user vectors, since y_j has changed after each user's update."""
         super().finish_sweep()
-        if self.device.type == "cpu":
-            fill_user_vectors(self.training_rows(self.data), self.factor_tables(), self.user_tastes)
-        else:
-            for group in range(len(self.grid.users) - 1):
-                block = block_of(self.grid, group)
-                self.user_tastes[block.users] = user_vectors(block, self.factor_tables())
+        tastes = self.user_tastes.cpu()
+        fill_user_vectors(self.training_rows(self.data), self.swept, tastes)
+        self.user_tastes.copy_(tastes)
 
     def implicit_vectors(self, user: Tensor, item: Tensor, n: int) -> Tensor:
         sums_nf = super().implicit_vectors(user, item, n).index_add_(0, user, self.implicit_factors[item])

@@ -88,7 +88,7 @@ class KernelRidge(ClosedForm):
         score: Any = float(self.mean)
         for name in self.weights:
             score = score + self.known[name](branch_features(self.branch(name), batch.index))
-        return torch.from_numpy(score.astype(np.float32)).to(batch.index.device)
+        return torch.from_numpy(score.astype(np.float32)).to(self.device)
 
 
 class Linear(nn.Module):

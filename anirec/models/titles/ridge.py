@@ -73,7 +73,7 @@ class Ridge(ClosedForm):
     def forward(self, batch: TitleBatch) -> Tensor:
         x = hstack([branch_features(self.branch(name), batch.index) for name in self.weights]).tocsr()
         score = x @ (self.coefficient * self.scale).cpu().numpy() + float(self.intercept)
-        return torch.from_numpy(score.astype(np.float32)).to(batch.index.device)
+        return torch.from_numpy(score.astype(np.float32)).to(self.device)
 
 
 def rms_length(block: csr_matrix) -> float:

@@ -53,7 +53,7 @@ class TradMLP(Network):
     def unit(self, index: Tensor) -> Tensor:
         rows = index.cpu().numpy()
         words = [truncated_tfidf([texts[row] for row in rows], self.width) for texts in self.texts]
-        x = torch.from_numpy(np.concatenate([*words, self.pixels[rows]], axis=1)).to(index.device)
+        x = torch.from_numpy(np.concatenate([*words, self.pixels[rows]], axis=1)).to(self.device)
         return self.perceptron(x).squeeze(-1).softmax(dim=0)
 
 

@@ -9,15 +9,6 @@ from torch import Tensor
 TensorOrArray = TypeVar("TensorOrArray")  # a tensor, or a view of its memory as a NumPy array
 
 
-class Block(NamedTuple, Generic[TensorOrArray]):
-    """Rows of whole users: those of `users[k]` are `start[k]:start[k + 1]` of `item` and `rating`."""
-
-    users: TensorOrArray
-    start: TensorOrArray
-    item: TensorOrArray
-    rating: TensorOrArray
-
-
 class Factors(NamedTuple, Generic[TensorOrArray]):
     """Parameters of SVD and SVD++, float32, updated in place; `y_if` is (0, f) for SVD."""
 

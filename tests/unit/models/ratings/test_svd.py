@@ -1,4 +1,4 @@
-"""SVD and SVD++: the kernel against a slow reference, the solvers, resuming, and invalid settings."""
+"""SVD and SVD++: the kernels against slow references, resuming, and invalid settings."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +12,6 @@ from anirec.data.ratings.interactions import Interactions, RatingBatch
 from anirec.errors import UserError
 from anirec.models.ratings.bias import Bias
 from anirec.models.ratings.kernels import Factors, Rates, grid
-from anirec.models.ratings.kernels.batched_sweep import block_of, user_vectors
 from anirec.models.ratings.kernels.fused_sweep import RUN, fill_user_vectors, fused_sweep, shuffle
 from anirec.models.ratings.svd import SVD
 from anirec.models.ratings.svdpp import SVDpp
@@ -25,7 +24,6 @@ SETTINGS: dict[str, Any] = {
     "reg": 0.02,
     "reg_bias": 0.02,
     "init_std": 0.1,
-    "solver": "auto",
 }
 
 
@@ -89,9 +87,8 @@ def test_a_fused_sweep_equals_updating_every_y_at_every_rating(planted, implicit
 
 
 @pytest.fixture(scope="module")
-def learned(planted, fit) -> dict[tuple[type[SVD], str], SVD]:
-    """Return both models trained with both solvers."""
-    models = {(model, solver): made(model, solver=solver) for model in (SVD, SVDpp) for solver in ("fused", "batched")}
+def learned(planted, fit) -> dict[type[SVD], SVD]:
+    models = {model: made(model) for model in (SVD, SVDpp)}
     for model in models.values():
         fit(model, planted, epochs=25)
     return models
@@ -104,9 +101,49 @@ def test_factors_predict_better_than_offsets(planted, fit, learned) -> None:
         assert rmse(model, planted) < 0.9 * rmse(offsets, planted), name
 
 
-@pytest.mark.parametrize("model", [SVD, SVDpp])
-def test_the_batched_solver_reaches_the_error_of_the_fused_one(planted, learned, model: type[SVD]) -> None:
-    assert rmse(learned[model, "batched"], planted) == pytest.approx(rmse(learned[model, "fused"], planted), rel=0.03)
+def test_the_cuda_kernel_processes_the_ratings_of_a_block_in_turn() -> None:
+    """Compared with a loop in float64; one block, so that the order is that of the rows, from a random one onwards."""
+    kernel = pytest.importorskip("anirec.models.ratings.kernels.cuda_sweep", reason="no triton", exc_type=ImportError)
+    random = np.random.default_rng(0)
+    user = np.sort(random.integers(6, size=40)).astype(np.int32)
+    rating = random.integers(1, 11, size=40).astype(np.float32)
+    rating[7] = np.nan
+    rows = Interactions(user, random.integers(5, size=40).astype(np.int32), rating, 6)
+    noise = torch.Generator().manual_seed(0)
+    sizes = ((), (7,), (6,), (7, 5), (6, 5), (0, 5))
+    fast: Factors[Any] = Factors(*(torch.randn(size, generator=noise) * 0.1 for size in sizes))
+    slow: Factors[Any] = Factors(*(table.double() for table in fast))
+    blocks = kernel.square_blocks(rows, 5, torch.device("cpu"), seed=1)
+    kernel.cuda_sweep(blocks, fast, Rates(lr=0.02, reg=0.1, reg_bias=0.05), seed=(1, 2))
+
+    first = np.random.default_rng((1, 2))
+    grid.strata(1, 1, first)
+    turn = int(first.integers(2**30, size=1)[0]) % 39
+    for row in np.roll(np.arange(39), -turn).tolist():
+        u, i = int(blocks.user[row]), int(blocks.item[row])
+        p, q = slow.p_uf[u].clone(), slow.q_if[i].clone()
+        error = blocks.rating[row].double() - slow.mean - slow.bias_u[u] - slow.bias_i[i] - p @ q
+        slow.bias_u[u] += 0.02 * (error - 0.05 * slow.bias_u[u])
+        slow.bias_i[i] += 0.02 * (error - 0.05 * slow.bias_i[i])
+        slow.p_uf[u] += 0.02 * (error * q - 0.1 * p)
+        slow.q_if[i] += 0.02 * (error * p - 0.1 * q)
+    for name, got, wanted in zip(fast._fields, fast, slow, strict=True):
+        torch.testing.assert_close(got.double(), wanted, rtol=1e-4, atol=1e-5, msg=name)
+
+
+def test_the_blocks_of_the_cuda_kernel_share_no_user_or_item_in_a_stratum(planted) -> None:
+    kernel = pytest.importorskip("anirec.models.ratings.kernels.cuda_sweep", reason="no triton", exc_type=ImportError)
+    rows = planted.train
+    blocks = kernel.square_blocks(rows, planted.n_items, torch.device("cpu"), seed=1)
+    n = blocks.n_groups
+    assert n > 2
+    block = torch.repeat_interleave(torch.arange(n * n), blocks.start.diff())
+    for ids, group in ((blocks.user, block // n), (blocks.item, block % n)):
+        pairs = torch.stack([ids.long(), group]).unique(dim=1)
+        assert len(pairs[0]) == len(ids.unique())  # each user and item is in one group
+    both = np.stack([rows.user, rows.item, rows.rating])[:, ~np.isnan(rows.rating)]
+    mine = np.stack([blocks.user, blocks.item, blocks.rating])
+    assert np.array_equal(mine[:, np.lexsort(mine)], both[:, np.lexsort(both)])
 
 
 @pytest.fixture
@@ -142,16 +179,16 @@ def test_the_number_of_threads_does_not_change_the_result(planted, fit, model: t
 def test_training_in_blocks_reaches_the_error_of_a_single_block(planted, fit, learned) -> None:
     in_blocks = made(SVD)
     fit(in_blocks, planted, epochs=25)
-    assert rmse(in_blocks, planted) == pytest.approx(rmse(learned[SVD, "fused"], planted), rel=0.03)
+    assert rmse(in_blocks, planted) == pytest.approx(rmse(learned[SVD], planted), rel=0.03)
 
 
 @pytest.mark.usefixtures("small_blocks")
-@pytest.mark.parametrize("solver", ["fused", "batched"])
-def test_resuming_gives_the_uninterrupted_result(planted, fit, solver: str, tmp_path: Path) -> None:
-    whole = made(solver=solver, lr_decay=0.9)
+@pytest.mark.parametrize("model", [SVD, SVDpp])
+def test_resuming_gives_the_uninterrupted_result(planted, fit, model: type[SVD], tmp_path: Path) -> None:
+    whole = made(model, lr_decay=0.9)
     fit(whole, planted, epochs=4, seed=5)
-    fit(made(solver=solver, lr_decay=0.9), planted, epochs=2, seed=5).save_checkpoint(tmp_path / "half.ckpt")
-    resumed = made(solver=solver, lr_decay=0.9)
+    fit(made(model, lr_decay=0.9), planted, epochs=2, seed=5).save_checkpoint(tmp_path / "half.ckpt")
+    resumed = made(model, lr_decay=0.9)
     fit(resumed, planted, epochs=4, seed=99, resume=tmp_path / "half.ckpt")
     for name, wanted in whole.state_dict().items():
         torch.testing.assert_close(resumed.state_dict()[name], wanted, rtol=0, atol=0, msg=name)
@@ -203,18 +240,14 @@ def test_numbers_out_of_range_are_refused(wrong: dict[str, float]) -> None:
         made(**wrong)
 
 
-def test_the_vectors_of_users_are_equal_by_the_kernel_and_by_tensor_operations(planted) -> None:
-    """The second form is that of devices."""
+def test_the_vectors_of_users_are_p_plus_the_normalised_sum_of_y(planted) -> None:
     rows = planted.train_and_unrated
     noise = torch.Generator().manual_seed(0)
     sizes = ((), (121,), (61,), (121, 5), (61, 5), (61, 5))
     factors: Factors[Any] = Factors(*(torch.randn(size, generator=noise) for size in sizes))
-    by_kernel, by_tensors = torch.zeros(121, 5), torch.zeros(121, 5)
-    fill_user_vectors(rows, factors, by_kernel)
-    users, *columns = grid.grid_of_users(rows, 3)
-    on_device: grid.Grid[torch.Tensor] = grid.Grid(users, *map(torch.from_numpy, columns))
-    for group in range(3):
-        block = block_of(on_device, group)
-        by_tensors[block.users] = user_vectors(block, factors)
-    assert by_tensors[:-1].any(dim=1).all()
-    torch.testing.assert_close(by_kernel, by_tensors)
+    got = torch.zeros(121, 5)
+    fill_user_vectors(rows, factors, got)
+    for u in range(rows.n_users):
+        items = torch.from_numpy(rows.item[rows.indptr[u] : rows.indptr[u + 1]]).long()
+        wanted = factors.p_uf[u] + factors.y_if[items].sum(0) / max(1, len(items)) ** 0.5
+        torch.testing.assert_close(got[u], wanted)
