@@ -102,10 +102,6 @@ class ScoreModel(Branched):
         predictions = torch.cat([self(batch) for batch in blocks])
         return predictions.numpy(), {"titles without a synopsis": titles["synopsis"].null_count()}
 
-    def transfer_batch_to_device(self, batch: TitleBatch, device: torch.device, dataloader_idx: int) -> TitleBatch:
-        """Move the scores. The numbers of titles stay on the CPU: reading them there would wait for the GPU."""
-        return TitleBatch(batch.index, batch.score.to(device, non_blocking=True))
-
     @abstractmethod
     def forward(self, batch: TitleBatch) -> Tensor:
         """Return predicted scores (B,) on the scale of the dataset."""
