@@ -8,9 +8,9 @@ from torch import Tensor
 from torch.nn.functional import embedding_bag
 
 from anirec.data.ratings.interactions import RatingBatch
-from anirec.models.base import RatingModel, popularity_tie_break
+from anirec.models.base import popularity_tie_break
 from anirec.models.cost import Cost, Counts
-from anirec.models.one_pass import History, HistoryScorer, explained_singularity
+from anirec.models.one_pass import History, HistoryScorer, MemoryBased, explained_singularity
 from anirec.models.ratings.bias import Baseline
 from anirec.models.ratings.item_item import lower_gram
 from anirec.settings import NonNegative, Positive
@@ -21,7 +21,7 @@ ROWS_AT_ONCE = 256  # dislikes whose rows of weights are copied together
 MANY = 64  # users, and items, from which on the rows of weights are summed tile by tile
 
 
-class EASE(HistoryScorer, RatingModel):
+class EASE(HistoryScorer, MemoryBased):
     """Rank items by X B, where B minimises |X - X B|² + reg |B|² with a zero diagonal.
 
     X is the user-item matrix of preferences: about 1 for most interactions, negative for dislikes (see
