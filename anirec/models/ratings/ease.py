@@ -13,7 +13,7 @@ from anirec.models.cost import Cost, Counts
 from anirec.models.one_pass import History, HistoryScorer, MemoryBased, explained_singularity
 from anirec.models.ratings.bias import Baseline
 from anirec.models.ratings.item_item import lower_gram
-from anirec.settings import NonNegative, Positive
+from anirec.settings import NonNegative, Positive, Share
 
 COPIES = 2.2  # of the matrix of items: it is inverted in place, but a later process loads a checkpoint beside it
 PAIR = 10  # operations that a product of two preferences takes, compared with one in the inversion
@@ -34,11 +34,16 @@ class EASE(HistoryScorer, MemoryBased):
 
     Args:
         reg: L2 penalty on B, in units of interactions; > 0. Sparser data need more.
+        dropout: Share of each history that is hidden at random from the inputs; 0 <= dropout < 1. The expected squared
+            error has a closed form, EASE with a further penalty of dropout / (1 - dropout) x the diagonal of X'X.
+        popularity: Exponent of an item's number of interactions, by which its scores are divided; >= 0. 0: none, more
+            ranks rarer titles higher.
         damping_user: Damping of the bias model's user offsets; see `Bias`.
         damping_item: Damping of the bias model's item offsets; see `Bias`.
 
     References:
         Steck, Embarrassingly Shallow Autoencoders for Sparse Data, WWW 2019, equation 8.
+        Steck, Autoencoders that don't overfit towards the Identity, NeurIPS 2020 (dropout).
     """
 
     requires: ClassVar[frozenset[str]] = frozenset({"user_id", "item_id"})
@@ -52,9 +57,17 @@ class EASE(HistoryScorer, MemoryBased):
     weight_ij: Tensor
     count_i: Tensor
 
-    def __init__(self, *, reg: Positive, damping_user: NonNegative, damping_item: NonNegative) -> None:
+    def __init__(
+        self,
+        *,
+        reg: Positive,
+        dropout: Share,
+        popularity: NonNegative,
+        damping_user: NonNegative,
+        damping_item: NonNegative,
+    ) -> None:
         super().__init__()
-        self.reg = reg
+        self.reg, self.dropout, self.popularity = reg, dropout, popularity
         self.damping_user = damping_user
         self.damping_item = damping_item
 
@@ -76,7 +89,7 @@ class EASE(HistoryScorer, MemoryBased):
         from anirec.models.ratings.kernels.dense import invert_in_place
 
         weight_ij = self.gram()
-        weight_ij.diagonal().add_(self.reg)
+        weight_ij.diagonal().div_(1 - self.dropout).add_(self.reg)
         with explained_singularity(self.reg):
             if self.device.type == "cpu":
                 invert_in_place(weight_ij.numpy())
@@ -84,7 +97,8 @@ class EASE(HistoryScorer, MemoryBased):
                 weight_ij = weight_ij.to(self.device)
                 torch.linalg.cholesky(weight_ij, out=weight_ij)
                 torch.cholesky_inverse(weight_ij, out=weight_ij)
-        self.weight_ij = weight_ij.div_(-weight_ij.diagonal().clone())
+        scale_j = -weight_ij.diagonal() * self.count_i.clamp(min=1) ** self.popularity
+        self.weight_ij = weight_ij.div_(scale_j)
         self.weight_ij.fill_diagonal_(0)
 
     def gram(self) -> Tensor:
