@@ -4,9 +4,8 @@ from abc import abstractmethod
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from anirec.data.ratings.interactions import RatingBatch
 from anirec.data.ratings.loaders import ShuffledInteractions
@@ -14,14 +13,14 @@ from anirec.models.base import popularity_tie_break
 from anirec.models.cost import Cost, Counts, trainable_size_of
 from anirec.models.one_pass import History, HistoryScorer
 from anirec.models.ratings.bias import Baseline
-from anirec.models.training import HeadTraining
+from anirec.models.training import GradientModel, HeadTraining
 from anirec.settings import NonNegative
 
 TABLES = 6  # of the shape (users of a batch, n_items) that a step keeps
 PASSES = 3  # forward and backward, in units of a forward pass
 
 
-class Autoencoder(HistoryScorer):
+class Autoencoder(GradientModel, HistoryScorer):
     """Base class of networks that reconstruct the history of a user, and rank items by the reconstruction.
 
     A history is a row of the user-item matrix of preferences: about 1 for most interactions, negative for dislikes (see
@@ -106,11 +105,6 @@ class Autoencoder(HistoryScorer):
         self.baseline.fit(self.history, self.damping_user, self.damping_item)
         self.count_i = torch.bincount(self.history.item, minlength=self.n_items).float()
 
-    def on_train_epoch_start(self) -> None:
-        """Seed each epoch separately, so that a resumed run draws the same numbers as an uninterrupted one."""
-        seed = np.random.SeedSequence((self.seed, self.current_epoch, self.global_rank)).generate_state(1)
-        torch.manual_seed(int(seed[0]))
-
     def training_step(self, batch: RatingBatch, batch_index: int) -> Tensor:
         _, user, count = batch.user.unique_consecutive(return_inverse=True, return_counts=True)
         rows, bounds = batch._replace(user=user), torch.cat([count.new_zeros(1), count.cumsum(0)])
@@ -129,10 +123,3 @@ class Autoencoder(HistoryScorer):
         rows, bounds = history.rows_of(users)
         scores_bi = self.reconstruct(rows, bounds, self.baseline.preferences(rows, len(users)))
         return scores_bi + popularity_tie_break(self.count_i)
-
-    def configure_optimizers(self) -> Any:
-        settings = self.training_settings
-        fused = not str(self.trainer.precision).endswith("mixed")  # a fused optimiser does not allow clipping there
-        optimizer = settings.optimizer(nn.Module(), self, fused=fused)
-        schedule = settings.scheduler(optimizer, int(self.trainer.estimated_stepping_batches))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
