@@ -22,7 +22,7 @@ MANY = 64  # users, and items, from which on the rows of weights are summed tile
 
 
 class EASE(HistoryScorer, MemoryBased):
-    """Rank items by X B, where B minimises |X - X B|² + reg |B|² with a zero diagonal.
+    """Rank items by X B, where B minimises Σ_u w_u |x_u - x_u B|² + reg |B|² with a zero diagonal.
 
     X is the user-item matrix of preferences: about 1 for most interactions, negative for dislikes (see
     `Baseline.preferences`). In a score, dislikes count only against items with a positive weight. Predicted ratings
@@ -36,6 +36,8 @@ class EASE(HistoryScorer, MemoryBased):
         reg: L2 penalty on B, in units of interactions; > 0. Sparser data need more.
         dropout: Share of each history that is hidden at random from the inputs; 0 <= dropout < 1. The expected squared
             error has a closed form, EASE with a further penalty of dropout / (1 - dropout) x the diagonal of X'X.
+        activity: Exponent of a user's number of interactions, by which the weight w_u of the user is divided; >= 0. 0:
+            all interactions weigh the same; 1: all users do. The weights of all interactions have the mean 1.
         popularity: Exponent of an item's number of interactions, by which its scores are divided; >= 0. 0: none, more
             ranks rarer titles higher.
         damping_user: Damping of the bias model's user offsets; see `Bias`.
@@ -62,12 +64,13 @@ class EASE(HistoryScorer, MemoryBased):
         *,
         reg: Positive,
         dropout: Share,
+        activity: NonNegative,
         popularity: NonNegative,
         damping_user: NonNegative,
         damping_item: NonNegative,
     ) -> None:
         super().__init__()
-        self.reg, self.dropout, self.popularity = reg, dropout, popularity
+        self.reg, self.dropout, self.activity, self.popularity = reg, dropout, activity, popularity
         self.damping_user = damping_user
         self.damping_item = damping_item
 
@@ -102,11 +105,17 @@ class EASE(HistoryScorer, MemoryBased):
         self.weight_ij.fill_diagonal_(0)
 
     def gram(self) -> Tensor:
-        """Return the Gram matrix X'X, float32 (n_items, n_items), of which only the lower triangle is filled."""
+        """Return the weighted Gram matrix, float32 (n_items, n_items), of which only the lower triangle is filled."""
         # Kernels are imported here, as numba is not needed to recommend.
         from anirec.models.ratings.kernels.sparse_rows import SparseRows
 
-        columns = self.history.indptr, self.history.item, self.baseline.preferences_of(self.history)
+        value = self.baseline.preferences_of(self.history)
+        if self.activity:
+            count_u = self.history.indptr.diff()
+            weight_u = count_u.clamp(min=1).double() ** -self.activity
+            weight_u *= count_u.sum() / (weight_u * count_u).sum()
+            value *= weight_u.sqrt().float().repeat_interleave(count_u)
+        columns = self.history.indptr, self.history.item, value
         return lower_gram(self, SparseRows(*(column.cpu().numpy() for column in columns)))
 
     def forward(self, batch: RatingBatch) -> Tensor:
