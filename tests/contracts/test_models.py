@@ -221,7 +221,7 @@ BLENDABLE = [
         "popularity",
         "rp3beta",
     ),
-    *("slim", "surprise_svd", "svd", "svdpp", "transitions"),
+    *("cease", "slim", "surprise_svd", "svd", "svdpp", "transitions"),
 ]
 
 

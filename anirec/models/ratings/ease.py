@@ -1,6 +1,6 @@
 """EASE: a linear item-item model for ranking, in closed form."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -40,6 +40,7 @@ class EASE(HistoryScorer, MemoryBased):
             all interactions weigh the same; 1: all users do. The weights of all interactions have the mean 1.
         popularity: Exponent of an item's number of interactions, by which its scores are divided; >= 0. 0: none, more
             ranks rarer titles higher.
+        unrated: Preference of an interaction without a rating, where others have one; >= 0.
         damping_user: Damping of the bias model's user offsets; see `Bias`.
         damping_item: Damping of the bias model's item offsets; see `Bias`.
 
@@ -66,11 +67,13 @@ class EASE(HistoryScorer, MemoryBased):
         dropout: Share,
         activity: NonNegative,
         popularity: NonNegative,
+        unrated: NonNegative,
         damping_user: NonNegative,
         damping_item: NonNegative,
     ) -> None:
         super().__init__()
         self.reg, self.dropout, self.activity, self.popularity = reg, dropout, activity, popularity
+        self.unrated = unrated
         self.damping_user = damping_user
         self.damping_item = damping_item
 
@@ -106,24 +109,31 @@ class EASE(HistoryScorer, MemoryBased):
 
     def gram(self) -> Tensor:
         """Return the weighted Gram matrix, float32 (n_items, n_items), of which only the lower triangle is filled."""
+        return lower_gram(self, self.weighted_rows())
+
+    def weighted_rows(self) -> Any:
+        """Return the matrix that B reconstructs, as `SparseRows`: each history times the root of its user's weight."""
         # Kernels are imported here, as numba is not needed to recommend.
         from anirec.models.ratings.kernels.sparse_rows import SparseRows
 
-        value = self.baseline.preferences_of(self.history)
+        value = self.weigh_unrated(self.baseline.preferences_of(self.history), self.history.rating)
         if self.activity:
             count_u = self.history.indptr.diff()
             weight_u = count_u.clamp(min=1).double() ** -self.activity
             weight_u *= count_u.sum() / (weight_u * count_u).sum()
             value *= weight_u.sqrt().float().repeat_interleave(count_u)
-        columns = self.history.indptr, self.history.item, value
-        return lower_gram(self, SparseRows(*(column.cpu().numpy() for column in columns)))
+        return SparseRows(*(column.cpu().numpy() for column in (self.history.indptr, self.history.item, value)))
+
+    def weigh_unrated(self, preference: Tensor, rating: Tensor) -> Tensor:
+        """Return the preferences of rows (n,), where those without a rating count `unrated`."""
+        return torch.where(rating.isnan() & self.baseline.has_ratings, self.unrated, preference)
 
     def forward(self, batch: RatingBatch) -> Tensor:
         return self.baseline(batch.user, batch.item)
 
     def score_history(self, history: History, users: Tensor) -> Tensor:
         rows, bounds = history.rows_of(users)
-        preference = self.baseline.preferences(rows, len(users))
+        preference = self.weigh_unrated(self.baseline.preferences(rows, len(users)), rows.rating)
         if self.device.type == "cpu" and min(len(users), self.n_items) >= MANY:
             return self.sum_by_tile(rows, preference, len(users)).add_(popularity_tie_break(self.count_i))
         likes, dislikes = preference.clamp(min=0), (preference < 0).nonzero()[:, 0]

@@ -13,9 +13,11 @@ from anirec.models.one_pass import History
 from anirec.models.ratings import ease
 from anirec.models.ratings.ease import EASE
 
+DAMPING = {"damping_user": 5.0, "damping_item": 5.0}
+
 
 def test_scores_are_those_of_the_closed_form(planted, fit) -> None:
-    model = EASE(reg=5.0, dropout=0.0, activity=0.0, popularity=0.0, damping_user=5.0, damping_item=5.0)
+    model = EASE(reg=5.0, dropout=0.0, activity=0.0, popularity=0.0, unrated=1.0, damping_user=5.0, damping_item=5.0)
     fit(model, planted)
     rows = planted.train_and_unrated
     x_ui = np.zeros((planted.n_users, planted.n_items))
@@ -30,7 +32,7 @@ def test_scores_are_those_of_the_closed_form(planted, fit) -> None:
 
 
 def test_an_unknown_user_gets_popular_items(planted, fit) -> None:
-    model = EASE(reg=5.0, dropout=0.0, activity=0.0, popularity=0.0, damping_user=5.0, damping_item=5.0)
+    model = EASE(reg=5.0, dropout=0.0, activity=0.0, popularity=0.0, unrated=1.0, damping_user=5.0, damping_item=5.0)
     fit(model, planted)
     counts = torch.bincount(model.history.item, minlength=planted.n_items)  # all training interactions
     (scores,) = model.score_items(torch.tensor([-1]))
@@ -38,7 +40,7 @@ def test_an_unknown_user_gets_popular_items(planted, fit) -> None:
 
 
 def test_ratings_are_those_of_the_bias_model(planted, fit) -> None:
-    model = EASE(reg=5.0, dropout=0.0, activity=0.0, popularity=0.0, damping_user=5.0, damping_item=5.0)
+    model = EASE(reg=5.0, dropout=0.0, activity=0.0, popularity=0.0, unrated=1.0, damping_user=5.0, damping_item=5.0)
     fit(model, planted)
     rows = planted.test.rows(0, len(planted.test))
     torch.testing.assert_close(model(rows), model.baseline(rows.user, rows.item))
@@ -47,7 +49,12 @@ def test_ratings_are_those_of_the_bias_model(planted, fit) -> None:
 def test_a_penalty_that_is_too_small_is_one_sentence(planted, fit, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(EASE, "gram", lambda self: torch.zeros(self.n_items, self.n_items))
     with pytest.raises(UserError, match=r"^model\.reg=1e-300 is too small for these data: "):
-        fit(EASE(reg=1e-300, dropout=0.0, activity=0.0, popularity=0.0, damping_user=5.0, damping_item=5.0), planted)
+        fit(
+            EASE(
+                reg=1e-300, dropout=0.0, activity=0.0, popularity=0.0, unrated=1.0, damping_user=5.0, damping_item=5.0
+            ),
+            planted,
+        )
 
 
 @pytest.mark.parametrize("n_items", [64, 100, 128, 150])
@@ -59,7 +66,7 @@ def test_scores_of_many_users_are_those_of_few(n_items: int) -> None:
     user, item = (torch.from_numpy(index) for index in np.nonzero(pairs))
     ratings = torch.from_numpy(random.integers(1, 11, len(user)).astype(np.float32))
     ratings[::7] = nan
-    model = EASE(reg=1.0, dropout=0.0, activity=0.0, popularity=0.0, damping_user=5.0, damping_item=5.0)
+    model = EASE(reg=1.0, dropout=0.0, activity=0.0, popularity=0.0, unrated=1.0, damping_user=5.0, damping_item=5.0)
     model.n_users, model.n_items = n_users, n_items
     model.configure_model()
     model.history = History.of_new_users(RatingBatch(user, item, ratings), n_users)
@@ -83,6 +90,7 @@ def fitted(x_ui: np.ndarray, **settings: float) -> EASE:
             "dropout": 0.0,
             "activity": 0.0,
             "popularity": 0.0,
+            "unrated": 1.0,
             "damping_user": 5.0,
             "damping_item": 5.0,
             **settings,
@@ -126,3 +134,18 @@ def test_users_weigh_less_the_more_active_they_are() -> None:
     inverse = np.linalg.inv(x_ui.T @ (weight_u[:, None] * x_ui) + 2 * np.eye(6))
     expected = -inverse / np.diag(inverse) * (1 - np.eye(6))
     np.testing.assert_allclose(fitted(x_ui, activity=0.5).weight_ij, expected, atol=1e-5)
+
+
+def test_interactions_without_a_rating_count_as_set(planted, fit) -> None:
+    """The scores are those of the closed form with other preferences, in training and in histories."""
+    model = EASE(reg=5.0, dropout=0.0, activity=0.0, popularity=0.0, unrated=0.3, **DAMPING)
+    fit(model, planted)
+    rows = planted.train_and_unrated
+    preference = model.baseline.preferences(rows.rows(0, len(rows)), planted.n_users).numpy()
+    preference[np.isnan(rows.rating)] = 0.3
+    x_ui = np.zeros((planted.n_users, planted.n_items))
+    x_ui[rows.user, rows.item] = preference
+    inverse = np.linalg.inv(x_ui.T @ x_ui + 5 * np.eye(planted.n_items))
+    weights = -inverse / np.diag(inverse) * (1 - np.eye(planted.n_items))
+    expected = x_ui.clip(min=0) @ weights + x_ui.clip(max=0) @ weights.clip(min=0)
+    np.testing.assert_allclose(model.score_items(torch.arange(planted.n_users)).numpy(), expected, atol=1e-5)
