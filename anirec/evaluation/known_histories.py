@@ -21,11 +21,12 @@ def scorer(model: Any, data: Any) -> Callable[[Tensor], Tensor]:
         model: A rating model.
         data: The `RatingData`.
     """
-    if not data.given or not isinstance(model, SupportsFoldIn):
+    can_fold_in = isinstance(model, SupportsFoldIn)
+    if not data.given or not can_fold_in:
         return model.score_items  # type: ignore[no-any-return]
-    known = (data.train_and_unrated if model.uses_unrated else data.train).merge(data.given)  # type: ignore[attr-defined]
-    history = History.of(known.sort_by_time() if model.uses_order else known).to(model.device)  # type: ignore[attr-defined]
-    is_given = torch.from_numpy(np.diff(data.given.indptr) > 0).to(model.device)  # type: ignore[attr-defined]
+    known = (data.train_and_unrated if model.uses_unrated else data.train).merge(data.given)
+    history = History.of(known.sort_by_time() if model.uses_order else known).to(model.device)
+    is_given = torch.from_numpy(np.diff(data.given.indptr) > 0).to(model.device)
 
     def score(users: Tensor) -> Tensor:
         given, others = ((is_given[users] == side).nonzero()[:, 0] for side in (True, False))

@@ -144,8 +144,11 @@ class SingleBatch:
 class HistoryScorer(RatingModel):
     """A model that scores items from a user's history alone, so that it also ranks for new users.
 
-    The histories of the training users are in `history`, a `History`.
+    Attributes:
+        history: The histories of the training users.
     """
+
+    history: "History"
 
     def cost(self, counts: Counts) -> Cost:
         """Return what training needs; the checkpoint holds item and rating of each row."""
