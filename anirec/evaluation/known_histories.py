@@ -23,7 +23,7 @@ def scorer(model: Any, data: Any) -> Callable[[Tensor], Tensor]:
     """
     can_fold_in = isinstance(model, SupportsFoldIn)
     if not data.given or not can_fold_in:
-        return model.score_items  # type: ignore[no-any-return]
+        return model.score_items
     known = (data.train_and_unrated if model.uses_unrated else data.train).merge(data.given)
     history = History.of(known.sort_by_time() if model.uses_order else known).to(model.device)
     is_given = torch.from_numpy(np.diff(data.given.indptr) > 0).to(model.device)
