@@ -13,7 +13,7 @@ from ..conftest import Planted
 from .test_autoencoders import made
 from .test_rp3beta import preferences
 
-SETTINGS = ["reg=5.0", "branches.names.min_df=1"]
+SETTINGS = ["reg=5.0", "dropout=0.0", "activity=0.0", "popularity=0.0", "unrated=1.0", "branches.names.min_df=1"]
 
 
 class Titled(Planted):
