@@ -1,6 +1,7 @@
 """RatingEvaluation: rating and ranking metrics on validation and test rows, findings and figures.
 
-It needs two things from any model: the predictions that its steps return, and `score_items`.
+It needs two things from any model: the predictions that its steps return, and `score_items`; for users with a given
+history, `fold_in` where a model has it.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from anirec.errors import UserError
 from anirec.evaluation.base import Evaluation, check_finite
 from anirec.evaluation.dummies import damped_means, popular_lists
+from anirec.evaluation.known_histories import scorer
 from anirec.evaluation.known_lists import KnownLists
 from anirec.evaluation.rating_results import POPULAR, SHUFFLED, RankedLists, RatingResults
 from anirec.evaluation.results import Ranked, RatingRows
@@ -210,7 +212,7 @@ class RatingEvaluation(Evaluation):
         block = self.users_at_once(model, data.n_items) if self.block == "auto" else self.block
 
         def rank_users(some: NDArray[np.int64]) -> list[TopItems]:
-            seen, score = [self.seen_rows(data, split) for split in splits], model.score_items
+            seen, score = [self.seen_rows(data, split) for split in splits], scorer(model, data)
             settings = {"candidates": candidates, "k": self.k, "block": block, "device": model.device}
             return top_lists(score, some, seen, **settings)  # type: ignore[arg-type]
 

@@ -141,8 +141,14 @@ class SingleBatch:
         yield self.batch
 
 
-class HistoryScorer(MemoryBased):
-    """A memory-based model that scores items from a user's history alone, so that it also ranks for new users."""
+class HistoryScorer(RatingModel):
+    """A model that scores items from a user's history alone, so that it also ranks for new users.
+
+    Attributes:
+        history: The histories of the training users.
+    """
+
+    history: "History"
 
     def cost(self, counts: Counts) -> Cost:
         """Return what training needs; the checkpoint holds item and rating of each row."""

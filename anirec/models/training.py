@@ -12,6 +12,7 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
 from anirec.errors import UserError
+from anirec.models.base import Model
 from anirec.models.row_updates import catch_up_rows, update_rows
 from anirec.settings import Configurable, NonNegative, Positive, PositiveInt, Share
 
@@ -231,3 +232,28 @@ class Training(HeadTraining):
 
     def learning_rate(self, *, in_encoder: bool) -> float:
         return self.lr if in_encoder else self.lr_head
+
+
+class GradientModel(Model):
+    """A model that Lightning trains by gradients.
+
+    Attributes:
+        training_settings: Optimiser, epochs and batch size.
+        seed: Seed of the run.
+    """
+
+    training_settings: HeadTraining
+    seed: int
+
+    def on_train_epoch_start(self) -> None:
+        """Seed each epoch separately, so that a resumed run draws the same numbers as an uninterrupted one."""
+        epoch_seed = np.random.SeedSequence((self.seed, self.current_epoch, self.global_rank)).generate_state(1)
+        torch.manual_seed(int(epoch_seed[0]))
+
+    def configure_optimizers(self) -> Any:
+        settings = self.training_settings
+        # A fused optimiser unscales gradients itself, which neither clipping nor sparse gradients allow.
+        fused = not str(self.trainer.precision).endswith("mixed")
+        optimizer = settings.optimizer(nn.Module(), self, fused=fused)
+        schedule = settings.scheduler(optimizer, int(self.trainer.estimated_stepping_batches))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import cache as cache_of_calls
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from anirec.data.ratings.datamodule import RatingData
 from anirec.data.ratings.interactions import RatingBatch
 from anirec.data.splits.rows import Random
 from anirec.data.synthetic.demo_ratings import DemoRatings
+from anirec.evaluation.known_histories import scorer
 from anirec.lightning import Trainer, seed_everything
 from anirec.models.base import ManualOptimization, RatingModel, SupportsFoldIn
 from anirec.models.cost import Counts
@@ -93,6 +95,22 @@ def test_fold_in_agrees_with_the_scores_of_training_users(model: RatingModel, da
     assert folded.shape == (8, data.n_items)
     assert np.isfinite(folded).all()
     assert min(np.corrcoef(*pair)[0, 1] for pair in zip(folded, trained, strict=True)) > 0.9
+
+
+def test_users_with_a_given_history_are_ranked_by_it(model: RatingModel, data: RatingData) -> None:
+    """Also beside others, as in a split that holds out whole users with a part of their ratings as history."""
+    folding, training = require_fold_in(model), data.train_and_unrated
+    is_given = np.isin(training.user, [1, 5, 6])
+    part = SimpleNamespace(train_and_unrated=training.where(~is_given), given=training.where(is_given))
+    part.train = part.train_and_unrated
+    users = torch.tensor([5, 0, 6, 2, 1, 5])
+    order = part.given.sort_by_time() if model.uses_order else part.given
+    with torch.no_grad():
+        scores = scorer(model, part)(users)
+        folded = folding.fold_in(order.rows(0, len(order)), 7)
+        known = model.score_items(users[[1, 3]])
+    torch.testing.assert_close(scores[[4, 0, 5, 2]], folded[[1, 5, 5, 6]], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(scores[[1, 3]], known, rtol=1e-4, atol=1e-4)
 
 
 def test_fold_in_ignores_duplicates_unknown_items_and_the_order_unless_it_counts(
@@ -203,7 +221,7 @@ BLENDABLE = [
         "popularity",
         "rp3beta",
     ),
-    *("slim", "surprise_svd", "svd", "svdpp", "transitions"),
+    *("cease", "slim", "surprise_svd", "svd", "svdpp", "transitions"),
 ]
 
 

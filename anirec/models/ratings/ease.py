@@ -1,6 +1,6 @@
 """EASE: a linear item-item model for ranking, in closed form."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -8,12 +8,12 @@ from torch import Tensor
 from torch.nn.functional import embedding_bag
 
 from anirec.data.ratings.interactions import RatingBatch
-from anirec.models.base import RatingModel, popularity_tie_break
+from anirec.models.base import popularity_tie_break
 from anirec.models.cost import Cost, Counts
-from anirec.models.one_pass import History, HistoryScorer, explained_singularity
+from anirec.models.one_pass import History, HistoryScorer, MemoryBased, explained_singularity
 from anirec.models.ratings.bias import Baseline
 from anirec.models.ratings.item_item import lower_gram
-from anirec.settings import NonNegative, Positive
+from anirec.settings import NonNegative, Positive, Share
 
 COPIES = 2.2  # of the matrix of items: it is inverted in place, but a later process loads a checkpoint beside it
 PAIR = 10  # operations that a product of two preferences takes, compared with one in the inversion
@@ -21,8 +21,8 @@ ROWS_AT_ONCE = 256  # dislikes whose rows of weights are copied together
 MANY = 64  # users, and items, from which on the rows of weights are summed tile by tile
 
 
-class EASE(HistoryScorer, RatingModel):
-    """Rank items by X B, where B minimises |X - X B|² + reg |B|² with a zero diagonal.
+class EASE(HistoryScorer, MemoryBased):
+    """Rank items by X B, where B minimises Σ_u w_u |x_u - x_u B|² + reg |B|² with a zero diagonal.
 
     X is the user-item matrix of preferences: about 1 for most interactions, negative for dislikes (see
     `Baseline.preferences`). In a score, dislikes count only against items with a positive weight. Predicted ratings
@@ -34,11 +34,19 @@ class EASE(HistoryScorer, RatingModel):
 
     Args:
         reg: L2 penalty on B, in units of interactions; > 0. Sparser data need more.
+        dropout: Share of each history that is hidden at random from the inputs; 0 <= dropout < 1. The expected squared
+            error has a closed form, EASE with a further penalty of dropout / (1 - dropout) x the diagonal of X'X.
+        activity: Exponent of a user's number of interactions, by which the weight w_u of the user is divided; >= 0. 0:
+            all interactions weigh the same; 1: all users do. The weights of all interactions have the mean 1.
+        popularity: Exponent of an item's number of interactions, by which its scores are divided; >= 0. 0: none, more
+            ranks rarer titles higher.
+        unrated: Preference of an interaction without a rating, where others have one; >= 0.
         damping_user: Damping of the bias model's user offsets; see `Bias`.
         damping_item: Damping of the bias model's item offsets; see `Bias`.
 
     References:
         Steck, Embarrassingly Shallow Autoencoders for Sparse Data, WWW 2019, equation 8.
+        Steck, Autoencoders that don't overfit towards the Identity, NeurIPS 2020 (dropout).
     """
 
     requires: ClassVar[frozenset[str]] = frozenset({"user_id", "item_id"})
@@ -52,9 +60,20 @@ class EASE(HistoryScorer, RatingModel):
     weight_ij: Tensor
     count_i: Tensor
 
-    def __init__(self, *, reg: Positive, damping_user: NonNegative, damping_item: NonNegative) -> None:
+    def __init__(
+        self,
+        *,
+        reg: Positive,
+        dropout: Share,
+        activity: NonNegative,
+        popularity: NonNegative,
+        unrated: NonNegative,
+        damping_user: NonNegative,
+        damping_item: NonNegative,
+    ) -> None:
         super().__init__()
-        self.reg = reg
+        self.reg, self.dropout, self.activity, self.popularity = reg, dropout, activity, popularity
+        self.unrated = unrated
         self.damping_user = damping_user
         self.damping_item = damping_item
 
@@ -76,7 +95,7 @@ class EASE(HistoryScorer, RatingModel):
         from anirec.models.ratings.kernels.dense import invert_in_place
 
         weight_ij = self.gram()
-        weight_ij.diagonal().add_(self.reg)
+        weight_ij.diagonal().div_(1 - self.dropout).add_(self.reg)
         with explained_singularity(self.reg):
             if self.device.type == "cpu":
                 invert_in_place(weight_ij.numpy())
@@ -84,23 +103,37 @@ class EASE(HistoryScorer, RatingModel):
                 weight_ij = weight_ij.to(self.device)
                 torch.linalg.cholesky(weight_ij, out=weight_ij)
                 torch.cholesky_inverse(weight_ij, out=weight_ij)
-        self.weight_ij = weight_ij.div_(-weight_ij.diagonal().clone())
+        scale_j = -weight_ij.diagonal() * self.count_i.clamp(min=1) ** self.popularity
+        self.weight_ij = weight_ij.div_(scale_j)
         self.weight_ij.fill_diagonal_(0)
 
     def gram(self) -> Tensor:
-        """Return the Gram matrix X'X, float32 (n_items, n_items), of which only the lower triangle is filled."""
+        """Return the weighted Gram matrix, float32 (n_items, n_items), of which only the lower triangle is filled."""
+        return lower_gram(self, self.weighted_rows())
+
+    def weighted_rows(self) -> Any:
+        """Return the matrix that B reconstructs, as `SparseRows`: each history times the root of its user's weight."""
         # Kernels are imported here, as numba is not needed to recommend.
         from anirec.models.ratings.kernels.sparse_rows import SparseRows
 
-        columns = self.history.indptr, self.history.item, self.baseline.preferences_of(self.history)
-        return lower_gram(self, SparseRows(*(column.cpu().numpy() for column in columns)))
+        value = self.weigh_unrated(self.baseline.preferences_of(self.history), self.history.rating)
+        if self.activity:
+            count_u = self.history.indptr.diff()
+            weight_u = count_u.clamp(min=1).double() ** -self.activity
+            weight_u *= count_u.sum() / (weight_u * count_u).sum()
+            value *= weight_u.sqrt().float().repeat_interleave(count_u)
+        return SparseRows(*(column.cpu().numpy() for column in (self.history.indptr, self.history.item, value)))
+
+    def weigh_unrated(self, preference: Tensor, rating: Tensor) -> Tensor:
+        """Return the preferences of rows (n,), where those without a rating count `unrated`."""
+        return torch.where(rating.isnan() & self.baseline.has_ratings, self.unrated, preference)
 
     def forward(self, batch: RatingBatch) -> Tensor:
         return self.baseline(batch.user, batch.item)
 
     def score_history(self, history: History, users: Tensor) -> Tensor:
         rows, bounds = history.rows_of(users)
-        preference = self.baseline.preferences(rows, len(users))
+        preference = self.weigh_unrated(self.baseline.preferences(rows, len(users)), rows.rating)
         if self.device.type == "cpu" and min(len(users), self.n_items) >= MANY:
             return self.sum_by_tile(rows, preference, len(users)).add_(popularity_tie_break(self.count_i))
         likes, dislikes = preference.clamp(min=0), (preference < 0).nonzero()[:, 0]

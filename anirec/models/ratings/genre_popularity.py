@@ -9,13 +9,13 @@ from torch.nn.functional import embedding_bag, normalize
 
 from anirec.data.ratings.interactions import RatingBatch
 from anirec.metrics.beyond_accuracy import genre_matrix
-from anirec.models.base import RatingModel, popularity_tie_break
-from anirec.models.one_pass import History, HistoryScorer
+from anirec.models.base import popularity_tie_break
+from anirec.models.one_pass import History, HistoryScorer, MemoryBased
 from anirec.models.ratings.bias import Baseline, count_by_index, sum_by_index
 from anirec.settings import NonNegative
 
 
-class GenrePopularity(HistoryScorer, RatingModel):
+class GenrePopularity(HistoryScorer, MemoryBased):
     """Rank items by Σ_g share(u, g) · popularity(g) over their genres g.
 
     popularity(g) is the mean of log(1 + training interactions) over the titles of genre g that have any. share(u, g) is

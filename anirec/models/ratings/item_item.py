@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from anirec.data.ratings.interactions import RatingBatch
-from anirec.models.base import RatingModel, popularity_tie_break, tensor_versions
+from anirec.models.base import popularity_tie_break, tensor_versions
 from anirec.models.cost import Cost, Counts
 from anirec.models.one_pass import History, HistoryScorer, MemoryBased, exchange_rows
 from anirec.models.ratings.bias import Baseline
 from anirec.settings import NonNegative, PositiveInt
 
 
-class ItemItem(HistoryScorer, RatingModel):
+class ItemItem(HistoryScorer, MemoryBased):
     """Rank items by X W, where W has at most `keep` weights per item, all of them positive.
 
     X is the user-item matrix of preferences: about 1 for most interactions, negative for dislikes (see

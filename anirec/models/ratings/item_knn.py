@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from anirec.data.ratings.interactions import RatingBatch
-from anirec.models.base import RatingModel, popularity_tie_break
+from anirec.models.base import popularity_tie_break
 from anirec.models.cost import Cost, Counts
-from anirec.models.one_pass import History, HistoryScorer, broadcast
+from anirec.models.one_pass import History, HistoryScorer, MemoryBased, broadcast
 from anirec.models.ratings.bias import Baseline
 from anirec.models.ratings.kernels.neighbours import (
     AT_ONCE,
@@ -37,7 +37,7 @@ SIMILARITIES = {
 }
 
 
-class ItemKNN(HistoryScorer, RatingModel):
+class ItemKNN(HistoryScorer, MemoryBased):
     """Predict a rating from the user's ratings of similar items.
 
     The rating is b_ui + Σ_j s_ij (r_uj - b_uj) / Σ_j s_ij over the nearest neighbours j of item i that user u has

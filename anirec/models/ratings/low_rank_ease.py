@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.nn.functional import embedding_bag
 
 from anirec.data.ratings.interactions import RatingBatch
-from anirec.models.base import RatingModel, popularity_tie_break
+from anirec.models.base import popularity_tie_break
 from anirec.models.cost import Cost, Counts
-from anirec.models.one_pass import History, HistoryScorer, exchange_rows
+from anirec.models.one_pass import History, HistoryScorer, MemoryBased, exchange_rows
 from anirec.models.ratings.bias import Baseline
 from anirec.models.ratings.kernels.dense import one_blas_thread
 from anirec.models.ratings.kernels.sparse_dense import multiply
@@ -24,7 +24,7 @@ ROUNDING = 1e-7  # smallest eigenvalue, relative to the largest, that is not rou
 SEED = 0  # of the initial subspace; the result hardly depends on it
 
 
-class LowRankEASE(HistoryScorer, RatingModel):
+class LowRankEASE(HistoryScorer, MemoryBased):
     """Rank items by X B, where B is that of EASE for a Gram matrix of low rank plus a diagonal.
 
     EASE inverts X'X + reg I, where X is the user-item matrix of preferences (see `Baseline.preferences`). Here X'X is

@@ -17,7 +17,7 @@ from anirec.models.cost import Cost, Counts, size_of, trainable_size_of
 from anirec.models.one_pass import History
 from anirec.models.ratings.bias import Baseline
 from anirec.models.ratings.towers import Head
-from anirec.models.training import HeadTraining, RowAdamW
+from anirec.models.training import GradientModel, HeadTraining, RowAdamW
 from anirec.settings import Count, NonNegative
 
 Objective = Literal["mse", "mae", "bpr", "softmax"]
@@ -59,7 +59,7 @@ class Step(NamedTuple):
         return is_seen, user_of_row
 
 
-class RatingNetwork(RatingModel):
+class RatingNetwork(GradientModel, RatingModel):
     """Base class of two-tower networks on top of the bias model: mean + b_u + b_i + head(u, i).
 
     A subclass defines `project_batch` and `project_all`, the two towers, and sets `head`, which scores projected users
@@ -185,11 +185,6 @@ class RatingNetwork(RatingModel):
         trained = np.flatnonzero(np.diff(self.training_rows(self.data).indptr))
         offset_u[trained] = self.baseline.user[trained]
         self.baseline.user = offset_u
-
-    def on_train_epoch_start(self) -> None:
-        """Seed each epoch separately, so that a resumed run draws the same numbers as an uninterrupted one."""
-        epoch_seed = np.random.SeedSequence((self.seed, self.current_epoch, self.global_rank)).generate_state(1)
-        torch.manual_seed(int(epoch_seed[0]))
 
     def training_step(self, batch: RatingBatch, batch_index: int) -> Tensor:
         n, sampled = len(batch.item), self.sample_negatives(len(batch.item))
@@ -324,11 +319,3 @@ class RatingNetwork(RatingModel):
             factor = (gradient_clip_val / (get_total_norm(gradients) + 1e-6)).clamp(max=1)
             for gradient in gradients:
                 gradient.mul_(factor)
-
-    def configure_optimizers(self) -> Any:
-        settings = self.training_settings
-        # A fused optimiser unscales gradients itself, which neither clipping nor sparse gradients allow.
-        fused = not str(self.trainer.precision).endswith("mixed")
-        optimizer = settings.optimizer(nn.Module(), self, fused=fused)
-        schedule = settings.scheduler(optimizer, int(self.trainer.estimated_stepping_batches))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -23,7 +23,7 @@ FULL = Counts(110_000_000, n_users=325_000, n_items=100_000)
 
 
 def ease() -> EASE:
-    return EASE(reg=100.0, damping_user=5.0, damping_item=5.0)
+    return EASE(reg=100.0, dropout=0.0, activity=0.0, popularity=0.0, unrated=1.0, damping_user=5.0, damping_item=5.0)
 
 
 def trainer() -> Trainer:

@@ -35,7 +35,9 @@ SGD: dict[str, Any] = {
     "solver": "fused",
 }
 MODELS: dict[str, Callable[[], Any]] = {
-    "ease": lambda: EASE(reg=5.0, damping_user=5.0, damping_item=5.0),
+    "ease": lambda: EASE(
+        reg=5.0, dropout=0.0, activity=0.0, popularity=0.0, unrated=1.0, damping_user=5.0, damping_item=5.0
+    ),
     "item_knn": lambda: ItemKNN(**KNN_SETTINGS),
     "als": lambda: ALS(**ALS_SETTINGS),
     "genre_popularity": lambda: GenrePopularity(personal=True, damping_user=5.0, damping_genre=5.0),

@@ -17,7 +17,7 @@ from anirec.models.ratings.popularity import Popularity
 from .test_item_knn import SETTINGS
 
 EXACT = [
-    EASE(reg=5.0, damping_user=5.0, damping_item=5.0),
+    EASE(reg=5.0, dropout=0.0, activity=0.0, popularity=0.0, unrated=1.0, damping_user=5.0, damping_item=5.0),
     ItemKNN(**SETTINGS),
     Popularity(damping=5.0),
     Bias(damping_user=5.0, damping_item=5.0),
