@@ -274,6 +274,30 @@ class RatingModel(Model):
         return torch.stack(rows)
 
 
+class HistoryReader(RatingModel):
+    """Base class of models that rank by a user's newest entries, whose history is therefore longer at test.
+
+    The parameters are always those learned from the training rows. Where the validation rows of a user are earlier
+    than the test rows, as in splits in time, they are part of the history from which the test lists are made. This is
+    the usual protocol of next-item recommendation, such as that of RecBole. The training history counts again after
+    the test, in validation and in the checkpoint.
+    """
+
+    @abstractmethod
+    def read_histories(self, rows: Interactions) -> None:
+        """Make `score_items` rank by these rows of all users; only buffers change, and none of them in place."""
+
+    @torch.no_grad()
+    def on_test_start(self) -> None:
+        self.of_training = {name: dict(module._buffers) for name, module in self.named_modules()}
+        if self.data.split.val_is_earlier and len(self.data.val):
+            self.read_histories(self.training_rows(self.data).merge(self.data.given).merge(self.data.val_in_points))
+
+    def on_test_end(self) -> None:
+        for name, buffers in self.of_training.items():
+            self.get_submodule(name)._buffers.update(buffers)
+
+
 @runtime_checkable
 class SupportsFoldIn(Protocol):
     """Protocol of rating models that also rank for new users, that is, models that define `fold_in`."""

@@ -107,3 +107,9 @@ def check_sequence(settings: Mapping[str, Any]) -> Iterator[str]:
     n_factors, n_heads = settings["n_factors"], settings["n_heads"]
     if n_factors % n_heads:
         yield f"n_heads={n_heads}: expected a divisor of n_factors={n_factors}"
+    negatives, calibration = settings["negatives"], settings["calibration"]
+    if (negatives is None) != (calibration is None):
+        yield (
+            f"negatives={negatives}, calibration={calibration}: expected numbers for gBCE, such as 256 and 0.75, or "
+            "null for both, for softmax"
+        )

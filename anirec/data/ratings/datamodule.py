@@ -1,6 +1,7 @@
 """The datamodule of ratings: interactions of users with items, filtered, indexed and split."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -171,6 +172,10 @@ class RatingData(Data):
     def history(self) -> Interactions:
         """Ratings that models may use as user histories at prediction time: the training ratings and `given`."""
         return self.train.merge(self.given)
+
+    @property
+    def val_in_points(self) -> Interactions:
+        return replace(self.val, rating=self.scale.to_points(self.val.rating))
 
     @property
     def filters(self) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Sequences: the history of each user in the order of time, in windows of a maximum length, and their batches."""
 
 from collections.abc import Callable, Iterator
+from copy import copy
 from typing import NamedTuple
 
 import numpy as np
@@ -25,14 +26,14 @@ class SequenceBatch(NamedTuple):
     Attributes:
         item: Items, int64 (B, T); -1: no entry.
         preference: How much each entry counts, float32 (B, T); see `Baseline.preferences`; 1 where there is no entry.
-        gap: Class of the time since the entry before, int64 (B, T), from 0 (unknown) to N_GAPS - 1.
+        hours: Time of each entry in hours since the first one of the user, float32 (B, T); NaN: unknown, or no entry.
         target: Item that follows each position, int64 (B, T); -1 at the end of a history and in padding.
         length: Number of positions of each window, int64 (B,), >= 1.
     """
 
     item: Tensor
     preference: Tensor
-    gap: Tensor
+    hours: Tensor
     target: Tensor
     length: Tensor
 
@@ -49,6 +50,7 @@ class Sequences:
     Attributes:
         item: Items in the order of users and time, int64 (n,).
         preference: Preferences of the entries in the same order, float32 (n,); 1 until they are set.
+        hours: Times of the entries in the same order, float32 (n,); see `SequenceBatch`.
         start: Bounds of the users in it, int64 (n_users + 2,). User n_users has no entry and stands for unknown ones.
         row: Position in `rows` of each entry, int64 (n,).
 
@@ -65,10 +67,11 @@ class Sequences:
         is_same = np.append(np.diff(user) == 0, False)[: len(rows)]
         is_tied = is_same & np.append(np.diff(time) == 0, False)[: len(rows)]
         self.tied = np.flatnonzero(is_tied | np.roll(is_tied, 1))
-        self.gap = np.zeros(len(rows), dtype=np.int64)
-        later = np.flatnonzero(is_same) + 1
-        later = later[time[later - 1] != UNKNOWN]
-        self.gap[later] = gap_classes(time[later] - time[later - 1])
+        first = np.full(rows.n_users, np.iinfo(np.int64).max)
+        known = np.flatnonzero(time != UNKNOWN)
+        np.minimum.at(first, user[known], time[known])
+        self.hours = np.full(len(rows), np.nan, dtype=np.float32)
+        self.hours[known] = (time[known] - first[user[known]]) / HOUR
         self.preference_of_row = np.ones(len(rows), dtype=np.float32)
         self.arrange()
 
@@ -88,6 +91,19 @@ class Sequences:
         order = np.lexsort((random.random(len(at_tied)), time[at_tied], user[at_tied]))
         self.row[self.tied] = at_tied[order]
         self.arrange()
+
+    @property
+    def dislikers(self) -> NDArray[np.int64]:
+        """Users with a dislike, an entry with a preference below 0, (U,)."""
+        before = np.append(0, (self.preference < 0).cumsum())
+        return np.flatnonzero(np.diff(before[self.start]))
+
+    def without_dislikes(self) -> "Sequences":
+        """Return the histories without dislikes, in the same order."""
+        kept, found = self.preference >= 0, copy(self)
+        found.item, found.preference, found.hours = self.item[kept], self.preference[kept], self.hours[kept]
+        found.start = np.append(0, kept.cumsum())[self.start]
+        return found
 
     @property
     def order_counts(self) -> dict[str, int]:
@@ -128,9 +144,9 @@ class Sequences:
         place = place * has_entry  # any valid place
         columns = (
             (column[place] if len(column) else np.zeros(place.shape, column.dtype))
-            for column in (self.item, self.preference, self.gap)
+            for column in (self.item, self.preference, self.hours)
         )
-        filled = zip(columns, (-1, 1, 0), strict=True)
+        filled = zip(columns, (-1, 1, np.nan), strict=True)
         arrays = [np.where(has_entry, column, nothing).astype(column.dtype) for column, nothing in filled]
         return SequenceBatch(*map(torch.from_numpy, (*arrays, target, n)))
 
@@ -191,13 +207,13 @@ class SequenceBatches:
             yield self.sequences.training_batch(self.user[some], self.end[some], self.length)
 
 
-def gap_classes(gap: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the class of time gaps in microseconds, int64 (n,): 1 for less than an hour, 2 for less than 3 hours, …
+def gap_classes(hours: Tensor) -> Tensor:
+    """Return the class of time gaps in hours, int64: 0 unknown, 1 less than an hour, 2 less than 3 hours, …
 
-    >>> gap_classes(np.array([0, 1, 2, 24, 24 * 365]) * HOUR)
-    array([ 1,  2,  2,  5, 14])
+    >>> gap_classes(torch.tensor([torch.nan, 0, 1, 2, 24, 24 * 365]))
+    tensor([ 0,  1,  2,  2,  5, 14])
     """
-    return (1 + np.log2(1 + gap / HOUR).astype(np.int64)).clip(1, N_GAPS - 1)
+    return (1 + torch.log2(1 + hours).floor()).clamp(1, N_GAPS - 1).nan_to_num(0).long()
 
 
 def sequences_of_new_users(batch: RatingBatch, n: int) -> Sequences:
@@ -216,5 +232,5 @@ def sequences_of_new_users(batch: RatingBatch, n: int) -> Sequences:
     kept = kept[np.argsort(user[kept], kind="stable")]
     rows = Interactions(user[kept].astype(np.int32), item[kept].astype(np.int32), rating[kept], n, kept)
     sequences = Sequences(rows)
-    sequences.gap[:] = 0  # not known
+    sequences.hours[:] = np.nan  # not known
     return sequences

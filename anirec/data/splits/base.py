@@ -31,7 +31,8 @@ class Split(Configurable, ABC):
     several splits of the same protocol, such as the seed or the fold of a k-fold; results over these may be averaged.
     `reads` names the columns of the row table that the methods use, so that no others are computed; None for all.
     `in_time` says that the test rows are later than the training rows, so that facts that are known only afterwards,
-    such as the score of a title, must not be features.
+    such as the score of a title, must not be features. `val_is_earlier` says that the validation rows of a user are
+    earlier than the test rows of this user.
 
     The row table of ratings is sorted by user and item. Its columns are `user` and `item` (indices), `user_id`,
     `item_id`, `rating` and, if the dump has them, `timestamp` and `aired_from`, the air date of the item.
@@ -41,6 +42,7 @@ class Split(Configurable, ABC):
     replicates: ClassVar[frozenset[str]] = frozenset()
     reads: ClassVar[frozenset[str] | None] = None
     in_time: ClassVar[bool] = False
+    val_is_earlier: ClassVar[bool] = False
 
     @abstractmethod
     def assign(self, rows: pl.DataFrame) -> Parts:

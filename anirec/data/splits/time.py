@@ -34,6 +34,7 @@ class TimeSplit(Split):
     requires = frozenset({"timestamp"})
     reads: ClassVar[frozenset[str] | None] = frozenset({"timestamp"})
     in_time = True
+    val_is_earlier = True
 
     def may_train(self, unrated: pl.DataFrame, rated: pl.DataFrame, parts: Parts) -> NDArray[np.bool_]:
         held_out = times_of(rated)[(parts == VAL) | (parts == TEST)]
@@ -224,13 +225,16 @@ class LastK(TimeSplit):
         n_test = count_indices(user[parts == TEST], n_users)
         n_rows = count_indices(user, n_users)
         few = int((lacking & (n_test < self.test) & (n_rows > self.test + self.val)).sum())
-        if not few:
-            return super().notes(rows, parts)
-        return [
-            f"{few:,} of {np.count_nonzero(n_rows):,} users have fewer than {self.test} test rows because several of "
-            "their last rows have the same time: these are training rows.",
-            *super().notes(rows, parts),
-        ]
+        alone = int(np.count_nonzero(n_rows == 1))
+        of, found = f"of {np.count_nonzero(n_rows):,} users have", []
+        if alone:
+            found.append(f"{alone:,} {of} a single row: it is a training row, and they are not tested.")
+        if few:
+            found.append(
+                f"{few:,} {of} fewer than {self.test} test rows because several of their last rows have the same "
+                "time: these are training rows."
+            )
+        return [*found, *super().notes(rows, parts)]
 
 
 class AirDate(Split):

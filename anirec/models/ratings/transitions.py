@@ -10,7 +10,7 @@ from scipy.sparse import coo_array, csr_array
 from torch import Tensor
 
 from anirec.data.ratings.interactions import Interactions, RatingBatch
-from anirec.models.base import RatingModel, popularity_tie_break
+from anirec.models.base import HistoryReader, popularity_tie_break
 from anirec.models.cost import Cost, Counts
 from anirec.models.one_pass import History, MemoryBased
 from anirec.models.ratings.bias import Baseline
@@ -22,7 +22,7 @@ PAIR = 40  # operations on each pair of items that follow each other
 PARTS = [f"{matrix}_{part}" for matrix in ("next", "newest") for part in ("start", "item", "weight")]
 
 
-class Transitions(MemoryBased, RatingModel):
+class Transitions(MemoryBased, HistoryReader):
     """Rank items by the transition probabilities from the user's newest items.
 
     A user's training items are grouped into moments: items with the same time form one moment and have no order among
@@ -31,7 +31,8 @@ class Transitions(MemoryBased, RatingModel):
     The score of item i is Σ_a decay^a mean_j P(i | j) over the `last` newest moments of the user, where a is the age of
     a moment (0 for the newest) and j its items. P(i | j) = n(j, i) / (Σ_i n(j, i) + shrinkage). Each pair of moments of
     a user at a distance gap <= `window` adds gap_decay^(gap - 1) to n, divided equally among its pairs (j, i), which
-    treats all orders of tied items as equally likely. Predicted ratings come from the bias model.
+    treats all orders of tied items as equally likely. Predicted ratings come from the bias model. In the test of a
+    split in time, the user's newest items include the validation rows; see `HistoryReader`.
 
     Args:
         window: Maximum distance of two items in moments, >= 1; 1: consecutive moments only.
@@ -106,11 +107,20 @@ class Transitions(MemoryBased, RatingModel):
         counts = transition_counts(rows, self.n_items, window=self.window, decay=self.gap_decay)
         totals = np.repeat(counts.sum(axis=1) + self.shrinkage, np.diff(counts.indptr))
         counts.data /= totals
-        newest = newest_items(rows, self.n_users + 1, self.n_items, last=self.last, decay=self.decay)
-        for prefix, matrix in (("next", counts), ("newest", newest)):
-            parts = (matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32), matrix.data.astype(np.float32))
-            for name, part in zip(("start", "item", "weight"), parts, strict=True):
-                setattr(self, f"{prefix}_{name}", torch.from_numpy(part).to(self.device))
+        self.set_matrix("next", counts)
+        self.read_histories(self.training_rows(self.data))
+
+    def read_histories(self, rows: Interactions) -> None:
+        ordered = rows.sort_by_time()
+        self.set_matrix(
+            "newest", newest_items(ordered, self.n_users + 1, self.n_items, last=self.last, decay=self.decay)
+        )
+
+    def set_matrix(self, prefix: str, matrix: csr_array) -> None:
+        """Store a sparse matrix in the buffers with a prefix."""
+        parts = (matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32), matrix.data.astype(np.float32))
+        for name, part in zip(("start", "item", "weight"), parts, strict=True):
+            setattr(self, f"{prefix}_{name}", torch.from_numpy(part).to(self.device))
 
     def sparse_matrix(self, prefix: str, n_rows: int) -> csr_array:
         """Return the sparse matrix (n_rows, n_items) stored in the buffers with a prefix."""

@@ -56,8 +56,9 @@ def test_last_k_counts_the_users_whose_last_rows_have_one_time() -> None:
     parts = split.assign(rows)
     assert parts.tolist() == [TRAIN, TRAIN, TEST] + [TRAIN] * 7
     assert split.notes(rows, parts) == [
+        "1 of 4 users have a single row: it is a training row, and they are not tested.",
         "2 of 4 users have fewer than 1 test rows because several of their last rows have the same time: these are "
-        "training rows."
+        "training rows.",
     ]
     with_unknown = rows.with_columns(timestamp=pl.when(pl.col("item") > 0).then("timestamp"))
     assert "1 of 10 rows have no time" in split.notes(with_unknown, split.assign(with_unknown))[-1]

@@ -1,6 +1,7 @@
 """Sequence models: order, windows, padding, ties and causality; and they learn a planted order that ease cannot."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,17 +10,24 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from anirec.config.compose import conf_folder
+from anirec.data.ratings.datamodule import RatingData
 from anirec.data.ratings.interactions import UNKNOWN, Interactions, RatingBatch
 from anirec.data.ratings.sequences import SequenceBatch, SequenceBatches, Sequences
+from anirec.data.splits.rows import Random
+from anirec.data.splits.time import LastK
+from anirec.data.synthetic.demo_sequences import DemoSequences
 from anirec.errors import UserError
-from anirec.models.ratings.sequence import SequenceModel
+from anirec.lightning import Callback
+from anirec.models.ratings import sequence
+from anirec.models.ratings.sequence import SequenceModel, gbce
 
 from .test_transitions import N_ITEMS, N_USERS
 from .test_transitions import Sequences as Circle
 
-MODELS = ["sasrec"]
+MODELS = ["sasrec", "hstu"]
 
 
 def rows(item: list[int], time: list[int], user: list[int] | None = None) -> Interactions:
@@ -41,9 +49,12 @@ def made(name: str, *overrides: str) -> Any:
 @pytest.fixture(params=MODELS)
 def untrained(request: pytest.FixtureRequest) -> SequenceModel:
     torch.manual_seed(0)
-    model: SequenceModel = made(request.param, "n_factors=16", "max_length=8", "init_std=0.5")
+    model: SequenceModel = made(request.param, "n_factors=16", "max_length=8", "init_std=0.5", "use_gaps=true")
     model.n_users, model.n_items = 3, 30
     model.configure_model()
+    for name, parameter in model.named_parameters():
+        if ".bias." in name:
+            torch.nn.init.normal_(parameter)
     return model.eval()
 
 
@@ -51,7 +62,8 @@ def random_batch(n: int, length: int) -> SequenceBatch:
     random = torch.Generator().manual_seed(1)
     item = torch.randint(30, (n, length), generator=random)
     preference = torch.rand(n, length, generator=random)
-    return SequenceBatch(item, preference, torch.zeros_like(item), item, torch.full((n,), length))
+    hours = torch.arange(length).float().square().expand(n, -1)
+    return SequenceBatch(item, preference, hours, item, torch.full((n,), length))
 
 
 def test_each_row_is_predicted_once_from_what_came_before_it() -> None:
@@ -88,15 +100,71 @@ def test_equal_times_are_in_random_order_and_rows_without_time_come_first() -> N
     assert sequences.order_counts == {"n_rows": 8, "n_unknown_time": 2, "n_tied": 4}
 
 
-def test_gaps_are_those_between_entries() -> None:
+def test_times_are_hours_since_the_first_entry_of_the_user() -> None:
     hour = 3_600_000_000
-    sequences = Sequences(rows([0, 1, 2, 3], [UNKNOWN, 0, 0, 24 * hour]))
-    assert sequences.gap.tolist() == [0, 0, 1, 5]
+    sequences = Sequences(rows([0, 1, 2, 3, 0], [UNKNOWN, 9 * hour, 9 * hour, 33 * hour, 2], [0, 0, 0, 0, 1]))
+    np.testing.assert_array_equal(sequences.hours, np.float32([np.nan, 0, 0, 24, 0]))
 
 
 def test_data_without_times_are_refused() -> None:
     with pytest.raises(UserError, match="No row of this dataset has a timestamp"):
         Sequences(rows([0, 1], [UNKNOWN, UNKNOWN]))
+
+
+def test_the_attention_reads_the_distance_and_the_time_between_entries(untrained: SequenceModel) -> None:
+    batch = random_batch(2, 8)
+    slower, unknown = batch._replace(hours=batch.hours * 50), batch._replace(hours=batch.hours * torch.nan)
+    with torch.no_grad():
+        for other in (slower, unknown):
+            assert not torch.allclose(untrained.encode(batch), untrained.encode(other), atol=0.01)
+        shifted = untrained.encode(batch._replace(hours=batch.hours + 7))
+    torch.testing.assert_close(untrained.encode(batch), shifted)
+
+
+def test_the_softmax_is_over_the_items_with_a_training_row(untrained: SequenceModel) -> None:
+    untrained.untrained = torch.arange(30) >= 20
+    predicted, target = torch.randn(5, 16), torch.tensor([0, 3, 3, 7, 19])
+    found = untrained.loss(predicted, target).item()
+    exp_ni = np.exp(predicted.numpy() @ untrained.item_factors[:20].detach().numpy().T)
+    assert found == pytest.approx(-np.log(exp_ni[np.arange(5), target] / exp_ni.sum(axis=1)).mean(), rel=1e-5)
+
+
+@pytest.mark.parametrize(("calibration", "n_items"), [(0.0, 100), (0.75, 100), (1.0, 100), (0.5, 4)])
+def test_gbce_is_the_published_formula(calibration: float, n_items: int) -> None:
+    """Equations 8 and 11 of the paper; without calibration, it is binary cross-entropy."""
+    logits, k = torch.randn(6, 4, generator=torch.Generator().manual_seed(0)), 3
+    rate = k / (n_items - 1)
+    power = rate * (calibration * (1 - 1 / rate) + 1 / rate)
+    total = 0.0
+    for positive, *negatives in (1 / (1 + np.exp(-logits.double().numpy()))).tolist():
+        total -= np.log(positive**power) + sum(np.log(1 - negative) for negative in negatives)
+    found = gbce(logits, n_items=n_items, calibration=calibration).item()
+    assert found == pytest.approx(total / (6 * (k + 1)), rel=1e-5)
+    if calibration == 0:
+        target = torch.zeros_like(logits)
+        target[:, 0] = 1
+        assert found == pytest.approx(binary_cross_entropy_with_logits(logits, target).item(), rel=1e-5)
+
+
+def test_negatives_are_all_other_trained_items_and_never_the_target(monkeypatch: pytest.MonkeyPatch) -> None:
+    model: SequenceModel = made("sasrec", "n_factors=4", "n_heads=1", "negatives=400", "calibration=0.75")
+    model.n_users, model.n_items = 3, 30
+    model.configure_model()
+    model.untrained = torch.arange(30) % 3 == 0
+    with torch.no_grad():
+        model.item_factors[:] = torch.arange(31.0)[:, None]
+    seen: list[torch.Tensor] = []
+    monkeypatch.setattr(sequence, "gbce", lambda logits, n_items, calibration: seen.append(logits) or logits.sum())
+    model.loss(torch.full((2, 4), 0.25), torch.tensor([4, 29]))
+    trained = {i for i in range(30) if i % 3}
+    for target, logits in zip((4, 29), seen[0].round().long().tolist(), strict=True):
+        assert logits[0] == target
+        assert set(logits[1:]) == trained - {target}
+
+
+def test_one_setting_of_gbce_alone_is_refused() -> None:
+    with pytest.raises(InstantiationException, match="negatives=256, calibration=None: expected numbers for gBCE"):
+        made("sasrec", "negatives=256")
 
 
 def test_heads_that_do_not_divide_the_width_are_refused() -> None:
@@ -117,7 +185,7 @@ def test_later_entries_do_not_change_earlier_outputs(untrained: SequenceModel) -
 def test_padding_and_other_histories_of_a_batch_change_nothing(untrained: SequenceModel) -> None:
     full, short = random_batch(3, 8), random_batch(3, 5)
     padded = SequenceBatch(*(column.clone() for column in full))
-    for column, own, nothing in zip(padded[:3], short[:3], (-1, 1, 0), strict=False):
+    for column, own, nothing in zip(padded[:3], short[:3], (-1, 1, torch.nan), strict=False):
         column[1, :5], column[1, 5:] = own[1], nothing
     with torch.no_grad():
         together, alone = untrained.encode(padded), untrained.encode(SequenceBatch(*(c[1:2] for c in short)))
@@ -126,9 +194,9 @@ def test_padding_and_other_histories_of_a_batch_change_nothing(untrained: Sequen
 
 @pytest.mark.parametrize("name", MODELS)
 def test_the_next_title_of_a_circle_is_learned(name: str, fit: Callable[..., Any]) -> None:
-    data: Any = Circle()
-    data.given = data.train.where(np.zeros(len(data.train), dtype=bool))
-    model = made(name, "n_factors=32", "n_blocks=1", "dropout=0.1", "training.lr_head=0.01", "training.batch_size=16")
+    data = circle()
+    settings = ["n_factors=32", "n_blocks=1", "dropout=0.1", "training.lr_head=0.01", "training.batch_size=16"]
+    model = made(name, "use_ratings=false", *settings)  # a sixth of the random ratings are dislikes
     fit(model, data, epochs=25)
     top = model.score_items(torch.arange(N_USERS)).topk(3).indices.numpy()
     assert (top == data.next_item[:, None]).any(axis=1).mean() > 0.7
@@ -147,15 +215,110 @@ def test_the_next_title_of_a_circle_is_learned(name: str, fit: Callable[..., Any
     assert folded.shape == (N_USERS, N_ITEMS)
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_the_number_of_threads_changes_nothing(name: str, fit: Callable[..., Any]) -> None:
+def circle() -> Any:
     data: Any = Circle()
     data.given = data.train.where(np.zeros(len(data.train), dtype=bool))
+    return data
+
+
+SMALL = ["n_factors=32", "training.batch_size=32"]
+GBCE = ["negatives=5", "calibration=0.75"]
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("settings", [["use_gaps=true"], GBCE])
+def test_the_number_of_threads_changes_nothing(name: str, settings: list[str], fit: Callable[..., Any]) -> None:
     tables, before = [], torch.get_num_threads()
-    for n in (1, 2):
+    for n in (1, 2, 3):
         torch.set_num_threads(n)
-        model = made(name, "n_factors=32", "use_gaps=true")
-        fit(model, data, epochs=2)
+        model = made(name, *SMALL, *settings)
+        fit(model, circle(), epochs=2)
         tables.append(model.user_table)
     torch.set_num_threads(before)
-    torch.testing.assert_close(*tables, rtol=0, atol=0)
+    torch.testing.assert_close(tables[0], tables[1], rtol=0, atol=0)
+    torch.testing.assert_close(tables[0], tables[2], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("settings", [[], GBCE])
+def test_resuming_gives_the_uninterrupted_result(
+    name: str, settings: list[str], fit: Callable[..., Any], tmp_path: Path
+) -> None:
+    def model() -> Any:
+        return made(name, *SMALL, *settings, "training.schedule=constant", "training.warmup=0")
+
+    whole, resumed = model(), model()
+    fit(whole, circle(), epochs=4)
+    fit(model(), circle(), epochs=2).save_checkpoint(tmp_path / "half.ckpt")
+    fit(resumed, circle(), epochs=4, resume=tmp_path / "half.ckpt")
+    assert whole.state_dict().keys() == resumed.state_dict().keys()
+    for key, wanted in whole.state_dict().items():
+        torch.testing.assert_close(resumed.state_dict()[key], wanted, rtol=0, atol=0, msg=key)
+
+
+def test_a_history_longer_than_the_model_reads_is_reported(fit: Callable[..., Any]) -> None:
+    model = made("sasrec", *SMALL, "max_length=8")
+    fit(model, circle())
+    (found,) = model.findings
+    assert found.startswith(f"{N_USERS} histories have more than 8 entries: they are trained on in windows")
+
+
+def test_equal_times_throughout_are_reported(fit: Callable[..., Any]) -> None:
+    data = circle()
+    data.train.time[:] = 7
+    model = made("sasrec", *SMALL)
+    fit(model, data)
+    (found,) = model.findings
+    n = f"{len(data.train):,}"
+    assert found.startswith(
+        f"Of {n} training rows, 0 have no time and come first in their histories; {n} have the same"
+    )
+
+
+class TestScores(Callback):
+    """Keeps the scores of all users while the model is tested."""
+
+    def on_test_epoch_end(self, trainer: Any, pl_module: Any) -> None:
+        self.scores = pl_module.score_items(torch.arange(trainer.datamodule.n_users))
+
+
+@pytest.mark.parametrize("name", [*MODELS, "transitions"])
+@pytest.mark.parametrize(
+    ("split", "is_earlier"), [(LastK(test=1, val=2), True), (Random(test=0.1, val=0.1, seed=0), False)]
+)
+def test_validation_rows_are_history_in_the_test_of_a_split_in_time(
+    name: str, split: Any, is_earlier: bool, fit: Callable[..., Any], tmp_path: Path
+) -> None:
+    source = DemoSequences(n_users=60, n_items=60, n_genres=3, length=12, seed=0)
+    filters: dict[str, Any] = {"min_user_ratings": 0, "min_item_ratings": 0, "statuses": None, "unrated": "drop"}
+    data = RatingData(source=source, joined=None, split=split, cache=str(tmp_path), **filters)
+    model = made(name, *([] if name == "transitions" else ["n_factors=16", "init_std=0.5"]))
+    seen = TestScores()
+    trainer = fit(model, data, callbacks=[seen], limit_val_batches=0)
+    users = torch.arange(data.n_users)
+    trained = model.score_items(users)
+    trainer.test(model, datamodule=data, verbose=False)
+    torch.testing.assert_close(model.score_items(users), trained, rtol=0, atol=0)
+    if not is_earlier:
+        torch.testing.assert_close(seen.scores, trained, rtol=0, atol=0)
+        return
+    known = data.train.merge(data.val_in_points).sort_by_time()
+    if name == "transitions":
+        assert (seen.scores - trained).abs().max() > 0.01
+    else:
+        torch.testing.assert_close(seen.scores, model.fold_in(known.rows(0, len(known)), data.n_users))
+        assert (seen.scores - trained).abs().amax(dim=1).min() > 0.01
+
+
+def test_dislikes_count_against_what_they_would_raise(untrained: SequenceModel) -> None:
+    for name, value in (("mean", 7.0), ("lowest", 1.0), ("highest", 10.0)):
+        untrained.baseline.get_buffer(name).fill_(value)
+
+    def scores(*pairs: tuple[int, float]) -> torch.Tensor:
+        item, rating = (torch.tensor(column) for column in zip(*pairs, strict=True))
+        return untrained.fold_in(RatingBatch(torch.zeros_like(item), item, rating.float()), 1)
+
+    without, unrated = scores((3, 8.0), (7, 8.0)), scores((3, 8.0), (5, torch.nan), (7, 8.0))
+    disliked = scores((3, 8.0), (5, 1.0), (7, 8.0))
+    assert (unrated - without).abs().max() > 0.01
+    torch.testing.assert_close(disliked, without - 0.5 * (unrated - without), rtol=1e-3, atol=0.05)
