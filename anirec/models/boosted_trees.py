@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from anirec.settings import Configurable, Positive, PositiveInt
 
+NODE = 28  # bytes
 BUFFERS = {"feature": torch.int32, "threshold": torch.float64, "child": torch.int32, "value": torch.float64}
 
 
@@ -42,6 +43,11 @@ class BoostedTrees(Configurable, nn.Module):
         self.register_buffer("root", torch.empty(0, dtype=torch.int32))
         for name, kind in BUFFERS.items():
             self.register_buffer(name, torch.empty((0, 2) if name == "child" else 0, dtype=kind))
+
+    @property
+    def size(self) -> int:
+        """Size of the fitted trees in bytes, at most."""
+        return NODE * self.n_trees * (2 * self.leaves - 1)
 
     def fit(
         self, rows_nf: NDArray[np.float32], target_n: NDArray[Any], *, loss: Literal["squared", "log"], seed: int
@@ -94,9 +100,7 @@ class BoostedTrees(Configurable, nn.Module):
         """
         from anirec.models.ratings.kernels.trees import sum_trees
 
-        root, feature, threshold, child, value = (
-            self.get_buffer(name).cpu().numpy() for name in ("root", *BUFFERS)
-        )
+        root, feature, threshold, child, value = (self.get_buffer(name).cpu().numpy() for name in ("root", *BUFFERS))
         is_inner, own = child[:, 0] > 0, np.arange(len(child))[:, None]
         if (
             len({len(feature), len(threshold), len(child), len(value)}) > 1

@@ -203,7 +203,7 @@ BLENDABLE = [
         "popularity",
         "rp3beta",
     ),
-    *("slim", "surprise_svd", "svd", "svdpp", "transitions"),
+    *("slim", "stack", "surprise_svd", "svd", "svdpp", "transitions", "two_stage"),
 ]
 
 

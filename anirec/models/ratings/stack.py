@@ -66,7 +66,7 @@ class Stack(Staged):
     def cost(self, counts: Counts) -> Cost:
         """Return what training needs: the models, and the features of all training rows."""
         features = 4 * (len(self.models) + 2 * FACTS) * counts.n_rows
-        facts = 4 * FACTS * (counts.n_users + counts.n_items)
+        facts = 4 * FACTS * (counts.n_users + counts.n_items) + (self.trees.size if self.trees else 0)
         return super().cost(counts) + Cost(3 * features + facts, facts)
 
     def allocate(self) -> None:
@@ -84,8 +84,9 @@ class Stack(Staged):
         return ((rank + user) % self.folds == fold for fold in range(self.folds))
 
     def learn_fold(self, parts: Mapping[str, Any], kept: "RatingData", held_out: Interactions) -> None:
-        facts = rating_facts(kept.train, kept.train.user, self.n_users), rating_facts(
-            kept.train, kept.train.item, self.n_items
+        facts = (
+            rating_facts(kept.train, kept.train.user, self.n_users),
+            rating_facts(kept.train, kept.train.item, self.n_items),
         )
         self.collected.append((self.features(parts, facts, held_out.rows(0, len(held_out))), held_out.rating))
 
@@ -120,7 +121,9 @@ class Stack(Staged):
         hidden = RatingBatch(rows.user, rows.item, torch.full_like(rows.rating, float("nan")))
         with torch.no_grad():
             predicted = [
-                torch.cat([part(RatingBatch(*some)) for some in zip(*(c.split(PREDICTED_ROWS) for c in hidden), strict=True)])
+                torch.cat(
+                    [part(RatingBatch(*some)) for some in zip(*(c.split(PREDICTED_ROWS) for c in hidden), strict=True)]
+                )
                 for part in parts.values()
             ]
         known = [facts[0][rows.user.cpu().numpy()], facts[1][rows.item.cpu().numpy()]]
@@ -131,7 +134,7 @@ class Stack(Staged):
             return torch.zeros(0, device=batch.item.device)
         unrated = torch.full(batch.item.shape, float("nan"), device=batch.item.device)
         facts = self.user_facts.cpu().numpy(), self.item_facts.cpu().numpy()
-        rows_nf = self.features(dict(self.parts()), facts, RatingBatch(batch.user, batch.item, unrated))
+        rows_nf = self.features(dict(self.models.items()), facts, RatingBatch(batch.user, batch.item, unrated))
         predicted_nm = torch.from_numpy(rows_nf[:, : len(self.models)]).to(self.device)
         rating = self.intercept + (predicted_nm * self.weight_m).sum(1)
         if self.trees is not None:

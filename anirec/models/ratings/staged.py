@@ -15,9 +15,10 @@ from anirec.data.ratings.interactions import Interactions
 from anirec.data.splits.users import random_ranks
 from anirec.errors import UserError
 from anirec.lightning import Trainer, seed_everything
-from anirec.models.base import ManualOptimization, RatingModel
+from anirec.models.base import RatingModel
 from anirec.models.cost import Cost, Counts
 from anirec.models.one_pass import MemoryBased
+from anirec.models.ratings.composite import Composite
 
 if TYPE_CHECKING:
     from anirec.data.ratings.datamodule import RatingData
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 Folds = Annotated[int, Ge(2)]
 
 
-class Staged(MemoryBased, RatingModel):
+class Staged(MemoryBased, Composite):
     """Base class of models that learn from the predictions of other models for rows outside of their training.
 
     The training rows of each user are dealt to folds. For each fold, all models are trained without its rows, and
@@ -41,27 +42,19 @@ class Staged(MemoryBased, RatingModel):
     """
 
     def __init__(self, *, models: Annotated[Mapping[str, RatingModel], MinLen(1)], folds: Folds) -> None:
-        super().__init__()
-        self.models, self.folds = nn.ModuleDict(models), folds
+        super().__init__(models=models)
+        self.folds = folds
         self.untrained = copy.deepcopy(dict(models))
-
-    def parts(self) -> Iterator[tuple[str, Any]]:
-        return iter(self.models.items())
 
     def cost(self, counts: Counts) -> Cost:
         """Return what training needs: the models once for each fold, and once on all rows."""
-        costs = [part.cost(counts) for _, part in self.parts()]
-        memory, checkpoint = sum(cost.memory + cost.checkpoint for cost in costs), sum(cost.checkpoint for cost in costs)
-        optimizers = sum(
-            2 * cost.checkpoint / 3
-            for cost, (_, part) in zip(costs, self.parts(), strict=True)
-            if not isinstance(part, ManualOptimization)
-        )
+        costs = [part.cost(counts) for part in self.parts()]
+        memory, checkpoint = sum(cost.memory for cost in costs), sum(cost.checkpoint for cost in costs)
         operations = (self.folds + 1) * sum(cost.operations for cost in costs)
-        return Cost(memory, checkpoint - optimizers, operations)
+        return Cost(memory + checkpoint, checkpoint, operations)
 
     def seconds(self, counts: Counts) -> float:
-        return (self.folds + 1) * sum(part.seconds(counts) for _, part in self.parts())
+        return (self.folds + 1) * sum(part.seconds(counts) for part in self.parts())
 
     def solve(self) -> None:
         if self.trainer.world_size > 1:
@@ -111,31 +104,6 @@ class Staged(MemoryBased, RatingModel):
 
     def train_parts(self, data: "RatingData", seed: int) -> dict[str, Any]:
         return {name: train_part(part, data, seed, self.device) for name, part in self.untrained.items()}
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        super().on_save_checkpoint(checkpoint)
-        checkpoint["parts"] = {name: {} for name in self.models}
-        for name, part in self.parts():
-            part.on_save_checkpoint(checkpoint["parts"][name])
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        for name, part in self.parts():
-            prefix = f"models.{name}."
-            state = {
-                key.removeprefix(prefix): value
-                for key, value in checkpoint["state_dict"].items()
-                if key.startswith(prefix)
-            }
-            part.on_load_checkpoint({**checkpoint["parts"][name], "state_dict": state})
-        super().on_load_checkpoint(checkpoint)
-
-    @property
-    def findings(self) -> list[str]:
-        return [sentence for _, part in self.parts() for sentence in part.findings]
-
-    def provenance(self) -> dict[str, Any]:
-        models = {name: part.provenance() for name, part in self.parts()}
-        return {"models": models} if any(models.values()) else {}
 
 
 def with_training_rows(data: Any, rows: Interactions) -> Any:

@@ -18,8 +18,8 @@ from anirec.models.base import RatingModel, SupportsFoldIn
 from anirec.models.boosted_trees import BoostedTrees
 from anirec.models.cost import Cost, Counts
 from anirec.models.one_pass import History
-from anirec.models.ratings.staged import Folds, Staged
 from anirec.models.ratings.stack import FACTS, rating_facts
+from anirec.models.ratings.staged import Folds, Staged
 from anirec.settings import PositiveInt
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class TwoStage(Staged):
     model whose scores are no predicted ratings; the others, such as svdpp, only give features. Features are score,
     score over the mean of the user's best, rank of each model; facts of the user's and of the title's ratings; and how
     close the title's genres, if known, are to those of the user's history. Titles that are no candidate follow in the
-    order of the first model. Predicted ratings are the mean of the models that predict them.
+    order of the first model. Predicted ratings are the mean of those of all models.
 
     Args:
         models: Models by name; at least one of them must rank by other scores than predicted ratings.
@@ -80,8 +80,8 @@ class TwoStage(Staged):
         self.hidden_rows, self.n_candidates, self.relevant_from, self.trees = held_out, candidates, relevant_from, trees
         if all(model.ranks_by_rating for model in models.values()):
             raise UserError(
-                f"model.models: {', '.join(models)} rank by predicted ratings, which makes poor candidates; add a model "
-                "such as ease"
+                f"model.models: {', '.join(models)} rank by predicted ratings, which makes poor candidates; add a "
+                "model such as ease"
             )
         self.collected: list[tuple[NDArray[np.float32], NDArray[np.bool_]]] = []
         if all(isinstance(model, SupportsFoldIn) for model in models.values()):
@@ -92,7 +92,7 @@ class TwoStage(Staged):
         """Return what training needs: the models, the history, and the features of the candidates of all users."""
         lists = self.folds * counts.n_users * OVERLAP * min(self.n_candidates, counts.n_items)
         features = 4 * (PER_MODEL * len(self.models) + 2 * FACTS + 1) * lists
-        own = 8 * counts.n_rows + 4 * (FACTS + 1) * counts.n_items
+        own = 8 * counts.n_rows + 4 * (FACTS + 1) * counts.n_items + self.trees.size
         return super().cost(counts) + Cost(2 * features + own, own, lists * self.trees.n_trees)
 
     def allocate(self) -> None:
@@ -108,7 +108,7 @@ class TwoStage(Staged):
         return (long & (rank // self.hidden_rows == fold) for fold in range(self.folds))
 
     def learn_fold(self, parts: Mapping[str, Any], kept: "RatingData", held_out: Interactions) -> None:
-        """Collect the candidates of users with a relevant hidden title among them; titles known otherwise are left out."""
+        """Collect the candidates of users with a relevant hidden title among them; seen titles are no candidates."""
         self.describe_items(kept)
         history = History.of(self.training_rows(kept)).to(self.device)
         wanted = np.ones(len(held_out), dtype=bool)
@@ -116,7 +116,9 @@ class TwoStage(Staged):
             least = kept.scale.to_points(np.array([self.relevant_from], dtype=np.float32))
             wanted = held_out.rating >= least
         known = [rows for name in ("unrated", "excluded", "given") if (rows := getattr(kept, name, None)) is not None]
-        for users in np.array_split(np.unique(held_out.user), -(-len(np.unique(held_out.user)) // USERS_AT_ONCE)):
+        of_fold = np.unique(held_out.user)
+        for first in range(0, len(of_fold), USERS_AT_ONCE):
+            users = of_fold[first : first + USERS_AT_ONCE]
             users_b = torch.from_numpy(users.astype(np.int64)).to(self.device)
             scored = {name: part.score_items(users_b) for name, part in parts.items()}
             also_seen_bi = np.zeros((len(users), self.n_items), dtype=bool)
@@ -130,12 +132,14 @@ class TwoStage(Staged):
             self.collected.append((rows_nf[useful], target[useful]))
 
     def solve_stage(self, data: "RatingData", seed: int) -> None:
-        rows_nf, target_n = (np.concatenate(column) for column in zip(*self.collected, strict=True)) if self.collected else (None, np.zeros(0))
+        if not self.collected:
+            self.collected.append((np.zeros((0, 1), np.float32), np.zeros(0, np.bool_)))
+        rows_nf, target_n = (np.concatenate(column) for column in zip(*self.collected, strict=True))
         self.collected.clear()
         if not target_n.any() or target_n.all():
             raise UserError(
-                f"model.folds={self.folds}, model.held_out={self.hidden_rows}: no user with more rows than their product "
-                "has a hidden title among the candidates. Use smaller numbers, or more model.candidates."
+                f"model.folds={self.folds}, model.held_out={self.hidden_rows}: no user with more rows than their "
+                "product has a hidden title among the candidates. Use smaller numbers, or more model.candidates."
             )
         self.describe_items(data)
         self.trees.fit(rows_nf, target_n, loss="log", seed=seed)
@@ -181,7 +185,12 @@ class TwoStage(Staged):
             score, near = scores_bi[row, item].float(), best[name][row]
             features += [score, score - near, score / near.abs().clamp(min=1e-6), ranks(row, score, n).log1p()]
         count_b = torch.bincount(rows.user, minlength=n)
-        like_ig = normalize(torch.zeros(n, self.genre_ig.shape[1], device=row.device).index_add_(0, rows.user, self.genre_ig[rows.item]), dim=1)
+        like_ig = normalize(
+            torch.zeros(n, self.genre_ig.shape[1], device=row.device).index_add_(
+                0, rows.user, self.genre_ig[rows.item]
+            ),
+            dim=1,
+        )
         features += [count_b[row].float().log1p(), self.count_i[item].log1p(), *self.item_facts[item].unbind(1)[1:]]
         features.append((like_ig[row] * self.genre_ig[item]).sum(1))
         return row.cpu().numpy(), item.cpu().numpy(), torch.stack(features, 1).cpu().numpy()
@@ -202,17 +211,15 @@ class TwoStage(Staged):
         return scores_bi
 
     def score_items(self, users: Tensor) -> Tensor:
-        scored = {name: part.score_items(users) for name, part in self.parts()}
+        scored = {name: part.score_items(users) for name, part in self.models.items()}
         return self.rank(scored, self.history.rows_of(users)[0])
 
     def fold_in_histories(self, batch: RatingBatch, n: int) -> Tensor:
-        scored = {name: part.fold_in(batch, n) for name, part in self.parts()}
+        scored = {name: part.fold_in(batch, n) for name, part in self.models.items()}
         return self.rank(scored, deduplicate(batch))
 
     def forward(self, batch: RatingBatch) -> Tensor:
-        parts = [part for _, part in self.parts()]
-        raters = [part for part in parts if part.ranks_by_rating] or parts[:1]
-        return torch.stack([part(batch) for part in raters]).mean(0)
+        return torch.stack([part(batch) for part in self.parts()]).mean(0)
 
 
 def mark(matrix_bi: NDArray[np.bool_], users: NDArray[np.integer], rows: Interactions) -> None:
