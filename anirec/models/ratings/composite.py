@@ -23,19 +23,22 @@ class Composite(ManualOptimization, RatingModel):
     def parts(self) -> Iterator[Any]:
         return iter(self.models.values())
 
+    def named_parts(self) -> Iterator[tuple[str, Any]]:
+        return iter(self.models.items())
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)
         checkpoint["parts"] = {name: {} for name in self.models}
-        for name, part in self.models.items():
-            part.on_save_checkpoint(checkpoint["parts"][name])  # type: ignore[operator]
+        for name, part in self.named_parts():
+            part.on_save_checkpoint(checkpoint["parts"][name])
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         state = checkpoint["state_dict"]
-        for name, part in self.models.items():
+        for name, part in self.named_parts():
             prefix = f"models.{name}."
             own = {key.removeprefix(prefix): state[key] for key in state if key.startswith(prefix)}
             of_part = checkpoint.get("parts", {}).get(name, {})  # a checkpoint of before has none
-            part.on_load_checkpoint({**checkpoint, **of_part, "state_dict": own})  # type: ignore[operator]
+            part.on_load_checkpoint({**checkpoint, **of_part, "state_dict": own})
         super().on_load_checkpoint(checkpoint)
 
     @property
@@ -43,5 +46,5 @@ class Composite(ManualOptimization, RatingModel):
         return [sentence for part in self.parts() for sentence in part.findings]
 
     def provenance(self) -> dict[str, Any]:
-        models = {name: part.provenance() for name, part in self.models.items()}  # type: ignore[operator]
+        models = {name: part.provenance() for name, part in self.named_parts()}
         return {"models": models} if any(models.values()) else {}

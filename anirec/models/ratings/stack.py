@@ -14,14 +14,13 @@ from anirec.models.base import RatingModel
 from anirec.models.boosted_trees import BoostedTrees
 from anirec.models.cost import Cost, Counts
 from anirec.models.one_pass import History
+from anirec.models.ratings.item_facts import FACTS, rating_facts
 from anirec.models.ratings.staged import Folds, Staged
 from anirec.settings import NonNegative
 
 if TYPE_CHECKING:
     from anirec.data.ratings.datamodule import RatingData
 
-FACTS = 3  # of a user, or of an item: log of 1 + the number of ratings, their mean, their standard deviation
-DAMPING = 5.0  # imaginary ratings with the mean and variance of all, in these facts
 PREDICTED_ROWS = 1 << 16
 
 
@@ -134,27 +133,9 @@ class Stack(Staged):
             return torch.zeros(0, device=batch.item.device)
         unrated = torch.full(batch.item.shape, float("nan"), device=batch.item.device)
         facts = self.user_facts.cpu().numpy(), self.item_facts.cpu().numpy()
-        rows_nf = self.features(dict(self.models.items()), facts, RatingBatch(batch.user, batch.item, unrated))
+        rows_nf = self.features(dict(self.named_parts()), facts, RatingBatch(batch.user, batch.item, unrated))
         predicted_nm = torch.from_numpy(rows_nf[:, : len(self.models)]).to(self.device)
         rating = self.intercept + (predicted_nm * self.weight_m).sum(1)
         if self.trees is not None:
             rating = rating + torch.from_numpy(self.trees(rows_nf)).float().to(self.device)
         return rating.clamp(*self.span.tolist())
-
-
-def rating_facts(rows: Interactions, index: NDArray[np.int32], n: int) -> NDArray[np.float32]:
-    """Return number (log of 1 + n), damped mean and damped standard deviation of the ratings of each user or item.
-
-    Args:
-        rows: The ratings.
-        index: User or item of each row.
-        n: Number of users or items; one more row, the last, stands for an unknown one.
-    """
-    rating = rows.rating.astype(np.float64)
-    rated = ~np.isnan(rating)
-    index, rating = index[rated], rating[rated]
-    mean, variance = rating.mean(), rating.var()
-    count = np.bincount(index, minlength=n + 1)
-    mean_n = (np.bincount(index, rating, n + 1) + DAMPING * mean) / (count + DAMPING)
-    square_n = np.bincount(index, (rating - mean_n[index]) ** 2, n + 1) + DAMPING * variance
-    return np.column_stack([np.log1p(count), mean_n, np.sqrt(square_n / (count + DAMPING))]).astype(np.float32)

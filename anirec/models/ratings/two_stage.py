@@ -13,12 +13,11 @@ from torch.nn.functional import normalize
 
 from anirec.data.ratings.interactions import Interactions, RatingBatch, deduplicate
 from anirec.errors import UserError
-from anirec.metrics.beyond_accuracy import genre_matrix
 from anirec.models.base import RatingModel, SupportsFoldIn
 from anirec.models.boosted_trees import BoostedTrees
 from anirec.models.cost import Cost, Counts
 from anirec.models.one_pass import History
-from anirec.models.ratings.stack import FACTS, rating_facts
+from anirec.models.ratings.item_facts import FACTS, ages, genre_vectors, rating_facts, text_vectors
 from anirec.models.ratings.staged import Folds, Staged
 from anirec.settings import PositiveInt
 
@@ -29,6 +28,7 @@ USERS_AT_ONCE = 256
 NEAR = 20  # of a user's best candidates; scores are compared with their mean
 PER_MODEL = 4  # features of a candidate, for each model
 OVERLAP = 2.0  # candidates of several models are about the same: their number over that of one model
+TYPICAL_GENRES = 40  # for the cost
 TINY = 1e-6  # orders candidates that the trees score equally
 
 
@@ -38,9 +38,10 @@ class TwoStage(Staged):
     In each fold, `held_out` training rows of every user are hidden, the models are trained on the others, and the trees
     learn with a log loss which candidates are hidden ones. Candidates are the best `candidates` unseen titles of each
     model whose scores are no predicted ratings; the others, such as svdpp, only give features. Features are score,
-    score over the mean of the user's best, rank of each model; facts of the user's and of the title's ratings; and how
-    close the title's genres, if known, are to those of the user's history. Titles that are no candidate follow in the
-    order of the first model. Predicted ratings are the mean of those of all models.
+    score over the mean of the user's best, and rank of each model; the length of the history; number, mean and spread
+    of the title's ratings; and, where the dataset has them, the title's age and how close its genres and its synopsis
+    are to those of the history. Titles that are no candidates follow in the order of the first model. Predicted ratings
+    are the mean of those of all models.
 
     Args:
         models: Models by name; at least one of them must rank by other scores than predicted ratings.
@@ -62,9 +63,9 @@ class TwoStage(Staged):
     ranks_by_rating = False
     users_at_once: ClassVar[int | None] = USERS_AT_ONCE
     instead: ClassVar[str] = "one of its models alone"
-    count_i: Tensor
     item_facts: Tensor
-    genre_ig: Tensor
+    genre_if: Tensor
+    text_if: Tensor
 
     def __init__(
         self,
@@ -91,15 +92,15 @@ class TwoStage(Staged):
     def cost(self, counts: Counts) -> Cost:
         """Return what training needs: the models, the history, and the features of the candidates of all users."""
         lists = self.folds * counts.n_users * OVERLAP * min(self.n_candidates, counts.n_items)
-        features = 4 * (PER_MODEL * len(self.models) + 2 * FACTS + 1) * lists
-        own = 8 * counts.n_rows + 4 * (FACTS + 1) * counts.n_items + self.trees.size
+        features = 4 * (PER_MODEL * len(self.models) + FACTS + 4) * lists
+        own = 8 * counts.n_rows + 4 * (FACTS + 1 + TYPICAL_GENRES) * counts.n_items + self.trees.size
         return super().cost(counts) + Cost(2 * features + own, own, lists * self.trees.n_trees)
 
     def allocate(self) -> None:
         super().allocate()
-        self.register_buffer("item_facts", torch.zeros(self.n_items + 1, FACTS))
-        self.register_buffer("count_i", torch.zeros(self.n_items))
-        self.register_buffer("genre_ig", torch.zeros(self.n_items, 0))
+        self.register_buffer("item_facts", torch.zeros(self.n_items, FACTS + 1))
+        self.register_buffer("genre_if", torch.zeros(self.n_items, 0))
+        self.register_buffer("text_if", torch.zeros(self.n_items, 0))
 
     def held_out(
         self, rank: NDArray[np.int64], count: NDArray[np.int64], user: NDArray[np.int32]
@@ -145,17 +146,16 @@ class TwoStage(Staged):
         self.trees.fit(rows_nf, target_n, loss="log", seed=seed)
 
     def describe_items(self, data: "RatingData") -> None:
-        """Compute the facts of all items from the training rows of the data."""
-        rows = self.training_rows(data)
-        self.count_i = torch.from_numpy(np.bincount(rows.item, minlength=self.n_items)).float().to(self.device)
+        """Compute what is known of all items from the training rows of the data and from the titles themselves."""
+        rows, items = self.training_rows(data), getattr(data, "items", pl.DataFrame())
         facts = np.zeros((self.n_items + 1, FACTS), np.float32)
         if not np.isnan(data.train.rating).all():
             facts = rating_facts(data.train, data.train.item, self.n_items)
-        self.item_facts = torch.from_numpy(facts).to(self.device)
-        items = getattr(data, "items", pl.DataFrame())
-        genres = genre_matrix(items["genres"]) if "genres" in items.columns else np.zeros((self.n_items, 0))
-        rarity_g = np.log(self.n_items / np.maximum(1, genres.sum(0)))
-        self.genre_ig = normalize(torch.from_numpy((genres * rarity_g).astype(np.float32)), dim=1).to(self.device)
+        count_i = np.log1p(np.bincount(rows.item, minlength=self.n_items))
+        facts_if = np.column_stack([count_i, facts[:-1, 1:], ages(items, self.n_items)]).astype(np.float32)
+        self.item_facts = torch.from_numpy(facts_if).to(self.device)
+        self.genre_if = torch.from_numpy(genre_vectors(items, self.n_items)).to(self.device)
+        self.text_if = torch.from_numpy(text_vectors(items, self.n_items)).to(self.device)
 
     def candidates_of(
         self, scored: Mapping[str, Tensor], rows: RatingBatch, also_seen_bi: Tensor | None = None
@@ -185,14 +185,11 @@ class TwoStage(Staged):
             score, near = scores_bi[row, item].float(), best[name][row]
             features += [score, score - near, score / near.abs().clamp(min=1e-6), ranks(row, score, n).log1p()]
         count_b = torch.bincount(rows.user, minlength=n)
-        like_ig = normalize(
-            torch.zeros(n, self.genre_ig.shape[1], device=row.device).index_add_(
-                0, rows.user, self.genre_ig[rows.item]
-            ),
-            dim=1,
-        )
-        features += [count_b[row].float().log1p(), self.count_i[item].log1p(), *self.item_facts[item].unbind(1)[1:]]
-        features.append((like_ig[row] * self.genre_ig[item]).sum(1))
+        features += [count_b[row].float().log1p(), *self.item_facts[item].unbind(1)]
+        for vectors_if in (self.genre_if, self.text_if):
+            sums_bf = torch.zeros(n, vectors_if.shape[1], device=row.device)
+            taste_bf = normalize(sums_bf.index_add_(0, rows.user, vectors_if[rows.item]), dim=1)
+            features.append((taste_bf[row] * vectors_if[item]).sum(1))
         return row.cpu().numpy(), item.cpu().numpy(), torch.stack(features, 1).cpu().numpy()
 
     def rank(self, scored: Mapping[str, Tensor], rows: RatingBatch) -> Tensor:
@@ -211,11 +208,11 @@ class TwoStage(Staged):
         return scores_bi
 
     def score_items(self, users: Tensor) -> Tensor:
-        scored = {name: part.score_items(users) for name, part in self.models.items()}
+        scored = {name: part.score_items(users) for name, part in self.named_parts()}
         return self.rank(scored, self.history.rows_of(users)[0])
 
     def fold_in_histories(self, batch: RatingBatch, n: int) -> Tensor:
-        scored = {name: part.fold_in(batch, n) for name, part in self.models.items()}
+        scored = {name: part.fold_in(batch, n) for name, part in self.named_parts()}
         return self.rank(scored, deduplicate(batch))
 
     def forward(self, batch: RatingBatch) -> Tensor:
