@@ -11,9 +11,9 @@ from torch import Tensor
 
 from anirec.data.ratings.interactions import Interactions, RatingBatch
 from anirec.models.base import RatingModel
-from anirec.models.boosted_trees import BoostedTrees
 from anirec.models.cost import Cost, Counts
 from anirec.models.one_pass import History
+from anirec.models.ratings.boosted_trees import BoostedTrees
 from anirec.models.ratings.item_facts import FACTS, rating_facts
 from anirec.models.ratings.staged import Folds, Staged
 from anirec.settings import NonNegative

@@ -14,9 +14,9 @@ from torch.nn.functional import normalize
 from anirec.data.ratings.interactions import Interactions, RatingBatch, deduplicate
 from anirec.errors import UserError
 from anirec.models.base import RatingModel, SupportsFoldIn
-from anirec.models.boosted_trees import BoostedTrees
 from anirec.models.cost import Cost, Counts
 from anirec.models.one_pass import History
+from anirec.models.ratings.boosted_trees import BoostedTrees
 from anirec.models.ratings.item_facts import FACTS, ages, genre_vectors, rating_facts, text_vectors
 from anirec.models.ratings.staged import Folds, Staged
 from anirec.settings import PositiveInt

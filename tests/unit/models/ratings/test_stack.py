@@ -12,9 +12,9 @@ from torch import Tensor
 
 from anirec.config.compose import conf_folder
 from anirec.data.ratings.interactions import Interactions, RatingBatch
-from anirec.models.boosted_trees import BoostedTrees
 from anirec.models.one_pass import MemoryBased
 from anirec.models.ratings.bias import Bias
+from anirec.models.ratings.boosted_trees import BoostedTrees
 from anirec.models.ratings.item_knn import ItemKNN
 from anirec.models.ratings.stack import Stack
 from anirec.models.ratings.svd import SVD

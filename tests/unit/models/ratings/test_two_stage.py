@@ -10,8 +10,8 @@ from torch import Tensor
 
 from anirec.data.ratings.interactions import Interactions
 from anirec.errors import UserError
-from anirec.models.boosted_trees import BoostedTrees
 from anirec.models.ratings.bias import Bias
+from anirec.models.ratings.boosted_trees import BoostedTrees
 from anirec.models.ratings.ease import EASE
 from anirec.models.ratings.popularity import Popularity
 from anirec.models.ratings.two_stage import TwoStage

@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-from anirec.models.boosted_trees import BoostedTrees
+from anirec.models.ratings.boosted_trees import BoostedTrees
 
 SETTINGS = {"n_trees": 20, "lr": 0.1, "leaves": 7, "min_rows": 5}
 
