@@ -35,6 +35,7 @@ IMPLICIT = (
     *(f"nearest_neighbours.{name}Recommender" for name in ("ItemItem", "Cosine", "TFIDF", "BM25")),
 )
 OURS = (
+    "anirec.models.ratings.boosted_trees.BoostedTrees",
     "anirec.models.training.HeadTraining",
     "anirec.models.training.Training",
     "anirec.models.posts.two_part.TwoPart",

@@ -18,6 +18,7 @@ from anirec.data.ratings.interactions import RatingBatch
 from anirec.data.splits.rows import Random
 from anirec.data.synthetic.demo_ratings import DemoRatings
 from anirec.evaluation.known_histories import scorer
+from anirec.inference.predict import check_trusted
 from anirec.lightning import Trainer, seed_everything
 from anirec.models.base import ManualOptimization, RatingModel, SupportsFoldIn
 from anirec.models.cost import Counts
@@ -197,6 +198,10 @@ def test_a_checkpoint_restores_the_model_without_running_code(
         torch.testing.assert_close(loaded.score_items(users), model.score_items(users), rtol=0, atol=0)
 
 
+def test_a_run_folder_of_the_model_is_loaded_without_further_trust(name: str, composed: Callable[[str], Any]) -> None:
+    check_trusted(OmegaConf.to_container(composed(name).model, resolve=True))
+
+
 def test_the_same_seed_gives_the_same_model(
     name: str, model: RatingModel, data: RatingData, tmp_path: Path, trained: Callable[..., RatingModel]
 ) -> None:
@@ -221,7 +226,7 @@ BLENDABLE = [
         "popularity",
         "rp3beta",
     ),
-    *("cease", "slim", "surprise_svd", "svd", "svdpp", "transitions"),
+    *("cease", "slim", "stack", "surprise_svd", "svd", "svdpp", "transitions", "two_stage"),
 ]
 
 

@@ -4,19 +4,20 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from anirec.data.ratings.interactions import Interactions, RatingBatch
 from anirec.errors import UserError
 from anirec.models.base import ManualOptimization, RatingModel, SupportsFoldIn
 from anirec.models.cost import Cost, Counts
+from anirec.models.ratings.composite import Composite
 from anirec.settings import PositiveInt, SumsTo
 
 if TYPE_CHECKING:
     from anirec.data.ratings.datamodule import RatingData
 
 
-class Blend(ManualOptimization, RatingModel):
+class Blend(Composite):
     """Predict the weighted mean of several models, Σ_m w_m r_m(u, i), for ratings and for ranking scores.
 
     The models are trained in one run, each on the same batches and for the same number of epochs as it would be alone.
@@ -44,20 +45,17 @@ class Blend(ManualOptimization, RatingModel):
         weights: Annotated[Mapping[str, float], SumsTo(1)],
         epochs: PositiveInt,
     ) -> None:
-        super().__init__()
+        super().__init__(models=models)
         if by_gradient := [name for name, model in models.items() if not isinstance(model, ManualOptimization)]:
             raise UserError(
                 f"model.models.{by_gradient[0]} needs a PyTorch optimiser; a blend accepts only models without one, "
                 "such as svd"
             )
-        self.models, self.weights, self.epochs = nn.ModuleDict(models), dict(weights), epochs
+        self.weights, self.epochs = dict(weights), epochs
         self.ranks_by_rating = all(model.ranks_by_rating for model in models.values())
         if all(isinstance(model, SupportsFoldIn) for model in models.values()):
             # Set on the instance, so that isinstance(blend, SupportsFoldIn) depends on its models.
             self.fold_in = self.fold_in_blend
-
-    def parts(self) -> Iterator[Any]:
-        return iter(self.models.values())
 
     def unfinished(self) -> Iterator[tuple[str, Any]]:
         """Return the names and models that have epochs left."""
@@ -126,14 +124,6 @@ class Blend(ManualOptimization, RatingModel):
     def fold_in_blend(self, batch: RatingBatch, n: int) -> Tensor:
         scored = {name: part.fold_in(batch, n) for name, part in self.models.items()}  # type: ignore[operator]
         return sum(self.weights[name] * scores for name, scores in scored.items())
-
-    @property
-    def findings(self) -> list[str]:
-        return [sentence for part in self.parts() for sentence in part.findings]
-
-    def provenance(self) -> dict[str, Any]:
-        models = {name: part.provenance() for name, part in self.models.items()}  # type: ignore[operator]
-        return {"models": models} if any(models.values()) else {}
 
 
 class ParallelBatches:
