@@ -1,4 +1,4 @@
-"""Kernels of item-item collaborative filtering: similarities, predictions and rankings.
+"""Kernels of item-item collaborative filtering: similarities and predictions.
 
 Ratings are compressed sparse rows by user and by item. Neighbours are tables of shape (n_items, kept), nearest first,
 with similarity 0 where an item has fewer. Memory is O(ratings + items x kept).
@@ -21,7 +21,6 @@ from anirec.threads import in_threads
 
 ITEMS_PER_TASK = 128
 USERS_PER_TASK = 64
-SCORED_PER_TASK = 16  # users
 TASKS = 512
 SIMILARITIES_AT_ONCE = 1 << 25  # 128 MB
 AT_ONCE = 64  # items; the candidates of as many fit in the L2 cache
@@ -406,30 +405,3 @@ def weighted_means(
                 out[row] = total / weight
         for row in range(by_user.start[u], by_user.start[u + 1]):
             values_i[by_user.column[row]] = np.nan
-
-
-def sum_votes(by_user: SparseRows, voters: SparseRows, scores_bi: Float32Array) -> None:
-    """Add to each user's row of `scores_bi` (B, n_items) the similarities of all items to the user's items.
-
-    Args:
-        by_user: Items of B users, with the weight of each.
-        voters: Similar items of each item; see `Neighbours.voters`.
-        scores_bi: Scores to add to.
-    """
-
-    def task(first: int, last: int) -> None:
-        add_votes(first, last, by_user, voters, scores_bi)
-
-    in_threads(task, len(scores_bi), chunk=SCORED_PER_TASK)
-
-
-@numba.njit(cache=True, nogil=True)
-def add_votes(first: int, last: int, by_user: SparseRows, voters: SparseRows, scores_bi: Float32Array) -> None:
-    for b in range(first, last):
-        scores_i = scores_bi[b]
-        for row in range(by_user.start[b], by_user.start[b + 1]):
-            j, weight = by_user.column[row], by_user.value[row]
-            items = voters.column[voters.start[j] : voters.start[j + 1]]
-            votes = voters.value[voters.start[j] : voters.start[j + 1]]
-            for vote in range(len(items)):
-                scores_i[np.uint32(items[vote])] += weight * votes[vote]  # a signed index may be negative
