@@ -120,7 +120,7 @@ def best_unseen(
 
     See `top_lists`; g is the number of the step.
     """
-    from anirec.evaluation.top_kernels import mark_items, select_best
+    from anirec.evaluation.top_kernels import keep_unseen, mark_items, select_best
 
     is_shared = scores_bi.stride(0) == 0  # one row, expanded to all users, is sorted once
     scores = (scores_bi[:1] if is_shared else scores_bi).contiguous().numpy()
@@ -135,10 +135,15 @@ def best_unseen(
     def task(first: int, last: int) -> None:
         seen_bi = np.zeros((last - first, scores_bi.shape[1]), dtype=bool)
         own = scores if is_shared else scores[first:last]
-        for seen, items_bk, best_bk in zip(steps, items_gbk, best_gbk, strict=True):
+        items_bk, best_bk = items_gbk[0, first:last], best_gbk[0, first:last]  # of the step before
+        for seen, own_items_bk, own_best_bk in zip(
+            steps, items_gbk[:, first:last], best_gbk[:, first:last], strict=True
+        ):
             for rows in seen:
                 mark_items(seen_bi, users[first:last], rows.item, rows.indptr)
-            select_best(own, is_shared, seen_bi, columns, items_bk[first:last], best_bk[first:last])
+            keep_unseen(items_bk, best_bk, seen_bi, own_items_bk, own_best_bk)
+            select_best(own, is_shared, seen_bi, columns, own_items_bk, own_best_bk)
+            items_bk, best_bk = own_items_bk, own_best_bk
 
     in_threads(task, len(users), chunk=USERS_PER_TASK)
     return items_gbk, best_gbk

@@ -17,20 +17,35 @@ def mark_items(is_marked_bi: Any, users: Any, item: Any, indptr: Any) -> None:
 
 
 @numba.njit(cache=True, nogil=True)
+def keep_unseen(items_bk: Any, best_bk: Any, seen_bi: Any, out_items_bk: Any, out_best_bk: Any) -> None:
+    """Copy the full lists of the step before that hold no item seen by now: they are the lists of this step, too."""
+    for b in range(len(items_bk)):
+        is_complete = True
+        for item in items_bk[b]:
+            is_complete &= item >= 0 and not seen_bi[b, item]
+        if is_complete:
+            out_items_bk[b], out_best_bk[b] = items_bk[b], best_bk[b]
+
+
+@numba.njit(cache=True, nogil=True)
 def select_best(scores_rc: Any, is_shared: bool, seen_bi: Any, candidates: Any, items_bk: Any, best_bk: Any) -> None:
     """Insert each unseen item that is better than the k-th best so far; NaN is better than any number.
+
+    A list that is full at the start is left as it is.
 
     Args:
         scores_rc: Scores of the candidates, float32, one row per user; if shared, one row for all users, best first.
         is_shared: See above.
         seen_bi: Which items a user has seen, bool (B, n_items).
         candidates: Item of each column of the scores, (C,).
-        items_bk: Output, filled with -1.
+        items_bk: Output, filled with -1 or complete.
         best_bk: Output, filled with -inf.
     """
     n_candidates, k = len(candidates), items_bk.shape[1]
     for b in range(len(items_bk)):
         scores, items, best = scores_rc[0 if is_shared else b], items_bk[b], best_bk[b]
+        if items[k - 1] >= 0:
+            continue
         for start in range(0, n_candidates, ITEMS_AT_ONCE):
             stop, lowest, is_any_better = min(start + ITEMS_AT_ONCE, n_candidates), best[k - 1], False
             for c in range(start, stop):

@@ -48,6 +48,11 @@ def check_kernel_ridge(settings: Mapping[str, Any]) -> Iterator[str]:
         yield from one_for_each(name, settings[name], settings["branches"])
 
 
+def check_content_ridge(settings: Mapping[str, Any]) -> Iterator[str]:
+    yield from check_frozen(settings)
+    yield from one_for_each("weights", settings["weights"], settings["branches"])
+
+
 def check_ridge(settings: Mapping[str, Any]) -> Iterator[str]:
     yield from check_frozen(settings)
     branches = settings["branches"]

@@ -218,6 +218,7 @@ BLENDABLE = [
         "als",
         "bias",
         "blend",
+        "content_ridge",
         "ease",
         "genre_popularity",
         "implicit_als",

@@ -12,7 +12,7 @@ from anirec.data.ratings.interactions import RatingBatch
 from anirec.models.base import popularity_tie_break, tensor_versions
 from anirec.models.cost import Cost, Counts
 from anirec.models.one_pass import History, HistoryScorer, MemoryBased, exchange_rows
-from anirec.models.ratings.bias import Baseline
+from anirec.models.ratings.bias import DAMPING, DISLIKED, MARGIN, Baseline
 from anirec.settings import NonNegative, PositiveInt
 
 
@@ -90,18 +90,35 @@ class ItemItem(HistoryScorer, MemoryBased):
         return self.baseline(batch.user, batch.item)
 
     def score_history(self, history: History, users: Tensor) -> Tensor:
-        from anirec.models.ratings.kernels.neighbours import Neighbours, sum_votes
-        from anirec.models.ratings.kernels.sparse_rows import SparseRows
+        from anirec.models.ratings.kernels.neighbours import Neighbours
 
         version, voters = tensor_versions(self), self.voters[1]
         if version != self.voters[0]:
             voters = Neighbours(self.neighbour_ik.cpu().numpy(), self.weight_ik.cpu().numpy()).voters(self.keep)
             self.voters = version, voters
-        scores_bi = popularity_tie_break(self.count_i).cpu().repeat(len(users), 1)
-        rows, bounds = history.rows_of(users)
-        columns = bounds, rows.item.int(), self.baseline.preferences(rows, len(users))
-        sum_votes(SparseRows(*(column.cpu().numpy() for column in columns)), voters, scores_bi.numpy())
-        return scores_bi.to(users.device)
+        return score_by_votes(history, users, self.baseline, voters, self.count_i)
+
+
+def score_by_votes(history: History, users: Tensor, baseline: Baseline, voters: Any, count_i: Tensor) -> Tensor:
+    """Return the users' scores, (B, n_items): the votes of their items, weighted by preferences, and the tie break.
+
+    Args:
+        history: Histories.
+        users: Users, int64 (B,); -1 is an unknown one.
+        baseline: Defines the preferences.
+        voters: In row j, the items that j votes for, and the votes, as `SparseRows`.
+        count_i: Number of interactions of each item.
+    """
+    from anirec.models.ratings.kernels.sparse_rows import SparseRows
+    from anirec.models.ratings.kernels.votes import Expected, sum_votes
+
+    entries = SparseRows(*(column.cpu().numpy() for column in (history.indptr, history.item, history.rating)))
+    bounds = (of.cpu().numpy() for of in (baseline.mean, baseline.lowest, baseline.highest, baseline.item))
+    rule = np.float32(MARGIN), np.float32(DISLIKED), DAMPING
+    expected = Expected(bool(baseline.has_ratings), *(of if of.ndim else of[()] for of in bounds), *rule)
+    rows = (users % (history.n_users + 1)).cpu().numpy()
+    scores_bi = sum_votes(rows, entries, expected, voters, popularity_tie_break(count_i).cpu().numpy())
+    return torch.from_numpy(scores_bi).to(users.device)
 
 
 def lower_gram(model: MemoryBased, by_user: Any) -> Tensor:

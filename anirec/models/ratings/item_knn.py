@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from anirec.data.ratings.interactions import RatingBatch
-from anirec.models.base import popularity_tie_break
 from anirec.models.cost import Cost, Counts
 from anirec.models.one_pass import History, HistoryScorer, MemoryBased, broadcast
 from anirec.models.ratings.bias import Baseline
+from anirec.models.ratings.item_item import score_by_votes
 from anirec.models.ratings.kernels.neighbours import (
     AT_ONCE,
     SIMILARITIES_AT_ONCE,
@@ -20,7 +20,6 @@ from anirec.models.ratings.kernels.neighbours import (
     Offsets,
     Similarity,
     predict_deviations,
-    sum_votes,
 )
 from anirec.models.ratings.kernels.sparse_rows import SparseRows, count_columns, sum_columns
 from anirec.settings import NonNegative, PositiveInt
@@ -162,12 +161,8 @@ class ItemKNN(HistoryScorer, MemoryBased):
         return self.baseline.within_range(torch.where(rating.isnan(), self.baseline(batch.user, batch.item), rating))
 
     def score_history(self, history: History, users: Tensor) -> Tensor:
-        scores_bi = (popularity_tie_break(self.count_i)).cpu().repeat(len(users), 1)
         voters = SparseRows(*arrays(self.voter_start, self.voter, self.vote))
-        rows, bounds = history.rows_of(users)
-        preferences = self.baseline.preferences(rows, len(users))
-        sum_votes(SparseRows(*arrays(bounds, rows.item.int(), preferences)), voters, scores_bi.numpy())
-        return scores_bi.to(users.device)
+        return score_by_votes(history, users, self.baseline, voters, self.count_i)
 
 
 def arrays(*tensors: Tensor) -> list[NDArray[Any]]:

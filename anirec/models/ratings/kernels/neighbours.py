@@ -1,4 +1,4 @@
-"""Kernels of item-item collaborative filtering: similarities, predictions and rankings.
+"""Kernels of item-item collaborative filtering: similarities and predictions.
 
 Ratings are compressed sparse rows by user and by item. Neighbours are tables of shape (n_items, kept), nearest first,
 with similarity 0 where an item has fewer. Memory is O(ratings + items x kept).
@@ -21,7 +21,6 @@ from anirec.threads import in_threads
 
 ITEMS_PER_TASK = 128
 USERS_PER_TASK = 64
-SCORED_PER_TASK = 16  # users
 TASKS = 512
 SIMILARITIES_AT_ONCE = 1 << 25  # 128 MB
 AT_ONCE = 64  # items; the candidates of as many fit in the L2 cache
@@ -248,29 +247,47 @@ def collect(
 ) -> None:
     """Add the candidates of the items from `first` to before `last` in a tile: those before and those after each.
 
-    Each key is written after the candidates, whose number grows if it is one. A branch would be predicted wrongly for
-    every eighth pair, which takes longer than to write all keys.
+    Runs of `AT_ONCE` similarities without a candidate are skipped after a comparison of all (SIMD). In the others, each
+    key is written after the candidates, whose number grows if it is one. A branch would be predicted wrongly for every
+    eighth pair, which takes longer than to write all keys.
     """
     capacity = keys.shape[1]
     for i in range(max(first, tile_first), min(last, tile_last)):
         row, keys_k, n, low = tile[i - tile_first], keys[i], n_keys[i], lowest[i]
         for begin in range(0, i, AT_ONCE):
+            end, bits, is_any = min(begin + AT_ONCE, i), low >> 32, False
+            for j in range(begin, end):
+                is_any |= row[j] >= bits
+            if not is_any:
+                continue
             if n + AT_ONCE > capacity:
                 n, low = move_best(keys_k, n, keep)
-            for j in range(begin, min(begin + AT_ONCE, i)):
+            for j in range(begin, end):
                 keys_k[n] = (np.int64(row[j]) << 32) | item_of_rank[j]
                 n += keys_k[n] > low
         n_keys[i], lowest[i] = n, low
+    block = np.empty((AT_ONCE, AT_ONCE), np.int32)  # transposed, so that candidates of an item are written in sequence
     for begin in range(first, last, AT_ONCE):
         end = min(begin + AT_ONCE, last)
-        for i in range(max(begin + 1, tile_first), tile_last):
-            row, item = tile[i - tile_first], item_of_rank[i]
-            for j in range(begin, min(end, i)):
-                if n_keys[j] == capacity:
-                    n_keys[j], lowest[j] = move_best(keys[j], capacity, keep)
-                key = (np.int64(row[j]) << 32) | item
-                keys[j, n_keys[j]] = key
-                n_keys[j] += key > lowest[j]
+        for start in range(max(begin + 1, tile_first), tile_last, AT_ONCE):
+            stop = min(start + AT_ONCE, tile_last)
+            for i in range(start, stop):
+                row = tile[i - tile_first]
+                for j in range(begin, min(end, i)):
+                    block[j - begin, i - start] = row[j]
+            for j in range(begin, min(end, stop - 1)):
+                row, keys_k, n, low = block[j - begin], keys[j], n_keys[j], lowest[j]
+                bits, is_any = low >> 32, False
+                for i in range(max(start, j + 1), stop):
+                    is_any |= row[i - start] >= bits
+                if not is_any:
+                    continue
+                if n + AT_ONCE > capacity:
+                    n, low = move_best(keys_k, n, keep)
+                for i in range(max(start, j + 1), stop):
+                    keys_k[n] = (np.int64(row[i - start]) << 32) | item_of_rank[i]
+                    n += keys_k[n] > low
+                n_keys[j], lowest[j] = n, low
 
 
 @numba.njit(cache=True, nogil=True)
@@ -406,30 +423,3 @@ def weighted_means(
                 out[row] = total / weight
         for row in range(by_user.start[u], by_user.start[u + 1]):
             values_i[by_user.column[row]] = np.nan
-
-
-def sum_votes(by_user: SparseRows, voters: SparseRows, scores_bi: Float32Array) -> None:
-    """Add to each user's row of `scores_bi` (B, n_items) the similarities of all items to the user's items.
-
-    Args:
-        by_user: Items of B users, with the weight of each.
-        voters: Similar items of each item; see `Neighbours.voters`.
-        scores_bi: Scores to add to.
-    """
-
-    def task(first: int, last: int) -> None:
-        add_votes(first, last, by_user, voters, scores_bi)
-
-    in_threads(task, len(scores_bi), chunk=SCORED_PER_TASK)
-
-
-@numba.njit(cache=True, nogil=True)
-def add_votes(first: int, last: int, by_user: SparseRows, voters: SparseRows, scores_bi: Float32Array) -> None:
-    for b in range(first, last):
-        scores_i = scores_bi[b]
-        for row in range(by_user.start[b], by_user.start[b + 1]):
-            j, weight = by_user.column[row], by_user.value[row]
-            items = voters.column[voters.start[j] : voters.start[j + 1]]
-            votes = voters.value[voters.start[j] : voters.start[j + 1]]
-            for vote in range(len(items)):
-                scores_i[np.uint32(items[vote])] += weight * votes[vote]  # a signed index may be negative

@@ -11,11 +11,15 @@ import torch
 
 from anirec.data.ratings.interactions import Interactions, RatingBatch
 from anirec.data.scale import Scale
+from anirec.models.base import popularity_tie_break
+from anirec.models.one_pass import History
 from anirec.models.ratings.als import ALS
 from anirec.models.ratings.bias import DAMPING, DISLIKED, Baseline
 from anirec.models.ratings.ease import EASE
 from anirec.models.ratings.genre_popularity import GenrePopularity
+from anirec.models.ratings.item_item import score_by_votes
 from anirec.models.ratings.item_knn import ItemKNN
+from anirec.models.ratings.kernels.sparse_rows import SparseRows
 from anirec.models.ratings.svd import SVD
 from anirec.models.ratings.svdpp import SVDpp
 
@@ -142,6 +146,25 @@ def test_preferences_are_relative_to_the_expected_rating() -> None:
     assert preferences(baseline, [9, 4, nan])[1:] == [DISLIKED, 1], "more than a third of 9 points too low; unrated"
     baseline.item[1] = -3
     assert preferences(baseline, [9, 4, nan])[1] > 0.8, "nobody likes that title"
+
+
+@pytest.mark.parametrize("limits", [(7.1, 1, 10), (3.9, 0.5, 5.0), (1, 1, 1), (0, 0, 0)])
+def test_the_kernel_of_the_votes_weighs_a_history_with_the_same_bits(limits: tuple[float, float, float]) -> None:
+    random = np.random.default_rng(0)
+    baseline, n = made(*limits), 200
+    baseline.item = torch.from_numpy(random.normal(size=n + 1).astype(np.float32))
+    item, rating = np.arange(n, dtype=np.int32), random.integers(1, 11, n).astype(np.float32)
+    rating[::7] = nan
+    own = SparseRows(np.array([0, n, n]), item, np.ones(n, np.float32))  # each item votes for itself
+    history = History(2)
+    history.append(RatingBatch(torch.ones(n, dtype=torch.int64), torch.from_numpy(item), torch.from_numpy(rating)))
+    history.close()
+    voters = SparseRows(np.arange(n + 1), own.column, own.value)
+    scores = score_by_votes(history, torch.tensor([1, 0, -1]), baseline, voters, torch.ones(n))
+    rows, _ = history.rows_of(torch.tensor([1]))
+    tie_break = popularity_tie_break(torch.ones(n))
+    assert torch.equal(scores[0], tie_break + baseline.preferences(rows, 1))
+    assert torch.equal(scores[1:], tie_break.expand(2, -1)), "users without a history"
 
 
 def test_the_lowest_ratings_are_dislikes_even_of_a_user_who_gives_no_others() -> None:
