@@ -230,6 +230,34 @@ def reproduce(
     again(run, overrides=overrides or [], trust=trust)
 
 
+@app.command(short_help="Train a finished run further on newer interactions.")
+def update(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run of a rating model.")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="KEY=VALUE", help="Changes to its config, such as split.fold=2 or model.epochs=5."),
+    ] = None,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Allow its config to load code from outside anirec (trusted runs only).")
+    ] = False,
+) -> None:
+    """Train a finished run further on newer interactions, with new users and titles, and compare it with the run as it
+    was on what came later.
+
+    The files of the dataset may have changed since the run, or KEY=VALUE chooses a later window of split=rolling.
+    Models that learn step by step continue from the checkpoint; others are trained from scratch, and the output says
+    so. Two run folders are written: MODEL_before, the old model on the new test rows, and MODEL_updated. All rows that
+    are held out must be later than those the run has learned from, as split=temporal, rolling and air_date allow.
+
+    \b
+    anirec run dataset=mal_2018 model=svd split=rolling split.fold=1
+    anirec update outputs/mal_2018/svd/RUN split.fold=3
+    """
+    from anirec.inference.update import update as continue_run
+
+    continue_run(run, overrides=overrides or [], trust=trust)
+
+
 @app.command(short_help="Run a published study; without a name, list the studies.")
 def study(
     name: Annotated[

@@ -28,6 +28,15 @@ def times_of(rows: pl.DataFrame) -> NDArray[np.int64]:
     return rows["timestamp"].cast(pl.Datetime("us")).to_physical().fill_null(UNKNOWN).to_numpy()
 
 
+def bounds_in(times: pl.Series, parts: Parts) -> dict[str, str]:
+    """Return the latest time of a training row and the earliest of a held-out one, in a form that sorts as text."""
+    ends = {
+        "train_until": times.filter(parts == TRAIN).max(),
+        "held_out_from": times.filter(np.isin(parts, (VAL, TEST))).min(),
+    }
+    return {name: str(end) for name, end in ends.items() if end is not None}
+
+
 class TimeSplit(Split):
     """Base class of the splits by the time of a row: it forbids the use of what is known only later."""
 
@@ -71,6 +80,9 @@ class Temporal(TimeSplit):
     def __init__(self, *, test: PositiveShare, val: Share) -> None:
         check_shares(test=test, val=val)
         self.test, self.val = test, val
+
+    def bounds(self, rows: pl.DataFrame, parts: Parts) -> dict[str, str]:
+        return bounds_in(rows["timestamp"], parts)
 
     def assign(self, rows: pl.DataFrame) -> Parts:
         self.check_times(rows)
@@ -116,6 +128,9 @@ class Rolling(TimeSplit):
             raise UserError(f"split.fold={fold}, split.folds={folds}: expected 0 <= fold < folds")
         self.folds, self.fold, self.days, self.val_days, self.train_days = folds, fold, days, val_days, train_days
         self.end = None if end is None else read_day("end", end).isoformat()
+
+    def bounds(self, rows: pl.DataFrame, parts: Parts) -> dict[str, str]:
+        return bounds_in(rows["timestamp"], parts)
 
     def assign(self, rows: pl.DataFrame) -> Parts:
         self.check_times(rows)
@@ -276,6 +291,9 @@ class AirDate(Split):
     def window(self) -> tuple[date, date]:
         """First day of the test window, and the first one after it."""
         return self.day(self.fold * self.months), self.day((self.fold + 1) * self.months)
+
+    def bounds(self, rows: pl.DataFrame, parts: Parts) -> dict[str, str]:
+        return bounds_in(rows["aired_from"], parts)
 
     def assign(self, rows: pl.DataFrame) -> Parts:
         aired, (start, stop) = rows["aired_from"], self.window
