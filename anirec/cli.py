@@ -178,18 +178,25 @@ def compare(
     csv: Annotated[Path | None, typer.Option(help="Write the table to this CSV file, in full precision.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write the table to this Markdown file.")] = None,
     pairs: Annotated[bool, typer.Option("--pairs", help="Also test all pairs of models against each other.")] = False,
+    lists: Annotated[
+        bool,
+        typer.Option("--lists", help="Also print the lists of the same ten users by the best models, side by side."),
+    ] = False,
     html: Annotated[
         Path | None, typer.Option(help="Write a page with tables and plots to this file; it needs no network.")
     ] = None,
 ) -> None:
     """Compare runs in a table with 95% intervals: one table for each dataset and split.
 
-    Runs that differ only in seed, split seed or fold are averaged. Settings are shown only where configurations of a
+    Runs that differ only in seed, split seed or fold are averaged; windows of split=rolling and air_date are listed as
+    a backtest, too. Settings are shown only where configurations of a
     model differ. --where may be repeated; a run must fulfil all of the conditions.
     """
     from anirec.report.compare import compare as compare_runs
 
-    compare_runs(paths, metric=metric, where=where or [], csv=csv, markdown=markdown, pairs=pairs, html=html)
+    compare_runs(
+        paths, metric=metric, where=where or [], csv=csv, markdown=markdown, pairs=pairs, lists=lists, html=html
+    )
 
 
 @app.command(short_help="Choose the best configuration of a sweep on validation data, and test it.")

@@ -59,7 +59,8 @@ class Split(Configurable, ABC):
     def bounds(self, rows: pl.DataFrame, parts: Parts) -> dict[str, str]:
         """Return `train_until`, the latest time of a training row, and `held_out_from`, the earliest of all others.
 
-        Empty if the split does not divide the rows at one time.
+        Splits with several windows add `window`, the test window. Empty if the split does not divide the rows at one
+        time.
         """
         return {}
 

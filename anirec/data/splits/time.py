@@ -37,6 +37,22 @@ def bounds_in(times: pl.Series, parts: Parts) -> dict[str, str]:
     return {name: str(end) for name, end in ends.items() if end is not None}
 
 
+def window_text(start: date, stop: date) -> str:
+    """Return the test window of a backtest by its first and last day, or as a year or month if it is one.
+
+    >>> window_text(date(2016, 1, 1), date(2017, 1, 1)), window_text(date(2016, 4, 1), date(2016, 5, 1))
+    ('2016', '2016-04')
+    >>> window_text(date(2016, 4, 1), date(2016, 7, 1)), window_text(datetime(2018, 3, 2, 5), datetime(2018, 5, 1, 5))
+    ('2016-04 to 06', '2018-03-02 to 05-01')
+    """
+    last = stop - (timedelta(microseconds=1) if isinstance(stop, datetime) else timedelta(days=1))
+    form = "%Y-%m-%d"
+    if start.day == 1 and stop.day == 1:
+        form = "%Y" if (start.month, stop.month) == (1, 1) else "%Y-%m"
+    first, end = start.strftime(form), last.strftime(form)
+    return first if first == end else f"{first} to {end.removeprefix(first[:5]) if form != '%Y' else end}"
+
+
 class TimeSplit(Split):
     """Base class of the splits by the time of a row: it forbids the use of what is known only later."""
 
@@ -130,7 +146,8 @@ class Rolling(TimeSplit):
         self.end = None if end is None else read_day("end", end).isoformat()
 
     def bounds(self, rows: pl.DataFrame, parts: Parts) -> dict[str, str]:
-        return bounds_in(rows["timestamp"], parts)
+        start, stop = self.window(rows)
+        return {**bounds_in(rows["timestamp"], parts), "window": window_text(start, stop)}
 
     def assign(self, rows: pl.DataFrame) -> Parts:
         self.check_times(rows)
@@ -293,7 +310,7 @@ class AirDate(Split):
         return self.day(self.fold * self.months), self.day((self.fold + 1) * self.months)
 
     def bounds(self, rows: pl.DataFrame, parts: Parts) -> dict[str, str]:
-        return bounds_in(rows["aired_from"], parts)
+        return {**bounds_in(rows["aired_from"], parts), "window": window_text(*self.window)}
 
     def assign(self, rows: pl.DataFrame) -> Parts:
         aired, (start, stop) = rows["aired_from"], self.window
