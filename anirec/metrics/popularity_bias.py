@@ -200,13 +200,17 @@ def popularity_lift(items_uk: Items, statistics: ItemStatistics, users: RankedUs
 
 
 def group_of(value_u: NDArray[np.floating], shares: tuple[float, float]) -> NDArray[np.int64]:
-    """Return the group of each user, 0 to 2, by quantiles of a value; equal values are in one group.
+    """Return the group of each user, 0 to 2, by quantiles of a value, which belong to the outer groups.
 
-    >>> group_of(np.array([1.0, 2, 2, 3, 9]), (0.2, 0.8))
-    array([0, 1, 1, 1, 2])
+    Equal values are in one group.
+
+    >>> group_of(np.array([1.0, 2, 2, 3, 9, 9]), (0.2, 0.8))
+    array([0, 0, 0, 1, 2, 2])
+    >>> group_of(np.array([0.5, 0.6, 1, 1, 1, 1]), (0.2, 0.8))
+    array([0, 0, 2, 2, 2, 2])
     """
-    edges = np.quantile(value_u, shares, method="inverted_cdf") if len(value_u) else np.zeros(2)
-    return np.searchsorted(edges, value_u, side="left")
+    low, high = np.quantile(value_u, shares, method="inverted_cdf") if len(value_u) else np.zeros(2)
+    return (value_u > low) * (1 + (value_u >= high))
 
 
 def profiles(rows: Any, users: NDArray[np.integer], count_i: NDArray[np.integer]) -> Profiles:

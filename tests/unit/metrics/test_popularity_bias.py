@@ -90,10 +90,10 @@ def test_all_agree_with_loops(seed: int) -> None:
 
 
 def grouped(values: list[float], by: list[float], low: float, high: float) -> list[list[float]]:
-    """Return the values of three groups of users: up to the quantiles `low` and `high`, and above, by another value."""
+    """Return the values of the users up to the quantile `low` of another value, between, and from `high` on."""
     ordered = sorted(by)
     edges = [ordered[int(np.ceil(share * len(by))) - 1] for share in (low, high)] if by else [0, 0]
-    place = [sum(one > edge for edge in edges) for one in by]
+    place = [0 if one <= edges[0] else 2 if one >= edges[1] else 1 for one in by]
     return [[value for value, group in zip(values, place, strict=True) if group == n] for n in range(3)]
 
 
