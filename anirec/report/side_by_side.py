@@ -59,9 +59,11 @@ def side_by_side(board: Leaderboard) -> SideBySide | None:
         return None
     split = with_lists[0][1].split.get("fingerprint")
     with_lists = [(label, run) for label, run in with_lists if run.split.get("fingerprint") == split]
-    tables = {label: lists_of(run) for label, run in with_lists}
+    tables = {label: table for label, run in with_lists if (table := lists_of(run)) is not None}
+    if len(tables) < 2:
+        return None
     users = pl.Series(sorted(set.intersection(*(set(table["user_id"]) for table in tables.values()))))
-    if len(tables) < 2 or not len(users):
+    if not len(users):
         return None
     sample = np.sort(np.random.default_rng(0).choice(len(users), min(N_USERS, len(users)), replace=False))
     chosen = users.gather(sample)
@@ -81,11 +83,11 @@ def first_with_lists(members: Sequence[Run]) -> Run | None:
     return next((run for run in ordered if (run.folder / "recommendations.parquet").is_file()), None)
 
 
-def lists_of(run: Run) -> pl.DataFrame:
-    """Return user_id, item_id, rank and relevant of the first titles of the test lists, in order."""
+def lists_of(run: Run) -> pl.DataFrame | None:
+    """Return user_id, item_id, rank and relevant of the first titles of the test lists, in order; None without items."""
     table = run.table("recommendations", "test")
     if table is None or "item_id" not in table.columns:
-        return pl.DataFrame(schema={"user_id": pl.Int64, "item_id": pl.Int64, "rank": pl.Int32, "relevant": pl.Boolean})
+        return None
     return (
         table.filter(pl.col("rank") <= LENGTH).select("user_id", "item_id", "rank", "relevant").sort("user_id", "rank")
     )
