@@ -84,7 +84,7 @@ def first_with_lists(members: Sequence[Run]) -> Run | None:
 
 
 def lists_of(run: Run) -> pl.DataFrame | None:
-    """Return user_id, item_id, rank and relevant of the first titles of the test lists, in order; None without items."""
+    """Return user_id, item_id, rank and relevant of the test lists up to `LENGTH`, in order; None without items."""
     table = run.table("recommendations", "test")
     if table is None or "item_id" not in table.columns:
         return None

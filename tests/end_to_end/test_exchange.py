@@ -91,6 +91,10 @@ def changed(table: pl.DataFrame, kind: str, seen: pl.DataFrame) -> pl.DataFrame:
             ]
         ),
         "no number": lambda: table.with_columns(pl.lit("best").alias(third)),
+        "nan": lambda: table.with_columns(pl.Series(third, ["NaN", *table[third].cast(pl.String)[1:]])),
+        "infinite": lambda: table.with_columns(pl.Series(third, [*table[third].cast(pl.String)[:-1], "-inf"])),
+        "same rank": lambda: table.with_columns(pl.lit(1).alias(third)),
+        "other scale": lambda: table.with_columns(pl.col(third) * 10),
         "no column": lambda: table.drop(item),
         "empty": lambda: table[:0],
     }[kind]()
@@ -104,6 +108,8 @@ def changed(table: pl.DataFrame, kind: str, seen: pl.DataFrame) -> pl.DataFrame:
         ("missing", "users with test ratings have no list, such as user"),
         ("seen", "the user has seen this title: a list holds no title of train, val, given or unrated; 1 of"),
         ("no number", "the rank is no finite number"),
+        ("nan", "rank NaN): the rank is no finite number; 1 of"),
+        ("same rank", "the user has another title with this rank"),
         ("no column", "no column item_id; the columns are user, rank"),
         ("empty", "the file has no rows"),
     ],
@@ -121,6 +127,8 @@ def test_wrong_lists_are_errors_that_name_the_row(place: Path, anirec: Anirec, k
         ("missing", "test rows have no prediction, such as user"),
         ("seen", "not a row of the test set; 1 of"),
         ("no number", "the prediction is no finite number"),
+        ("infinite", "prediction -inf): the prediction is no finite number; 1 of"),
+        ("other scale", "predictions are outside the scale of the ratings, 1"),
     ],
 )
 def test_wrong_predictions_are_errors_that_name_the_row(place: Path, anirec: Anirec, kind: str, words: str) -> None:
@@ -128,6 +136,31 @@ def test_wrong_predictions_are_errors_that_name_the_row(place: Path, anirec: Ani
     changed(pl.read_csv(place / "predictions.csv"), kind, seen).write_csv(place / "wrong.csv")
     printed = anirec("import", *PROTOCOL, "--model", "wrong", "--predictions", "wrong.csv", expect=1)
     assert words in " ".join((printed.stderr + printed.stdout).split())
+
+
+def test_ids_may_have_spaces_and_leading_zeros_and_further_columns_are_ignored(place: Path, anirec: Anirec) -> None:
+    lists = pl.read_csv(place / "lists.csv")
+    written = lists.select(
+        pl.format("  00{}.0", "user").alias("user"), pl.format("{} ", "item").alias("item"), "rank", time=pl.lit("soon")
+    )
+    written.write_csv(place / "spaces.csv")
+    anirec("import", *PROTOCOL, "--model", "spaces", "--lists", "spaces.csv")
+    (run,), (own,) = runs(place, "spaces"), runs(place, "ease")
+    assert content(run, "metrics.json")["test/ndcg@10"] == content(own, "metrics.json")["test/ndcg@10"]
+    doubled = pl.concat([written, written[:1].with_columns(user=pl.format("{}", lists["user"][0]))])
+    doubled.write_csv(place / "wrong.csv")
+    printed = anirec("import", *PROTOCOL, "--model", "wrong", "--lists", "wrong.csv", expect=1)
+    assert "the same user and title as in an earlier row" in " ".join((printed.stderr + printed.stdout).split())
+
+
+def test_short_lists_are_counted(place: Path, anirec: Anirec) -> None:
+    lists = pl.read_csv(place / "lists.csv")
+    lists.filter((pl.col("rank") <= 3) | (pl.col("user") != lists["user"][0])).write_csv(place / "short.csv")
+    printed = anirec("import", *PROTOCOL, "--model", "short", "--lists", "short.csv").stderr
+    words = f"short.csv: 1 of 200 lists have fewer than 10 titles, such as that of user {lists['user'][0]}"
+    assert words in " ".join(printed.split())
+    (run,) = runs(place, "short")
+    assert words in (run / "findings.txt").read_text()
 
 
 def test_what_cannot_be_imported_or_exported_is_said(anirec: Anirec) -> None:
