@@ -1,6 +1,7 @@
 """Exchange with other frameworks: rows of a split, and results that are evaluated like those of any run."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import polars as pl
@@ -161,6 +162,31 @@ def test_short_lists_are_counted(place: Path, anirec: Anirec) -> None:
     assert words in " ".join(printed.split())
     (run,) = runs(place, "short")
     assert words in (run / "findings.txt").read_text()
+
+
+def test_offsets_in_the_file_and_the_zone_of_the_machine_change_no_row_of_a_split(anirec: Anirec, place: Path) -> None:
+    utc = [f"2020-01-{1 + n // 12:02}T{2 * (n % 12):02}:30:00" for n in range(240)]
+    hours = [(n * 7) % 25 - 12 for n in range(240)]
+    times = pl.Series(utc).str.to_datetime()
+    zoned = [
+        f"{(time + timedelta(hours=hour)).isoformat()}{'-' if hour < 0 else '+'}{abs(hour):02}:00"
+        for time, hour in zip(times, hours, strict=True)
+    ]
+    found = []
+    for zone, column in (("UTC", [f"{time}Z" for time in utc]), ("Pacific/Kiritimati", zoned)):
+        folder = place / zone.replace("/", "_")
+        folder.mkdir()
+        ids = {"user_id": [f"u{n % 20}" for n in range(240)], "item_id": [f"t{n // 20}" for n in range(240)]}
+        pl.DataFrame({**ids, "rating": [1 + n % 10 for n in range(240)], "timestamp": column}).write_csv(
+            folder / "ratings.csv"
+        )
+        keys = [f"dataset.source.folder={folder}", "dataset.source.ratings.columns.timestamp=timestamp"]
+        split = ["dataset=table", *keys, "split=rolling", "split.folds=2", "split.fold=0", "split.days=4"]
+        rows = str(folder / "rows")
+        anirec("export", "split", *split, "split.val_days=4", "--output", rows, cold=True, TZ=zone)
+        found.append({path.name: path.read_text() for path in Path(rows).glob("*.csv")})
+    assert set(found[0]) == {"train.csv", "val.csv", "test.csv"}
+    assert found[0] == found[1]
 
 
 def test_what_cannot_be_imported_or_exported_is_said(anirec: Anirec) -> None:
