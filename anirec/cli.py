@@ -178,18 +178,25 @@ def compare(
     csv: Annotated[Path | None, typer.Option(help="Write the table to this CSV file, in full precision.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Write the table to this Markdown file.")] = None,
     pairs: Annotated[bool, typer.Option("--pairs", help="Also test all pairs of models against each other.")] = False,
+    lists: Annotated[
+        bool,
+        typer.Option("--lists", help="Also print the lists of the same ten users by the best models, side by side."),
+    ] = False,
     html: Annotated[
         Path | None, typer.Option(help="Write a page with tables and plots to this file; it needs no network.")
     ] = None,
 ) -> None:
     """Compare runs in a table with 95% intervals: one table for each dataset and split.
 
-    Runs that differ only in seed, split seed or fold are averaged. Settings are shown only where configurations of a
+    Runs that differ only in seed, split seed or fold are averaged; windows of split=rolling and air_date are listed as
+    a backtest, too. Settings are shown only where configurations of a
     model differ. --where may be repeated; a run must fulfil all of the conditions.
     """
     from anirec.report.compare import compare as compare_runs
 
-    compare_runs(paths, metric=metric, where=where or [], csv=csv, markdown=markdown, pairs=pairs, html=html)
+    compare_runs(
+        paths, metric=metric, where=where or [], csv=csv, markdown=markdown, pairs=pairs, lists=lists, html=html
+    )
 
 
 @app.command(short_help="Choose the best configuration of a sweep on validation data, and test it.")
@@ -228,6 +235,34 @@ def reproduce(
     from anirec.inference.reproduce import reproduce as again
 
     again(run, overrides=overrides or [], trust=trust)
+
+
+@app.command(short_help="Train a finished run further on newer interactions.")
+def update(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run of a rating model.")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="KEY=VALUE", help="Changes to its config, such as split.fold=2 or model.epochs=5."),
+    ] = None,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Allow its config to load code from outside anirec (trusted runs only).")
+    ] = False,
+) -> None:
+    """Train a finished run further on newer interactions, with new users and titles, and compare it with the run as it
+    was on what came later.
+
+    The files of the dataset may have changed since the run, or KEY=VALUE chooses a later window of split=rolling.
+    Models that learn step by step continue from the checkpoint; others are trained from scratch, and the output says
+    so. Two run folders are written: MODEL_before, the old model on the new test rows, and MODEL_updated. All rows that
+    are held out must be later than those the run has learned from, as split=temporal, rolling and air_date allow.
+
+    \b
+    anirec run dataset=mal_2018 model=svd split=rolling split.fold=1
+    anirec update outputs/mal_2018/svd/RUN split.fold=3
+    """
+    from anirec.inference.update import update as continue_run
+
+    continue_run(run, overrides=overrides or [], trust=trust)
 
 
 @app.command(short_help="Run a published study; without a name, list the studies.")

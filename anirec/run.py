@@ -13,6 +13,7 @@ from anirec.config.compose import first_line, to_dict
 from anirec.distributed import process_group
 from anirec.errors import UserError
 from anirec.lightning import Logger, seed_everything
+from anirec.models.warm_start import WarmStart
 from anirec.notices import on_terminal
 from anirec.settings import SettingsError
 from anirec.threads import set_threads
@@ -54,6 +55,8 @@ def train_and_evaluate(config: DictConfig, folder: RunFolder, loggers: list[Logg
     seed_everything(config.seed, workers=True, verbose=False)
     data = instantiate_node(config.dataset, split=instantiate_node(config.split), cache=config.paths.cache)
     model = instantiate_node(config.model)
+    if config.get("warm_start"):  # a run of before has no such key
+        model.warm_start = WarmStart(Path(config.warm_start))
     evaluation = instantiate_node(config.metrics)
     stopwatch = Stopwatch()
     callbacks = [evaluation, stopwatch, *instantiate_node(config.callbacks).values()]
@@ -77,6 +80,7 @@ def train_and_evaluate(config: DictConfig, folder: RunFolder, loggers: list[Logg
     if trainer.is_global_zero:
         folder.provenance.update(data.provenance(), **times)
         folder.provenance.update(model.provenance())
+        folder.provenance.update(model.warm_start.provenance() if model.warm_start else {})
         folder.write_json("metrics.json", metrics)
         for part in (data, model, evaluation):
             for name, table in part.tables.items():

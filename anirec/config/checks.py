@@ -44,6 +44,7 @@ EXTRAS = frozenset({"implicit"})  # packages of models that are extras of the sa
 TOP_LEVEL: dict[str, Any] = {
     "seed": Seed,
     "objective": str | list[str] | None,
+    "warm_start": str | None,
     "resume": bool,
     "tags": list[str | float],
     "select": str | None,

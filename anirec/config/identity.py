@@ -132,9 +132,12 @@ def identify(
         and value != {}
         and key.partition(".")[0] not in INCIDENTAL
         and not any(is_within(key, part) for part in (*hardware, *OUTPUT, *watching))
-        and not (key == "trainer.deterministic" and not value)  # null and false are one
+        and not (key in ("trainer.deterministic", "warm_start") and not value)  # null and false are one
     }
-    return Identity(settings, {key: values[key] for key in sorted(varying) if key in values})
+    replicate = {key: values[key] for key in sorted(varying) if key in values}
+    if "warm_start" in settings:  # updates of several runs of an experiment are one experiment
+        replicate["warm_start"], settings["warm_start"] = settings["warm_start"], True
+    return Identity(settings, replicate)
 
 
 def hardware_keys(config: Mapping[str, Any]) -> list[str]:

@@ -7,6 +7,7 @@ history, `fold_in` where a model has it.
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -26,7 +27,7 @@ from anirec.lightning import LightningModule, Trainer
 from anirec.metrics.beyond_accuracy import ItemStatistics, genre_matrix, training_counts
 from anirec.metrics.definition import DECLARED
 from anirec.metrics.names import MetricName, is_ranking
-from anirec.metrics.popularity_bias import RankedUsers, count_items, genre_shares, tastes
+from anirec.metrics.popularity_bias import RankedUsers, count_items, genre_shares, profiles, tastes
 from anirec.notices import warn
 from anirec.progress import StatusLine
 from anirec.settings import PositiveInt
@@ -299,6 +300,8 @@ class RatingEvaluation(Evaluation):
             relevant_i,
             seen_i=lambda: np.sum([count_items(of, users, data.n_items) for of in self.seen_rows(data, split)], axis=0),
             taste_ug=lambda: tastes(data.train, users, genre_shares(statistics.genres_ig)),
+            n_relevant_u=ranked.n_relevant_u,
+            profiles=cache(lambda: profiles(data.train, users, statistics.count_i)),
         )
 
     def values(

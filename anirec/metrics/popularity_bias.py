@@ -7,6 +7,7 @@ recommended items, int (U, k), -1 where a list is shorter.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,11 @@ from numpy.typing import NDArray
 
 from anirec.metrics.beyond_accuracy import USERS_AT_ONCE, Items, ItemStatistics, example_statistics, mean_over_list  # noqa: F401 (example_statistics: for the examples)
 from anirec.metrics.definition import UserValues, declare
+from anirec.metrics.ranking import ndcg
 from anirec.metrics.variation import ratio
 
 HEAD = 0.8  # share of the training ratings
+THIRDS, FIFTHS = (1 / 3, 2 / 3), (0.2, 0.8)  # shares of users at which groups end
 SMOOTHING = 0.01  # share of the user's own genres in the genres of a list, so that the divergence is finite
 
 
@@ -29,12 +32,31 @@ class RankedUsers:
         relevant_i: Number of these users for whom each item is relevant, int (I,).
         seen_i: Returns the number of these users who have seen each item, int (I,).
         taste_ug: Returns the share of each genre in the training ratings of each user, float (U, G); NaN without any.
+        n_relevant_u: Number of relevant items of each user, int (U,).
+        profiles: Returns what each user has rated in training.
     """
 
     hits_uk: NDArray[np.bool_]
     relevant_i: NDArray[np.integer]
     seen_i: Callable[[], NDArray[np.integer]]
     taste_ug: Callable[[], NDArray[np.floating]]
+    n_relevant_u: NDArray[np.integer]
+    profiles: "Callable[[], Profiles]"
+
+
+@dataclass(frozen=True)
+class Profiles:
+    """The training ratings of each user, float (U,) each; NaN for the last two where there are none.
+
+    Attributes:
+        n_u: Their number.
+        popularity_u: Mean number of training ratings of their items.
+        head_u: Share of them that is in the short head.
+    """
+
+    n_u: NDArray[np.floating]
+    popularity_u: NDArray[np.floating]
+    head_u: NDArray[np.floating]
 
 
 def is_in_head(count_i: NDArray[np.integer]) -> NDArray[np.bool_]:
@@ -125,6 +147,82 @@ def miscalibration(items_uk: Items, statistics: ItemStatistics, users: RankedUse
     with np.errstate(divide="ignore", invalid="ignore"):
         terms_ug = np.where(taste_ug > 0, taste_ug * np.log(taste_ug / smoothed_ug), 0.0)
     return np.where(np.isnan(taste_ug + listed_ug).any(axis=1), np.nan, terms_ug.sum(axis=1))
+
+
+@declare("users", better="lower")
+def user_mad(items_uk: Items, _: ItemStatistics, users: RankedUsers) -> float:
+    """Compute the mean absolute difference of NDCG between thirds of the users by their number of training ratings.
+
+    0: lists are equally good for all groups. Users with equal numbers are in one group. NaN with a single group.
+    Deldjoo et al., A Flexible Framework for Evaluating User and Item Fairness in Recommender Systems, UMUAI 2021
+    (UserMAD).
+    """
+    value_u = ndcg(users.hits_uk[:, : items_uk.shape[1]], users.n_relevant_u)
+    group_u = group_of(users.profiles().n_u, THIRDS)
+    means = [value_u[group_u == group].mean() for group in np.unique(group_u)]
+    return float(np.mean([abs(a - b) for a, b in combinations(means, 2)])) if len(means) > 1 else float("nan")
+
+
+@declare("users", better="lower")
+def lift_niche(items_uk: Items, statistics: ItemStatistics, users: RankedUsers) -> float:
+    """Compute how much more popular the lists of niche users are than what they have rated; see `popularity_lift`."""
+    return popularity_lift(items_uk, statistics, users)[0]
+
+
+@declare("users", better="lower")
+def lift_diverse(items_uk: Items, statistics: ItemStatistics, users: RankedUsers) -> float:
+    """Compute how much more popular the lists of diverse users are than what they have rated; see `popularity_lift`."""
+    return popularity_lift(items_uk, statistics, users)[1]
+
+
+@declare("users", better="lower")
+def lift_blockbuster(items_uk: Items, statistics: ItemStatistics, users: RankedUsers) -> float:
+    """Compute how much more popular the lists of blockbuster users are than their ratings; see `popularity_lift`."""
+    return popularity_lift(items_uk, statistics, users)[2]
+
+
+def popularity_lift(items_uk: Items, statistics: ItemStatistics, users: RankedUsers) -> list[float]:
+    """Return the relative increase of the mean popularity from ratings to lists of three groups of users.
+
+    Niche users are the fifth with the smallest share of the short head in their training ratings, blockbuster users
+    that with the largest share, diverse users all others. 0: lists are as popular as what the users have rated. NaN
+    for a group without users. Abdollahpouri et al., The Unfairness of Popularity Bias in Recommendation, RMSE workshop
+    at RecSys 2019 (the change of group average popularity); there the head are the most popular 20% of the items.
+    """
+    profiles, listed_u = users.profiles(), mean_over_list(statistics.count_i.astype(np.float64), items_uk)
+    defined_u = ~np.isnan(profiles.head_u + listed_u)
+    group_u = np.full(len(listed_u), -1)
+    group_u[defined_u] = group_of(profiles.head_u[defined_u], FIFTHS)
+    masks = [group_u == group for group in range(3)]
+    rated, listed = ([of[mask].mean() if mask.any() else np.nan for mask in masks]
+                     for of in (profiles.popularity_u, listed_u))  # fmt: skip
+    return [float(ratio(after - before, before)) for before, after in zip(rated, listed, strict=True)]
+
+
+def group_of(value_u: NDArray[np.floating], shares: tuple[float, float]) -> NDArray[np.int64]:
+    """Return the group of each user, 0 to 2, by quantiles of a value, which belong to the outer groups.
+
+    Equal values are in one group.
+
+    >>> group_of(np.array([1.0, 2, 2, 3, 9, 9]), (0.2, 0.8))
+    array([0, 0, 0, 1, 2, 2])
+    >>> group_of(np.array([0.5, 0.6, 1, 1, 1, 1]), (0.2, 0.8))
+    array([0, 0, 2, 2, 2, 2])
+    """
+    low, high = np.quantile(value_u, shares, method="inverted_cdf") if len(value_u) else np.zeros(2)
+    return (value_u > low) * (1 + (value_u >= high))
+
+
+def profiles(rows: Any, users: NDArray[np.integer], count_i: NDArray[np.integer]) -> Profiles:
+    """Return what each of the users, ascending (U,), has rated; `rows` are sorted by user."""
+    n_u = rows.indptr[users + 1] - rows.indptr[users]
+    owner, sums = np.repeat(np.arange(len(users)), n_u), np.zeros((2, len(users)))
+    columns, done = (count_i, is_in_head(count_i)), 0
+    for some in user_blocks(rows, users):
+        of, done = owner[done : done + len(some)], done + len(some)
+        sums += [np.bincount(of, column_i[rows.item[some]], minlength=len(users)) for column_i in columns]
+    popularity_u, head_u = ratio(sums, n_u)
+    return Profiles(n_u.astype(np.float64), popularity_u, head_u)
 
 
 def genre_shares(genres_ig: NDArray[np.bool_]) -> NDArray[np.float64]:

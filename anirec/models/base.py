@@ -19,6 +19,7 @@ from anirec.errors import UserError
 from anirec.lightning import LightningModule
 from anirec.memory import available_memory
 from anirec.models.cost import Cost, Counts, check_memory, size_of, warn_if_long, without_memory
+from anirec.models.warm_start import WarmStart
 from anirec.settings import Configurable
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class Model(LightningModule, ArtifactSource, Configurable, ABC):
     matmul_precision: ClassVar[str] = "highest"
     operations_per_second: ClassVar[float] = 2e9
     is_allocated = False
+    warm_start: WarmStart | None = None  # the earlier run from which training is to continue
 
     @abstractmethod
     def batches(self, data: Any, rank: int, world_size: int) -> Iterable[Any]:
@@ -96,6 +98,17 @@ class Model(LightningModule, ArtifactSource, Configurable, ABC):
         if not self.is_allocated:
             self.allocate()
             self.is_allocated = True
+            if self.warm_start:
+                self.warm_start.match(self.trainer.datamodule)  # type: ignore[attr-defined]
+                self.warm_start.why_not = self.start_from(self.warm_start)
+
+    def start_from(self, earlier: WarmStart) -> str:
+        """Take over the parameters of an earlier run, for the users and items that the data still have.
+
+        Returns:
+            Why training starts from scratch instead; empty if it continues. By default, no model continues.
+        """
+        return "it keeps nothing from which its training could continue"
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Register the saved buffers: some are created in training, or are as long as the training set."""
@@ -215,6 +228,29 @@ class RatingModel(Model):
             model.allocate()
         return model
 
+    @torch.no_grad()
+    def copy_from(self, earlier: WarmStart) -> str:
+        """Copy all parameters and buffers of an earlier run; rows of new users and items keep their initial values.
+
+        Returns:
+            Why they cannot be copied, because of other settings for example; empty if they have been.
+        """
+        n_users, n_items = self.n_users, self.n_items
+        sizes = [(n_users, n_items), (n_users + 1, n_items), (n_users, n_items + 1)]
+        shapes, more_users, more_items = (
+            {name: tensor.shape for name, tensor in tensors_of(self.shapes(Counts(1, n_users=u, n_items=i))).items()}
+            for u, i in sizes
+        )
+        own = tensors_of(self)
+        axes: dict[str, str | None] = dict.fromkeys(own)
+        for axis, longer in (("user_id", more_users), ("item_id", more_items)):
+            axes |= {name: axis for name in own if name in shapes and longer[name][:1] != shapes[name][:1]}
+        if problem := next(filter(None, (earlier.why_unlike(name, own[name], axes[name]) for name in own)), ""):
+            return problem
+        for name, tensor in own.items():
+            earlier.copy_rows(name, tensor, axes[name])
+        return ""
+
     def setup(self, stage: str) -> None:
         self.n_users, self.n_items, self.rating_scale = self.data.n_users, self.data.n_items, self.data.scale
         if stage == "fit" and "rating" in self.requires and np.isnan(self.data.train.rating).all():
@@ -311,6 +347,11 @@ class SupportsFoldIn(Protocol):
             n: Number of new users. One without a row gets the scores of an unknown user.
         """
         ...
+
+
+def tensors_of(model: nn.Module) -> dict[str, Tensor]:
+    """Return parameters and buffers by name."""
+    return {**dict(model.named_parameters()), **dict(model.named_buffers())}
 
 
 def require_columns(rows: pl.DataFrame, columns: Collection[str]) -> None:

@@ -17,6 +17,7 @@ from anirec.errors import UserError
 from anirec.lightning import DDPStrategy
 from anirec.models.base import ManualOptimization, RatingModel
 from anirec.models.cost import Cost, Counts
+from anirec.models.warm_start import WarmStart
 
 FIT_OPERATIONS = 400  # per row, of indexing the rows and fitting the bias model
 
@@ -51,6 +52,9 @@ class OnePass(ManualOptimization):
     @abstractmethod
     def solve(self) -> None:
         """Compute the parameters from the statistics, into buffers registered by `allocate`."""
+
+    def start_from(self, earlier: WarmStart) -> str:
+        return "its parameters are a function of all training rows, so that solving for them gives the same result"
 
     def on_train_epoch_start(self) -> None:
         for name in self.statistics:

@@ -28,6 +28,8 @@ from anirec.report.leaderboard import (
 from anirec.report.paired.table import HOW, print_legend, print_pairs, quick_verdict
 from anirec.report.pareto import objectives_and_front
 from anirec.report.runs import Run, read_runs
+from anirec.report.side_by_side import lists_note, lists_tables, side_by_side
+from anirec.report.windows import backtest, backtest_tables, backtest_title
 
 DEFAULT = "test/rmse"
 FEWEST_EQUAL = 4  # metrics: fewer may be equal by chance
@@ -41,6 +43,7 @@ def compare(
     csv: str | Path | None = None,
     markdown: str | Path | None = None,
     pairs: bool = False,
+    lists: bool = False,
     html: str | Path | None = None,
     console: Console | None = None,
 ) -> None:
@@ -54,6 +57,7 @@ def compare(
         csv: Path for a table of every metric in full precision, with standard deviations and intervals.
         markdown: Path for the leaderboards as Markdown.
         pairs: Whether to test all pairs of configurations of a table, which may take a minute.
+        lists: Whether to print what the models recommend to the same ten users, side by side.
         html: Path for a page with tables and plots.
         console: Console to print to.
 
@@ -81,6 +85,8 @@ def compare(
         print_board(console, board, "" if pairs else quick_verdict(family, board.metric))
     for family, board in zip(found, boards, strict=True) if pairs else []:
         print_pairs(console, family, board.metric)
+    for board in boards if lists else []:
+        print_lists(console, board)
     print_notes(console, boards, found, without, name)
     if csv:
         results_frame(boards).write_csv(ensure_folder(csv))
@@ -164,10 +170,27 @@ def print_board(console: Console, board: Leaderboard, verdict: str) -> None:
     for row in found:
         values = ", ".join(cells.number(row.mean[name], cells.decimals([row.mean[name]])) for name in names)
         console.print(Text(f"  {row.group.label}: {values}"))
+    if of_windows := backtest(board):
+        console.print(Text(f"\n{backtest_title(of_windows)}", style="bold"))
+        for table in backtest_tables(of_windows, console.width):
+            console.print(table)
     for names in equal_rows(board):
         console.print(Text(f"Equal predictions: {cells.join_names(names)}."))
     if caution := unlike_splits(row.group for row in board.rows):
         console.print(Text(caution, style="yellow"))
+
+
+def print_lists(console: Console, board: Leaderboard) -> None:
+    """Print the lists of the same users by the best configurations, as many as fit."""
+    found = side_by_side(board)
+    console.print(Text(f"\n{board.title}: lists side by side", style="bold"))
+    if found is None:
+        console.print(Text("No lists of the same users by two configurations.", style="yellow"))
+        return
+    for table in lists_tables(found, console.width):
+        console.print()
+        console.print(table)
+    console.print(Text(f"\n{lists_note(found)}", style="dim"))
 
 
 def best_of(board: Leaderboard) -> str:
@@ -211,7 +234,7 @@ def print_notes(
     if any(row.interval for row in rows):
         notes.append("Interval: bootstrap over users; without users, over clusters of titles, titles or rows.")
     if any(row.std for row in rows):
-        notes.append("±: standard deviation over seeds and splits.")
+        notes.append("±: standard deviation over seeds and splits (folds, windows).")
     if not all(row.is_warm for row in rows):
         notes.append(f"{COLD}: the first run of its process, with loading.")
     console.print(Text(f"\n{' '.join(notes)}", style="dim"))

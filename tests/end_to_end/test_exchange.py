@@ -1,6 +1,7 @@
 """Exchange with other frameworks: rows of a split, and results that are evaluated like those of any run."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import polars as pl
@@ -91,6 +92,10 @@ def changed(table: pl.DataFrame, kind: str, seen: pl.DataFrame) -> pl.DataFrame:
             ]
         ),
         "no number": lambda: table.with_columns(pl.lit("best").alias(third)),
+        "nan": lambda: table.with_columns(pl.Series(third, ["NaN", *table[third].cast(pl.String)[1:]])),
+        "infinite": lambda: table.with_columns(pl.Series(third, [*table[third].cast(pl.String)[:-1], "-inf"])),
+        "same rank": lambda: table.with_columns(pl.lit(1).alias(third)),
+        "other scale": lambda: table.with_columns(pl.col(third) * 10),
         "no column": lambda: table.drop(item),
         "empty": lambda: table[:0],
     }[kind]()
@@ -104,6 +109,8 @@ def changed(table: pl.DataFrame, kind: str, seen: pl.DataFrame) -> pl.DataFrame:
         ("missing", "users with test ratings have no list, such as user"),
         ("seen", "the user has seen this title: a list holds no title of train, val, given or unrated; 1 of"),
         ("no number", "the rank is no finite number"),
+        ("nan", "rank NaN): the rank is no finite number; 1 of"),
+        ("same rank", "the user has another title with this rank"),
         ("no column", "no column item_id; the columns are user, rank"),
         ("empty", "the file has no rows"),
     ],
@@ -121,6 +128,8 @@ def test_wrong_lists_are_errors_that_name_the_row(place: Path, anirec: Anirec, k
         ("missing", "test rows have no prediction, such as user"),
         ("seen", "not a row of the test set; 1 of"),
         ("no number", "the prediction is no finite number"),
+        ("infinite", "prediction -inf): the prediction is no finite number; 1 of"),
+        ("other scale", "predictions are outside the scale of the ratings, 1"),
     ],
 )
 def test_wrong_predictions_are_errors_that_name_the_row(place: Path, anirec: Anirec, kind: str, words: str) -> None:
@@ -128,6 +137,56 @@ def test_wrong_predictions_are_errors_that_name_the_row(place: Path, anirec: Ani
     changed(pl.read_csv(place / "predictions.csv"), kind, seen).write_csv(place / "wrong.csv")
     printed = anirec("import", *PROTOCOL, "--model", "wrong", "--predictions", "wrong.csv", expect=1)
     assert words in " ".join((printed.stderr + printed.stdout).split())
+
+
+def test_ids_may_have_spaces_and_leading_zeros_and_further_columns_are_ignored(place: Path, anirec: Anirec) -> None:
+    lists = pl.read_csv(place / "lists.csv")
+    written = lists.select(
+        pl.format("  00{}.0", "user").alias("user"), pl.format("{} ", "item").alias("item"), "rank", time=pl.lit("soon")
+    )
+    written.write_csv(place / "spaces.csv")
+    anirec("import", *PROTOCOL, "--model", "spaces", "--lists", "spaces.csv")
+    (run,), (own,) = runs(place, "spaces"), runs(place, "ease")
+    assert content(run, "metrics.json")["test/ndcg@10"] == content(own, "metrics.json")["test/ndcg@10"]
+    doubled = pl.concat([written, written[:1].with_columns(user=pl.format("{}", lists["user"][0]))])
+    doubled.write_csv(place / "wrong.csv")
+    printed = anirec("import", *PROTOCOL, "--model", "wrong", "--lists", "wrong.csv", expect=1)
+    assert "the same user and title as in an earlier row" in " ".join((printed.stderr + printed.stdout).split())
+
+
+def test_short_lists_are_counted(place: Path, anirec: Anirec) -> None:
+    lists = pl.read_csv(place / "lists.csv")
+    lists.filter((pl.col("rank") <= 3) | (pl.col("user") != lists["user"][0])).write_csv(place / "short.csv")
+    printed = anirec("import", *PROTOCOL, "--model", "short", "--lists", "short.csv").stderr
+    words = f"short.csv: 1 of 200 lists have fewer than 10 titles, such as that of user {lists['user'][0]}"
+    assert words in " ".join(printed.split())
+    (run,) = runs(place, "short")
+    assert words in (run / "findings.txt").read_text()
+
+
+def test_offsets_in_the_file_and_the_zone_of_the_machine_change_no_row_of_a_split(anirec: Anirec, place: Path) -> None:
+    utc = [f"2020-01-{1 + n // 12:02}T{2 * (n % 12):02}:30:00" for n in range(240)]
+    hours = [(n * 7) % 25 - 12 for n in range(240)]
+    times = pl.Series(utc).str.to_datetime()
+    zoned = [
+        f"{(time + timedelta(hours=hour)).isoformat()}{'-' if hour < 0 else '+'}{abs(hour):02}:00"
+        for time, hour in zip(times, hours, strict=True)
+    ]
+    found = []
+    for zone, column in (("UTC", [f"{time}Z" for time in utc]), ("Pacific/Kiritimati", zoned)):
+        folder = place / zone.replace("/", "_")
+        folder.mkdir()
+        ids = {"user_id": [f"u{n % 20}" for n in range(240)], "item_id": [f"t{n // 20}" for n in range(240)]}
+        pl.DataFrame({**ids, "rating": [1 + n % 10 for n in range(240)], "timestamp": column}).write_csv(
+            folder / "ratings.csv"
+        )
+        keys = [f"dataset.source.folder={folder}", "dataset.source.ratings.columns.timestamp=timestamp"]
+        split = ["dataset=table", *keys, "split=rolling", "split.folds=2", "split.fold=0", "split.days=4"]
+        rows = str(folder / "rows")
+        anirec("export", "split", *split, "split.val_days=4", "--output", rows, cold=True, TZ=zone)
+        found.append({path.name: path.read_text() for path in Path(rows).glob("*.csv")})
+    assert set(found[0]) == {"train.csv", "val.csv", "test.csv"}
+    assert found[0] == found[1]
 
 
 def test_what_cannot_be_imported_or_exported_is_said(anirec: Anirec) -> None:

@@ -114,6 +114,7 @@ class RatingData(Data):
         check_parts(self.split, {"train": n_train, "val": n_val, "test": n_test}, "ratings")
         self.may_train = self.split.may_train(self.split_table(unrated), table_of_rated, self.parts)
         self.notes = self.split.notes(table_of_rated, self.parts)
+        self.bounds = self.split.bounds(table_of_rated, self.parts)
         self.offered = self.offered_items(rated["item"])
         del table_of_rated
         divided = dict(zip(PARTS, divide(rated, self.parts, PARTS), strict=True))
@@ -234,6 +235,7 @@ class RatingData(Data):
             f"n_items_{name}": int(np.count_nonzero(count_indices(getattr(self, name).item, self.n_items)))
             for name in ("train", "val", "test")
         }
+        n_items["n_users_train"] = int(np.count_nonzero(np.diff(self.train.indptr)))
         n_rows = {"n_unrated": len(self.unrated), "n_excluded": len(self.excluded)}
         return {
             "data": {
@@ -244,7 +246,7 @@ class RatingData(Data):
                 "statuses": self.status_counts,
                 **self.prepared[FIRST].report,
             },
-            "split": {**self.split.provenance(self.parts, data), **n_rows, **n_items},
+            "split": {**self.split.provenance(self.parts, data), **self.bounds, **n_rows, **n_items},
         }
 
 

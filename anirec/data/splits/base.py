@@ -58,6 +58,14 @@ class Split(Configurable, ABC):
         """
         return np.ones(len(unrated), dtype=bool)
 
+    def bounds(self, rows: pl.DataFrame, parts: Parts) -> dict[str, str]:
+        """Return `train_until`, the latest time of a training row, and `held_out_from`, the earliest of all others.
+
+        Splits with several windows add `window`, the test window. Empty if the split does not divide the rows at one
+        time.
+        """
+        return {}
+
     def notes(self, rows: pl.DataFrame, parts: Parts) -> list[str]:
         """Return sentences about what this split did with rows that it cannot order or does not use."""
         return []

@@ -28,6 +28,31 @@ def times_of(rows: pl.DataFrame) -> NDArray[np.int64]:
     return rows["timestamp"].cast(pl.Datetime("us")).to_physical().fill_null(UNKNOWN).to_numpy()
 
 
+def bounds_in(times: pl.Series, parts: Parts) -> dict[str, str]:
+    """Return the latest time of a training row and the earliest of a held-out one, in a form that sorts as text."""
+    ends = {
+        "train_until": times.filter(parts == TRAIN).max(),
+        "held_out_from": times.filter(np.isin(parts, (VAL, TEST))).min(),
+    }
+    return {name: str(end) for name, end in ends.items() if end is not None}
+
+
+def window_text(start: date, stop: date) -> str:
+    """Return the test window of a backtest by its first and last day, or as a year or month if it is one.
+
+    >>> window_text(date(2016, 1, 1), date(2017, 1, 1)), window_text(date(2016, 4, 1), date(2016, 5, 1))
+    ('2016', '2016-04')
+    >>> window_text(date(2016, 4, 1), date(2016, 7, 1)), window_text(datetime(2018, 3, 2, 5), datetime(2018, 5, 1, 5))
+    ('2016-04 to 06', '2018-03-02 to 05-01')
+    """
+    last = stop - (timedelta(microseconds=1) if isinstance(stop, datetime) else timedelta(days=1))
+    form = "%Y-%m-%d"
+    if start.day == 1 and stop.day == 1:
+        form = "%Y" if (start.month, stop.month) == (1, 1) else "%Y-%m"
+    first, end = start.strftime(form), last.strftime(form)
+    return first if first == end else f"{first} to {end.removeprefix(first[:5]) if form != '%Y' else end}"
+
+
 class TimeSplit(Split):
     """Base class of the splits by the time of a row: it forbids the use of what is known only later."""
 
@@ -73,6 +98,9 @@ class Temporal(TimeSplit):
         check_shares(test=test, val=val)
         self.test, self.val = test, val
 
+    def bounds(self, rows: pl.DataFrame, parts: Parts) -> dict[str, str]:
+        return bounds_in(rows["timestamp"], parts)
+
     def assign(self, rows: pl.DataFrame) -> Parts:
         self.check_times(rows)
         time, parts = times_of(rows), np.zeros(len(rows), dtype=np.uint8)
@@ -117,6 +145,10 @@ class Rolling(TimeSplit):
             raise UserError(f"split.fold={fold}, split.folds={folds}: expected 0 <= fold < folds")
         self.folds, self.fold, self.days, self.val_days, self.train_days = folds, fold, days, val_days, train_days
         self.end = None if end is None else read_day("end", end).isoformat()
+
+    def bounds(self, rows: pl.DataFrame, parts: Parts) -> dict[str, str]:
+        start, stop = self.window(rows)
+        return {**bounds_in(rows["timestamp"], parts), "window": window_text(start, stop)}
 
     def assign(self, rows: pl.DataFrame) -> Parts:
         self.check_times(rows)
@@ -280,6 +312,9 @@ class AirDate(Split):
     def window(self) -> tuple[date, date]:
         """First day of the test window, and the first one after it."""
         return self.day(self.fold * self.months), self.day((self.fold + 1) * self.months)
+
+    def bounds(self, rows: pl.DataFrame, parts: Parts) -> dict[str, str]:
+        return {**bounds_in(rows["aired_from"], parts), "window": window_text(*self.window)}
 
     def assign(self, rows: pl.DataFrame) -> Parts:
         aired, (start, stop) = rows["aired_from"], self.window

@@ -122,7 +122,7 @@ class Corpus(Data):
                 "removed": self.removed,
                 "n_clusters": self.titles["cluster"].n_unique(),
             },
-            "split": self.split.provenance(self.parts, data),
+            "split": {**self.split.provenance(self.parts, data), **self.split.bounds(self.titles, self.parts)},
         }
 
 

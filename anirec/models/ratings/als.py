@@ -11,6 +11,7 @@ from anirec.models.cost import Cost, Counts
 from anirec.models.one_pass import History, MemoryBased, exchange_rows, explained_singularity
 from anirec.models.ratings.bias import Baseline
 from anirec.models.ratings.kernels.als_sweep import Entries, half_step
+from anirec.models.warm_start import WarmStart
 from anirec.settings import NonNegative, Positive, PositiveInt
 
 STEPS = 6  # of conjugate gradients in a half-step, about
@@ -92,11 +93,18 @@ class ALS(MemoryBased, RatingModel):
         self.register_buffer("count_i", torch.zeros(self.n_items))
         self.register_buffer("sweeps", torch.zeros((), dtype=torch.int64))
 
+    def start_from(self, earlier: WarmStart) -> str:
+        why_not = self.copy_from(earlier)
+        self.sweeps.zero_()
+        return why_not
+
     def on_train_start(self) -> None:
         self.sides: tuple[Entries, Entries] | None = None  # the entries by user and by item
         if self.sweeps == 0:
             noise = torch.Generator().manual_seed(torch.initial_seed() % 2**63)
-            self.user_factors[:-1] = self.init_std * torch.randn(self.n_users, self.n_factors, generator=noise)
+            drawn_uf = self.init_std * torch.randn(self.n_users, self.n_factors, generator=noise)
+            is_new_u = ~self.user_factors[:-1].any(1)  # all, unless the factors of an earlier run have been copied
+            self.user_factors[:-1][is_new_u] = drawn_uf.to(self.device)[is_new_u]
 
     def on_train_end(self) -> None:
         self.sides = None

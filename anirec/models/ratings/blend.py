@@ -11,6 +11,7 @@ from anirec.errors import UserError
 from anirec.models.base import ManualOptimization, RatingModel, SupportsFoldIn
 from anirec.models.cost import Cost, Counts
 from anirec.models.ratings.composite import Composite
+from anirec.models.warm_start import WarmStart
 from anirec.settings import PositiveInt, SumsTo
 
 if TYPE_CHECKING:
@@ -78,6 +79,15 @@ class Blend(Composite):
         for part in self.parts():
             part.n_users, part.n_items = self.n_users, self.n_items
             part.configure_model()
+
+    def start_from(self, earlier: WarmStart) -> str:
+        """Return why none of the models continues; empty if one does, and the others are trained from scratch."""
+        reasons = []
+        for name, part in self.models.items():
+            part.warm_start = earlier.of_part(f"models.{name}.")
+            part.warm_start.why_not = part.start_from(part.warm_start)  # type: ignore[operator]
+            reasons.append(part.warm_start.why_not)
+        return "" if "" in reasons else reasons[0]
 
     def training_rows(self, data: "RatingData") -> Interactions:
         """Return the training rows of the model that uses the most."""

@@ -14,6 +14,7 @@ from anirec.data.readers.table_files import TextFormat, column_names, scan_table
 from anirec.errors import UserError
 from anirec.models.base import RatingModel
 from anirec.models.one_pass import MemoryBased
+from anirec.notices import warn
 
 if TYPE_CHECKING:
     from anirec.data.ratings.datamodule import RatingData
@@ -43,6 +44,7 @@ class Imported(MemoryBased, RatingModel):
     """
 
     uses_seed: ClassVar[bool] = False
+    short = ""  # a sentence about short lists
     ranks_by_rating = False
     pair: Tensor
     prediction: Tensor
@@ -68,7 +70,20 @@ class Imported(MemoryBased, RatingModel):
         if self.lists is not None:
             user, item = read_lists(Path(self.lists), data)
             self.list_start = torch.from_numpy(np.searchsorted(user, np.arange(self.n_users + 1)))
+            self.note_short_lists(np.unique(data.test.user))
             self.list_item = torch.from_numpy(item.astype(np.int64))
+
+    def note_short_lists(self, users: NDArray[np.int32]) -> None:
+        """Warn if lists of users, ascending (U,), are shorter than the longest list that is evaluated."""
+        k = max(getattr(callback, "k", 0) for callback in self.trainer.callbacks)  # type: ignore[attr-defined]
+        n_u = self.list_start.diff().numpy()[users]
+        if short := int((n_u < k).sum()):
+            first = users[np.flatnonzero(n_u < k)[0]]
+            self.short = (
+                f"{Path(str(self.lists)).name}: {short:,} of {len(users):,} lists have fewer than {k} titles, such as "
+                f"that of user {self.data.users[first]}; the missing ranks count as misses."
+            )
+            warn(self.short)
 
     def forward(self, batch: RatingBatch) -> Tensor:
         if not len(self.pair):
@@ -93,7 +108,7 @@ class Imported(MemoryBased, RatingModel):
     @property
     def findings(self) -> list[str]:
         files = ", ".join(Path(path).name for path in (self.predictions, self.lists) if path)
-        return [f"Results of another framework, imported from {files}."]
+        return [f"Results of another framework, imported from {files}.", *([self.short] if self.short else [])]
 
 
 def read_predictions(
@@ -106,7 +121,13 @@ def read_predictions(
     """
     table = read_pairs(path, data, {"prediction": PREDICTION}, required=True)
     value = table["prediction"].cast(pl.Float64, strict=False)
-    refuse(path, table, ~value.is_finite().fill_null(False), "the prediction is no finite number")
+    refuse(path, table, ~value.is_finite().fill_null(False), "the prediction is no finite number", cell="prediction")
+    outside = value.filter((value < data.scale.low) | (value > data.scale.high))
+    if 2 * len(outside) > len(value):
+        raise UserError(
+            f"{path}: {len(outside):,} of {len(value):,} predictions are outside the scale of the ratings, "
+            f"{data.scale}; they go from {value.min():g} to {value.max():g}. Expected the unit of test.csv"
+        )
     test = pair_numbers(data.test, data.n_items)
     refuse(
         path, table, ~table["pair"].is_in(test), "not a row of the test set", "Export the split and predict test.csv"
@@ -150,9 +171,12 @@ def read_lists(path: Path, data: "RatingData") -> tuple[NDArray[np.int32], NDArr
     for name, sign in (("rank", 1), ("score", -1)):
         if name in table.columns:
             order = table[name].cast(pl.Float64, strict=False)
-            refuse(path, table, ~order.is_finite().fill_null(False), f"the {name} is no finite number")
+            refuse(path, table, ~order.is_finite().fill_null(False), f"the {name} is no finite number", cell=name)
             order = order * sign
             break
+    if "rank" in table.columns:
+        is_second = ~pl.struct(table["user"], order.alias("order"), eager=True).is_first_distinct()
+        refuse(path, table, is_second, "the user has another title with this rank", cell="rank")
     table = table.with_columns(order=order).sort("user", "order", maintain_order=True)
     return table["user"].to_numpy(), table["item"].to_numpy()
 
@@ -178,7 +202,10 @@ def read_pairs(path: Path, data: "RatingData", further: dict[str, tuple[str, ...
     for name, vocabulary in (("user", data.user_vocabulary), ("item", data.item_vocabulary)):
         table = table.with_columns(pl.Series(name, encode(vocabulary, table[f"{name}_id"])))
         what = "user" if name == "user" else "title"
-        refuse(path, table, table[name] < 0, f"an unknown {what}", "The ids are those of the exported split")
+        advice = "The ids are those of the exported split"
+        if not vocabulary.ids.dtype.is_integer() and vocabulary.ids.str.starts_with("0").any():
+            advice += "; read them as text, since some begin with 0"
+        refuse(path, table, table[name] < 0, f"an unknown {what}", advice)
     table = table.with_columns(pair=pl.col("user").cast(pl.Int64) * data.n_items + pl.col("item"))
     refuse(path, table, ~table["pair"].is_first_distinct(), "the same user and title as in an earlier row")
     return table
@@ -186,7 +213,10 @@ def read_pairs(path: Path, data: "RatingData", further: dict[str, tuple[str, ...
 
 def encode(vocabulary: Vocabulary, raw: pl.Series) -> NDArray[np.int32]:
     """Return the indices of ids that are given as text, (n,); -1 for unknown ones."""
-    return vocabulary.encode(raw.str.strip_chars().cast(vocabulary.ids.dtype, strict=False))
+    text = raw.str.strip_chars()
+    if vocabulary.ids.dtype.is_integer():
+        text = text.str.strip_suffix(".0")  # as pandas writes whole numbers with gaps
+    return vocabulary.encode(text.cast(vocabulary.ids.dtype, strict=False))
 
 
 def pair_numbers(rows: Interactions, n_items: int) -> pl.Series:
@@ -194,12 +224,23 @@ def pair_numbers(rows: Interactions, n_items: int) -> pl.Series:
     return pl.Series(rows.user.astype(np.int64) * n_items + rows.item)
 
 
-def refuse(path: Path, table: pl.DataFrame, is_wrong: pl.Series, problem: str, advice: str = "") -> None:
-    """Raise a UserError that names the number of wrong rows and the first of them, if there are any."""
+def refuse(
+    path: Path, table: pl.DataFrame, is_wrong: pl.Series, problem: str, advice: str = "", *, cell: str = ""
+) -> None:
+    """Raise a UserError that names the number of wrong rows and the first of them, if there are any.
+
+    Args:
+        path: The file.
+        table: Its rows.
+        is_wrong: Which rows are wrong, bool.
+        problem: What is wrong with them.
+        advice: What to do.
+        cell: A column whose cell is quoted beside the ids.
+    """
     wrong = table.filter(is_wrong)
     if len(wrong):
         row = wrong.row(0, named=True)
-        cells = ", ".join(f"{name} {row[name]}" for name in ("user_id", "item_id") if name in row)
+        cells = ", ".join(f"{name} {row[name]}" for name in ("user_id", "item_id", cell) if name in row)
         raise UserError(
             f"{path}, line {row['line']} ({cells}): {problem}; {len(wrong):,} of {len(table):,} rows"
             f"{'. ' + advice if advice else ''}"

@@ -18,6 +18,7 @@ from anirec.models.one_pass import History
 from anirec.models.ratings.bias import Baseline
 from anirec.models.ratings.towers import Head
 from anirec.models.training import GradientModel, HeadTraining, RowAdamW
+from anirec.models.warm_start import WarmStart
 from anirec.settings import Count, NonNegative
 
 Objective = Literal["mse", "mae", "bpr", "softmax"]
@@ -146,6 +147,9 @@ class RatingNetwork(GradientModel, RatingModel):
         self.register_buffer("user_table", torch.zeros(self.n_users + 1, self.head.projected_width))
         self.register_buffer("item_table", torch.zeros(self.n_items + 1, self.head.projected_width + 1))
         self.register_buffer("log_share", torch.zeros(self.n_items))
+
+    def start_from(self, earlier: WarmStart) -> str:
+        return self.copy_from(earlier)
 
     def batches(self, data: Any, rank: int, world_size: int) -> Iterable[RatingBatch]:
         self.seed = torch.initial_seed() % 2**32

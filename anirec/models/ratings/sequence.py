@@ -26,6 +26,7 @@ from anirec.models.cost import Cost, Counts, size_of, trainable_size_of
 from anirec.models.one_pass import History
 from anirec.models.ratings.bias import DISLIKED, Baseline
 from anirec.models.training import HeadTraining
+from anirec.models.warm_start import WarmStart
 from anirec.settings import NonNegative, PositiveInt, Share
 
 USERS_AT_ONCE = 512  # users encoded together after an epoch
@@ -145,6 +146,9 @@ class SequenceModel(HistoryReader):
             self.liking = nn.Parameter(torch.zeros(self.n_factors))
         self.blocks = nn.ModuleList(self.block() for _ in range(self.n_blocks))
         self.register_buffer("user_table", torch.zeros(self.n_users + 1, self.n_factors))
+
+    def start_from(self, earlier: WarmStart) -> str:
+        return self.copy_from(earlier)
 
     def batches(self, data: Any, rank: int, world_size: int) -> Iterable[SequenceBatch]:  # type: ignore[override]
         self.seed = torch.initial_seed() % 2**32

@@ -17,6 +17,7 @@ from anirec.models.ratings.bias import Baseline
 from anirec.models.ratings.kernels import Factors, Rates, fit_new_user
 from anirec.models.ratings.kernels.fused_sweep import fused_sweep
 from anirec.models.ratings.kernels.grid import count_rated, groups_for, square_grid
+from anirec.models.warm_start import WarmStart
 from anirec.settings import NonNegative, Positive, PositiveInt
 
 if TYPE_CHECKING:
@@ -130,18 +131,31 @@ class SVD(ManualOptimization, RatingModel):
         if self.trainer.world_size > 1:
             raise UserError(f"{name} trains in one process, not in {self.trainer.world_size}. Use trainer.devices=1.")
 
-    def initialise(self, rows: Interactions) -> None:
-        """Draw initial factors for users and items with ratings; the factors of all others stay 0."""
-        rated, noise = ~np.isnan(rows.rating), torch.Generator().manual_seed(int(self.seed))
-        self.user_factors = self.initial_factors(count_rated(rows.user, rows.rating, self.n_users + 1), noise)
-        self.item_factors = self.initial_factors(count_rated(rows.item, rows.rating, self.n_items + 1), noise)
-        self.baseline.centre(rows.rating if rated.all() else rows.rating[rated])
+    def start_from(self, earlier: WarmStart) -> str:
+        why_not = self.copy_from(earlier)
+        self.sweeps.zero_()  # the learning rate starts again, too
+        return why_not
 
-    def initial_factors(self, count_n: NDArray[np.int64], generator: torch.Generator) -> Tensor:
-        """Return normally distributed factors, (n, n_factors), and 0 for rows whose count (n,) is 0."""
+    def initialise(self, rows: Interactions) -> None:
+        """Draw initial factors for users and items with ratings that have none yet; those of all others stay 0."""
+        rated, noise = ~np.isnan(rows.rating), torch.Generator().manual_seed(int(self.seed))
+        self.draw_factors("user_factors", count_rated(rows.user, rows.rating, self.n_users + 1), noise)
+        self.draw_factors("item_factors", count_rated(rows.item, rows.rating, self.n_items + 1), noise)
+        mean = self.baseline.mean.clone()
+        self.baseline.centre(rows.rating if rated.all() else rows.rating[rated])
+        if self.warm_start and not self.warm_start.why_not:
+            self.baseline.mean = mean  # the offsets are relative to it
+
+    def draw_factors(self, name: str, count_n: NDArray[np.int64], generator: torch.Generator) -> None:
+        """Replace rows of 0 in a table by normally distributed factors, unless their count (n,) is 0."""
         noise_nf = torch.randn(len(count_n), self.n_factors, generator=generator).mul_(self.init_std)
         noise_nf[torch.from_numpy(count_n == 0)] = 0
-        return noise_nf.to(self.device)
+        noise_nf, old_nf = noise_nf.to(self.device), self.get_buffer(name)
+        setattr(
+            self,
+            name,
+            noise_nf if self.warm_start is None else torch.where(old_nf.any(1, keepdim=True), old_nf, noise_nf),
+        )
 
     @torch.no_grad()
     def training_step(self, part: int, batch_index: int) -> None:

@@ -43,7 +43,7 @@ class SVDpp(SVD):
     def initialise(self, rows: Interactions) -> None:
         super().initialise(rows)
         noise = torch.Generator().manual_seed(int(self.seed) ^ 1)
-        self.implicit_factors = self.initial_factors(np.bincount(rows.item, minlength=self.n_items + 1), noise)
+        self.draw_factors("implicit_factors", np.bincount(rows.item, minlength=self.n_items + 1), noise)
 
     def sweep_of(self, rows: Interactions) -> Sweep:
         """Return a sweep over groups of users and one group of items, since a user changes the y_j of all of N(u)."""

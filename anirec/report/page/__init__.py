@@ -21,7 +21,10 @@ from anirec.report.page.segments import segment_plots
 from anirec.report.page.tables import PairTests, Table, pair_tests, summarise, table
 from anirec.report.page.tradeoffs import Front, pareto_front, tradeoff_plots
 from anirec.report.page.truth import predicted_vs_true_plots
+from anirec.report.page.windows import backtest_plots
 from anirec.report.runs import Run
+from anirec.report.side_by_side import SideBySide, lists_note, side_by_side
+from anirec.report.windows import Backtest, backtest
 
 HERE = Path(__file__).parent
 
@@ -36,6 +39,9 @@ class Section:
     front: Front | None
     plots: list[Plot]
     pair_tests: PairTests | None
+    backtest: Backtest | None
+    lists: SideBySide | None
+    lists_note: str
     details: list[GroupDetails]
     facts: list[Fact]
     looks: dict[str, Look]
@@ -82,12 +88,14 @@ def section(family: Family, board: Leaderboard) -> Section:
     board = with_counterpart(board)
     look_of = looks(board)
     found = pair_tests(family, board)
+    of_windows, lists = backtest(board), side_by_side(board)
     return Section(
         board.title,
         summarise(board, found),
         table(board),
         pareto_front(board, look_of),
         [
+            *backtest_plots(of_windows, look_of),
             *learning_curve_plots(board, look_of),
             *hyper_parameter_plots(board),
             *tradeoff_plots(board, look_of),
@@ -95,6 +103,9 @@ def section(family: Family, board: Leaderboard) -> Section:
             *segment_plots(board, look_of),
         ],
         found,
+        of_windows,
+        lists,
+        lists_note(lists) if lists else "",
         all_details(board),
         provenance_facts(family),
         look_of,

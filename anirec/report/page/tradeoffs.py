@@ -1,4 +1,4 @@
-"""Trade-offs: the metric against coverage and against training time, and the Pareto front of a search's objectives."""
+"""Trade-offs: the metric against coverage, long tail and training time; the Pareto front of objectives."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -14,11 +14,13 @@ from anirec.report.pareto import front, loss, objectives_and_front
 COSTS = ("fit_seconds", "wall_seconds")
 TICKS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 60, 180, 600, 1800, 3600, 36_000, 360_000)
 BETWEEN = frozenset({0.003, 0.03, 0.3, 3, 30, 180, 1800})
+SHARES = {"coverage": "", "aplt": "share of the long tail in a list"}  # and their phrases, if not those of metrics
+LONG_TAIL = "Long tail: all titles but the most popular ones that together have 80% of the training ratings (aplt)."
 SPOKEN_COSTS = {"fit_seconds": "training time", "wall_seconds": "duration of the whole run"}
 
 
 def tradeoff_plots(board: Leaderboard, looks: dict[str, Look]) -> list[Plot]:
-    """Return up to two plots; each needs at least two groups that have both values."""
+    """Return up to four plots; each needs at least two groups that have both values."""
     if not has_direction(board.metric):
         return []
     plots = []
@@ -29,13 +31,10 @@ def tradeoff_plots(board: Leaderboard, looks: dict[str, Look]) -> list[Plot]:
         limits = with_headroom(rows, board.metric)  # of all: models with the best lists may have large errors
         drawing.update_yaxes(range=limits)
         plots.append(tradeoff_plot(board, rows, found, drawing, looks, what=metric_phrase(other), limits=limits))
-    if coverage := coverage_name(board):
-        rows = having(board, coverage)
-        if len(rows) > 1:
-            found = front(rows, lambda row: [loss(row, board.metric), -row.mean[coverage]])
-            drawing = draw_scatter(board, rows, found, looks, lambda row: row.mean[coverage])
-            drawing.update_xaxes(title_text=escape_html(cells.heading(coverage)), tickformat=".0%")
-            plots.append(tradeoff_plot(board, rows, found, drawing, looks, what=metric_phrase(coverage)))
+    for metric in SHARES:
+        name = name_of(board, metric)
+        if name and len(rows := having(board, name)) > 1:
+            plots.append(share_plot(board, rows, name, looks))
     timed = [row for row in board.rows if any(row.cost.get(name, 0) > 0 for name in COSTS)]
     cost = next((name for name in COSTS if all(row.cost.get(name, 0) > 0 for row in timed)), None)
     rows = [row for row in timed if board.metric in row.mean]
@@ -66,11 +65,21 @@ def time_ticks(low: float, high: float) -> dict[float, str]:
     return {tick: f"{tick:g} s" if tick < 1 else cells.duration(tick).replace(".0 ", " ") for tick in seconds}
 
 
-def coverage_name(board: Leaderboard) -> str | None:
-    """Return the coverage metric of the same split, with the same list length as the metric if available."""
+def share_plot(board: Leaderboard, rows: list[Row], name: str, looks: dict[str, Look]) -> Plot:
+    """Return the plot against a share of titles: those in any list, or those of the long tail in a list."""
+    found = front(rows, lambda row: [loss(row, board.metric), loss(row, name)])
+    drawing = draw_scatter(board, rows, found, looks, lambda row: row.mean[name])
+    drawing.update_xaxes(title_text=escape_html(cells.heading(name)), tickformat=".0%")
+    what = SHARES[MetricName.parse(name).metric] or metric_phrase(name)
+    plot = tradeoff_plot(board, rows, found, drawing, looks, what=what)
+    return replace(plot, note=f"{plot.note} {LONG_TAIL}") if SHARES[MetricName.parse(name).metric] else plot
+
+
+def name_of(board: Leaderboard, metric: str) -> str | None:
+    """Return a metric of the same split, with the same list length as the sorting metric if available."""
     wanted = MetricName.parse(board.metric)
     parsed = {name: MetricName.parse(name) for name in board.others}
-    names = [name for name, one in parsed.items() if one.metric == "coverage"]
+    names = [name for name, one in parsed.items() if one.metric == metric]
     return next((name for name in names if parsed[name].k == wanted.k), names[0] if names else None)
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anirec.data.splits.base import LATER, TEST, TRAIN, VAL, Split
-from anirec.data.splits.time import AirDate, LastK, Rolling
+from anirec.data.splits.time import AirDate, LastK, Rolling, Temporal
 from anirec.data.splits.users import GIVEN
 from anirec.errors import UserError
 
@@ -175,3 +175,17 @@ def test_a_season_without_titles_is_an_error() -> None:
         air_date(9).assign(AIRED)
     with pytest.raises(UserError, match=r"split\.first=spring: expected a day"):
         air_date(0, first="spring")
+
+
+def test_the_bounds_are_the_latest_training_time_the_earliest_held_out_one_and_the_window() -> None:
+    rows = table([0] * 9 + [1], [*range(9), None])
+    split = rolling(1)  # windows of days 3-4, 5-6 and 7-8; validation on the day before
+    parts = split.assign(rows)
+    found = split.bounds(rows, parts)
+    assert found["train_until"] == "2017-01-04 00:00:00"
+    assert found["held_out_from"] == "2017-01-05 00:00:00"
+    assert found["window"].startswith("2017-01-05")
+    latest = Temporal(test=0.2, val=0.2)
+    assert "window" not in latest.bounds(rows, latest.assign(rows))
+    assert latest.bounds(rows, latest.assign(rows))["train_until"] < "2017-01-06"
+    assert LastK(test=1, val=1).bounds(rows, parts) == {}

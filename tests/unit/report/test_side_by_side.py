@@ -1,0 +1,76 @@
+"""Lists side by side: the same users, the titles of each model, and which are relevant."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+from rich.console import Console
+
+from anirec.report.compare import compare
+from anirec.report.groups import families
+from anirec.report.leaderboard import leaderboard
+from anirec.report.runs import read_runs
+from anirec.report.side_by_side import SideBySide, side_by_side
+
+WriteRun = Callable[..., Path]
+
+
+def with_items(folder: Path, first_item: int) -> Path:
+    """Give all lists of a run the items from `first_item` on, and names to the items."""
+    path = folder / "recommendations.parquet"
+    table = pl.read_parquet(path).with_columns(item_id=first_item + pl.col("rank").cast(pl.Int64))
+    table.write_parquet(path)
+    names = pl.DataFrame({"item_id": range(600), "title": [f"Title <{item}>" for item in range(600)]})
+    names.write_parquet(folder / "items.parquet")
+    return folder
+
+
+def found_in(folder: Path) -> SideBySide | None:
+    (family,) = families(read_runs([folder]))
+    return side_by_side(leaderboard(family, "test/ndcg@10", []))
+
+
+@pytest.fixture
+def runs(write_run: WriteRun, tmp_path: Path) -> Path:
+    with_items(write_run("ease", quality=0.9), 0)
+    with_items(write_run("popularity", quality=0.2), 4)
+    return tmp_path
+
+
+def test_the_same_users_have_the_titles_of_each_model_by_rank(runs: Path) -> None:
+    found = found_in(runs)
+    assert found is not None
+    assert found.models == ["ease", "popularity"]
+    assert found.n_users == 300
+    assert len({one.user for one in found.users}) == 10
+    assert found == found_in(runs)
+    folder = next(run.folder for run in read_runs([runs]) if run.model == "ease")
+    table = pl.read_parquet(folder / "recommendations.parquet")
+    for one in found.users:
+        rows = table.filter(pl.col("user_id") == int(one.user)).sort("rank")
+        assert one.lists[0] == [
+            (f"Title <{item}>", hit) for item, hit in rows.select("item_id", "relevant").iter_rows()
+        ]
+        assert len(one.held_out) == 6
+    assert found.shared == pytest.approx([1.0, 0.6])
+
+
+def test_they_fit_the_terminal_and_are_escaped_on_the_page(runs: Path) -> None:
+    printed = io.StringIO()
+    compare([runs], lists=True, html=runs / "page.html", console=Console(file=printed, width=80))
+    text = printed.getvalue()
+    assert max(map(len, text.splitlines())) <= 80
+    assert text.count("User ") == 10
+    assert "Share of titles that ease lists, too, over all users: popularity 60%." in " ".join(text.split())
+    page = (runs / "page.html").read_text()
+    assert "Title &lt;7&gt;" in page
+    assert "Title <7>" not in page
+
+
+def test_runs_of_other_splits_or_without_items_are_left_out(runs: Path, write_run: WriteRun) -> None:
+    write_run("svd", quality=0.5)
+    found = found_in(runs)
+    assert found is not None
+    assert found.models == ["ease", "popularity"]
