@@ -113,9 +113,9 @@ def score_by_votes(history: History, users: Tensor, baseline: Baseline, voters: 
     from anirec.models.ratings.kernels.votes import Expected, sum_votes
 
     entries = SparseRows(*(column.cpu().numpy() for column in (history.indptr, history.item, history.rating)))
-    bounds = (of.cpu().numpy() for of in (baseline.mean, baseline.lowest, baseline.highest, baseline.item))
-    rule = np.float32(MARGIN), np.float32(DISLIKED), DAMPING
-    expected = Expected(bool(baseline.has_ratings), *(of if of.ndim else of[()] for of in bounds), *rule)
+    mean, lowest, highest = (np.float32(of.item()) for of in (baseline.mean, baseline.lowest, baseline.highest))
+    limits = mean, lowest, highest, baseline.item.cpu().numpy()
+    expected = Expected(bool(baseline.has_ratings), *limits, np.float32(MARGIN), np.float32(DISLIKED), DAMPING)
     rows = (users % (history.n_users + 1)).cpu().numpy()
     scores_bi = sum_votes(rows, entries, expected, voters, popularity_tie_break(count_i).cpu().numpy())
     return torch.from_numpy(scores_bi).to(users.device)
