@@ -85,9 +85,9 @@ class Blend(ManualOptimization, RatingModel):
     def start_from(self, earlier: WarmStart) -> str:
         """Return why none of the models continues; empty if one does, and the others are trained from scratch."""
         reasons = []
-        for name, part in self.models.items():
+        for name, part in zip(self.models, self.parts(), strict=True):
             part.warm_start = earlier.of_part(f"models.{name}.")
-            part.warm_start.why_not = part.start_from(part.warm_start)  # type: ignore[operator]
+            part.warm_start.why_not = part.start_from(part.warm_start)
             reasons.append(part.warm_start.why_not)
         return "" if "" in reasons else reasons[0]
 

@@ -124,9 +124,10 @@ def read_predictions(
     refuse(path, table, ~value.is_finite().fill_null(False), "the prediction is no finite number", cell="prediction")
     outside = value.filter((value < data.scale.low) | (value > data.scale.high))
     if 2 * len(outside) > len(value):
+        low, high = value.to_numpy().min(), value.to_numpy().max()
         raise UserError(
             f"{path}: {len(outside):,} of {len(value):,} predictions are outside the scale of the ratings, "
-            f"{data.scale}; they go from {value.min():g} to {value.max():g}. Expected the unit of test.csv"
+            f"{data.scale}; they go from {low:g} to {high:g}. Expected the unit of test.csv"
         )
     test = pair_numbers(data.test, data.n_items)
     refuse(
