@@ -75,7 +75,7 @@ def perform(config: DictConfig, original: Run, name: str, overrides: Sequence[st
     folder = output_folder(config, original)
     path = choose_folder(config, folder.with_name(name), identity.run)
     typed = [*(original.provenance.get("overrides") or []), *overrides]
-    about: Any = {"model": name, "overrides": typed, "updates": str(original.folder)}
+    about: dict[str, Any] = {"model": name, "overrides": typed, "updates": str(original.folder)}
     perform_again(config, path, original, identity=identity, title=f"{name}:", **about)
     return read_run(path)
 
