@@ -99,7 +99,7 @@ class SequenceWorld:
         """Return the expected hit rates of lists by the process itself, the best that a model can reach.
 
         `next` is that of the title that follows a history. `last_k` is that of the last title if the one before it is
-        not part of the history, as for the test rows of split=last_k, whose validation rows are not recommended.
+        not part of the history, as for the test rows of split=last_k and models that know the training rows only.
         """
         before, newest, hidden = (self.from_end(place) for place in (4, 3, 2))
         users, seen_ui = np.arange(len(hidden)), self.seen(2)

@@ -52,6 +52,7 @@ class Transitions(MemoryBased, HistoryReader):
     """
 
     requires: ClassVar[frozenset[str]] = frozenset({"user_id", "item_id", "timestamp"})
+    version: ClassVar[int] = 1  # 1: validation rows are history in the test of a split in time
     uses_unrated: ClassVar[bool] = True
     uses_seed: ClassVar[bool] = False
     ranks_by_rating = False
