@@ -52,7 +52,8 @@ class ContentRidge(Branched, EASE):
         damping_user: NonNegative,
         damping_item: NonNegative,
     ) -> None:
-        super().__init__(branches=branches, reg=reg, damping_user=damping_user, damping_item=damping_item)
+        settings = {"reg": reg, "damping_user": damping_user, "damping_item": damping_item}
+        super().__init__(branches=branches, dropout=0.0, activity=0.0, popularity=0.0, unrated=1.0, **settings)
         self.weights = {name: float(weight) for name, weight in weights.items()}
 
     def solve(self) -> None:
