@@ -490,7 +490,8 @@ def import_results(
 
     The run has the same metrics, intervals and tests as any other, and `anirec compare` shows it in the same table.
     Dataset and split must be those of the export. Every user of test needs a list, of at least 10 titles for metrics
-    @10, and none that the user has seen: leave out those of train, val, given and unrated.
+    @10, and none that the user has seen: leave out those of train, val, given,
+    unrated and excluded.
 
     \b
     anirec export split dataset=mal_2016 split=per_user --output rows

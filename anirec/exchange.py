@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 IMPORTED = "anirec.models.ratings.imported.Imported"
 RATING_DATA = "anirec.data.ratings.datamodule.RatingData"
-PARTS = ("train", "val", "test", "given", "unrated")
+PARTS = ("train", "val", "test", "given", "unrated", "excluded")
 WRITERS: dict[str, Any] = {"csv": pl.DataFrame.write_csv, "parquet": pl.DataFrame.write_parquet}
 ANY_MODEL = ["model=popularity", "objective=null"]  # what a split does not depend on
 
@@ -37,9 +37,10 @@ def export_split(
 
     Args:
         overrides: Choice of dataset and split, and their keys.
-        output: Folder for train, val, test and, where there are any, given (known history that is no target) and
-            unrated (seen without a rating); with user_id, item_id, rating in the unit of the data, and timestamp if the
-            dataset has times; and split.json with the fingerprint and the overrides.
+        output: Folder for train, val, test and, where there are any, given (known history that is no target), unrated
+            (seen without a rating) and excluded (seen, with a status that dataset.statuses leaves out); with user_id,
+            item_id, rating in the unit of the data, and timestamp if the dataset has times; and split.json with the
+            fingerprint and the overrides.
         file_format: "csv" or "parquet".
         config_dir: Folder of the user's YAML files.
 

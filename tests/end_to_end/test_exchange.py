@@ -107,7 +107,7 @@ def changed(table: pl.DataFrame, kind: str, seen: pl.DataFrame) -> pl.DataFrame:
         ("unknown user", "line 2 (user_id 987654, item_id"),
         ("doubled", "the same user and title as in an earlier row; 1 of"),
         ("missing", "users with test ratings have no list, such as user"),
-        ("seen", "the user has seen this title: a list holds no title of train, val, given or unrated; 1 of"),
+        ("seen", "the user has seen this title: a list holds no title of train, val, given, unrated or excluded; 1 of"),
         ("no number", "the rank is no finite number"),
         ("nan", "rank NaN): the rank is no finite number; 1 of"),
         ("same rank", "the user has another title with this rank"),
@@ -187,6 +187,24 @@ def test_offsets_in_the_file_and_the_zone_of_the_machine_change_no_row_of_a_spli
         found.append({path.name: path.read_text() for path in Path(rows).glob("*.csv")})
     assert set(found[0]) == {"train.csv", "val.csv", "test.csv"}
     assert found[0] == found[1]
+
+
+def test_exported_rows_are_all_that_a_list_may_not_hold(anirec: Anirec, place: Path) -> None:
+    folder = place / "statuses"
+    folder.mkdir()
+    rows = [(n % 20, n // 20, 1 + n % 10, "completed" if n % 7 else "dropped") for n in range(240)]
+    table = pl.DataFrame(rows, schema=["user_id", "item_id", "rating", "status"], orient="row")
+    table.write_csv(folder / "ratings.csv")
+    keys = ["dataset=table", f"dataset.source.folder={folder}", "+dataset.source.ratings.columns.status=status"]
+    split = [*keys, "dataset.statuses=[completed]", "split=per_user", "trainer=cpu"]
+    anirec("export", "split", *split, "--output", str(folder / "rows"))
+    parts = {path.stem: pl.read_csv(path) for path in (folder / "rows").glob("*.csv")}
+    assert set(parts) == {"train", "val", "test", "excluded"}
+    assert sum(map(len, parts.values())) == len(table)
+    seen = pl.concat([parts[name].select("user_id", "item_id") for name in ("train", "val", "excluded")])
+    pairs = parts["test"].select("user_id").unique().join(table.select(pl.col("item_id").unique()), how="cross")
+    pairs.join(seen, on=["user_id", "item_id"], how="anti").write_csv(folder / "lists.csv")
+    anirec("import", *split, "--model", "unseen", "--lists", str(folder / "lists.csv"))
 
 
 def test_what_cannot_be_imported_or_exported_is_said(anirec: Anirec) -> None:

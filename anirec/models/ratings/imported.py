@@ -31,8 +31,8 @@ class Imported(MemoryBased, RatingModel):
     A file of predictions has a row for each test rating, and no others: user_id, item_id, prediction in the unit of the
     data. A file of lists has the rows user_id, item_id in the order of the ranks of each user, or with a column rank (1
     is best) or score (highest is best); every user with a test rating has a list, which holds no title that the user
-    has seen: none of the exported train, val, given and unrated. Metrics @10 read the first ten titles. The files are
-    CSV, JSON lines or parquet. Names of columns that Surprise, LensKit and RecTools use are read, too.
+    has seen: none of the exported train, val, given, unrated and excluded. Metrics @10 read the first ten titles. The
+    files are CSV, JSON lines or parquet. Names of columns that Surprise, LensKit and RecTools use are read, too.
 
     Args:
         predictions: Path of the predictions, or null.
@@ -159,7 +159,7 @@ def read_lists(path: Path, data: "RatingData") -> tuple[NDArray[np.int32], NDArr
         path,
         table,
         table["pair"].is_in(known.implode()),
-        "the user has seen this title: a list holds no title of train, val, given or unrated",
+        "the user has seen this title: a list holds no title of train, val, given, unrated or excluded",
     )
     users = np.unique(data.test.user)
     lacking = users[~np.isin(users, table["user"].to_numpy())]
