@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from typer.completion import completion_init
 
+from anirec import printable
 from anirec.cli_data import ConfigDir, confirm_removal, data
 from anirec.errors import UserError
 from anirec.notices import on_terminal
@@ -560,7 +561,7 @@ def main() -> None:
         with on_terminal():
             app()
     except UserError as error:
-        typer.echo(f"anirec: {error}", err=True)
+        typer.echo(printable.clean(f"anirec: {error}"), err=True)
         sys.exit(EXIT_USAGE)
 
 
