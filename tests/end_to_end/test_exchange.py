@@ -93,6 +93,7 @@ def changed(table: pl.DataFrame, kind: str, seen: pl.DataFrame) -> pl.DataFrame:
         ),
         "no number": lambda: table.with_columns(pl.lit("best").alias(third)),
         "nan": lambda: table.with_columns(pl.Series(third, ["NaN", *table[third].cast(pl.String)[1:]])),
+        "too large": lambda: table.with_columns(pl.Series(third, ["1e39", *table[third].cast(pl.String)[1:]])),
         "infinite": lambda: table.with_columns(pl.Series(third, [*table[third].cast(pl.String)[:-1], "-inf"])),
         "same rank": lambda: table.with_columns(pl.lit(1).alias(third)),
         "other scale": lambda: table.with_columns(pl.col(third) * 10),
@@ -129,6 +130,7 @@ def test_wrong_lists_are_errors_that_name_the_row(place: Path, anirec: Anirec, k
         ("seen", "not a row of the test set; 1 of"),
         ("no number", "the prediction is no finite number"),
         ("infinite", "prediction -inf): the prediction is no finite number; 1 of"),
+        ("too large", "prediction 1e39): the prediction is too large for single precision; 1 of"),
         ("other scale", "predictions are outside the scale of the ratings, 1"),
     ],
 )
@@ -152,6 +154,13 @@ def test_ids_may_have_spaces_and_leading_zeros_and_further_columns_are_ignored(p
     doubled.write_csv(place / "wrong.csv")
     printed = anirec("import", *PROTOCOL, "--model", "wrong", "--lists", "wrong.csv", expect=1)
     assert "the same user and title as in an earlier row" in " ".join((printed.stderr + printed.stdout).split())
+
+
+def test_ranks_may_be_large_numbers(place: Path, anirec: Anirec) -> None:
+    pl.read_csv(place / "lists.csv").with_columns(pl.col("rank") + 2**60).write_csv(place / "large.csv")
+    anirec("import", *PROTOCOL, "--model", "large", "--lists", "large.csv")
+    (run,), (own,) = runs(place, "large"), runs(place, "ease")
+    assert content(run, "metrics.json")["test/ndcg@10"] == content(own, "metrics.json")["test/ndcg@10"]
 
 
 def test_short_lists_are_counted(place: Path, anirec: Anirec) -> None:
@@ -212,7 +221,15 @@ def test_what_cannot_be_imported_or_exported_is_said(anirec: Anirec) -> None:
         "Set --predictions FILE": ["import", "--model", "x"],
         "no such file: nowhere.csv": ["import", "--model", "x", "--lists", "nowhere.csv"],
         "anirec has a model of this name": ["import", "--model", "ease", "--lists", "lists.csv"],
-        "expected a name of letters": ["import", "--model", "../x", "--lists", "lists.csv"],
+        "expected a name of at most 60 letters": ["import", "--model", "../x", "--lists", "lists.csv"],
+        "--model aaaaa": ["import", "--model", "a" * 300, "--lists", "lists.csv"],
+        "--output lists.csv: cannot create this folder (File exists)": [
+            "export",
+            "split",
+            "dataset=demo_ratings",
+            "--output",
+            "lists.csv",
+        ],
         "Set --output FOLDER": ["export", "split", "dataset=demo_ratings"],
         "Only splits of ratings": ["export", "split", "dataset=demo_tags", "model=tag_mean", "--output", "posts"],
         "belong to `anirec export split`": ["export", "outputs", "seed=1"],

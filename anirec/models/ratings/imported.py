@@ -122,6 +122,8 @@ def read_predictions(
     table = read_pairs(path, data, {"prediction": PREDICTION}, required=True)
     value = table["prediction"].cast(pl.Float64, strict=False)
     refuse(path, table, ~value.is_finite().fill_null(False), "the prediction is no finite number", cell="prediction")
+    value = value.cast(pl.Float32)
+    refuse(path, table, ~value.is_finite(), "the prediction is too large for single precision", cell="prediction")
     outside = value.filter((value < data.scale.low) | (value > data.scale.high))
     if 2 * len(outside) > len(value):
         low, high = value.to_numpy().min(), value.to_numpy().max()
@@ -142,7 +144,7 @@ def read_predictions(
         )
     order = table["pair"].arg_sort()
     return tuple(  # type: ignore[return-value]
-        column.gather(order).to_numpy() for column in (table["user"], table["item"], value.cast(pl.Float32))
+        column.gather(order).to_numpy() for column in (table["user"], table["item"], value)
     )
 
 
@@ -171,7 +173,9 @@ def read_lists(path: Path, data: "RatingData") -> tuple[NDArray[np.int32], NDArr
     order = pl.Series(np.arange(len(table)))
     for name, sign in (("rank", 1), ("score", -1)):
         if name in table.columns:
-            order = table[name].cast(pl.Float64, strict=False)
+            order = table[name].cast(pl.Int64, strict=False)  # float64 does not distinguish whole numbers above 2^53
+            if order.has_nulls():
+                order = table[name].cast(pl.Float64, strict=False)
             refuse(path, table, ~order.is_finite().fill_null(False), f"the {name} is no finite number", cell=name)
             order = order * sign
             break
