@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from typer.completion import completion_init
 
+from anirec import printable
 from anirec.cli_data import ConfigDir, confirm_removal, data
 from anirec.errors import UserError
 from anirec.notices import on_terminal
@@ -490,7 +491,8 @@ def import_results(
 
     The run has the same metrics, intervals and tests as any other, and `anirec compare` shows it in the same table.
     Dataset and split must be those of the export. Every user of test needs a list, of at least 10 titles for metrics
-    @10, and none that the user has seen: leave out those of train, val, given and unrated.
+    @10, and none that the user has seen: leave out those of train, val, given,
+    unrated and excluded.
 
     \b
     anirec export split dataset=mal_2016 split=per_user --output rows
@@ -559,7 +561,7 @@ def main() -> None:
         with on_terminal():
             app()
     except UserError as error:
-        typer.echo(f"anirec: {error}", err=True)
+        typer.echo(printable.clean(f"anirec: {error}"), err=True)
         sys.exit(EXIT_USAGE)
 
 

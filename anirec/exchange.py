@@ -22,10 +22,10 @@ from anirec.metrics.names import problem_with_kind
 if TYPE_CHECKING:
     from anirec.data.ratings.interactions import Interactions
 
-NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
+NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,59}")  # file systems allow 255 bytes
 IMPORTED = "anirec.models.ratings.imported.Imported"
 RATING_DATA = "anirec.data.ratings.datamodule.RatingData"
-PARTS = ("train", "val", "test", "given", "unrated")
+PARTS = ("train", "val", "test", "given", "unrated", "excluded")
 WRITERS: dict[str, Any] = {"csv": pl.DataFrame.write_csv, "parquet": pl.DataFrame.write_parquet}
 ANY_MODEL = ["model=popularity", "objective=null"]  # what a split does not depend on
 
@@ -37,9 +37,10 @@ def export_split(
 
     Args:
         overrides: Choice of dataset and split, and their keys.
-        output: Folder for train, val, test and, where there are any, given (known history that is no target) and
-            unrated (seen without a rating); with user_id, item_id, rating in the unit of the data, and timestamp if the
-            dataset has times; and split.json with the fingerprint and the overrides.
+        output: Folder for train, val, test and, where there are any, given (known history that is no target), unrated
+            (seen without a rating) and excluded (seen, with a status that dataset.statuses leaves out); with user_id,
+            item_id, rating in the unit of the data, and timestamp if the dataset has times; and split.json with the
+            fingerprint and the overrides.
         file_format: "csv" or "parquet".
         config_dir: Folder of the user's YAML files.
 
@@ -52,10 +53,13 @@ def export_split(
     config = compose_one([*ANY_MODEL, *overrides], config_dir)
     if config.dataset._target_ != RATING_DATA:
         raise UserError("Only splits of ratings can be exported; choose another dataset, see anirec data list.")
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--output {output}: cannot create this folder ({error.strerror}). Choose another.") from None
     data = instantiate(config.dataset, split=instantiate(config.split), cache=config.paths.cache, _convert_="all")
     data.prepare_data()
     data.setup("fit")
-    output.mkdir(parents=True, exist_ok=True)
     counts = {}
     for part in PARTS:
         rows: Interactions = getattr(data, part)
@@ -111,7 +115,9 @@ def import_results(
     if missing := [str(path) for path in files if not path.is_file()]:
         raise UserError(f"no such file: {', '.join(missing)}")
     if not NAME.fullmatch(name):
-        raise UserError(f"--model {name}: expected a name of letters, digits, -, _ and ., such as implicit_als")
+        raise UserError(
+            f"--model {name}: expected a name of at most 60 letters, digits, -, _ and ., such as implicit_als"
+        )
     chosen = next((text for text in reversed(overrides) if text.startswith("metrics=")), "metrics=ratings")
     with tempfile.TemporaryDirectory() as folder:
         write_model(Path(folder), name, predictions, lists, files)

@@ -11,6 +11,8 @@ from tempfile import TemporaryDirectory
 
 from lightning_utilities.core.rank_zero import rank_zero_only
 
+from anirec.printable import clean
+
 # Environment variables with the number of this process in a distributed run, as Lightning reads them.
 RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")
 if not hasattr(rank_zero_only, "rank"):  # Lightning, which sets it, is imported later or not at all
@@ -26,7 +28,7 @@ def warn(message: str) -> None:
     """Print a warning, unless it has been printed before or this is not the main process of distributed training."""
     if rank_zero_only.rank == 0 and message not in printed and is_first(message):  # type: ignore[attr-defined]
         printed.add(message)
-        LOG.warning("%s", message)
+        LOG.warning("%s", clean(message))
 
 
 def is_first(message: str) -> bool:

@@ -6,8 +6,9 @@ import time
 from collections.abc import Mapping
 from types import TracebackType
 
-from rich.console import Console
 from rich.status import Status
+
+from anirec.printable import Console
 
 DELAY = 2.0  # seconds before the line appears
 PAUSE = 10.0  # seconds between two lines where there is no terminal

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.markup import escape
 
 from anirec.config.compose import default_paths
@@ -15,6 +14,7 @@ from anirec.data.acquire.spiders import SPIDERS
 from anirec.data.sources.base import Dump
 from anirec.describing import datasets
 from anirec.errors import UserError
+from anirec.printable import Console
 
 CONSOLE = Console(highlight=False, soft_wrap=True)
 MOST_REASONS = 5

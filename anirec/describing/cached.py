@@ -17,13 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
-from rich.console import Console
 from rich.markup import escape
 
 from anirec.config.compose import did_you_mean
 from anirec.data.prepare.use import locked
 from anirec.errors import UserError
 from anirec.memory import format_size
+from anirec.printable import Console
 from anirec.progress import duration
 from anirec.tracking.folders import folder_bytes
 

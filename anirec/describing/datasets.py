@@ -13,7 +13,6 @@ from hydra.errors import HydraException, InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -35,6 +34,7 @@ from anirec.data.prepare.cache import prepare
 from anirec.data.sources.base import Dump, Source
 from anirec.errors import UserError
 from anirec.memory import format_size
+from anirec.printable import Console
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import polars as pl
 import yaml
-from rich.console import Console
 from rich.markup import escape
 
 from anirec.atomic import write_text
@@ -43,6 +42,7 @@ from anirec.describing.table_columns import (
     suggested,
 )
 from anirec.errors import UserError
+from anirec.printable import Console
 
 CONSOLE = Console(highlight=False, soft_wrap=True)
 LOOKED_AT = 500_000  # rows

@@ -65,12 +65,14 @@ class RatingResults:
         dummy: Damped mean rating of each row's item, (n,).
         counts: Number of training ratings of each row's user and item, (n,) each, by "users" and "titles".
         lists: None if nothing was ranked.
+        why_no_lists: Why no list could be evaluated, as a sentence; empty if lists were, or if no metric needs them.
     """
 
     rows: RatingRows
     dummy: NDArray[np.float64]
     counts: dict[str, RatingCounts]
     lists: RankedLists | None
+    why_no_lists: str = ""
 
     @cached_property
     def gain(self) -> Gain:
@@ -83,6 +85,8 @@ class RatingResults:
             yield from self.error_findings()
         if self.lists:
             yield from self.lists.findings()
+        if self.why_no_lists:
+            yield self.why_no_lists
 
     def error_findings(self) -> Iterator[str]:
         yield self.gain.sentence(MEANS, rows=f"{len(self.rows):,} test ratings")

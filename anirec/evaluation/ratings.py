@@ -189,7 +189,8 @@ class RatingEvaluation(Evaluation):
             if ranked and split == "test":
                 self.recommendations[split] = ranked
             if split == "test":
-                self.results = self.beside_dummies(data, rows, ranked)
+                why = self.why_no_lists(rows) if ranks and ranked is None else ""
+                self.results = replace(self.beside_dummies(data, rows, ranked), why_no_lists=why)
         return values
 
     @staticmethod
@@ -222,6 +223,15 @@ class RatingEvaluation(Evaluation):
         if getattr(model, "ranks_by_rating", False):
             top = replace(top, scores_uk=data.scale.from_points(top.scores_uk))
         return Ranked(top, *find_hits(top, user, item, data.n_items))
+
+    def why_no_lists(self, rows: RatingRows) -> str:
+        """Return why no user has a relevant test title."""
+        if self.relevant_from is None or len(rows.relevant(self.relevant_from)[0]):
+            return "No list is evaluated: no test title is a candidate."
+        return (
+            f"No list is evaluated: no test rating is {self.relevant_from:g} or higher; the highest is "
+            f"{np.nanmax(rows.target):g}. Set a lower metrics.relevant_from."
+        )
 
     @staticmethod
     def users_at_once(model: LightningModule, n_items: int) -> int:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from rich.console import Console
 
 from anirec.errors import UserError
 from anirec.inference.histories import check_users, read_histories
@@ -23,6 +22,7 @@ from anirec.inference.tables import print_list, recommendations, write_csv, writ
 from anirec.inference.titles.franchises import add_franchises, stand_for_franchises
 from anirec.inference.titles.title_search import TitleSearch
 from anirec.metrics.beyond_accuracy import genre_matrix
+from anirec.printable import Console
 
 if TYPE_CHECKING:
     from anirec.inference.people import Person

@@ -9,7 +9,6 @@ import torch
 from hydra import initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from rich.console import Console
 
 from anirec.config.checks import check_config
 from anirec.config.compose import conf_folder, did_you_mean, first_line, to_dict
@@ -17,6 +16,7 @@ from anirec.config.identity import Identity, flatten, identity_of, replace_folde
 from anirec.errors import UserError
 from anirec.inference.trust import CHECKPOINTS, check_run
 from anirec.lightning import Callback, LightningModule, Trainer
+from anirec.printable import Console
 from anirec.report.repetition import show_repetition
 from anirec.report.run_files import require_run
 from anirec.report.runs import Run, read_run

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
 from rich.text import Text
 
 from anirec.config.definitions import inherits
 from anirec.config.identity import identity_of
 from anirec.errors import UserError
 from anirec.inference.reproduce import config_of, output_folder, override, perform_again, require_valid
+from anirec.printable import Console
 from anirec.report.compare import compare
 from anirec.report.run_files import nested, require_run
 from anirec.report.runs import Run, read_run

@@ -15,10 +15,12 @@ from anirec.data.ratings.interactions import Interactions, RatingBatch, deduplic
 from anirec.distributed import RunLauncher
 from anirec.errors import UserError
 from anirec.lightning import DDPStrategy
-from anirec.models.base import ManualOptimization, RatingModel
+from anirec.models.base import POPULARITY, ManualOptimization, RatingModel
 from anirec.models.cost import Cost, Counts
 from anirec.models.warm_start import WarmStart
+from anirec.notices import warn
 
+SAMPLED_USERS = 32  # whose scores are checked after training
 FIT_OPERATIONS = 400  # per row, of indexing the rows and fitting the bias model
 
 if TYPE_CHECKING:
@@ -153,6 +155,17 @@ class HistoryScorer(RatingModel):
     """
 
     history: "History"
+
+    @torch.no_grad()
+    def on_train_end(self) -> None:
+        """Warn if the scores of some users are no larger than what orders items that a model scores equally."""
+        super().on_train_end()
+        users = self.history.indptr.diff().nonzero()[:SAMPLED_USERS, 0]
+        if not self.ranks_by_rating and len(users) and self.score_items(users).abs().max() <= 2 * POPULARITY:
+            warn(
+                f"{type(self).__name__}: all weights are 0, or too small to order the titles, so that the lists are by "
+                "popularity. Are the settings extreme?"
+            )
 
     def cost(self, counts: Counts) -> Cost:
         """Return what training needs; the checkpoint holds item and rating of each row."""

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from rich.console import Console
 from rich.text import Text
 
 from anirec.errors import UserError
 from anirec.metrics.names import MetricName, extreme, is_metric, logged_name, metric_phrase, objectives
+from anirec.printable import Console
 from anirec.report import formatting as cells
 from anirec.report.filters import filter_runs
 from anirec.report.groups import Family, families, is_numbered, unlike_splits

@@ -1,8 +1,10 @@
 """Lists side by side: what several models recommend to the same users, with titles."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -10,6 +12,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from anirec.errors import UserError
 from anirec.report.leaderboard import Leaderboard
 from anirec.report.runs import Run
 
@@ -18,6 +21,7 @@ ON_TERMINAL = 5  # titles of a list
 NARROWEST = 24  # characters of a column
 HIT = "✓"
 HELD_OUT = 3  # titles
+LISTS = "recommendations.parquet"
 
 
 @dataclass(frozen=True)
@@ -54,20 +58,17 @@ class SideBySide:
 
 def side_by_side(board: Leaderboard) -> SideBySide | None:
     """Return the lists of the configurations of a leaderboard; None if fewer than two have lists of the same split."""
-    with_lists = [(row.group.label, run) for row in board.rows if (run := first_with_lists(row.group.members))]
-    if not with_lists:
-        return None
-    split = with_lists[0][1].split.get("fingerprint")
-    with_lists = [(label, run) for label, run in with_lists if run.split.get("fingerprint") == split]
-    tables = {label: table for label, run in with_lists if (table := lists_of(run)) is not None}
+    of_split = runs_of_a_split(board)
+    tables = {label: table for label, run in of_split.items() if (table := lists_of(run)) is not None}
     if len(tables) < 2:
         return None
+    check_ids({label: of_split[label] for label in tables}, tables)
     users = pl.Series(sorted(set.intersection(*(set(table["user_id"]) for table in tables.values()))))
     if not len(users):
         return None
     sample = np.sort(np.random.default_rng(0).choice(len(users), min(N_USERS, len(users)), replace=False))
     chosen = users.gather(sample)
-    run = with_lists[0][1]
+    run = next(iter(of_split.values()))
     names = titles_of(run.folder)
     held_out = held_out_titles(run, chosen, names)
     by_user = {label: lists_by_user(table, chosen, names) for label, table in tables.items()}
@@ -78,9 +79,26 @@ def side_by_side(board: Leaderboard) -> SideBySide | None:
     return SideBySide(list(tables), lists, len(users), [shared_share(first, table) for table in tables.values()])
 
 
-def first_with_lists(members: Sequence[Run]) -> Run | None:
-    ordered = sorted(members, key=lambda run: run.split_replicate)
-    return next((run for run in ordered if (run.folder / "recommendations.parquet").is_file()), None)
+def runs_of_a_split(board: Leaderboard) -> dict[str, Run]:
+    """Return a run with lists of each configuration, all of the split that most configurations have, best first."""
+    by_split: dict[Any, dict[str, Run]] = {}
+    for row in board.rows:
+        for run in sorted(row.group.members, key=lambda run: run.split_replicate):
+            if (run.folder / LISTS).is_file():
+                by_split.setdefault(run.split.get("fingerprint"), {}).setdefault(row.group.label, run)
+    return max(by_split.values(), key=len, default={})
+
+
+def check_ids(runs: Mapping[str, Run], tables: Mapping[str, pl.DataFrame]) -> None:
+    """Raise a UserError if the ids of two tables have different types."""
+    first, *others = tables
+    for label, name in product(others, ("user_id", "item_id")):
+        found, expected = tables[label].schema[name], tables[first].schema[name]
+        if found != expected:
+            raise UserError(
+                f"{runs[label].folder / LISTS}: damaged ({name} is {found}; it is {expected} in "
+                f"{runs[first].folder / LISTS}, a run of the same split). Repeat the run, or move its folder elsewhere."
+            )
 
 
 def lists_of(run: Run) -> pl.DataFrame | None:

@@ -11,13 +11,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import polars as pl
-from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
 from anirec.config.validate import validate
 from anirec.errors import UserError
 from anirec.metrics.names import lower_is_better
+from anirec.printable import Console
 from anirec.report import formatting as cells
 from anirec.report.compare import compare, ensure_folder
 from anirec.report.runs import read_runs

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.text import Text
 
 from anirec.atomic import write_text
 from anirec.errors import UserError
+from anirec.printable import Console
 from anirec.report import formatting as cells
 from anirec.report.intervals import intervals
 from anirec.report.runs import Run, read_run, read_runs

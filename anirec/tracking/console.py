@@ -8,13 +8,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from anirec.errors import UserError
 from anirec.memory import format_size
 from anirec.notices import rank_zero_only
+from anirec.printable import Console
 from anirec.tracking.folders import file_bytes, folder_bytes, status_of
 
 CONSOLE = Console(stderr=True, highlight=False, soft_wrap=True)

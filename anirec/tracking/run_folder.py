@@ -22,6 +22,7 @@ import torch
 from anirec.atomic import replacing, write_text
 from anirec.errors import UserError
 from anirec.lightning import rank_zero_only
+from anirec.printable import clean
 from anirec.tracking.folders import Heartbeat, Pruned
 from anirec.tracking.parquet import write_parquet
 
@@ -165,7 +166,7 @@ class RunFolder:
         """Write `findings.txt`: sentences that interpret the metrics."""
         self.findings = findings
         if findings:
-            self.write("findings.txt", "\n".join(findings) + "\n")
+            self.write("findings.txt", clean("\n".join(findings)) + "\n")
 
     def write_figure(self, name: str, figure: "Figure") -> Path:
         """Write `figures/<name>.png` with the model and the dataset in its title, and return its path."""

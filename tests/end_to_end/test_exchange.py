@@ -93,6 +93,7 @@ def changed(table: pl.DataFrame, kind: str, seen: pl.DataFrame) -> pl.DataFrame:
         ),
         "no number": lambda: table.with_columns(pl.lit("best").alias(third)),
         "nan": lambda: table.with_columns(pl.Series(third, ["NaN", *table[third].cast(pl.String)[1:]])),
+        "too large": lambda: table.with_columns(pl.Series(third, ["1e39", *table[third].cast(pl.String)[1:]])),
         "infinite": lambda: table.with_columns(pl.Series(third, [*table[third].cast(pl.String)[:-1], "-inf"])),
         "same rank": lambda: table.with_columns(pl.lit(1).alias(third)),
         "other scale": lambda: table.with_columns(pl.col(third) * 10),
@@ -107,7 +108,7 @@ def changed(table: pl.DataFrame, kind: str, seen: pl.DataFrame) -> pl.DataFrame:
         ("unknown user", "line 2 (user_id 987654, item_id"),
         ("doubled", "the same user and title as in an earlier row; 1 of"),
         ("missing", "users with test ratings have no list, such as user"),
-        ("seen", "the user has seen this title: a list holds no title of train, val, given or unrated; 1 of"),
+        ("seen", "the user has seen this title: a list holds no title of train, val, given, unrated or excluded; 1 of"),
         ("no number", "the rank is no finite number"),
         ("nan", "rank NaN): the rank is no finite number; 1 of"),
         ("same rank", "the user has another title with this rank"),
@@ -129,6 +130,7 @@ def test_wrong_lists_are_errors_that_name_the_row(place: Path, anirec: Anirec, k
         ("seen", "not a row of the test set; 1 of"),
         ("no number", "the prediction is no finite number"),
         ("infinite", "prediction -inf): the prediction is no finite number; 1 of"),
+        ("too large", "prediction 1e39): the prediction is too large for single precision; 1 of"),
         ("other scale", "predictions are outside the scale of the ratings, 1"),
     ],
 )
@@ -152,6 +154,13 @@ def test_ids_may_have_spaces_and_leading_zeros_and_further_columns_are_ignored(p
     doubled.write_csv(place / "wrong.csv")
     printed = anirec("import", *PROTOCOL, "--model", "wrong", "--lists", "wrong.csv", expect=1)
     assert "the same user and title as in an earlier row" in " ".join((printed.stderr + printed.stdout).split())
+
+
+def test_ranks_may_be_large_numbers(place: Path, anirec: Anirec) -> None:
+    pl.read_csv(place / "lists.csv").with_columns(pl.col("rank") + 2**60).write_csv(place / "large.csv")
+    anirec("import", *PROTOCOL, "--model", "large", "--lists", "large.csv")
+    (run,), (own,) = runs(place, "large"), runs(place, "ease")
+    assert content(run, "metrics.json")["test/ndcg@10"] == content(own, "metrics.json")["test/ndcg@10"]
 
 
 def test_short_lists_are_counted(place: Path, anirec: Anirec) -> None:
@@ -189,12 +198,38 @@ def test_offsets_in_the_file_and_the_zone_of_the_machine_change_no_row_of_a_spli
     assert found[0] == found[1]
 
 
+def test_exported_rows_are_all_that_a_list_may_not_hold(anirec: Anirec, place: Path) -> None:
+    folder = place / "statuses"
+    folder.mkdir()
+    rows = [(n % 20, n // 20, 1 + n % 10, "completed" if n % 7 else "dropped") for n in range(240)]
+    table = pl.DataFrame(rows, schema=["user_id", "item_id", "rating", "status"], orient="row")
+    table.write_csv(folder / "ratings.csv")
+    keys = ["dataset=table", f"dataset.source.folder={folder}", "+dataset.source.ratings.columns.status=status"]
+    split = [*keys, "dataset.statuses=[completed]", "split=per_user", "trainer=cpu"]
+    anirec("export", "split", *split, "--output", str(folder / "rows"))
+    parts = {path.stem: pl.read_csv(path) for path in (folder / "rows").glob("*.csv")}
+    assert set(parts) == {"train", "val", "test", "excluded"}
+    assert sum(map(len, parts.values())) == len(table)
+    seen = pl.concat([parts[name].select("user_id", "item_id") for name in ("train", "val", "excluded")])
+    pairs = parts["test"].select("user_id").unique().join(table.select(pl.col("item_id").unique()), how="cross")
+    pairs.join(seen, on=["user_id", "item_id"], how="anti").write_csv(folder / "lists.csv")
+    anirec("import", *split, "--model", "unseen", "--lists", str(folder / "lists.csv"))
+
+
 def test_what_cannot_be_imported_or_exported_is_said(anirec: Anirec) -> None:
     for words, arguments in {
         "Set --predictions FILE": ["import", "--model", "x"],
         "no such file: nowhere.csv": ["import", "--model", "x", "--lists", "nowhere.csv"],
         "anirec has a model of this name": ["import", "--model", "ease", "--lists", "lists.csv"],
-        "expected a name of letters": ["import", "--model", "../x", "--lists", "lists.csv"],
+        "expected a name of at most 60 letters": ["import", "--model", "../x", "--lists", "lists.csv"],
+        "--model aaaaa": ["import", "--model", "a" * 300, "--lists", "lists.csv"],
+        "--output lists.csv: cannot create this folder (File exists)": [
+            "export",
+            "split",
+            "dataset=demo_ratings",
+            "--output",
+            "lists.csv",
+        ],
         "Set --output FOLDER": ["export", "split", "dataset=demo_ratings"],
         "Only splits of ratings": ["export", "split", "dataset=demo_tags", "model=tag_mean", "--output", "posts"],
         "belong to `anirec export split`": ["export", "outputs", "seed=1"],

@@ -2,7 +2,7 @@
 
 import io
 from pathlib import Path
-from typing import BinaryIO, TextIO, cast
+from typing import Any, BinaryIO, TextIO
 
 from anirec.errors import UserError
 
@@ -38,9 +38,40 @@ def open_binary(path: Path) -> BinaryIO:
             f"{path}: the name ends in {path.suffix}, but the content is not compressed with {packed}. Rename the "
             "file, or compress it."
         )
-    import pyarrow as pa
+    return io.BufferedReader(PackedFile(path, packed))
 
-    return cast(BinaryIO, io.BufferedReader(pa.input_stream(str(path), compression=packed)))
+
+class PackedFile(io.RawIOBase):
+    """The content of a compressed file, as a stream of bytes.
+
+    Args:
+        path: The file.
+        packed: Name of the format in Arrow.
+
+    Raises:
+        UserError: In reading: the content is damaged or incomplete.
+    """
+
+    def __init__(self, path: Path, packed: str) -> None:
+        import pyarrow as pa
+
+        self.path, self.stream = path, pa.input_stream(str(path), compression=packed)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            return int(self.stream.readinto(buffer))
+        except OSError as error:
+            raise UserError(
+                f"{self.path}: the compressed content is damaged or incomplete ({error}). Replace the file by a "
+                "complete copy."
+            ) from None
+
+    def close(self) -> None:
+        self.stream.close()
+        super().close()
 
 
 def open_text(path: Path, newline: str | None = None) -> TextIO:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
-from rich.console import Console
 
 from anirec.config.compose import default_paths
 from anirec.data.scale import Scale
@@ -17,9 +16,9 @@ from anirec.errors import UserError
 from anirec.inference.item_shapes import read_objects
 from anirec.inference.lists import suggest
 from anirec.inference.new_titles.reception import Fanbase, print_fanbases, write_fanbases
-from anirec.inference.printable import clean
 from anirec.inference.run_tables import check_model, model_setting, read_titles, run_scale
 from anirec.inference.titles.title_search import TitleSearch
+from anirec.printable import Console, clean
 
 if TYPE_CHECKING:
     from anirec.models.ratings.hybrid import Hybrid

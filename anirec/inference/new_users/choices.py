@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from anirec.inference.printable import clean
 from anirec.inference.titles.title_search import MAX_LISTED, TitleSearch
+from anirec.printable import clean
 
 
 class Chooser:

@@ -16,9 +16,9 @@ from anirec.inference.new_users.choices import Chooser, can_ask
 from anirec.inference.new_users.likes import Choose, Liked, read_likes
 from anirec.inference.new_users.list_import.read import LARGEST
 from anirec.inference.new_users.own_list import OwnList, count_reasons, read_own_list, write_unused
-from anirec.inference.printable import clean
 from anirec.inference.run_tables import has_ratings, run_scale, source_class
 from anirec.inference.titles.title_search import TitleSearch
+from anirec.printable import clean
 
 GENERATED = "anirec.data.synthetic."
 

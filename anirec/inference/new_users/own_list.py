@@ -22,8 +22,8 @@ from anirec.inference.new_users.likes import Choose
 from anirec.inference.new_users.list_import.entries import STATUSES, Entry, Unused, UserList
 from anirec.inference.new_users.list_import.read import read_list
 from anirec.inference.new_users.written_ratings import from_share
-from anirec.inference.printable import clean
 from anirec.inference.titles.title_search import Match, TitleSearch, check_name, has_ids_of_mal
+from anirec.printable import clean
 
 MIN_AGREEMENT = 0.25  # share of known ids whose titles agree, below which ids are of another catalogue
 NOT_IN_DATA = "not in the data of this run"

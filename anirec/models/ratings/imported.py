@@ -31,8 +31,8 @@ class Imported(MemoryBased, RatingModel):
     A file of predictions has a row for each test rating, and no others: user_id, item_id, prediction in the unit of the
     data. A file of lists has the rows user_id, item_id in the order of the ranks of each user, or with a column rank (1
     is best) or score (highest is best); every user with a test rating has a list, which holds no title that the user
-    has seen: none of the exported train, val, given and unrated. Metrics @10 read the first ten titles. The files are
-    CSV, JSON lines or parquet. Names of columns that Surprise, LensKit and RecTools use are read, too.
+    has seen: none of the exported train, val, given, unrated and excluded. Metrics @10 read the first ten titles. The
+    files are CSV, JSON lines or parquet. Names of columns that Surprise, LensKit and RecTools use are read, too.
 
     Args:
         predictions: Path of the predictions, or null.
@@ -122,6 +122,8 @@ def read_predictions(
     table = read_pairs(path, data, {"prediction": PREDICTION}, required=True)
     value = table["prediction"].cast(pl.Float64, strict=False)
     refuse(path, table, ~value.is_finite().fill_null(False), "the prediction is no finite number", cell="prediction")
+    value = value.cast(pl.Float32)
+    refuse(path, table, ~value.is_finite(), "the prediction is too large for single precision", cell="prediction")
     outside = value.filter((value < data.scale.low) | (value > data.scale.high))
     if 2 * len(outside) > len(value):
         low, high = value.to_numpy().min(), value.to_numpy().max()
@@ -142,7 +144,7 @@ def read_predictions(
         )
     order = table["pair"].arg_sort()
     return tuple(  # type: ignore[return-value]
-        column.gather(order).to_numpy() for column in (table["user"], table["item"], value.cast(pl.Float32))
+        column.gather(order).to_numpy() for column in (table["user"], table["item"], value)
     )
 
 
@@ -159,7 +161,7 @@ def read_lists(path: Path, data: "RatingData") -> tuple[NDArray[np.int32], NDArr
         path,
         table,
         table["pair"].is_in(known.implode()),
-        "the user has seen this title: a list holds no title of train, val, given or unrated",
+        "the user has seen this title: a list holds no title of train, val, given, unrated or excluded",
     )
     users = np.unique(data.test.user)
     lacking = users[~np.isin(users, table["user"].to_numpy())]
@@ -171,7 +173,9 @@ def read_lists(path: Path, data: "RatingData") -> tuple[NDArray[np.int32], NDArr
     order = pl.Series(np.arange(len(table)))
     for name, sign in (("rank", 1), ("score", -1)):
         if name in table.columns:
-            order = table[name].cast(pl.Float64, strict=False)
+            order = table[name].cast(pl.Int64, strict=False)  # float64 does not distinguish whole numbers above 2^53
+            if order.has_nulls():
+                order = table[name].cast(pl.Float64, strict=False)
             refuse(path, table, ~order.is_finite().fill_null(False), f"the {name} is no finite number", cell=name)
             order = order * sign
             break

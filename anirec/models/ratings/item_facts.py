@@ -1,15 +1,19 @@
 """What is known of users and items besides predictions: their ratings, and age, genres and synopsis of titles."""
 
+import re
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from anirec.data.ratings.interactions import Interactions
 from anirec.metrics.beyond_accuracy import genre_matrix
+from anirec.notices import warn
 
 FACTS = 3  # of the ratings of a user or item
 DAMPING = 5.0  # imaginary ratings with the mean and variance of all, in these facts
 TEXT_WIDTH = 64  # numbers to which a synopsis is compressed
+UNSPACED = re.compile("[\\u3040-\\u30ff\\u3400-\\u9fff]{3,}")  # kana and Han characters: text without spaces
 
 
 def rating_facts(rows: Interactions, index: NDArray[np.int32], n: int) -> NDArray[np.float32]:
@@ -58,8 +62,25 @@ def text_vectors(items: pl.DataFrame, n: int) -> NDArray[np.float32]:
 
     from anirec.models.ratings.kernels.dense import one_blas_thread
 
+    texts = [UNSPACED.sub(character_pairs, text) for text in items["synopsis"].fill_null("")]
     words = TfidfVectorizer(sublinear_tf=True, min_df=3, max_df=0.2, stop_words="english", dtype=np.float32)
-    counted = words.fit_transform(items["synopsis"].fill_null("").to_list())
+    try:
+        counted = words.fit_transform(texts)
+    except ValueError:  # scikit-learn's error if no word is left
+        counted = np.zeros((n, 0), np.float32)
+    if counted.shape[1] < 2:
+        warn("No words of the synopses are in 3 titles and in at most a fifth of all; the synopses are not used.")
+        return np.zeros((n, 0), np.float32)
     width = min(TEXT_WIDTH, counted.shape[1] - 1)
     with one_blas_thread():
         return with_length_one(TruncatedSVD(width, random_state=0).fit_transform(counted)).astype(np.float32)
+
+
+def character_pairs(run: re.Match[str]) -> str:
+    """Return the pairs of adjacent characters as words.
+
+    >>> UNSPACED.sub(character_pairs, "a 魔法少女 b")
+    'a 魔法 法少 少女 b'
+    """
+    text = run.group()
+    return " ".join(text[place : place + 2] for place in range(len(text) - 1))

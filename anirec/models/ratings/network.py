@@ -25,6 +25,8 @@ Objective = Literal["mse", "mae", "bpr", "softmax"]
 RATING_OBJECTIVES = ("mse", "mae")  # the others learn rankings
 OPERATIONS = 0.5  # of each parameter of the head, for a row in a step; products of matrices are fast
 UPDATE = 170  # operations on each number of a row's vectors in a step: gathering, the loss, AdamW
+SAMPLED = 30  # operations on each number of the vector of a sampled item (bpr), which is gathered for each row
+SAMPLED_COPIES = 12  # bytes for each of these numbers: the vector, its product with the user's, and the gradient
 ITEM_BLOCK = 512  # items scored together: 256 users x 512 items x 32 numbers take 16 MB
 
 
@@ -89,7 +91,7 @@ class RatingNetwork(GradientModel, RatingModel):
     constraints: ClassVar[str] = "anirec.models.constraints:check_objective"
     whole_users: ClassVar[bool] = False
     bytes_per_row: ClassVar[int] = 24  # the bias model, before training; the order of the rows, in training
-    instead: ClassVar[str] = "narrower layers or vectors"
+    instead: ClassVar[str] = "narrower layers or vectors, or fewer sampled items"
     matmul_precision: ClassVar[str] = "high"
     head: Head
     user_table: Tensor
@@ -136,8 +138,12 @@ class RatingNetwork(GradientModel, RatingModel):
         network = self.shapes(counts)
         size, moments = size_of(network), 2 * trainable_size_of(network)
         per_row = OPERATIONS * (size_of(network.head) / 4 + UPDATE * network.head.width)
+        sampled = self.negatives * (network.head.projected_width + 1)
+        per_row += {"bpr": SAMPLED * sampled, "softmax": OPERATIONS * sampled}.get(self.objective, 0)
+        of_step = {"bpr": sampled, "softmax": self.negatives}.get(self.objective, 0)
+        n_in_step = min(self.training_settings.batch_size, counts.n_rows)
         return Cost(
-            memory=2 * size + moments + self.bytes_per_row * counts.n_rows,
+            memory=2 * size + moments + self.bytes_per_row * counts.n_rows + SAMPLED_COPIES * of_step * n_in_step,
             checkpoint=size + moments,
             operations=self.training_settings.epochs * counts.n_rows * per_row,
         )

@@ -23,6 +23,7 @@ from anirec.models.ratings.composite import Composite
 if TYPE_CHECKING:
     from anirec.data.ratings.datamodule import RatingData
 
+START = 0.1  # seconds that the training of a model takes on hardly any rows
 Folds = Annotated[int, Ge(2)]
 
 
@@ -54,7 +55,8 @@ class Staged(MemoryBased, Composite):
         return Cost(memory + checkpoint, checkpoint, operations)
 
     def seconds(self, counts: Counts) -> float:
-        return (self.folds + 1) * sum(part.seconds(counts) for part in self.parts())
+        """Return what training of the models takes, and its start, which is most of it on few rows."""
+        return (self.folds + 1) * sum(part.seconds(counts) + START for part in self.parts())
 
     def solve(self) -> None:
         if self.trainer.world_size > 1:

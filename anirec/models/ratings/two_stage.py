@@ -96,6 +96,22 @@ class TwoStage(Staged):
         own = 8 * counts.n_rows + 4 * (FACTS + 1 + TYPICAL_GENRES) * counts.n_items + self.trees.size
         return super().cost(counts) + Cost(2 * features + own, own, lists * self.trees.n_trees)
 
+    def setup(self, stage: str) -> None:
+        """Refuse to train if no training row is relevant, before the models of the first stage are trained."""
+        super().setup(stage)
+        if stage == "fit" and not self.relevant(self.data.train.rating).any():
+            highest = self.rating_scale.from_points(np.nanmax(self.data.train.rating))
+            raise UserError(
+                f"model.relevant_from={self.relevant_from:g}: no training rating is as high, so that the trees have "
+                f"nothing to learn; the highest is {highest:g}. Use a lower metrics.relevant_from, or null for all."
+            )
+
+    def relevant(self, rating: NDArray[np.float32]) -> NDArray[np.bool_]:
+        """Return which ratings, in points, are relevant, (n,)."""
+        if self.relevant_from is None:
+            return np.ones(len(rating), dtype=bool)
+        return rating >= self.rating_scale.to_points(np.array([self.relevant_from], dtype=np.float32))
+
     def allocate(self) -> None:
         super().allocate()
         self.register_buffer("item_facts", torch.zeros(self.n_items, FACTS + 1))
@@ -112,10 +128,7 @@ class TwoStage(Staged):
         """Collect the candidates of users with a relevant hidden title among them; seen titles are no candidates."""
         self.describe_items(kept)
         history = History.of(self.training_rows(kept)).to(self.device)
-        wanted = np.ones(len(held_out), dtype=bool)
-        if self.relevant_from is not None:
-            least = kept.scale.to_points(np.array([self.relevant_from], dtype=np.float32))
-            wanted = held_out.rating >= least
+        wanted = self.relevant(held_out.rating)
         known = [rows for name in ("unrated", "excluded", "given") if (rows := getattr(kept, name, None)) is not None]
         of_fold = np.unique(held_out.user)
         for first in range(0, len(of_fold), USERS_AT_ONCE):
@@ -140,7 +153,8 @@ class TwoStage(Staged):
         if not target_n.any() or target_n.all():
             raise UserError(
                 f"model.folds={self.folds}, model.held_out={self.hidden_rows}: no user with more rows than their "
-                "product has a hidden title among the candidates. Use smaller numbers, or more model.candidates."
+                "product has a relevant hidden title among the candidates. Use smaller numbers, a lower "
+                "metrics.relevant_from, or more model.candidates."
             )
         self.describe_items(data)
         self.trees.fit(rows_nf, target_n, loss="log", seed=seed)

@@ -10,6 +10,7 @@ from plotly.offline import get_plotlyjs
 
 from anirec.atomic import write_text
 from anirec.metrics.names import metric_phrase
+from anirec.printable import clean
 from anirec.report.formatting import counted, join_names
 from anirec.report.groups import Family, is_numbered
 from anirec.report.leaderboard import Leaderboard, intervals_of_group
@@ -59,7 +60,11 @@ def write_page(path: Path, *, families: list[Family], boards: list[Leaderboard],
     """
     sections = [section(family, board) for family, board in zip(families, boards, strict=True)]
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+        loader=jinja2.FileSystemLoader(HERE),
+        autoescape=True,
+        finalize=lambda value: clean(value) if type(value) is str else value,  # not of Markup, which is ours
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
     )
     n_runs = sum(len(family.runs) for family in families)
     metrics = list(dict.fromkeys(metric_phrase(board.metric) for board in boards))

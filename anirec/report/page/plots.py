@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from anirec.printable import clean
 from anirec.report import formatting as cells
 from anirec.report.leaderboard import Leaderboard, Row
 
@@ -189,7 +190,7 @@ def escape_html(text: str) -> str:
     >>> escape_html('svd <a href="//x">')
     'svd &lt;a href="//x"&gt;'
     """
-    return escape(text, quote=False)
+    return escape(clean(text), quote=False)
 
 
 def format_values(*values: float) -> list[str]:

@@ -365,7 +365,9 @@ def test_what_is_undefined_is_left_out_with_a_warning(caplog: pytest.LogCaptureF
     assert "Undefined on this data and left out: val/diversity@10" in caplog.messages
     assert "test/diversity@10" not in metrics
     data.scale = Scale(1, 20)
-    assert "test/ndcg@10" not in evaluated(data, relevant_from=11).metrics
+    without = evaluated(data, relevant_from=11)
+    assert "test/ndcg@10" not in without.metrics
+    assert without.findings[-1].startswith("No list is evaluated: no test rating is 11 or higher; the highest is ")
     assert "val/ndcg@10" in caplog.text
 
 

@@ -73,7 +73,7 @@ def test_a_count_that_does_not_help_is_not_proposed() -> None:
 
 def test_memory_of_ease_grows_with_the_square_of_the_items_and_of_svd_with_their_number() -> None:
     settings = {"lr": 0.03, "lr_decay": 0.9, "reg": 0.1, "reg_bias": 0.1, "init_std": 0.1}
-    svd = SVD(n_factors=64, epochs=10, solver="auto", **settings)
+    svd = SVD(n_factors=64, epochs=10, **settings)
     few, many = Counts(1000, n_users=10, n_items=20_000), Counts(1000, n_users=10, n_items=40_000)
     assert ease().cost(many).memory == pytest.approx(4 * ease().cost(few).memory, rel=0.01)
     assert ease().cost(many).operations == pytest.approx(8 * ease().cost(few).operations, rel=0.01)

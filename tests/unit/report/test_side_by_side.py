@@ -1,13 +1,15 @@
 """Lists side by side: the same users, the titles of each model, and which are relevant."""
 
 import io
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 import pytest
-from rich.console import Console
 
+from anirec.errors import UserError
+from anirec.printable import Console
 from anirec.report.compare import compare
 from anirec.report.groups import families
 from anirec.report.leaderboard import leaderboard
@@ -74,3 +76,38 @@ def test_runs_of_other_splits_or_without_items_are_left_out(runs: Path, write_ru
     found = found_in(runs)
     assert found is not None
     assert found.models == ["ease", "popularity"]
+
+
+def test_titles_cannot_control_the_terminal(runs: Path) -> None:
+    for run in read_runs([runs]):
+        names = pl.DataFrame(
+            {"item_id": range(600), "title": [f"\x1b]0;pwned\x07\x1b[31m{n}\u202e" for n in range(600)]}
+        )
+        names.write_parquet(run.folder / "items.parquet")
+    printed = io.StringIO()
+    compare([runs], lists=True, html=runs / "page.html", console=Console(file=printed, width=80))
+    for text in (printed.getvalue(), (runs / "page.html").read_text()):
+        assert "]0;pwned" in text
+        assert "[31m7" in text
+        assert not {*"\x1b\x07\u202e"} & {*text}
+
+
+def test_lists_are_of_a_split_that_both_have(write_run: WriteRun, tmp_path: Path) -> None:
+    for model, folds in (("ease", (0, 1)), ("popularity", (1, 2)), ("svd", (1,))):
+        for fold in folds:
+            folder = with_items(write_run(model, fold=fold), fold)
+            about = json.loads((folder / "provenance.json").read_text())
+            about["split"]["fingerprint"] = f"fold {fold}"
+            (folder / "provenance.json").write_text(json.dumps(about))
+    found = found_in(tmp_path)
+    assert found is not None
+    assert sorted(found.models) == ["ease", "popularity", "svd"]
+    assert found.users[0].lists[0][0][0] == "Title <2>"
+
+
+def test_ids_of_another_type_are_an_error_that_names_the_file(runs: Path) -> None:
+    run = next(run for run in read_runs([runs]) if run.model == "popularity")
+    path = run.folder / "recommendations.parquet"
+    pl.read_parquet(path).with_columns(pl.col("item_id").cast(pl.String)).write_parquet(path)
+    with pytest.raises(UserError, match=r"popularity.*item_id is String; it is Int64 in .*ease"):
+        found_in(runs)

@@ -1,11 +1,12 @@
 """Tolerant reading of large text files, with all the defects found in dumps."""
 
+import gzip
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from anirec.data.readers.csv import scan_csv, scan_parquet
+from anirec.data.readers.csv import read_csv, scan_csv, scan_parquet
 from anirec.data.readers.layout import Layout, detect_header
 from anirec.errors import UserError
 
@@ -195,3 +196,13 @@ def test_parquet_rows_have_the_same_shape(tmp_path: Path) -> None:
     assert rows.select("line", "text", "user", "rating").rows() == [(1, "1,9.0", "1", "9.0"), (2, ",12.0", "", "12.0")]
     with pytest.raises(UserError, match="lacks the columns absent"):
         scan_parquet(path, {"user": "absent"})
+
+
+def test_an_incomplete_compressed_file_is_an_error_that_names_it(tmp_path: Path) -> None:
+    path = tmp_path / "dump.csv.gz"
+    whole = gzip.compress(HEADER + b"".join(b"%d,Monster,9\n" % n for n in range(5000)))
+    for content in (whole[:-2000], whole[:2000] + b"broken" + whole[2006:]):
+        path.write_bytes(content)
+        for reader in (scan_csv, read_csv):
+            with pytest.raises(UserError, match=r"dump\.csv\.gz: the compressed content is damaged or incomplete"):
+                reader(path, LAYOUT)

@@ -7,6 +7,8 @@ import pytest
 import torch
 from hydra.errors import InstantiationException
 
+from anirec.models.cost import Counts
+
 from .groups import Groups, share_of_own_group
 from .test_autoencoders import FITTING, made
 
@@ -56,3 +58,11 @@ def test_sampled_items_have_the_distribution_asked_for(sampling: str, groups: Gr
 def test_an_objective_or_an_mlp_of_another_model_is_refused(override: str) -> None:
     with pytest.raises(InstantiationException, match=override.partition("=")[0]):
         made("bpr", override)
+
+
+def test_cost_grows_with_the_number_of_sampled_items() -> None:
+    counts = Counts(1_000_000, n_users=10_000, n_items=5_000)
+    few, many = (made("bpr", f"negatives={negatives}").cost(counts) for negatives in (4, 100_000))
+    vectors = 4096 * 100_000 * 65  # numbers of a step
+    assert 4 * vectors < many.memory - few.memory < 20 * vectors
+    assert many.operations > 1000 * few.operations

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from anirec import notices
 from anirec.data.ratings.interactions import RatingBatch
 from anirec.errors import UserError
 from anirec.models.one_pass import History
@@ -149,3 +150,13 @@ def test_interactions_without_a_rating_count_as_set(planted, fit) -> None:
     weights = -inverse / np.diag(inverse) * (1 - np.eye(planted.n_items))
     expected = x_ui.clip(min=0) @ weights + x_ui.clip(max=0) @ weights.clip(min=0)
     np.testing.assert_allclose(model.score_items(torch.arange(planted.n_users)).numpy(), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("extreme", [{"popularity": 1000.0}, {"reg": 1e38}, {"dropout": 1 - 1e-8}])
+def test_weights_too_small_to_order_titles_are_said_by_a_warning(
+    planted, fit, extreme: dict[str, float], caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = {"reg": 20.0, "dropout": 0.0, "activity": 0.0, "popularity": 0.0, "unrated": 1.0}
+    notices.printed.clear()
+    fit(EASE(**{**settings, **extreme}, damping_user=5.0, damping_item=5.0), planted)  # type: ignore[arg-type]
+    assert "EASE: all weights are 0, or too small to order the titles" in caplog.text

@@ -4,6 +4,7 @@ from datetime import date
 
 import numpy as np
 import polars as pl
+import pytest
 
 from anirec.data.ratings.interactions import Interactions
 from anirec.models.ratings.item_facts import DAMPING, ages, genre_vectors, rating_facts, text_vectors
@@ -46,3 +47,20 @@ def test_synopses_of_the_same_topic_are_close_and_one_without_text_is_0() -> Non
     assert close[same].mean() > 0.2 > abs(close[~same]).mean()
     assert not vectors[299].any()
     assert text_vectors(pl.DataFrame(), 3).shape == (3, 0)
+
+
+def test_texts_without_spaces_are_compared_by_pairs_of_characters() -> None:
+    random = np.random.default_rng(0)
+    topics = ["".join(map(chr, range(first, first + 40))) for first in (0x3042, 0x4E00, 0x5000)]
+    texts = ["".join(topics[n % 3][m : m + 3] for m in random.integers(0, 38, 8)) for n in range(300)]
+    vectors = text_vectors(pl.DataFrame({"synopsis": texts}), 300)
+    close = vectors @ vectors.T
+    same = np.arange(300)[:, None] % 3 == np.arange(300) % 3
+    assert close[same].mean() > 0.2 > abs(close[~same]).mean()
+
+
+def test_texts_without_a_common_word_are_not_used(caplog: pytest.LogCaptureFixture) -> None:
+    unique = [f"word{chr(97 + n // 26)}{chr(97 + n % 26)}" for n in range(300)]
+    for texts in (unique, [f"{text} rare" if n < 3 else text for n, text in enumerate(unique)], ["..."] * 2 + unique):
+        assert text_vectors(pl.DataFrame({"synopsis": texts}), len(texts)).shape == (len(texts), 0)
+    assert "the synopses are not used" in caplog.text

@@ -78,3 +78,10 @@ def test_threads_change_nothing(planted, fit, monkeypatch: pytest.MonkeyPatch) -
         states.append(model.state_dict())
     for name in states[0]:
         torch.testing.assert_close(states[0][name], states[1][name], rtol=0, atol=0, equal_nan=True, msg=name)
+
+
+def test_weights_that_are_all_0_are_said_by_a_warning(planted, fit, caplog: pytest.LogCaptureFixture) -> None:
+    fit(made(), planted)
+    assert "all weights" not in caplog.text
+    fit(made(l1=1e30), planted)
+    assert "SLIM: all weights are 0, or too small to order the titles" in caplog.text

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from anirec.config.compose import conf_folder
 from anirec.data.ratings.interactions import Interactions, RatingBatch
+from anirec.models.cost import LONG, Counts
 from anirec.models.one_pass import MemoryBased
 from anirec.models.ratings.bias import Bias
 from anirec.models.ratings.boosted_trees import BoostedTrees
@@ -53,7 +54,7 @@ def stack_of(models: dict[str, Any], *, trees: bool = True) -> Stack:
 
 
 def usual() -> dict[str, Any]:
-    svd = SVD(**SVD_SETTINGS, init_std=0.1, solver="auto")
+    svd = SVD(**SVD_SETTINGS, init_std=0.1)
     return {"bias": Bias(damping_user=5.0, damping_item=5.0), "knn": ItemKNN(**SETTINGS), "svd": svd}
 
 
@@ -149,3 +150,10 @@ def test_a_network_can_be_stacked_and_is_restored(cache, fit, tmp_path) -> None:
     alone = instantiate(config.model, _convert_="all")
     fit(alone, data, epochs=2)
     np.testing.assert_array_equal(predictions(stack.models["network"], data.test), predictions(alone, data.test))
+
+
+def test_seconds_grow_with_the_folds_also_on_few_rows() -> None:
+    few, many = (Stack(models=usual(), folds=folds, reg=1.0, trees=None) for folds in (3, 19_999))
+    counts = Counts(500, n_users=60, n_items=40)
+    assert many.seconds(counts) == pytest.approx(5000 * few.seconds(counts))
+    assert many.seconds(counts) > LONG

@@ -37,7 +37,11 @@ def two_stages(models: dict[str, Any], **settings: Any) -> TwoStage:
 
 def usual() -> dict[str, Any]:
     damping = {"damping_user": 5.0, "damping_item": 5.0}
-    return {"ease": EASE(reg=20.0, **damping), "popularity": Popularity(damping=5.0), "bias": Bias(**damping)}
+    return {
+        "ease": EASE(reg=20.0, dropout=0.0, activity=0.0, popularity=0.0, unrated=1.0, **damping),
+        "popularity": Popularity(damping=5.0),
+        "bias": Bias(**damping),
+    }
 
 
 def scores(model: Any, data: Any) -> np.ndarray:
@@ -127,3 +131,11 @@ def test_models_without_candidates_are_refused() -> None:
 def test_users_with_too_few_rows_for_all_folds_are_named(planted, fit) -> None:
     with pytest.raises(UserError, match=r"model\.folds=2, model\.held_out=1000: no user"):
         fit(two_stages(usual(), held_out=1000), planted)
+
+
+def test_a_relevant_rating_that_no_row_reaches_is_refused_before_training(planted, fit) -> None:
+    low = copy.copy(planted)
+    low.train = planted.train.where(planted.train.rating <= 7)
+    model = two_stages({"ranker": Ranker(np.zeros((planted.n_users, planted.n_items)))}, relevant_from=8.0)
+    with pytest.raises(UserError, match=r"relevant_from=8: no training rating is as high.* the highest is 7\..*null"):
+        fit(model, low)
