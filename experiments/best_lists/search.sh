@@ -5,7 +5,7 @@
 # `anirec run -m` repeats a search that was cut, so that the studies can be continued with a larger budget.
 : "${OUTPUTS:=outputs/best_lists}" "${TRIALS:=6}" "${CPU_SECONDS:=60}"
 protocol="dataset=mal_2016 dataset.unrated=keep dataset.min_user_ratings=3 split=per_user objective=val/ndcg@10"
-cheap="metrics=ranking metrics.names=[ndcg@10] metrics.segments=false trainer=cpu"
+cheap="metrics=ranking metrics.names=[ndcg@10,hit_rate@10,coverage@10,aplt@10] metrics.segments=false trainer=cpu"
 columns="joined=mal_2020 model.objective=softmax model.branches.facts.columns=[genres,type,studios,source,aired_from]"
 [ $# -gt 0 ] || set -- ease slim cease rp3beta item_knn als implicit_als low_rank_ease implicit_cosine elsa bpr \
   implicit_bpr mult_vae hybrid genre_popularity
