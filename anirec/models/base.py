@@ -18,6 +18,7 @@ from anirec.data.scale import Scale
 from anirec.errors import UserError
 from anirec.lightning import LightningModule
 from anirec.memory import available_memory
+from anirec.models.checkpoint import DamagedTensorError, check_shape
 from anirec.models.cost import Cost, Counts, check_memory, size_of, warn_if_long, without_memory
 from anirec.models.warm_start import WarmStart
 from anirec.settings import Configurable
@@ -111,10 +112,15 @@ class Model(LightningModule, ArtifactSource, Configurable, ABC):
         return "it keeps nothing from which its training could continue"
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Register the saved buffers: some are created in training, or are as long as the training set."""
+        """Register the saved buffers: some are as long as the training set.
+
+        Raises:
+            DamagedTensorError: A tensor has another shape than the model allocates.
+        """
         self.configure_model()
-        learned = {name for name, _ in self.named_parameters()}
+        learned, allocated = {name for name, _ in self.named_parameters()}, self.state_dict()
         for name, saved in checkpoint["state_dict"].items():
+            check_shape(name, saved, allocated.get(name))
             owner, _, leaf = name.rpartition(".")
             if name not in learned:
                 self.get_submodule(owner).register_buffer(leaf, torch.empty_like(saved, device=self.device))
@@ -274,9 +280,12 @@ class RatingModel(Model):
             checkpoint["sizes"]["n_items"],
         )
         self.rating_scale = Scale.of(checkpoint.get("scale"))
-        super().on_load_checkpoint(checkpoint)
         ids = checkpoint.get("RatingData", {})
         self.vocabularies = {name: Vocabulary.restored(values) for name, values in ids.items()}
+        for name, n in zip(("user_id", "item_id"), (self.n_users, self.n_items), strict=True):
+            if ids and len(self.vocabularies[name]) != n:
+                raise DamagedTensorError(f"{name} has {len(self.vocabularies[name])} ids, expected {n}")
+        super().on_load_checkpoint(checkpoint)
 
     def predict_rows(self, rows: pl.DataFrame, *, cache: Path) -> tuple[NDArray[np.float32], dict[str, int]]:
         require_columns(rows, {"user_id", "item_id"})

@@ -17,10 +17,12 @@ from anirec.data.ratings.datamodule import RatingData
 from anirec.data.ratings.interactions import RatingBatch
 from anirec.data.splits.rows import Random
 from anirec.data.synthetic.demo_ratings import DemoRatings
+from anirec.errors import UserError
 from anirec.evaluation.known_histories import scorer
 from anirec.inference.predict import check_trusted
 from anirec.lightning import Trainer, seed_everything
 from anirec.models.base import ManualOptimization, RatingModel, SupportsFoldIn
+from anirec.models.checkpoint import restore
 from anirec.models.cost import Counts
 from anirec.models.ratings.blend import Blend
 
@@ -196,6 +198,31 @@ def test_a_checkpoint_restores_the_model_without_running_code(
     with torch.no_grad():
         torch.testing.assert_close(loaded(rows), model(rows), rtol=0, atol=0)
         torch.testing.assert_close(loaded.score_items(users), model.score_items(users), rtol=0, atol=0)
+
+
+def test_a_damaged_checkpoint_is_not_loaded(
+    name: str, model: RatingModel, folder: Path, composed: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Compiled code reads what the tensors refer to, without any check of its own."""
+    content, config = torch.load(folder / "last.ckpt", weights_only=True), composed(name).model
+    for key, tensor in content["state_dict"].items():
+        for damaged in damages(key, tensor):
+            changed = {**content, "state_dict": {**content["state_dict"], key: damaged}}
+            monkeypatch.setattr("anirec.models.checkpoint.read_checkpoint", lambda _, changed=changed: changed)
+            with pytest.raises(UserError, match="not loaded: .*Run the experiment again"):
+                restore(instantiate(config, _convert_="all"), folder / "last.ckpt")
+                pytest.fail(f"{key}: {damaged}")
+
+
+def damages(key: str, tensor: torch.Tensor) -> list[torch.Tensor]:
+    """Return tensors that a model cannot have saved: of another length, not finite, and with impossible indices."""
+    if not tensor.numel():
+        return []
+    if tensor.is_floating_point():
+        broken = [torch.full_like(tensor, torch.inf if key.endswith("rating") else torch.nan)]  # NaN: unrated
+    else:
+        broken = [torch.full_like(tensor, value) for value in (-1, 2**31 - 1)] if tensor.dim() else []
+    return [*broken, *([tensor[:-1], torch.cat([tensor, tensor[-1:]])] if tensor.dim() else [])]
 
 
 def test_a_run_folder_of_the_model_is_loaded_without_further_trust(name: str, composed: Callable[[str], Any]) -> None:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from anirec.data.ratings.interactions import RatingBatch
 from anirec.models.base import RatingModel
+from anirec.models.checkpoint import restore
 from anirec.models.one_pass import MemoryBased
 from anirec.models.warm_start import WarmStart
 
@@ -43,8 +44,7 @@ class Earlier(MemoryBased, RatingModel):
         earlier = WarmStart(Path(self.run))
         earlier.match(self.data)
         self.user_index[:-1], self.item_index[:-1] = earlier.index.values()
-        self.model.on_load_checkpoint(earlier.checkpoint)
-        self.model.load_state_dict(earlier.checkpoint["state_dict"], assign=True)
+        restore(self.model, earlier.path)
         self.model.eval().to(self.device)
 
     def forward(self, batch: RatingBatch) -> Tensor:
