@@ -100,6 +100,6 @@ def sentences(original: Run, after: Run) -> list[str]:
     known = nested(after.provenance, "warm_start.known")
     sizes = {"user_id": after.provenance["data"]["n_users"], "item_id": after.provenance["data"]["n_items"]}
     found = " and ".join(f"{known[key]:,} of {sizes[key]:,} {what}" for key, what in IDS.items())
-    is_same = then["fingerprint"] == now["fingerprint"]
-    same = ["No new rows: the training rows are those of the earlier run, which are trained on again."]
+    is_same = all(then.get(key) == now.get(key) for key in (*COUNTS, "train_until"))
+    same = ["No new rows: as many training rows as before, until the same time; they are trained on again."]
     return [f"{counts}.", *(same if is_same else []), f"The earlier run knows {found}.", how]
