@@ -21,6 +21,7 @@ from anirec.inference.prediction_rows import READERS, model_rows, read_rows, wit
 from anirec.inference.run_tables import has_ratings, run_scale
 from anirec.metrics.conformal import prediction_interval
 from anirec.models.base import Model, RatingModel
+from anirec.models.checkpoint import best_or_last, restore
 from anirec.report.run_files import require_run
 
 WRITERS = {".csv": pl.DataFrame.write_csv, ".jsonl": pl.DataFrame.write_ndjson, ".parquet": pl.DataFrame.write_parquet}
@@ -128,13 +129,7 @@ def load(run: Path) -> Model:
     Raises:
         UserError: The folder is not a finished run, a file is damaged, or the config does not name a trusted model.
     """
-    require_run(run)
-    paths = [run / "checkpoints" / f"{name}.ckpt" for name in ("best", "last")]
-    path = next((path for path in paths if path.exists()), None)
-    if path is None:
-        if (run / "metrics.json").exists():
-            raise UserError(f"{run}: kept no checkpoint. Run its config again with checkpoints=best")
-        raise UserError(f"{run}: no checkpoint; expected checkpoints/best.ckpt or last.ckpt")
+    path = require_checkpoint(run)
     try:
         # Resolved before the check, so that no interpolation can add anything afterwards.
         config = cast(dict[str, Any], OmegaConf.to_container(OmegaConf.load(run / "config.yaml"), resolve=True))[
@@ -149,18 +144,22 @@ def load(run: Path) -> Model:
         raise
     except Exception as error:
         raise UserError(f"{run / 'config.yaml'}: not a config of a run: {error}") from None
-    try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        model.on_load_checkpoint(checkpoint)
-        model.load_state_dict(checkpoint["state_dict"], assign=True)
-    except UserError:
-        raise
-    except Exception:
-        raise UserError(
-            f"{path}: not loaded: it is damaged, or of another model or another version of anirec. Run the experiment "
-            "again."
-        ) from None
+    restore(model, path)
     return model.eval()
+
+
+def require_checkpoint(run: Path) -> Path:
+    """Return the path of the best checkpoint of a run, or of the last one if there is no best.
+
+    Raises:
+        UserError: The folder is not a run, or has no checkpoint.
+    """
+    require_run(run)
+    if path := best_or_last(run):
+        return path
+    if (run / "metrics.json").exists():
+        raise UserError(f"{run}: kept no checkpoint. Run its config again with checkpoints=best")
+    raise UserError(f"{run}: no checkpoint; expected checkpoints/best.ckpt or last.ckpt")
 
 
 def check_version(run: Path, model: dict[str, Any]) -> None:

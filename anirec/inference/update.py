@@ -11,11 +11,15 @@ from rich.text import Text
 from anirec.config.definitions import inherits
 from anirec.config.identity import identity_of
 from anirec.errors import UserError
+from anirec.inference.predict import require_checkpoint
 from anirec.inference.reproduce import config_of, output_folder, override, perform_again, require_valid
+from anirec.models.checkpoint import restore
+from anirec.models.warm_start import IDS
 from anirec.printable import Console
 from anirec.report.compare import compare
 from anirec.report.run_files import nested, require_run
 from anirec.report.runs import Run, read_run
+from anirec.run import instantiate_node
 from anirec.tracking.choose_folder import choose_folder, is_helper_process
 
 RATING_MODEL = "anirec.models.base.RatingModel"
@@ -34,7 +38,8 @@ def update(run: Path, *, overrides: Sequence[str], trust: bool, console: Console
         console: Where to print; default: the terminal.
 
     Raises:
-        UserError: The run is not finished or of another task, or it has learned from rows that are held out now.
+        UserError: The run is not finished or of another task, its checkpoint is damaged, none of its users and titles
+            is in the newer data, or it has learned from rows that are held out now.
     """
     require_run(run)
     original = read_run(run.resolve())
@@ -46,11 +51,13 @@ def update(run: Path, *, overrides: Sequence[str], trust: bool, console: Console
             f"{run}: only rating models can be updated with new interactions. Run its config again instead."
         )
     config = config_of(original, trust=trust)
+    earlier = deepcopy(config.model)
+    restore(instantiate_node(earlier), require_checkpoint(original.folder))  # before anything is created
     override(config, overrides)
     config.warm_start = str(original.folder)
     config = require_valid(config)
     name = original.model.removesuffix(AFTER)
-    before = perform(before_config(config), original, f"{name}{BEFORE}", overrides)
+    before = perform(before_config(config, earlier), original, f"{name}{BEFORE}", overrides)
     after = perform(config, original, f"{name}{AFTER}", overrides)
     if is_helper_process():
         return
@@ -60,10 +67,10 @@ def update(run: Path, *, overrides: Sequence[str], trust: bool, console: Console
     compare([before.folder, after.folder], console=console)
 
 
-def before_config(config: DictConfig) -> DictConfig:
-    """Return a config that evaluates the earlier model as it is."""
+def before_config(config: DictConfig, earlier: DictConfig) -> DictConfig:
+    """Return a config that evaluates the earlier model as it is, with its own settings."""
     before = deepcopy(config)
-    before.model = {"_target_": EARLIER, "model": config.model, "run": config.warm_start}
+    before.model = {"_target_": EARLIER, "model": earlier, "run": config.warm_start}
     before.warm_start, before.checkpoints = None, "none"
     OmegaConf.update(before, "trainer", {"max_epochs": 1, "gradient_clip_val": None, "accumulate_grad_batches": 1})
     return before
@@ -90,4 +97,9 @@ def sentences(original: Run, after: Run) -> list[str]:
     how = f"{original.model} is trained from scratch: {why_not}." if why_not else (
         f"{original.model} has continued from the checkpoint of {original.folder.name}."
     )  # fmt: skip
-    return [f"{counts}.", how]
+    known = nested(after.provenance, "warm_start.known")
+    sizes = {"user_id": after.provenance["data"]["n_users"], "item_id": after.provenance["data"]["n_items"]}
+    found = " and ".join(f"{known[key]:,} of {sizes[key]:,} {what}" for key, what in IDS.items())
+    is_same = all(then.get(key) == now.get(key) for key in (*COUNTS, "train_until"))
+    same = ["No new rows: as many training rows as before, until the same time; they are trained on again."]
+    return [f"{counts}.", *(same if is_same else []), f"The earlier run knows {found}.", how]

@@ -18,6 +18,7 @@ from anirec.data.scale import Scale
 from anirec.errors import UserError
 from anirec.lightning import LightningModule
 from anirec.memory import available_memory
+from anirec.models.checkpoint import DamagedTensorError, check_shape
 from anirec.models.cost import Cost, Counts, check_memory, size_of, warn_if_long, without_memory
 from anirec.models.warm_start import WarmStart
 from anirec.settings import Configurable
@@ -111,10 +112,15 @@ class Model(LightningModule, ArtifactSource, Configurable, ABC):
         return "it keeps nothing from which its training could continue"
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Register the saved buffers: some are created in training, or are as long as the training set."""
+        """Register the saved buffers: some are as long as the training set.
+
+        Raises:
+            DamagedTensorError: A tensor has another shape than the model allocates.
+        """
         self.configure_model()
-        learned = {name for name, _ in self.named_parameters()}
+        learned, allocated = {name for name, _ in self.named_parameters()}, self.state_dict()
         for name, saved in checkpoint["state_dict"].items():
+            check_shape(name, saved, allocated.get(name))
             owner, _, leaf = name.rpartition(".")
             if name not in learned:
                 self.get_submodule(owner).register_buffer(leaf, torch.empty_like(saved, device=self.device))
@@ -195,7 +201,7 @@ class RatingModel(Model):
     requires: ClassVar[frozenset[str]] = frozenset({"user_id", "item_id", "rating"})
     uses_unrated: ClassVar[bool] = False
     predicts_ratings: bool = True
-    uses_order: ClassVar[bool] = False
+    uses_order: bool = False
     ranks_by_rating: bool = True
     block_rows: ClassVar[int] = 1 << 18
     users_at_once: ClassVar[int | None] = None
@@ -274,9 +280,12 @@ class RatingModel(Model):
             checkpoint["sizes"]["n_items"],
         )
         self.rating_scale = Scale.of(checkpoint.get("scale"))
-        super().on_load_checkpoint(checkpoint)
         ids = checkpoint.get("RatingData", {})
         self.vocabularies = {name: Vocabulary.restored(values) for name, values in ids.items()}
+        for name, n in zip(("user_id", "item_id"), (self.n_users, self.n_items), strict=True):
+            if ids and len(self.vocabularies[name]) != n:
+                raise DamagedTensorError(f"{name} has {len(self.vocabularies[name])} ids, expected {n}")
+        super().on_load_checkpoint(checkpoint)
 
     def predict_rows(self, rows: pl.DataFrame, *, cache: Path) -> tuple[NDArray[np.float32], dict[str, int]]:
         require_columns(rows, {"user_id", "item_id"})
@@ -286,6 +295,24 @@ class RatingModel(Model):
         predictions = torch.cat([self(RatingBatch(*batch)) for batch in batches])
         unknown = {"unknown users": int((user < 0).sum()), "unknown titles": int((item < 0).sum())}
         return self.rating_scale.from_points(predictions).numpy(), unknown
+
+    @torch.no_grad()
+    def on_test_start(self) -> None:
+        """Let each `HistoryReader` read the histories at test: this model, or models of which it consists."""
+        data, readers = self.data, [part for part in self.modules() if isinstance(part, HistoryReader)]
+        self.of_training = {name: dict(module._buffers) for name, module in self.named_modules() if readers}
+        if readers and data.split.val_is_earlier and len(data.val):
+            for reader in readers:
+                rows = reader.training_rows(data).merge(data.given).merge(data.val_in_points)
+                reader.read_histories(self.rows_of_parts(rows))
+
+    def on_test_end(self) -> None:
+        for name, buffers in self.of_training.items():
+            self.get_submodule(name)._buffers.update(buffers)
+
+    def rows_of_parts(self, rows: Interactions) -> Interactions:
+        """Return rows of the data as the models of which this one consists number users and items."""
+        return rows
 
     def validation_step(self, batch: RatingBatch, batch_index: int) -> Tensor:
         return self.rating_scale.from_points(self(batch))
@@ -316,22 +343,13 @@ class HistoryReader(RatingModel):
     The parameters are always those learned from the training rows. Where the validation rows of a user are earlier
     than the test rows, as in splits in time, they are part of the history from which the test lists are made. This is
     the usual protocol of next-item recommendation, such as that of RecBole. The training history counts again after
-    the test, in validation and in the checkpoint.
+    the test, in validation and in the checkpoint. This also holds for a model within another one; see
+    `RatingModel.on_test_start`.
     """
 
     @abstractmethod
     def read_histories(self, rows: Interactions) -> None:
         """Make `score_items` rank by these rows of all users; only buffers change, and none of them in place."""
-
-    @torch.no_grad()
-    def on_test_start(self) -> None:
-        self.of_training = {name: dict(module._buffers) for name, module in self.named_modules()}
-        if self.data.split.val_is_earlier and len(self.data.val):
-            self.read_histories(self.training_rows(self.data).merge(self.data.given).merge(self.data.val_in_points))
-
-    def on_test_end(self) -> None:
-        for name, buffers in self.of_training.items():
-            self.get_submodule(name)._buffers.update(buffers)
 
 
 @runtime_checkable

@@ -16,6 +16,7 @@ from anirec.distributed import RunLauncher
 from anirec.errors import UserError
 from anirec.lightning import DDPStrategy
 from anirec.models.base import POPULARITY, ManualOptimization, RatingModel
+from anirec.models.checkpoint import check_indices, check_rows
 from anirec.models.cost import Cost, Counts
 from anirec.models.warm_start import WarmStart
 from anirec.notices import warn
@@ -192,6 +193,7 @@ class History(nn.Module):
         rating: Ratings, float32 (n,); NaN where unrated.
     """
 
+    may_be_nan: ClassVar[frozenset[str]] = frozenset({"rating"})
     indptr: Tensor
     item: Tensor
     rating: Tensor
@@ -203,6 +205,10 @@ class History(nn.Module):
         self.register_buffer("indptr", torch.zeros(n_users + 2, dtype=torch.int64))
         self.register_buffer("item", torch.empty(0, dtype=torch.int32))
         self.register_buffer("rating", torch.empty(0, dtype=torch.float32))
+
+    def check_tensors(self, n_items: int) -> None:
+        check_rows("history.indptr", self.indptr, self.item, self.rating)
+        check_indices("history.item", self.item, n_items)
 
     def clear(self) -> None:
         self.parts: list[tuple[Tensor, Tensor, Tensor]] = []

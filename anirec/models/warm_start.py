@@ -11,8 +11,11 @@ from torch import Tensor
 
 from anirec.data.ratings.interactions import Vocabulary
 from anirec.errors import UserError
+from anirec.models.checkpoint import best_or_last, read_checkpoint
+from anirec.notices import warn
 
-IDS = ("user_id", "item_id")
+IDS = {"user_id": "users", "item_id": "titles"}
+FEW = 0.1  # a share of the ids; fewer are hardly those of the same dataset
 
 
 class WarmStart:
@@ -27,16 +30,15 @@ class WarmStart:
         why_not: Why the model was trained from scratch; empty if it has continued.
 
     Raises:
-        UserError: The run kept no checkpoint, or is not one of ratings.
+        UserError: The run kept no checkpoint, a damaged one, or is not one of ratings.
     """
 
     def __init__(self, run: Path) -> None:
         self.run = run
-        paths = [run / "checkpoints" / f"{name}.ckpt" for name in ("best", "last")]
-        path = next((path for path in paths if path.exists()), None)
+        path = best_or_last(run)
         if path is None:
             raise UserError(f"warm_start={run}: no checkpoint there. Run its config again with checkpoints=best")
-        self.checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        self.path, self.checkpoint = path, read_checkpoint(path)
         if "RatingData" not in self.checkpoint:
             raise UserError(f"warm_start={run}: not a run of a rating model, so that no user or title can be matched")
         self.index: dict[str, Tensor] = {}
@@ -47,15 +49,19 @@ class WarmStart:
         """Find the users and items of the data in the earlier run.
 
         Raises:
-            UserError: The earlier run has learned from rows that the data hold out.
+            UserError: The earlier run has learned from rows that the data hold out, or none of the ids is in both.
         """
         self.check_times(data.bounds)
         for name, own in zip(IDS, (data.user_vocabulary, data.item_vocabulary), strict=True):
             earlier = Vocabulary.restored(self.checkpoint["RatingData"][name])
-            self.index[name], self.sizes[name] = (
-                torch.from_numpy(earlier.encode(own.ids).astype(np.int64)),
-                len(earlier),
-            )
+            ids = own.ids.cast(earlier.ids.dtype, strict=False)
+            self.index[name], self.sizes[name] = torch.from_numpy(earlier.encode(ids).astype(np.int64)), len(earlier)
+        known = {name: int((index >= 0).sum()) for name, index in self.index.items()}
+        counts = " and ".join(f"{known[name]:,} of {len(self.index[name]):,} {what}" for name, what in IDS.items())
+        if not any(known.values()):
+            raise UserError(f"warm_start={self.run}: that run knows {counts} of the data. Use data with the same ids.")
+        if any(known[name] < FEW * min(len(self.index[name]), self.sizes[name]) for name in IDS):
+            warn(f"The earlier run knows only {counts}; the others count as new. Have the ids changed?")
 
     def check_times(self, bounds: dict[str, str]) -> None:
         """Raise a UserError unless all rows that the data hold out are later than what the earlier run has learned."""

@@ -105,11 +105,9 @@ def model(name: str, data: Any, folder: Path, trained: Trained) -> Any:
 
 @pytest.fixture
 def loaded(name: str, folder: Path, model: Any, composed: Composed) -> Any:
-    """Return the model, restored from its config and checkpoint alone."""
-    import torch
+    """Return the model, restored from its config and checkpoint alone, whose tensors pass all checks."""
+    from anirec.models.checkpoint import restore
 
-    checkpoint = torch.load(folder / "last.ckpt", weights_only=True)
     again = instantiate(composed(name).model, _convert_="all")
-    again.on_load_checkpoint(checkpoint)
-    again.load_state_dict(checkpoint["state_dict"])
+    restore(again, folder / "last.ckpt")
     return again.eval()

@@ -17,10 +17,12 @@ from anirec.data.ratings.datamodule import RatingData
 from anirec.data.ratings.interactions import RatingBatch
 from anirec.data.splits.rows import Random
 from anirec.data.synthetic.demo_ratings import DemoRatings
+from anirec.errors import UserError
 from anirec.evaluation.known_histories import scorer
 from anirec.inference.predict import check_trusted
 from anirec.lightning import Trainer, seed_everything
-from anirec.models.base import ManualOptimization, RatingModel, SupportsFoldIn
+from anirec.models.base import HistoryReader, ManualOptimization, RatingModel, SupportsFoldIn
+from anirec.models.checkpoint import restore
 from anirec.models.cost import Counts
 from anirec.models.ratings.blend import Blend
 
@@ -101,6 +103,9 @@ def test_fold_in_agrees_with_the_scores_of_training_users(model: RatingModel, da
 def test_users_with_a_given_history_are_ranked_by_it(model: RatingModel, data: RatingData) -> None:
     """Also beside others, as in a split that holds out whole users with a part of their ratings as history."""
     folding, training = require_fold_in(model), data.train_and_unrated
+    if isinstance(model, HistoryReader):  # has read them in training; see test_sequence.py
+        assert scorer(model, SimpleNamespace(given=training)) == model.score_items
+        return
     is_given = np.isin(training.user, [1, 5, 6])
     part = SimpleNamespace(train_and_unrated=training.where(~is_given), given=training.where(is_given))
     part.train = part.train_and_unrated
@@ -196,6 +201,36 @@ def test_a_checkpoint_restores_the_model_without_running_code(
     with torch.no_grad():
         torch.testing.assert_close(loaded(rows), model(rows), rtol=0, atol=0)
         torch.testing.assert_close(loaded.score_items(users), model.score_items(users), rtol=0, atol=0)
+
+
+def test_a_damaged_checkpoint_is_not_loaded(
+    name: str, model: RatingModel, folder: Path, composed: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Compiled code reads what the tensors refer to, without any check of its own."""
+    content, config = torch.load(folder / "last.ckpt", weights_only=True), composed(name).model
+
+    def is_loaded(key: str, damaged: torch.Tensor) -> bool:
+        changed = {**content, "state_dict": {**content["state_dict"], key: damaged}}
+        monkeypatch.setattr("anirec.models.checkpoint.read_checkpoint", lambda _: changed)
+        try:
+            restore(instantiate(config, _convert_="all"), folder / "last.ckpt")
+        except UserError as error:
+            return "not loaded" not in str(error)
+        return True
+
+    tensors = content["state_dict"].items()
+    assert not [key for key, tensor in tensors for damaged in damages(key, tensor) if is_loaded(key, damaged)]
+
+
+def damages(key: str, tensor: torch.Tensor) -> list[torch.Tensor]:
+    """Return tensors that a model cannot have saved: of another length, not finite, and with impossible indices."""
+    if not tensor.numel():
+        return []
+    if tensor.is_floating_point():
+        broken = [torch.full_like(tensor, torch.inf if key.endswith("rating") else torch.nan)]  # NaN: unrated
+    else:
+        broken = [torch.full_like(tensor, value) for value in (-1, 2**31 - 1)] if tensor.dim() else []
+    return [*broken, *([tensor[:-1], torch.cat([tensor, tensor[-1:]])] if tensor.dim() else [])]
 
 
 def test_a_run_folder_of_the_model_is_loaded_without_further_trust(name: str, composed: Callable[[str], Any]) -> None:

@@ -1,5 +1,6 @@
 """`anirec update`: a run continues on newer rows with new users and titles, and is compared with itself as it was."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -84,6 +85,40 @@ def test_models_that_learn_step_by_step_continue_and_learn_new_users(place: Path
     assert state["state_dict"]["user_factors"][users.index(NEW_USER)].any()
     assert f"{model}_before" in printed
     assert f"{model}_updated" in printed
+
+
+def test_a_damaged_checkpoint_is_refused_before_a_folder_is_created(
+    place: Path, anirec: Anirec, tmp_path: Path
+) -> None:
+    before = sorted(place.glob("outputs/*/*/*"))
+    run = shutil.copytree(runs(place, "svd", "table")[0], tmp_path / "run")
+    path = run / "checkpoints" / "best.ckpt"
+    content = torch.load(path, weights_only=True)
+    state = content["state_dict"]
+    short = {**content, "state_dict": {**state, "user_factors": state["user_factors"][:5]}}
+    lost = {**content, "state_dict": {key: state[key] for key in state if key != "user_factors"}}
+    for damaged in (short, lost, None):
+        path.unlink()
+        torch.save(damaged, path) if damaged else path.write_bytes(b"truncated")
+        assert "not loaded:" in anirec("update", str(run), expect=2).stderr
+    assert sorted(place.glob("outputs/*/*/*")) == before
+
+
+def test_what_the_earlier_run_knows_is_printed_and_other_ids_are_refused(place: Path, anirec: Anirec) -> None:
+    svd, table = runs(place, "svd", "table")[0], pl.read_csv(place / "ratings.csv")
+    table.with_columns(user_id="x" + pl.col("user_id"), item_id="x" + pl.col("item_id")).write_csv(
+        place / "renamed.csv"
+    )
+    table.with_columns(user_id="x" + pl.col("user_id")).write_csv(place / "users.csv")
+    renamed = anirec("update", str(svd), "dataset.source.ratings.files=renamed.csv", expect=2).stderr
+    assert "knows 0 of 61 users and 0 of 41 titles" in " ".join(renamed.split())
+    done = anirec("update", str(svd), "dataset.source.ratings.files=users.csv")
+    assert "The earlier run knows only 0 of 61 users and 40 of 41 titles" in " ".join(done.stderr.split())
+    assert "The earlier run knows 0 of 61 users and 40 of 41 titles." in " ".join(done.stdout.split())
+    assert "No new rows" not in done.stdout
+    rows(60, 0, 200, seed=1).write_csv(place / "old.csv")
+    same = anirec("update", str(svd), "dataset.source.ratings.files=old.csv").stdout
+    assert "No new rows" in same
 
 
 def test_closed_forms_and_other_settings_are_trained_from_scratch_and_the_output_says_so(

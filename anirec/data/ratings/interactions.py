@@ -92,8 +92,11 @@ class Interactions:
         time = None if self.time is None else self.time[mask]
         return Interactions(self.user[mask], self.item[mask], self.rating[mask], self.n_users, time)
 
-    def sort_by_time(self) -> "Interactions":
+    def sort_by_time(self, *, keep_unknown: bool = False) -> "Interactions":
         """Return the rows with a known time, sorted by user and time. `time_group` tells which rows have the same time.
+
+        Args:
+            keep_unknown: Whether to keep the rows without a time, before all others of their user.
 
         Raises:
             UserError: No row has a time.
@@ -101,7 +104,8 @@ class Interactions:
         if self.time is None or (self.time == UNKNOWN).all():
             raise UserError(NO_TIMES)
         order = np.lexsort((self.time, self.user))
-        order = order[self.time[order] != UNKNOWN]
+        if not keep_unknown:
+            order = order[self.time[order] != UNKNOWN]
         return Interactions(self.user[order], self.item[order], self.rating[order], self.n_users, self.time[order])
 
     @property

@@ -155,7 +155,7 @@ class TrainingPosts(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.clear()
-        self.register_buffer("start", torch.zeros(1, dtype=torch.int64))
+        self.register_buffer("start", torch.empty(0, dtype=torch.int64))
         self.register_buffer("tag", torch.empty(0, dtype=torch.int32))
         self.register_buffer("score", torch.empty(0))
 

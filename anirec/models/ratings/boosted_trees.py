@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from anirec.models.checkpoint import DamagedTensorError
 from anirec.settings import Configurable, Positive, PositiveInt
 
 NODE = 28  # bytes
@@ -35,12 +36,13 @@ class BoostedTrees(Configurable, nn.Module):
     threshold: Tensor
     child: Tensor
     value: Tensor
+    n_features = 0  # of a row; the check of a checkpoint needs it
 
     def __init__(self, *, n_trees: PositiveInt, lr: Positive, leaves: PositiveInt, min_rows: PositiveInt) -> None:
         super().__init__()
         self.n_trees, self.lr, self.leaves, self.min_rows = n_trees, lr, leaves, min_rows
         self.register_buffer("start", torch.zeros((), dtype=torch.float64))
-        self.register_buffer("root", torch.empty(0, dtype=torch.int32))
+        self.register_buffer("root", torch.zeros(n_trees, dtype=torch.int32))
         for name, kind in BUFFERS.items():
             self.register_buffer(name, torch.empty((0, 2) if name == "child" else 0, dtype=kind))
 
@@ -91,23 +93,22 @@ class BoostedTrees(Configurable, nn.Module):
         for name, kind_of in BUFFERS.items():
             setattr(self, name, torch.from_numpy(np.ascontiguousarray(found[name])).to(kind_of))
 
-    def forward(self, rows_nf: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Return the sum of the trees for each row, (n,).
-
-        Raises:
-            ValueError: A node of a checkpoint refers to a node or feature that cannot be; compiled code would then read
-                outside its arrays, or never end.
-        """
-        from anirec.models.ratings.kernels.trees import sum_trees
-
+    def check_tensors(self, n_items: int) -> None:
+        """Raise an error if a node refers to no later node, or to no feature: `sum_trees` checks neither."""
         root, feature, threshold, child, value = (self.get_buffer(name).cpu().numpy() for name in ("root", *BUFFERS))
-        is_inner, own = child[:, 0] > 0, np.arange(len(child))[:, None]
+        is_inner, own = (child != 0).any(1), np.arange(len(child))[:, None]
         if (
             len({len(feature), len(threshold), len(child), len(value)}) > 1
             or not ((root >= 0) & (root < len(child))).all()
             or not ((child > own) & (child < len(child)))[is_inner].all()
-            or not ((feature >= 0) & (feature < rows_nf.shape[1]))[is_inner].all()
+            or not ((feature >= 0) & (feature < self.n_features))[is_inner].all()
         ):
-            raise ValueError("the checkpoint holds trees that are none")
+            raise DamagedTensorError("the boosted trees are damaged")
+
+    def forward(self, rows_nf: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return the sum of the trees for each row, (n,)."""
+        from anirec.models.ratings.kernels.trees import sum_trees
+
+        root, feature, threshold, child, value = (self.get_buffer(name).cpu().numpy() for name in ("root", *BUFFERS))
         rows_nf = np.ascontiguousarray(rows_nf, dtype=np.float32)
         return float(self.start) + sum_trees(rows_nf, root, feature, threshold, child, value)

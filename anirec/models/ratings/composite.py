@@ -19,6 +19,7 @@ class Composite(ManualOptimization, RatingModel):
     def __init__(self, *, models: Annotated[Mapping[str, RatingModel], MinLen(1)], **settings: Any) -> None:
         super().__init__(**settings)
         self.models = nn.ModuleDict(models)
+        self.uses_order = any(model.uses_order for model in models.values())
 
     def parts(self) -> Iterator[Any]:
         return iter(self.models.values())

@@ -3,11 +3,13 @@
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from anirec.data.ratings.interactions import RatingBatch
+from anirec.data.ratings.interactions import Interactions, RatingBatch
 from anirec.models.base import RatingModel
+from anirec.models.checkpoint import restore
 from anirec.models.one_pass import MemoryBased
 from anirec.models.warm_start import WarmStart
 
@@ -16,7 +18,8 @@ class Earlier(MemoryBased, RatingModel):
     """Predict and rank as the model of an earlier run does, without any training.
 
     Users and items are matched by their ids. Those that the earlier run lacks are unknown to it; such items are in no
-    list.
+    list. At the test of a split in time, a `HistoryReader` reads the training and validation rows of the newer data, as
+    the updated model does.
 
     Args:
         model: The model of the earlier run, untrained.
@@ -43,8 +46,7 @@ class Earlier(MemoryBased, RatingModel):
         earlier = WarmStart(Path(self.run))
         earlier.match(self.data)
         self.user_index[:-1], self.item_index[:-1] = earlier.index.values()
-        self.model.on_load_checkpoint(earlier.checkpoint)
-        self.model.load_state_dict(earlier.checkpoint["state_dict"], assign=True)
+        restore(self.model, earlier.path)
         self.model.eval().to(self.device)
 
     def forward(self, batch: RatingBatch) -> Tensor:
@@ -53,6 +55,15 @@ class Earlier(MemoryBased, RatingModel):
     def score_items(self, users: Tensor) -> Tensor:
         item = self.item_index[:-1]
         return self.model.score_items(self.user_index[users])[:, item].masked_fill_(item < 0, -torch.inf)
+
+    def rows_of_parts(self, rows: Interactions) -> Interactions:
+        """Return the rows of users and items of the earlier run, with its indices."""
+        user, item = self.user_index.cpu().numpy()[rows.user], self.item_index.cpu().numpy()[rows.item]
+        order = np.lexsort((item, user))
+        kept = order[(user[order] >= 0) & (item[order] >= 0)]
+        time = None if rows.time is None else rows.time[kept]
+        n_users = self.model.n_users
+        return Interactions(user[kept].astype("i4"), item[kept].astype("i4"), rows.rating[kept], n_users, time)
 
     def provenance(self) -> dict[str, Any]:
         return {**super().provenance(), "fit_seconds": None, "compile_seconds": None}

@@ -9,6 +9,7 @@ from torch.nn.functional import embedding_bag
 
 from anirec.data.ratings.interactions import RatingBatch
 from anirec.models.base import popularity_tie_break
+from anirec.models.checkpoint import check_shape
 from anirec.models.cost import Cost, Counts
 from anirec.models.one_pass import History, HistoryScorer, MemoryBased, explained_singularity
 from anirec.models.ratings.bias import Baseline
@@ -88,6 +89,9 @@ class EASE(HistoryScorer, MemoryBased):
         self.baseline = Baseline(self.n_users, self.n_items)
         self.register_buffer("weight_ij", torch.zeros(0, 0))
         self.register_buffer("count_i", torch.zeros(self.n_items))
+
+    def check_tensors(self, n_items: int) -> None:
+        check_shape("weight_ij", self.weight_ij, self.weight_ij.new_empty(1).expand(n_items, n_items))
 
     def solve(self) -> None:
         self.baseline.fit(self.history, self.damping_user, self.damping_item)

@@ -10,6 +10,7 @@ from torch.nn.functional import embedding_bag, normalize
 from anirec.data.ratings.interactions import RatingBatch
 from anirec.metrics.beyond_accuracy import genre_matrix
 from anirec.models.base import popularity_tie_break
+from anirec.models.checkpoint import check_shape
 from anirec.models.one_pass import History, HistoryScorer, MemoryBased
 from anirec.models.ratings.bias import Baseline, count_by_index, sum_by_index
 from anirec.settings import NonNegative
@@ -49,8 +50,14 @@ class GenrePopularity(HistoryScorer, MemoryBased):
     def allocate(self) -> None:
         super().allocate()
         self.baseline = Baseline(self.n_users, self.n_items)
-        for name in ("count_i", "genre_ig", "popularity_g", "offset_g"):
+        self.register_buffer("count_i", torch.zeros(self.n_items))
+        self.register_buffer("genre_ig", torch.empty(self.n_items + 1, 0))
+        for name in ("popularity_g", "offset_g"):
             self.register_buffer(name, torch.empty(0))
+
+    def check_tensors(self, n_items: int) -> None:
+        for name in ("popularity_g", "offset_g"):
+            check_shape(name, self.get_buffer(name), self.genre_ig[0])
 
     def solve(self) -> None:
         genres = genre_matrix(self.data.items["genres"]).astype(np.float32)

@@ -11,6 +11,7 @@ from torch import Tensor
 from anirec.data.ratings.interactions import RatingBatch
 from anirec.errors import UserError
 from anirec.models.base import RatingModel, popularity_tie_break
+from anirec.models.checkpoint import check_indices, check_rows, check_shape
 from anirec.models.cost import Cost, Counts
 from anirec.models.one_pass import History, MemoryBased
 from anirec.models.ratings.bias import Baseline
@@ -21,6 +22,7 @@ COPIES = 3  # of the training matrix, which implicit weighs and transposes
 STEPS = 8  # products with a row of factors, of each interaction in each iteration
 EXTRA = 2  # columns of the factors for the offsets of some algorithms
 FACTORS = ("user_factors", "item_factors")
+SIMILARITY = ("similarity_start", "similarity_item", "similarity_value")
 
 
 class ImplicitModel(MemoryBased, RatingModel):
@@ -90,8 +92,20 @@ class ImplicitModel(MemoryBased, RatingModel):
     def allocate(self) -> None:
         super().allocate()
         self.baseline = Baseline(self.n_users, self.n_items)
-        for name in ("count_i", *FACTORS, "similarity_start", "similarity_item", "similarity_value"):
+        self.register_buffer("count_i", torch.zeros(self.n_items))
+        for name, n in zip(FACTORS, (self.n_users, self.n_items), strict=True):
+            self.register_buffer(name, torch.empty(0) if self.is_item_item else torch.empty(n, 0))
+        for name in SIMILARITY:
             self.register_buffer(name, torch.empty(0))
+
+    def check_tensors(self, n_items: int) -> None:
+        if self.is_item_item:
+            start, item, value = (self.get_buffer(name) for name in SIMILARITY)
+            check_rows(SIMILARITY[0], start, item, value)
+            check_shape(SIMILARITY[0], start, start.new_empty(n_items + 1))
+            check_indices(SIMILARITY[1], item, n_items)
+        else:
+            check_shape("user_factors", self.user_factors[:1], self.item_factors[:1])
 
     def solve(self) -> None:
         self.baseline.fit(self.history, self.damping_user, self.damping_item)

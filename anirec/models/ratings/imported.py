@@ -13,6 +13,7 @@ from anirec.data.ratings.interactions import Interactions, RatingBatch, Vocabula
 from anirec.data.readers.table_files import TextFormat, column_names, scan_table
 from anirec.errors import UserError
 from anirec.models.base import RatingModel
+from anirec.models.checkpoint import check_indices, check_rows, check_shape
 from anirec.models.one_pass import MemoryBased
 from anirec.notices import warn
 
@@ -60,6 +61,13 @@ class Imported(MemoryBased, RatingModel):
         super().allocate()
         for name in ("pair", "prediction", "list_start", "list_item"):
             self.register_buffer(name, torch.empty(0))
+
+    def check_tensors(self, n_items: int) -> None:
+        check_shape("prediction", self.prediction, self.pair)
+        if len(self.list_start):
+            check_rows("list_start", self.list_start, self.list_item)
+            check_shape("list_start", self.list_start, self.list_start.new_empty(self.n_users + 1))
+        check_indices("list_item", self.list_item, n_items)
 
     def solve(self) -> None:
         data: RatingData = self.data

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from anirec.data.ratings.interactions import RatingBatch
 from anirec.models.base import popularity_tie_break, tensor_versions
+from anirec.models.checkpoint import check_indices
 from anirec.models.cost import Cost, Counts
 from anirec.models.one_pass import History, HistoryScorer, MemoryBased, exchange_rows
 from anirec.models.ratings.bias import DAMPING, DISLIKED, MARGIN, Baseline
@@ -71,6 +72,9 @@ class ItemItem(HistoryScorer, MemoryBased):
         self.register_buffer("count_i", torch.zeros(self.n_items))
         self.register_buffer("neighbour_ik", torch.zeros(shape, dtype=torch.int32))
         self.register_buffer("weight_ik", torch.zeros(shape))
+
+    def check_tensors(self, n_items: int) -> None:
+        check_indices("neighbour_ik", self.neighbour_ik, n_items)
 
     def solve(self) -> None:
         # Kernels are imported where they are used, as numba is not needed to load a model.

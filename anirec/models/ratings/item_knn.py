@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from anirec.data.ratings.interactions import RatingBatch
+from anirec.models.checkpoint import check_indices, check_rows, check_shape
 from anirec.models.cost import Cost, Counts
 from anirec.models.one_pass import History, HistoryScorer, MemoryBased, broadcast
 from anirec.models.ratings.bias import Baseline
@@ -105,8 +106,18 @@ class ItemKNN(HistoryScorer, MemoryBased):
         super().allocate()
         self.baseline = Baseline(self.n_users, self.n_items)
         self.register_buffer("mean_i", torch.zeros(self.n_items + 1))
-        for name in ("count_i", "neighbour_ik", "similarity_ik", "voter_start", "voter", "vote"):
+        self.register_buffer("count_i", torch.zeros(self.n_items))
+        for name in ("neighbour_ik", "similarity_ik"):
+            self.register_buffer(name, torch.empty(self.n_items, 0))
+        self.register_buffer("voter_start", torch.zeros(self.n_items + 1, dtype=torch.int64))
+        for name in ("voter", "vote"):
             self.register_buffer(name, torch.empty(0))
+
+    def check_tensors(self, n_items: int) -> None:
+        check_shape("similarity_ik", self.similarity_ik, self.neighbour_ik)
+        check_indices("neighbour_ik", self.neighbour_ik, n_items)
+        check_rows("voter_start", self.voter_start, self.voter, self.vote)
+        check_indices("voter", self.voter, n_items)
 
     def solve(self) -> None:
         history = self.history

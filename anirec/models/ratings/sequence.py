@@ -81,7 +81,7 @@ class SequenceModel(HistoryReader):
     requires: ClassVar[frozenset[str]] = frozenset({"user_id", "item_id", "timestamp"})
     constraints: ClassVar[str] = "anirec.models.constraints:check_sequence"
     uses_unrated: ClassVar[bool] = True
-    uses_order: ClassVar[bool] = True
+    uses_order = True
     ranks_by_rating = False
     bytes_per_row: ClassVar[int] = 72  # the rows in the order of time, with their windows
     instead: ClassVar[str] = "a smaller model.training.batch_size"

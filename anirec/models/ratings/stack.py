@@ -75,6 +75,8 @@ class Stack(Staged):
         self.register_buffer("span", torch.zeros(2))
         self.register_buffer("user_facts", torch.zeros(self.n_users + 1, FACTS))
         self.register_buffer("item_facts", torch.zeros(self.n_items + 1, FACTS))
+        if self.trees is not None:
+            self.trees.n_features = len(self.models) + 2 * FACTS
 
     def held_out(
         self, rank: NDArray[np.int64], count: NDArray[np.int64], user: NDArray[np.int32]

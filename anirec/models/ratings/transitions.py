@@ -11,6 +11,7 @@ from torch import Tensor
 
 from anirec.data.ratings.interactions import Interactions, RatingBatch
 from anirec.models.base import HistoryReader, popularity_tie_break
+from anirec.models.checkpoint import check_indices, check_rows, check_shape
 from anirec.models.cost import Cost, Counts
 from anirec.models.one_pass import History, MemoryBased
 from anirec.models.ratings.bias import Baseline
@@ -91,8 +92,16 @@ class Transitions(MemoryBased, HistoryReader):
     def allocate(self) -> None:
         super().allocate()
         self.baseline = Baseline(self.n_users, self.n_items)
-        for name in ("count_i", *PARTS):
+        self.register_buffer("count_i", torch.zeros(self.n_items))
+        for name in PARTS:
             self.register_buffer(name, torch.empty(0))
+
+    def check_tensors(self, n_items: int) -> None:
+        for prefix, n_rows in (("next", n_items), ("newest", self.n_users + 1)):
+            start, item, weight = (self.get_buffer(f"{prefix}_{name}") for name in ("start", "item", "weight"))
+            check_rows(f"{prefix}_start", start, item, weight)
+            check_shape(f"{prefix}_start", start, start.new_empty(n_rows + 1))
+            check_indices(f"{prefix}_item", item, n_items)
 
     def on_train_start(self) -> None:
         self.ordered_rows()  # raises an error at once if the data have no times

@@ -117,6 +117,7 @@ class TwoStage(Staged):
         self.register_buffer("item_facts", torch.zeros(self.n_items, FACTS + 1))
         self.register_buffer("genre_if", torch.zeros(self.n_items, 0))
         self.register_buffer("text_if", torch.zeros(self.n_items, 0))
+        self.trees.n_features = PER_MODEL * len(self.models) + FACTS + 4
 
     def held_out(
         self, rank: NDArray[np.int64], count: NDArray[np.int64], user: NDArray[np.int32]

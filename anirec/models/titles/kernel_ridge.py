@@ -126,7 +126,7 @@ class Gaussian(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         for name in ("centre", "scale", "rows", "dual"):
-            self.register_buffer(name, torch.empty(0, dtype=torch.float64))
+            self.register_buffer(name, torch.empty((0, 0) if name == "rows" else 0, dtype=torch.float64))
 
     def fit(self, rows: csr_matrix) -> NDArray[np.float64]:
         dense = rows.toarray().astype(np.float64)

@@ -38,9 +38,12 @@ def test_predictions_are_those_of_scikit_learn(rows, loss, kind, raw) -> None:
 def test_trees_that_would_read_elsewhere_are_refused(rows) -> None:
     trees = BoostedTrees(**SETTINGS)
     trees.fit(*rows, loss="squared", seed=0)
+    trees.n_features = 3
+    trees.check_tensors(0)
     for name, value in (("child", 10**6), ("feature", 3), ("root", -1)):
         broken = BoostedTrees(**SETTINGS)
+        broken.n_features = 3
         vars(broken)["_buffers"] = {key: buffer.clone() for key, buffer in trees.named_buffers()}
         broken.get_buffer(name)[:] = torch.where(broken.get_buffer(name) >= 0, value, value)
         with pytest.raises(ValueError, match="trees"):
-            broken(rows[0])
+            broken.check_tensors(0)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,13 +16,17 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from anirec.config.compose import conf_folder
 from anirec.data.ratings.datamodule import RatingData
 from anirec.data.ratings.interactions import UNKNOWN, Interactions, RatingBatch
-from anirec.data.ratings.sequences import SequenceBatch, SequenceBatches, Sequences
+from anirec.data.ratings.sequences import HOUR, SequenceBatch, SequenceBatches, Sequences
 from anirec.data.splits.rows import Random
 from anirec.data.splits.time import LastK
 from anirec.data.synthetic.demo_sequences import DemoSequences
 from anirec.errors import UserError
+from anirec.evaluation.known_histories import scorer
 from anirec.lightning import Callback
+from anirec.models.base import SupportsFoldIn
 from anirec.models.ratings import sequence
+from anirec.models.ratings.blend import Blend
+from anirec.models.ratings.earlier import Earlier
 from anirec.models.ratings.sequence import SequenceModel, gbce
 
 from .test_transitions import N_ITEMS, N_USERS
@@ -308,6 +313,67 @@ def test_validation_rows_are_history_in_the_test_of_a_split_in_time(
     else:
         torch.testing.assert_close(seen.scores, model.fold_in(known.rows(0, len(known)), data.n_users))
         assert (seen.scores - trained).abs().amax(dim=1).min() > 0.01
+
+
+def test_a_model_within_a_blend_reads_the_histories_at_test_as_alone(fit: Callable[..., Any], tmp_path: Path) -> None:
+    source = DemoSequences(n_users=60, n_items=60, n_genres=3, length=12, seed=0)
+    filters: dict[str, Any] = {"min_user_ratings": 0, "min_item_ratings": 0, "statuses": None, "unrated": "drop"}
+    data = RatingData(source=source, joined=None, split=LastK(test=1, val=2), cache=str(tmp_path), **filters)
+    models, weights = {"transitions": made("transitions"), "popularity": made("popularity")}, (1.0, 0.0)
+    blend = Blend(models=models, weights=dict(zip(models, weights, strict=True)), epochs=1)
+    scores = []
+    for model in (made("transitions"), blend):
+        seen = TestScores()
+        trainer = fit(model, data, callbacks=[seen], limit_val_batches=0)
+        trained = model.score_items(torch.arange(data.n_users))
+        trainer.test(model, datamodule=data, verbose=False)
+        torch.testing.assert_close(model.score_items(torch.arange(data.n_users)), trained, rtol=0, atol=0)
+        assert (seen.scores - trained).abs().max() > 0.01
+        scores.append(seen.scores)
+    torch.testing.assert_close(*scores, rtol=0, atol=0)
+
+
+def test_an_earlier_model_reads_histories_by_its_own_indices() -> None:
+    earlier = Earlier(model=made("transitions"), run="none")
+    earlier.n_users, earlier.n_items, earlier.model.n_users = 3, 4, 2
+    earlier.configure_model()
+    earlier.user_index[:], earlier.item_index[:] = torch.tensor([1, -1, 0, -1]), torch.tensor([2, -1, 0, 1, -1])
+    own = earlier.rows_of_parts(rows([0, 3, 1, 2, 1, 3], [5, 6, 7, 8, 9, 4], [0, 0, 1, 1, 2, 2]))
+    assert (own.user.tolist(), own.item.tolist(), own.time.tolist()) == ([0, 1, 1], [1, 1, 2], [4, 6, 5])
+    assert own.n_users == 2
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_given_histories_count_with_their_times_and_entries_without_a_time(name: str, fit: Callable[..., Any]) -> None:
+    data, model = circle(), made(name, *SMALL, "use_gaps=true")
+    is_given = data.train.user < 3
+    data.given, data.train = data.train.where(is_given), data.train.where(~is_given)
+    data.train_and_unrated = data.train
+    time = data.given.time
+    data.given.time[:] = np.where(time == 0, UNKNOWN, HOUR * 2**time)
+    fit(model, data)
+    sequences, users = model.histories(data.given), torch.arange(3)
+    assert len(sequences.item) == len(data.given)
+    with torch.no_grad():
+        expected = model.encode_newest(sequences)[users] @ model.item_factors[:-1].T
+        torch.testing.assert_close(scorer(model, data)(users), expected)
+
+
+def test_histories_given_to_a_model_of_models_are_in_the_order_of_time() -> None:
+    given = rows([0, 1, 2, 3], [5, UNKNOWN, 3, 4])
+    ordered: list[list[int]] = []
+
+    def fold_in(batch: RatingBatch, n: int) -> torch.Tensor:
+        ordered.append(batch.item.tolist())
+        return torch.zeros(n, 4)
+
+    part = made("transitions")
+    part.uses_order, part.fold_in = True, fold_in
+    blend = Blend(models={"part": part}, weights={"part": 1.0}, epochs=1)
+    assert isinstance(blend, SupportsFoldIn)
+    none = given.where(np.zeros(4, dtype=bool))
+    scorer(blend, SimpleNamespace(train=none, train_and_unrated=none, given=given))(torch.tensor([0]))
+    assert ordered == [[1, 2, 3, 0]]
 
 
 def test_dislikes_count_against_what_they_would_raise(untrained: SequenceModel) -> None:
