@@ -240,7 +240,10 @@ def print_notes(
     console.print(Text(f"\n{' '.join(notes)}", style="dim"))
     cautions = []
     if len(boards) > 1:
-        cautions.append(f"{len(boards)} tables: results on different data or splits cannot be ranked together.")
+        cautions.append(
+            f"{len(boards)} tables: results on different data or splits, or of metrics with different settings, cannot "
+            "be ranked together."
+        )
     if without:
         titles = cells.join_names([family.title for family in without])
         cautions.append(f"Without {name}, so not shown: {titles}.")
