@@ -18,6 +18,7 @@ from anirec.report.leaderboard import (
     COLD,
     Leaderboard,
     Row,
+    by_name,
     leaderboard,
     markdown_table,
     metric_names,
@@ -80,6 +81,7 @@ def compare(
     without = [one for one in every if one not in found]
     metrics = [name or default_metric(family) for family in found]
     boards = [leaderboard(family, one, available if csv else [one]) for family, one in zip(found, metrics, strict=True)]
+    boards = [board if board.is_ranked else by_name(board) for board in boards]
     console.print(Text(run_counts(runs)))
     for family, board in zip(found, boards, strict=True):
         print_board(console, board, "" if pairs else quick_verdict(family, board.metric))

@@ -144,9 +144,26 @@ def oldest(group: Group) -> tuple[str, str]:
 
 def unlike_splits(groups: Iterable[Group]) -> str:
     """Return a warning if rows average different splits; else an empty string."""
-    if len({frozenset(run.split_replicate for run in group.members) for group in groups}) < 2:
+    groups = list(groups)
+    if len(set(map(splits_of, groups))) < 2:
         return ""
-    return "Not all rows average the same splits (split seeds or folds), so their means are not strictly comparable."
+    if share_no_split(groups):
+        return "Not ranked: there is no split (split seed, fold, window) on which all rows were tested."
+    return (
+        "Not all rows average the same splits (split seeds or folds), so their means are not strictly comparable, and "
+        "none is marked as the best."
+    )
+
+
+def share_no_split(groups: Iterable[Group]) -> bool:
+    """Return whether there is no split that all groups have, so that their means cannot be compared at all."""
+    splits = [splits_of(group) for group in groups]
+    return bool(splits) and not frozenset.intersection(*splits)
+
+
+def splits_of(group: Group) -> frozenset[str]:
+    """Return the seeds, folds and windows of the splits of a group."""
+    return frozenset(f"{run.split_replicate} {run.split.get('window', '')}" for run in group.members)
 
 
 def group_of(runs: list[Run]) -> Group:

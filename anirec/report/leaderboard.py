@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -13,7 +13,7 @@ from rich.text import Text
 
 from anirec.metrics.names import MetricName, extreme, has_direction, lower_is_better, metric_phrase
 from anirec.report import formatting as cells
-from anirec.report.groups import Family, Group
+from anirec.report.groups import Family, Group, share_no_split, unlike_splits
 from anirec.report.intervals import Interval, intervals
 from anirec.report.runs import Run
 
@@ -52,6 +52,11 @@ class Leaderboard:
     floor: float | None
 
     @property
+    def is_ranked(self) -> bool:
+        """Whether the rows can be ranked: there is a split that all of them have."""
+        return not share_no_split(row.group for row in self.rows if self.metric in row.mean)
+
+    @property
     def others(self) -> list[str]:
         """Other metrics of the same split, most informative first; without segments."""
         split = MetricName.parse(self.metric).split
@@ -79,10 +84,14 @@ class Leaderboard:
         return next((name for name in self.others if MetricName.parse(name).metric == wanted), None)
 
     def best(self, name: str) -> float | None:
-        """Return the best mean of a metric; None with fewer than two values or without a better direction."""
-        values = [row.mean[name] for row in self.rows if name in row.mean]
-        if len(values) < 2 or not has_direction(name):
+        """Return the best mean of a metric.
+
+        None with fewer than two values, without a better direction, or if the means are over different splits.
+        """
+        rows = [row for row in self.rows if name in row.mean]
+        if len(rows) < 2 or not has_direction(name) or unlike_splits(row.group for row in rows):
             return None
+        values = [row.mean[name] for row in rows]
         return min(values) if lower_is_better(name) else max(values)
 
 
@@ -94,6 +103,12 @@ def leaderboard(family: Family, metric: str, with_intervals: Sequence[str]) -> L
     floor = f"floor/{metric.partition('/')[2]}"
     reachable = [run.metrics[floor] for run in family.runs if floor in run.metrics]
     return Leaderboard(family.title, metric, rows, float(np.mean(reachable)) if reachable else None)
+
+
+def by_name(board: Leaderboard) -> Leaderboard:
+    """Return the leaderboard with its rows by name, for rows that cannot be ranked."""
+    rows = sorted(board.rows, key=lambda row: (board.metric not in row.mean, row.group.label))
+    return replace(board, rows=rows)
 
 
 def cost_of(run: Run, name: str) -> float | None:
@@ -268,7 +283,7 @@ def title_of(board: Leaderboard) -> str:
     each = f" of {n_runs.pop()} runs each" if len(n_runs) == 1 and n_runs != {1} and len(board.rows) > 1 else ""
     if len(board.rows) < 2:
         return board.title
-    order = f"{extreme(board.metric)} {metric_phrase(board.metric)} first"
+    order = f"{extreme(board.metric)} {metric_phrase(board.metric)} first" if board.is_ranked else "not ranked"
     return f"{board.title}: {len(board.rows)} configurations{each}, {order}"
 
 

@@ -12,7 +12,7 @@ from rich.text import Text
 from anirec.metrics.definition import OrderMetric
 from anirec.metrics.names import MetricName, lower_is_better
 from anirec.report import formatting as cells
-from anirec.report.groups import Family, Group
+from anirec.report.groups import Family, Group, share_no_split
 from anirec.report.intervals import TABLES
 from anirec.report.paired.tests import BEST, Pair, best_groups, pairwise, why_no_pairs, why_unpaired, why_untestable
 
@@ -92,8 +92,11 @@ def ahead(pair: Pair) -> str:
 
 
 def verdict(family: Family, pairs: Sequence[Pair]) -> str:
-    """Return what the tests say about the best group, in one or two sentences; empty if it is in no pair."""
-    if not pairs:
+    """Return what the tests say about the best group, in one or two sentences.
+
+    Empty without pairs, or if the means of the groups are over different splits, so that none is the best.
+    """
+    if not pairs or share_no_split(group for group in family.groups if group.having(pairs[0].metric)):
         return ""
     best = best_groups(family, pairs[0].metric)[0]
     tested = [(pair, group) for pair in pairs if (group := other(pair, best))]
