@@ -157,6 +157,8 @@ def print_board(console: Console, board: Leaderboard, verdict: str) -> None:
     left = [row for row in board.rows if measured and board.metric not in row.mean]
     board = replace(board, rows=measured or board.rows)
     console.print(Text(f"\n{title_of(board)}", style="bold"))
+    if board.size.text:
+        console.print(Text(f"on {board.size.text}", style="dim"))
     console.print(terminal_table(board, console.width))
     print_legend(console, [row.group for row in board.rows if is_numbered(row.group)])
     if left:
@@ -166,6 +168,8 @@ def print_board(console: Console, board: Leaderboard, verdict: str) -> None:
         console.print(Text(f"{without}, not shown{hint}."))
     if sentence := f"{best_of(board)} {verdict}".strip():
         console.print(Text(f"\n{sentence}"))
+    if board.size.warning:
+        console.print(Text(f"\n{board.size.warning}", style="yellow"))
     names, found = objectives_and_front(board)
     if names:
         console.print(Text(f"\nPareto front of {', '.join(names)}:"))

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from anirec.metrics.names import MetricName, extreme, has_direction, lower_is_better, metric_phrase
 from anirec.report import formatting as cells
+from anirec.report.evaluated_size import EvaluatedSize, size_of
 from anirec.report.groups import Family, Group, share_no_split, unlike_splits
 from anirec.report.intervals import Interval, intervals
 from anirec.report.runs import Run
@@ -50,6 +51,7 @@ class Leaderboard:
     metric: str
     rows: list[Row]
     floor: float | None
+    size: EvaluatedSize
 
     @property
     def is_ranked(self) -> bool:
@@ -86,10 +88,11 @@ class Leaderboard:
     def best(self, name: str) -> float | None:
         """Return the best mean of a metric.
 
-        None with fewer than two values, without a better direction, or if the means are over different splits.
+        None with fewer than two values, without a better direction, with too few test rows, or if the means are over
+        different splits.
         """
         rows = [row for row in self.rows if name in row.mean]
-        if len(rows) < 2 or not has_direction(name) or unlike_splits(row.group for row in rows):
+        if self.size.is_small or len(rows) < 2 or not has_direction(name) or unlike_splits(row.group for row in rows):
             return None
         values = [row.mean[name] for row in rows]
         return min(values) if lower_is_better(name) else max(values)
@@ -102,7 +105,8 @@ def leaderboard(family: Family, metric: str, with_intervals: Sequence[str]) -> L
     rows.sort(key=lambda row: (metric not in row.mean, sign * row.mean.get(metric, 0.0), row.group.label))
     floor = f"floor/{metric.partition('/')[2]}"
     reachable = [run.metrics[floor] for run in family.runs if floor in run.metrics]
-    return Leaderboard(family.title, metric, rows, float(np.mean(reachable)) if reachable else None)
+    reachable_mean = float(np.mean(reachable)) if reachable else None
+    return Leaderboard(family.title, metric, rows, reachable_mean, size_of([row.group for row in rows], metric))
 
 
 def by_name(board: Leaderboard) -> Leaderboard:

@@ -220,4 +220,4 @@ def summarise(board: Leaderboard, found: PairTests | None) -> list[str]:
     else:
         sentences = [f"{best.group.label} has {many}"]
     sentences += [found.verdict] if found and found.verdict else []
-    return sentences + list(filter(None, [unlike_splits(row.group for row in board.rows)]))
+    return sentences + list(filter(None, [board.size.warning, unlike_splits(row.group for row in board.rows)]))

@@ -5,6 +5,7 @@ within each split, and a pair's difference over the splits that both have. Users
 to other users, but not to other seeds or training rows. The tests themselves are in `metrics/resampling.py`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
@@ -13,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from anirec.metrics.names import MetricName, has_direction, lower_is_better
 from anirec.metrics.resampling import FEWEST_UNITS, LEVEL, holm, p_value, percentile_interval, rank_biserial
+from anirec.report.evaluated_size import size_of
 from anirec.report.groups import Family, Group
 from anirec.report.intervals import TABLES, Interval
 from anirec.report.paired.runs import PairedRuns, paired_runs, split_of
@@ -85,10 +87,8 @@ def why_no_pairs(family: Family, metric: str) -> str | None:
 def pairs_or_reason(family: Family, metric: str, limit: int) -> tuple[list[Pair], str]:
     """Return all pairs and, if there are none, the reason."""
     groups = best_groups(family, metric)[:limit]
-    if why := why_untestable(metric):
+    if why := why_untestable(metric) or why_too_few(groups, metric):
         return [], why
-    if len(groups) < 2:
-        return [], f"fewer than two configurations have {metric}"
     runs, parsed = paired_runs(groups, metric), MetricName.parse(metric)
     if runs is None or all(group is runs.groups[0] for group in runs.groups):
         table = TABLES[parsed.declared.kind] if parsed.declared else ""
@@ -103,6 +103,14 @@ def pairs_or_reason(family: Family, metric: str, limit: int) -> tuple[list[Pair]
     corrected = holm(np.array([pair.p for pair in pairs]))
     why = f"{parsed.short} is undefined in some resamples, or has too many rows to resample"
     return [replace(pair, p_holm=float(p)) for pair, p in zip(pairs, corrected, strict=True)], why
+
+
+def why_too_few(groups: Sequence[Group], metric: str) -> str:
+    """Return why there are too few configurations, users or rows for tests; empty if there are enough."""
+    if len(groups) < 2:
+        return f"fewer than two configurations have {metric}"
+    size = size_of(groups, metric)
+    return f"only {size.text}, too few for tests" if size.is_small else ""
 
 
 def why_unpaired(family: Family, one: Group, other: Group, metric: str) -> str:

@@ -409,7 +409,7 @@ def test_findings_set_a_model_beside_the_dummies() -> None:
     assert error.startswith(f"Better than damped title means: RMSE {callback.metrics['test/rmse']:.3f} on ")
     assert users.startswith("RMSE of users with at most ")
     assert f"training ratings: {callback.metrics['test/rmse/cold_items']:.3f}; with more than" in titles
-    assert f"the most popular titles could be shown: NDCG@10 {callback.metrics['test/ndcg@10']:.3f}" in lists
+    assert f"the most popular titles: NDCG@10 {callback.metrics['test/ndcg@10']:.3f}" in lists
     assert f"The lists contain {callback.metrics['test/coverage@10']:.1%} of 60 titles" in content
     assert f"{callback.metrics['test/popularity@10']:.0f} training ratings on average" in content
 

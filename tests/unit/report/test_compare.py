@@ -223,6 +223,32 @@ def test_times_leave_out_the_first_run_of_a_process_or_mark_it(write_run: WriteR
     )
 
 
+def with_few_users(folder: Path, n_users: int) -> Path:
+    """Cut the tables of a run to a row and a list of each of its first users."""
+    for name in ("predictions", "recommendations"):
+        table = pl.read_parquet(folder / f"{name}.parquet").filter(pl.col("user_id") < 7 * n_users)
+        table = table.unique("user_id", keep="first", maintain_order=True) if name == "predictions" else table
+        table.write_parquet(folder / f"{name}.parquet")
+    content = json.loads((folder / "provenance.json").read_text())
+    content["split"]["n_test"] = n_users
+    (folder / "provenance.json").write_text(json.dumps(content))
+    return folder
+
+
+@pytest.mark.parametrize("metric", ["test/rmse", "test/ndcg@10"])
+def test_a_small_test_set_has_neither_interval_nor_winner(write_run: WriteRun, tmp_path: Path, metric: str) -> None:
+    for model, quality in (("good", 0.9), ("bad", 0.2)):
+        with_few_users(write_run(model, quality=quality), 18)
+    text = printed(tmp_path, metric=metric, color=True, pairs=True, html=tmp_path / "page.html")
+    assert "on 18 users, 18 test rows" in text
+    assert "Only 18 users, 18 test rows: too few for intervals, tests or conclusions." in text
+    assert "95% interval" not in text.partition("Only")[0]
+    assert not re.search(r"\x1b\[1m[0-9.]", text)
+    assert "est test" not in text.partition("first")[2]
+    assert "no paired tests: only 18 users" in " ".join(text.split())
+    assert "has the" not in (tmp_path / "page.html").read_text().partition("<script")[0]
+
+
 def test_equal_predictions_are_named(write_run: WriteRun, tmp_path: Path) -> None:
     write_run("svd")
     write_run("als")
