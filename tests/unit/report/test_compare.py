@@ -293,7 +293,7 @@ def test_groups_without_the_metric_are_counted(write_run: WriteRun, tmp_path: Pa
     write_run("svd", metrics={"test/recall@10": 0.2})
     write_run("ease", quality=2.0)
     text = printed(tmp_path, metric="test/recall@10")
-    assert "1 configuration without test recall@10, not shown." in text
+    assert "1 configuration without test recall@10, not shown; see --metric ndcg@10." in text
     assert "\nease" not in text
 
 
@@ -332,3 +332,19 @@ def test_markdown_has_the_tables_with_the_best_in_bold(write_run: WriteRun, tmp_
 def test_starts_without_torch() -> None:
     code = "import sys, anirec.report.compare; sys.exit('torch' in sys.modules or 'pytorch_lightning' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def without(folder: Path, *metrics: str) -> Path:
+    path = folder / "metrics.json"
+    found = json.loads(path.read_text())
+    path.write_text(json.dumps({name: value for name, value in found.items() if name.split("/")[1] not in metrics}))
+    return folder
+
+
+def test_the_default_metric_is_one_that_all_runs_have(write_run: WriteRun, tmp_path: Path) -> None:
+    write_run("svd")
+    without(write_run("imported"), "rmse", "mae", "r2")
+    text = printed(tmp_path)
+    assert "highest test NDCG@10 first" in " ".join(text.split())
+    assert "imported" in text.partition("NDCG@10 first")[2]
+    assert "1 configuration without test RMSE, not shown; see --metric ndcg@10." in printed(tmp_path, metric="rmse")
