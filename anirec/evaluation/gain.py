@@ -140,8 +140,12 @@ def relative_difference(value: float, other: float) -> str:
 
     >>> relative_difference(0.9, 1.0), relative_difference(0.5, 0.0), relative_difference(0.5, 0.5)
     ('10.0% lower than', 'higher than', 'the same as')
+    >>> relative_difference(0.39, 0.01), relative_difference(0.25, 0.1)
+    ('39 times', '2.5 times')
     """
     if f"{value:.3f}" == f"{other:.3f}":
         return "the same as"
+    if other > 0 and (ratio := value / other) >= 2:
+        return f"{ratio:.0f} times" if ratio >= 10 else f"{ratio:.1f} times"
     share = f"{abs(1 - value / other):.1%} " if other else ""
     return f"{share}{'lower' if value < other else 'higher'} than"
