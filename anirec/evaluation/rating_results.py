@@ -94,6 +94,6 @@ class RatingResults:
             }
             if {"cold", "heavy"} <= set(errors):
                 yield (
-                    f"RMSE of {noun} with at most {thirds.low:,} training ratings: {errors['cold']:.3f}; "
-                    f"with more than {thirds.high:,}: {errors['heavy']:.3f}."
+                    f"RMSE of the third of {noun} with the fewest training ratings (at most {thirds.low:,}): "
+                    f"{errors['cold']:.3f}; with the most (more than {thirds.high:,}): {errors['heavy']:.3f}."
                 )
