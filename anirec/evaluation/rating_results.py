@@ -65,12 +65,16 @@ class RatingResults:
         dummy: Damped mean rating of each row's item, (n,).
         counts: Number of training ratings of each row's user and item, (n,) each, by "users" and "titles".
         lists: None if nothing was ranked.
+        rates_by_bias: Whether the predictions are those of the bias model, which say nothing about this model.
+        lists_first: Whether the objective is a metric of lists.
     """
 
     rows: RatingRows
     dummy: NDArray[np.float64]
     counts: dict[str, RatingCounts]
     lists: RankedLists | None
+    rates_by_bias: bool = False
+    lists_first: bool = False
 
     @cached_property
     def gain(self) -> Gain:
@@ -78,11 +82,13 @@ class RatingResults:
         return row_gain(rmse, *columns, unit=self.rows.user, unit_name="users")
 
     def findings(self) -> Iterator[str]:
-        """Yield the gains over the dummies, which users and titles are predicted worst, and what the lists contain."""
-        if self.rows.are_rated:
-            yield from self.error_findings()
-        if self.lists:
-            yield from self.lists.findings()
+        """Yield the gains over the dummies, which users and titles are predicted worst, and what the lists contain.
+
+        The findings on the objective come first. Ratings that the bias model predicts are no finding on this model.
+        """
+        errors = self.error_findings() if self.rows.are_rated and not self.rates_by_bias else ()
+        lists = self.lists.findings() if self.lists else ()
+        yield from (*lists, *errors) if self.lists_first else (*errors, *lists)
 
     def error_findings(self) -> Iterator[str]:
         yield self.gain.sentence(MEANS, rows=f"{len(self.rows):,} test ratings")

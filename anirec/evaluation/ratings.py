@@ -189,7 +189,11 @@ class RatingEvaluation(Evaluation):
             if ranked and split == "test":
                 self.recommendations[split] = ranked
             if split == "test":
-                self.results = self.beside_dummies(data, rows, ranked)
+                self.results = replace(
+                    self.beside_dummies(data, rows, ranked),
+                    rates_by_bias=getattr(model, "rates_by_bias", False),
+                    lists_first=any(map(is_ranking, watched_by(trainer))),
+                )
         return values
 
     @staticmethod

@@ -402,6 +402,16 @@ def test_predictions_of_the_wrong_shape_are_refused() -> None:
         evaluated(model=Column(Data().truth))
 
 
+def test_ratings_of_the_bias_model_are_no_finding() -> None:
+    class Lists(Oracle):
+        rates_by_bias = True
+
+    data = Data()
+    lists, content = evaluated(data, Lists(data.truth, noise=0.5)).findings
+    assert "NDCG@10" in lists
+    assert content.startswith("The lists contain")
+
+
 def test_findings_set_a_model_beside_the_dummies() -> None:
     data = Data()
     callback = evaluated(data, Oracle(data.truth, noise=0.5))
