@@ -11,7 +11,8 @@ from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
-from anirec.metrics.names import MetricName, extreme, has_direction, lower_is_better, metric_phrase
+from anirec.metrics.definition import REACHABLE
+from anirec.metrics.names import MetricName, extreme, has_direction, lower_is_better, metric_phrase, reachable
 from anirec.report import formatting as cells
 from anirec.report.evaluated_size import EvaluatedSize, size_of
 from anirec.report.groups import Family, Group, share_no_split, unlike_splits
@@ -103,10 +104,11 @@ def leaderboard(family: Family, metric: str, with_intervals: Sequence[str]) -> L
     rows = [row_of(group, metric, with_intervals) for group in family.groups]
     sign = 1 if lower_is_better(metric) else -1
     rows.sort(key=lambda row: (metric not in row.mean, sign * row.mean.get(metric, 0.0), row.group.label))
-    floor = f"floor/{metric.partition('/')[2]}"
-    reachable = [run.metrics[floor] for run in family.runs if floor in run.metrics]
-    reachable_mean = float(np.mean(reachable)) if reachable else None
-    return Leaderboard(family.title, metric, rows, reachable_mean, size_of([row.group for row in rows], metric))
+    of_runs = [reachable(run.metrics, run.split_name) for run in family.runs]
+    name = metric.partition("/")[2]
+    best = [one[name] for one in of_runs if name in one]
+    floor = float(np.mean(best)) if best else None
+    return Leaderboard(family.title, metric, rows, floor, size_of([row.group for row in rows], metric))
 
 
 def by_name(board: Leaderboard) -> Leaderboard:
@@ -129,7 +131,11 @@ def cost_of(run: Run, name: str) -> float | None:
 
 def row_of(group: Group, metric: str, with_intervals: Iterable[str]) -> Row:
     """Summarise the members of a group."""
-    names = [name for name in metric_names(run.metrics for run in group.members) if not name.startswith("floor/")]
+    names = [
+        name
+        for name in metric_names(run.metrics for run in group.members)
+        if MetricName.parse(name).split not in REACHABLE
+    ]
     values = {name: [run.metrics[name] for run in group.having(name)] for name in names}
     warm = [run for run in group.members if not run.is_first]
     timed = warm or group.members

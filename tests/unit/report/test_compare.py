@@ -348,3 +348,12 @@ def test_the_default_metric_is_one_that_all_runs_have(write_run: WriteRun, tmp_p
     assert "highest test NDCG@10 first" in " ".join(text.split())
     assert "imported" in text.partition("NDCG@10 first")[2]
     assert "1 configuration without test RMSE, not shown; see --metric ndcg@10." in printed(tmp_path, metric="rmse")
+
+
+def test_the_best_reachable_value_of_lists_is_that_of_the_split(write_run: WriteRun, tmp_path: Path) -> None:
+    ceilings = {"ceiling/hit_rate@10/next": 0.9123, "ceiling/hit_rate@10/last_k": 0.7123}
+    for model in ("svd", "transitions"):
+        write_run(model, split="last_k", metrics=ceilings)
+    text = printed(tmp_path, metric="hit_rate@10")
+    assert re.search(r"best reachable +0\.7123", text)
+    assert "0.9123" not in text
