@@ -31,7 +31,7 @@ SOURCE = "anirec.data.sources.base.Source"
 INCIDENTAL = frozenset({"run", "paths", "resume", "tags", "logger", "search", "sweep", "select", "checkpoints", "seed"})
 DEVICES = tuple(f"trainer.{key}" for key in ("accelerator", "devices", "num_nodes", "strategy"))
 # Settings of the evaluation that change the meaning of its metrics; its others only select what is computed.
-PROTOCOL = frozenset(f"metrics.{key}" for key in ("relevant_from", "max_users", "candidates"))
+PROTOCOL = frozenset(f"metrics.{key}" for key in ("relevant_from", "max_users", "candidates", "interval"))
 # Settings of what a run writes, prints and ranks during training, and of whether it stops.
 OUTPUT = (
     "metrics.rank_every",

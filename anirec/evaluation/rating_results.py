@@ -66,6 +66,8 @@ class RatingResults:
         counts: Number of training ratings of each row's user and item, (n,) each, by "users" and "titles".
         lists: None if nothing was ranked.
         why_no_lists: Why no list could be evaluated, as a sentence; empty if lists were, or if no metric needs them.
+        rates_by_bias: Whether the predictions are those of the bias model, which say nothing about this model.
+        lists_first: Whether the objective is a metric of lists.
     """
 
     rows: RatingRows
@@ -73,6 +75,8 @@ class RatingResults:
     counts: dict[str, RatingCounts]
     lists: RankedLists | None
     why_no_lists: str = ""
+    rates_by_bias: bool = False
+    lists_first: bool = False
 
     @cached_property
     def gain(self) -> Gain:
@@ -80,13 +84,13 @@ class RatingResults:
         return row_gain(rmse, *columns, unit=self.rows.user, unit_name="users")
 
     def findings(self) -> Iterator[str]:
-        """Yield the gains over the dummies, which users and titles are predicted worst, and what the lists contain."""
-        if self.rows.are_rated:
-            yield from self.error_findings()
-        if self.lists:
-            yield from self.lists.findings()
-        if self.why_no_lists:
-            yield self.why_no_lists
+        """Yield the gains over the dummies, which users and titles are predicted worst, and what the lists contain.
+
+        The findings on the objective come first. Ratings that the bias model predicts are no finding on this model.
+        """
+        errors = self.error_findings() if self.rows.are_rated and not self.rates_by_bias else ()
+        lists = self.lists.findings() if self.lists else [self.why_no_lists] if self.why_no_lists else ()
+        yield from (*lists, *errors) if self.lists_first else (*errors, *lists)
 
     def error_findings(self) -> Iterator[str]:
         yield self.gain.sentence(MEANS, rows=f"{len(self.rows):,} test ratings")
@@ -98,6 +102,6 @@ class RatingResults:
             }
             if {"cold", "heavy"} <= set(errors):
                 yield (
-                    f"RMSE of {noun} with at most {thirds.low:,} training ratings: {errors['cold']:.3f}; "
-                    f"with more than {thirds.high:,}: {errors['heavy']:.3f}."
+                    f"RMSE of the third of {noun} with the fewest training ratings (at most {thirds.low:,}): "
+                    f"{errors['cold']:.3f}; with the most (more than {thirds.high:,}): {errors['heavy']:.3f}."
                 )

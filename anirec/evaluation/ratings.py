@@ -189,8 +189,12 @@ class RatingEvaluation(Evaluation):
             if ranked and split == "test":
                 self.recommendations[split] = ranked
             if split == "test":
-                why = self.why_no_lists(rows) if ranks and ranked is None else ""
-                self.results = replace(self.beside_dummies(data, rows, ranked), why_no_lists=why)
+                self.results = replace(
+                    self.beside_dummies(data, rows, ranked),
+                    why_no_lists=self.why_no_lists(rows) if ranks and ranked is None else "",
+                    rates_by_bias=getattr(model, "rates_by_bias", False),
+                    lists_first=any(map(is_ranking, watched_by(trainer))),
+                )
         return values
 
     @staticmethod

@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import get_args
 
@@ -65,6 +65,27 @@ class MetricName:
         if self.declared:
             return "lower" if self.declared.lower_is_better else "higher"
         return UNDECLARED.get(self.metric, "lower" if self.metric.endswith(LOSSES) else None)
+
+
+def reachable(metrics: Mapping[str, float], split: str) -> dict[str, float]:
+    """Return the best reachable values of the metrics that a run has, by name.
+
+    Of values that differ between splits, such as `ceiling/hit_rate@10/last_k`, it returns that of the run's split,
+    under the name of the metric alone.
+
+    >>> reachable({"test/hit_rate@10": 0.2, "ceiling/hit_rate@10/next": 0.6, "ceiling/hit_rate@10/last_k": 0.3,
+    ...            "floor/rmse": 1.0}, "last_k")
+    {'hit_rate@10': 0.3}
+    """
+    parsed = {name: MetricName.parse(name) for name in metrics}
+    computed = {one.short for one in parsed.values() if one.split not in REACHABLE}
+    found = {}
+    for name, one in parsed.items():
+        if one.split in REACHABLE and one.short in computed:
+            of_split = f"{one.split}/{one.short}/{split}"
+            if of_split not in metrics or name == of_split:
+                found[one.short if name == of_split else name.partition("/")[2]] = metrics[name]
+    return found
 
 
 SPOKEN = {

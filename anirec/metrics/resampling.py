@@ -23,6 +23,7 @@ from anirec.metrics.variation import to_float64
 
 RESAMPLES = 1000
 FEWEST_UNITS = 6  # with five units even the exact sign test cannot reach p < 5% (2 / 2**5 = 6%)
+FEWEST_ROWS = 30  # test rows, or ranked lists; fewer are too few for intervals, tests or conclusions
 MAX_UNITS = 10_000
 DRAWS_AT_ONCE = 1 << 19
 ROWS_AT_ONCE = 1 << 21

@@ -189,6 +189,7 @@ class RatingModel(Model):
     Attributes:
         uses_unrated: Whether the model also trains on interactions without a rating.
         predicts_ratings: Whether the model predicts ratings at all; imported lists do not.
+        rates_by_bias: Whether the predicted ratings are those of the bias model, as of models made for lists.
         uses_order: Whether the order of the rows of a new user, from first to last, changes what `fold_in` returns.
         ranks_by_rating: Whether the scores of `score_items` and `fold_in` are predicted ratings.
         block_rows: Target number of rows per training batch, which holds whole users.
@@ -203,6 +204,7 @@ class RatingModel(Model):
     predicts_ratings: bool = True
     uses_order: bool = False
     ranks_by_rating: bool = True
+    rates_by_bias: bool = False
     block_rows: ClassVar[int] = 1 << 18
     users_at_once: ClassVar[int | None] = None
     bytes_per_row: ClassVar[int] = 0

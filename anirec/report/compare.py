@@ -18,6 +18,7 @@ from anirec.report.leaderboard import (
     COLD,
     Leaderboard,
     Row,
+    by_name,
     leaderboard,
     markdown_table,
     metric_names,
@@ -52,7 +53,7 @@ def compare(
     Args:
         paths: Run folders, or folders that contain them.
         metric: Metric to sort by, such as test/rmse, ndcg@10 or val/mae; test unless it names a split. None for the
-            objective of the runs of a table on the test set, else test/rmse, else the first metric.
+            metric that most configurations of a table have: their objective on the test set first.
         where: Conditions on the runs, such as model=svd or n_factors>=40; see `anirec.report.filters`.
         csv: Path for a table of every metric in full precision, with standard deviations and intervals.
         markdown: Path for the leaderboards as Markdown.
@@ -80,6 +81,7 @@ def compare(
     without = [one for one in every if one not in found]
     metrics = [name or default_metric(family) for family in found]
     boards = [leaderboard(family, one, available if csv else [one]) for family, one in zip(found, metrics, strict=True)]
+    boards = [board if board.is_ranked else by_name(board) for board in boards]
     console.print(Text(run_counts(runs)))
     for family, board in zip(found, boards, strict=True):
         print_board(console, board, "" if pairs else quick_verdict(family, board.metric))
@@ -123,16 +125,25 @@ def find_metric(metric: str, names: Sequence[str]) -> str:
 
 
 def default_metric(family: Family) -> str:
-    """Return the test metric that the runs were made for: their objective, else test/rmse, else the first metric."""
-    names = [name for name in metric_names(run.metrics for run in family.runs) if is_metric(name)]
+    """Return the metric that most tested configurations have; of equals their shared objective, RMSE or NDCG first."""
     wanted = {next(iter(objectives(run.config.get("objective"))), "") for run in family.runs}
+    measured = [set().union(*(run.metrics for run in group.members)) for group in family.groups]
+    tested = [names for names in measured if any(name.startswith("test/") for name in names)] or measured
+    names = [name for name in metric_names(run.metrics for run in family.runs) if is_metric(name)]
     ranked = [
         *(name.replace("val/", "test/", 1) for name in wanted if len(wanted) == 1),
         DEFAULT,
-        *(name for split in ("test/", "val/") for name in names if name.startswith(split)),
-        *names,
+        *by_split(names),
     ]
-    return next((name for name in ranked if name in names), DEFAULT)
+    available = [name for name in ranked if name in names]
+    return max(available, key=lambda name: sum(name in of_group for of_group in tested), default=DEFAULT)
+
+
+def by_split(names: Sequence[str]) -> list[str]:
+    """Return the names of metrics, those of the test set first, and of these NDCG."""
+    return sorted(
+        names, key=lambda name: (not name.startswith("test/"), not name.startswith("val/"), "/ndcg" not in name)
+    )
 
 
 def run_counts(runs: Sequence[Run]) -> str:
@@ -155,15 +166,21 @@ def print_board(console: Console, board: Leaderboard, verdict: str) -> None:
     left = [row for row in board.rows if measured and board.metric not in row.mean]
     board = replace(board, rows=measured or board.rows)
     console.print(Text(f"\n{title_of(board)}", style="bold"))
+    if board.size.text:
+        console.print(Text(f"on {board.size.text}", style="dim"))
     console.print(terminal_table(board, console.width))
     print_legend(console, [row.group for row in board.rows if is_numbered(row.group)])
     if left:
+        shared = [name for name in left[0].mean if is_metric(name) and all(name in row.mean for row in left)]
         other = board.metric.replace("test/", "val/")
-        hint = f"; see --metric {other}" if all(other in row.mean for row in left) else ""
+        shown = [name for name in (other, *by_split(shared)) if name in shared]
+        hint = f"; see --metric {shown[0].removeprefix('test/')}" if shown else ""
         without = f"{cells.counted(len(left), 'configuration')} without {metric_phrase(board.metric)}"
         console.print(Text(f"{without}, not shown{hint}."))
     if sentence := f"{best_of(board)} {verdict}".strip():
         console.print(Text(f"\n{sentence}"))
+    if board.size.warning:
+        console.print(Text(f"\n{board.size.warning}", style="yellow"))
     names, found = objectives_and_front(board)
     if names:
         console.print(Text(f"\nPareto front of {', '.join(names)}:"))
@@ -240,7 +257,10 @@ def print_notes(
     console.print(Text(f"\n{' '.join(notes)}", style="dim"))
     cautions = []
     if len(boards) > 1:
-        cautions.append(f"{len(boards)} tables: results on different data or splits cannot be ranked together.")
+        cautions.append(
+            f"{len(boards)} tables: results on different data or splits, or of metrics with different settings, cannot "
+            "be ranked together."
+        )
     if without:
         titles = cells.join_names([family.title for family in without])
         cautions.append(f"Without {name}, so not shown: {titles}.")

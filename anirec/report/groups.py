@@ -1,7 +1,10 @@
-"""Groups of runs: runs that differ only in seed and fold form a group, groups on the same data and split a family."""
+"""Groups of runs: runs that differ only in seed and fold form a group.
+
+Groups on the same data and split whose metrics have the same meaning form a family.
+"""
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -72,7 +75,7 @@ def is_numbered(group: Group) -> bool:
 
 @dataclass
 class Family:
-    """Groups that may be ranked together: same data and same split (any of its folds)."""
+    """Groups that may be ranked together: same data, same split (any of its folds), same meaning of the metrics."""
 
     title: str
     groups: list[Group]
@@ -84,11 +87,32 @@ class Family:
 
 def families(runs: Iterable[Run]) -> list[Family]:
     """Sort finished runs into families and groups."""
-    by_family: dict[str, list[Run]] = defaultdict(list)
+    by_split: dict[str, list[Run]] = defaultdict(list)
     for run in runs:
-        by_family[str(run.split["family"])].append(run)
-    titles = family_titles(by_family)
-    return [Family(titles[family], group_runs(members)) for family, members in by_family.items()]
+        by_split[str(run.split["family"])].append(run)
+    found = [members for of_split in by_split.values() for members in by_protocol(of_split)]
+    return [Family(title, group_runs(members)) for title, members in zip(family_titles(found), found, strict=True)]
+
+
+def by_protocol(runs: Sequence[Run]) -> list[list[Run]]:
+    """Return the runs of a split by the settings that change the meaning of metrics.
+
+    A run without some of these settings, such as one that ranked nothing (`metrics=ratings_only`), fits every value of
+    them; it joins the runs that have the most of these settings, and of these the most numerous.
+    """
+    protocols = [protocol(run) for run in runs]
+    n_runs = Counter(canonical(one) for one in protocols)
+    distinct = {canonical(one): one for one in protocols}
+    found: dict[str, list[Run]] = defaultdict(list)
+    for run, own in zip(runs, protocols, strict=True):
+        fitting = (key for key, other in distinct.items() if own.items() <= other.items())
+        found[max(fitting, key=lambda key: (len(distinct[key]), n_runs[key]))].append(run)
+    return list(found.values())
+
+
+def protocol(run: Run) -> Settings:
+    """Return the settings of a run that change the meaning of its metrics."""
+    return {key: run.settings[key] for key in sorted(PROTOCOL) if key in run.settings}
 
 
 def group_runs(runs: Iterable[Run]) -> list[Group]:
@@ -101,22 +125,12 @@ def group_runs(runs: Iterable[Run]) -> list[Group]:
 
 
 def by_configuration(runs: Iterable[Run]) -> list[list[Run]]:
-    """Return the runs of each configuration, whichever metrics they computed.
-
-    A run that ranked nothing (`metrics=ratings_only`) fits each way of ranking; it is added to those of its
-    configuration that ranked in one way.
-    """
-    alike: dict[str, dict[str, list[Run]]] = defaultdict(lambda: defaultdict(list))
+    """Return the runs of each configuration, whichever metrics they computed."""
+    alike: dict[str, list[Run]] = defaultdict(list)
     for run in runs:
-        settings = configuration(run.settings)
-        protocol = {key: settings.pop(key) for key in sorted(PROTOCOL) if key in settings}
-        alike[canonical([run.model, settings])][canonical(protocol)].append(run)
-    found: list[list[Run]] = []
-    for by_protocol in alike.values():
-        if len(by_protocol) == 2 and (unranked := by_protocol.pop(canonical({}), [])):
-            next(iter(by_protocol.values())).extend(unranked)
-        found += by_protocol.values()
-    return found
+        settings = {key: value for key, value in configuration(run.settings).items() if key not in PROTOCOL}
+        alike[canonical([run.model, settings])].append(run)
+    return list(alike.values())
 
 
 def canonical(value: object) -> str:
@@ -130,9 +144,26 @@ def oldest(group: Group) -> tuple[str, str]:
 
 def unlike_splits(groups: Iterable[Group]) -> str:
     """Return a warning if rows average different splits; else an empty string."""
-    if len({frozenset(run.split_replicate for run in group.members) for group in groups}) < 2:
+    groups = list(groups)
+    if len(set(map(splits_of, groups))) < 2:
         return ""
-    return "Not all rows average the same splits (split seeds or folds), so their means are not strictly comparable."
+    if share_no_split(groups):
+        return "Not ranked: there is no split (split seed, fold, window) on which all rows were tested."
+    return (
+        "Not all rows average the same splits (split seeds or folds), so their means are not strictly comparable, and "
+        "none is marked as the best."
+    )
+
+
+def share_no_split(groups: Iterable[Group]) -> bool:
+    """Return whether there is no split that all groups have, so that their means cannot be compared at all."""
+    splits = [splits_of(group) for group in groups]
+    return bool(splits) and not frozenset.intersection(*splits)
+
+
+def splits_of(group: Group) -> frozenset[str]:
+    """Return the seeds, folds and windows of the splits of a group."""
+    return frozenset(f"{run.split_replicate} {run.split.get('window', '')}" for run in group.members)
 
 
 def group_of(runs: list[Run]) -> Group:
@@ -166,21 +197,20 @@ def n_requested(run: Run) -> int:
     return len(run.settings.get("metrics.names") or [])
 
 
-def family_titles(by_family: dict[str, list[Run]]) -> dict[str, str]:
+def family_titles(found: Sequence[Sequence[Run]]) -> list[str]:
     """Return dataset and split of each family, with the settings that distinguish families of the same name."""
-    plain = {family: f"{runs[0].dataset}, {runs[0].split_name} split" for family, runs in by_family.items()}
-    settings = {family: data_settings(runs[0]) for family, runs in by_family.items()}
-    titles = {}
-    for family, title in plain.items():
-        namesakes = [settings[other] for other in plain if plain[other] == title]
+    plain = [f"{runs[0].dataset}, {runs[0].split_name} split" for runs in found]
+    settings = [data_settings(runs[0]) | max(map(protocol, runs), key=len) for runs in found]
+    titles = []
+    for title, own, runs in zip(plain, settings, found, strict=True):
+        namesakes = [other for name, other in zip(plain, settings, strict=True) if name == title]
         # Settings of one kind of dataset alone follow from its kind.
         shared = set.intersection(*map(set, namesakes))
-        differences = describe_settings(
-            settings[family], sorted(shared.intersection(visibly_differing_keys(namesakes)))
-        )
+        differences = describe_settings(own, sorted(shared.intersection(visibly_differing_keys(namesakes))))
         # Families with equal settings differ in the content of the data.
-        distinct = differences or ([f"family {family[:8]}"] if len(namesakes) > 1 else [])
-        titles[family] = f"{title} ({', '.join(distinct)})" if distinct else title
+        number = [f"family {str(runs[0].split['family'])[:8]}"] if len(namesakes) > 1 else []
+        distinct = differences or number
+        titles.append(f"{title} ({', '.join(distinct)})" if distinct else title)
     return titles
 
 

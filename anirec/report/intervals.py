@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from anirec.metrics.definition import Metric, OrderMetric
 from anirec.metrics.names import MetricName
-from anirec.metrics.resampling import FEWEST_UNITS, percentile_interval, resampled_order, resampled_sums
+from anirec.metrics.resampling import FEWEST_ROWS, FEWEST_UNITS, percentile_interval, resampled_order, resampled_sums
 from anirec.report.runs import Run
 
 Interval = tuple[float, float]
@@ -71,7 +71,7 @@ class RequestedMetric:
 def intervals(members: Sequence[Run], names: Iterable[str]) -> dict[str, Interval]:
     """Return name to (low, high) for the rating and ranking metrics that can be computed from the members' tables.
 
-    With fewer than `FEWEST_UNITS` units there are no intervals.
+    With fewer than `FEWEST_UNITS` units, or fewer than `FEWEST_ROWS` rows or lists, there are no intervals.
     """
     by_table: dict[tuple[str, str], dict[str, RequestedMetric]] = {}
     for name in names:
@@ -84,7 +84,8 @@ def intervals(members: Sequence[Run], names: Iterable[str]) -> dict[str, Interva
         tables = [rows for member in members if (rows := member.table(table, split)) is not None]
         if len(tables) == len(members):
             units = shared_units(tables)
-            if units[0].n_units < FEWEST_UNITS:
+            n_rows = units[0].n_units if table == "recommendations" else count_rows(members, tables)
+            if units[0].n_units < FEWEST_UNITS or n_rows < FEWEST_ROWS:
                 continue
             available = {name: one for name, one in of_table.items() if all(one.can_use(rows) for rows in tables)}
             by_order = {name: one for name, one in available.items() if isinstance(one.metric.function, OrderMetric)}
@@ -92,6 +93,11 @@ def intervals(members: Sequence[Run], names: Iterable[str]) -> dict[str, Interva
             found |= intervals_of(units, of_sums) if of_sums else {}
             found |= {name: interval_of_order(units, one.metric) for name, one in by_order.items()}
     return {name: interval for name, interval in found.items() if np.isfinite(interval).all()}
+
+
+def count_rows(members: Sequence[Run], tables: Sequence[pl.DataFrame]) -> int:
+    """Return the number of evaluated rows of all members, those of each split once."""
+    return sum({run.split_replicate: len(rows) for run, rows in zip(members, tables, strict=True)}.values())
 
 
 def intervals_of(members: list[Units], names: dict[str, RequestedMetric]) -> dict[str, Interval]:

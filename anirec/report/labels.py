@@ -52,11 +52,10 @@ def labels(models: Sequence[str], settings: Sequence[Settings]) -> list[Label]:
 def telling_keys(model: str, models: Sequence[str], settings: Sequence[Settings]) -> list[str]:
     """Return the keys that distinguish the configurations of a model, the model's own first.
 
-    Settings that change the meaning of metrics are included if they differ between any configurations of the table.
+    Settings that change the meaning of metrics are equal within a table.
     """
     alike = [one for name, one in zip(models, settings, strict=True) if name == model]
-    judged = [key for key in sorted(PROTOCOL) if len({str(one[key]) for one in settings if key in one}) > 1]
-    return [key for key in distinguishing_keys(alike) if key not in PROTOCOL] + judged
+    return [key for key in distinguishing_keys(alike) if key not in PROTOCOL]
 
 
 def distinguishing_keys(settings: Sequence[Settings]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -11,9 +11,11 @@ from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
-from anirec.metrics.names import MetricName, extreme, has_direction, lower_is_better, metric_phrase
+from anirec.metrics.definition import REACHABLE
+from anirec.metrics.names import MetricName, extreme, has_direction, lower_is_better, metric_phrase, reachable
 from anirec.report import formatting as cells
-from anirec.report.groups import Family, Group
+from anirec.report.evaluated_size import EvaluatedSize, size_of
+from anirec.report.groups import Family, Group, share_no_split, unlike_splits
 from anirec.report.intervals import Interval, intervals
 from anirec.report.runs import Run
 
@@ -50,6 +52,12 @@ class Leaderboard:
     metric: str
     rows: list[Row]
     floor: float | None
+    size: EvaluatedSize
+
+    @property
+    def is_ranked(self) -> bool:
+        """Whether the rows can be ranked: there is a split that all of them have."""
+        return not share_no_split(row.group for row in self.rows if self.metric in row.mean)
 
     @property
     def others(self) -> list[str]:
@@ -79,10 +87,15 @@ class Leaderboard:
         return next((name for name in self.others if MetricName.parse(name).metric == wanted), None)
 
     def best(self, name: str) -> float | None:
-        """Return the best mean of a metric; None with fewer than two values or without a better direction."""
-        values = [row.mean[name] for row in self.rows if name in row.mean]
-        if len(values) < 2 or not has_direction(name):
+        """Return the best mean of a metric.
+
+        None with fewer than two values, without a better direction, with too few test rows, or if the means are over
+        different splits.
+        """
+        rows = [row for row in self.rows if name in row.mean]
+        if self.size.is_small or len(rows) < 2 or not has_direction(name) or unlike_splits(row.group for row in rows):
             return None
+        values = [row.mean[name] for row in rows]
         return min(values) if lower_is_better(name) else max(values)
 
 
@@ -91,9 +104,17 @@ def leaderboard(family: Family, metric: str, with_intervals: Sequence[str]) -> L
     rows = [row_of(group, metric, with_intervals) for group in family.groups]
     sign = 1 if lower_is_better(metric) else -1
     rows.sort(key=lambda row: (metric not in row.mean, sign * row.mean.get(metric, 0.0), row.group.label))
-    floor = f"floor/{metric.partition('/')[2]}"
-    reachable = [run.metrics[floor] for run in family.runs if floor in run.metrics]
-    return Leaderboard(family.title, metric, rows, float(np.mean(reachable)) if reachable else None)
+    of_runs = [reachable(run.metrics, run.split_name) for run in family.runs]
+    name = metric.partition("/")[2]
+    best = [one[name] for one in of_runs if name in one]
+    floor = float(np.mean(best)) if best else None
+    return Leaderboard(family.title, metric, rows, floor, size_of([row.group for row in rows], metric))
+
+
+def by_name(board: Leaderboard) -> Leaderboard:
+    """Return the leaderboard with its rows by name, for rows that cannot be ranked."""
+    rows = sorted(board.rows, key=lambda row: (board.metric not in row.mean, row.group.label))
+    return replace(board, rows=rows)
 
 
 def cost_of(run: Run, name: str) -> float | None:
@@ -110,7 +131,11 @@ def cost_of(run: Run, name: str) -> float | None:
 
 def row_of(group: Group, metric: str, with_intervals: Iterable[str]) -> Row:
     """Summarise the members of a group."""
-    names = [name for name in metric_names(run.metrics for run in group.members) if not name.startswith("floor/")]
+    names = [
+        name
+        for name in metric_names(run.metrics for run in group.members)
+        if MetricName.parse(name).split not in REACHABLE
+    ]
     values = {name: [run.metrics[name] for run in group.having(name)] for name in names}
     warm = [run for run in group.members if not run.is_first]
     timed = warm or group.members
@@ -268,7 +293,7 @@ def title_of(board: Leaderboard) -> str:
     each = f" of {n_runs.pop()} runs each" if len(n_runs) == 1 and n_runs != {1} and len(board.rows) > 1 else ""
     if len(board.rows) < 2:
         return board.title
-    order = f"{extreme(board.metric)} {metric_phrase(board.metric)} first"
+    order = f"{extreme(board.metric)} {metric_phrase(board.metric)} first" if board.is_ranked else "not ranked"
     return f"{board.title}: {len(board.rows)} configurations{each}, {order}"
 
 

@@ -60,7 +60,14 @@ def select_configuration(runs: Sequence[Run], metric: str | None = None) -> Sele
     found = families(finished)
     if len(found) > 1:
         titles = [f"  {family.title}: {len(family.runs)} runs" for family in found]
-        raise UserError("\n".join(["Cannot choose among runs on different data or splits:", *titles]))
+        raise UserError(
+            "\n".join(
+                [
+                    "Cannot choose among runs on different data or splits, or with different settings of metrics:",
+                    *titles,
+                ]
+            )
+        )
     metric = logged_name(metric, "val") if metric else shared_objective(finished)
     check_metric(metric, finished)
     ranked = [row for row in leaderboard(found[0], metric, []).rows if metric in row.mean]

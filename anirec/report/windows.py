@@ -57,18 +57,29 @@ class Backtest:
         return found is not None and found.mean == self.best(window)
 
     def lines(self) -> list[tuple[str, list[str]]]:
-        """Return a heading and a cell for each model: the windows, then mean ± std, and in how many it is best."""
+        """Return a heading and a cell for each model: the windows, then mean ± std, and in how many it is best.
+
+        The mean is over the windows that all models have. A model is best in some of the windows in which there is
+        another one.
+        """
         found = [(window, [self.cell(of_model.get(window)) for of_model in self.outcomes]) for window in self.windows]
-        means = [[one.mean for one in of_model.values()] for of_model in self.outcomes]
-        spreads = [
-            cells.spread(float(np.mean(one)), float(np.std(one, ddof=1)) if len(one) > 1 else None, self.places)
-            for one in means
-        ]
-        found.append(("mean", spreads))
-        if len(self.models) > 1 and has_direction(self.metric):
-            n_best = [sum(self.is_best(place, window) for window in self.windows) for place in range(len(self.models))]
-            found.append(("best in", [f"{n} of {len(self.windows)}" for n in n_best]))
+        common = [window for window in self.windows if all(window in of_model for of_model in self.outcomes)]
+        if len(common) > 1:
+            means = [[of_model[window].mean for window in common] for of_model in self.outcomes]
+            spreads = [
+                cells.spread(float(np.mean(one)), float(np.std(one, ddof=1)) if len(one) > 1 else None, self.places)
+                for one in means
+            ]
+            found.append(("mean" if common == self.windows else f"mean of {len(common)} common", spreads))
+        compared = [window for window in self.windows if self.best(window) is not None]
+        if compared:
+            found.append(("best in", [self.times_best(place, compared) for place in range(len(self.models))]))
         return found
+
+    def times_best(self, place: int, compared: list[str]) -> str:
+        """Return in how many windows with another model a model is best, such as `2 of 3`."""
+        own = [window for window in compared if window in self.outcomes[place]]
+        return f"{sum(self.is_best(place, window) for window in own)} of {len(own)}" if own else cells.MISSING
 
     def cell(self, outcome: Outcome | None) -> str:
         if outcome is None:

@@ -64,7 +64,13 @@ def run_job(config: DictConfig) -> list[float] | None:
             about = initial_provenance(config, chosen, identity)
             run = run_experiment(config, path, about=about, label=f"{number}{label}")
             metrics = run.metrics
-            print_metrics(metrics, objectives=objectives(config.objective), in_full=not sweep, findings=run.findings)
+            print_metrics(
+                metrics,
+                objectives=objectives(config.objective),
+                in_full=not sweep,
+                findings=run.findings,
+                split=chosen.runtime.choices.get("split") or "",
+            )
             if not sweep:
                 print_size([path])
     except Pruned as pruned:

@@ -62,6 +62,7 @@ class LastAndBest(Checkpoint, Configurable):
     def __init__(self, *, folder: str, objective: str | None) -> None:
         self.folder, self.objective = Path(folder), objective
         self.best: dict[str, Any] = {"score": None, "epoch": None}
+        self.has_differed = False  # the scores of the epochs; assumed for those before a resume
         self.saved: tuple[int, list[tuple[int, int]]] | None = None  # epoch, and versions of the model's tensors
         self.is_best_in_memory = False
 
@@ -69,7 +70,7 @@ class LastAndBest(Checkpoint, Configurable):
         return {"best": self.best}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.best = state["best"]
+        self.best, self.has_differed = state["best"], True
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # not a plugin of the config
@@ -91,6 +92,7 @@ class LastAndBest(Checkpoint, Configurable):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         score = self.score(trainer)
         improved = score is not None and (self.best["score"] is None or score <= self.best["score"])
+        self.has_differed |= self.best["score"] is not None and score != self.best["score"]
         if improved:
             self.best = {"score": score, "epoch": trainer.current_epoch}
         # Those of validation are in the loggers already, and may be those of an earlier epoch here.
@@ -284,6 +286,8 @@ class ProgressBar(LightningProgressBar):
         if not isinstance(checkpoint, LastAndBest) or checkpoint.objective is None or checkpoint.best["epoch"] is None:
             return words
         value = checkpoint.best["score"] * (1 if minimized(checkpoint.objective) else -1)
+        if n_epochs > 1 and not checkpoint.has_differed:
+            return f"{words}; all epochs equal: {checkpoint.objective} {value:.4f}"
         return f"{words}; best: epoch {checkpoint.best['epoch'] + 1}, {checkpoint.objective} {value:.4f}"
 
     def shown_metrics(self, trainer: Trainer) -> dict[str, float]:

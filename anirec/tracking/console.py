@@ -13,6 +13,7 @@ from rich.table import Table
 
 from anirec.errors import UserError
 from anirec.memory import format_size
+from anirec.metrics.names import reachable
 from anirec.notices import rank_zero_only
 from anirec.printable import Console
 from anirec.tracking.folders import file_bytes, folder_bytes, status_of
@@ -49,7 +50,7 @@ def print_job(path: Path, label: str) -> None:
 
 @rank_zero_only
 def print_metrics(
-    metrics: Mapping[str, float], *, objectives: Sequence[str], in_full: bool, findings: Sequence[str]
+    metrics: Mapping[str, float], *, objectives: Sequence[str], in_full: bool, findings: Sequence[str], split: str = ""
 ) -> None:
     """Print validation and test metrics side by side, or only the objectives in one line. Segments are left out.
 
@@ -58,6 +59,7 @@ def print_metrics(
         objectives: Metrics of the line.
         in_full: True: a table and the findings; False: one line, for a job of a sweep.
         findings: Sentences that interpret the metrics.
+        split: Name of the split, as in `last_k`, for best reachable values that depend on it.
     """
     if not in_full:
         shorts = [name.partition("/")[2] for name in objectives or ["test/rmse"]]
@@ -71,9 +73,8 @@ def print_metrics(
         if any(cell is not None for cell in cells):
             table.add_row(name, *("" if cell is None else f"{cell:.4f}".removesuffix(".0000") for cell in cells))
     CONSOLE.print(table)
-    for name, value in metrics.items():
-        if name.startswith(("floor/", "ceiling/")):
-            CONSOLE.print(f"best reachable {name.partition('/')[2]} on this data: {value:.4f}")
+    for name, value in reachable(metrics, split).items():
+        CONSOLE.print(f"best reachable {name} on this data: {value:.4f}")
     for sentence in findings:
         CONSOLE.print(escape(sentence), soft_wrap=False)
 

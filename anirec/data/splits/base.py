@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from anirec.data.index_arrays import count_indices
 from anirec.data.prepare.fingerprint import digest
 from anirec.errors import UserError
+from anirec.metrics.resampling import FEWEST_ROWS
 from anirec.notices import warn
 from anirec.settings import Configurable
 
 TRAIN, VAL, TEST = 0, 1, 2
-FEW = 30  # test rows, below which a split is warned of
 LATER = 4  # rows after the test window, which are not used at all
 Parts = NDArray[np.uint8]
 
@@ -121,7 +121,7 @@ def check_parts(split: Split, sizes: dict[str, int], what: str) -> None:
         raise UserError(
             f"{settings} splits {sum(sizes.values())} {what} into {counts}; training and test must not be empty"
         )
-    if sizes["test"] < FEW:
+    if sizes["test"] < FEWEST_ROWS:
         warn(f"the test set has {sizes['test']} {what} only: too few for intervals, tests or conclusions; see split")
 
 

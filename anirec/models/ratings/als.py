@@ -51,6 +51,7 @@ class ALS(MemoryBased, RatingModel):
     requires: ClassVar[frozenset[str]] = frozenset({"user_id", "item_id"})
     uses_unrated: ClassVar[bool] = True
     ranks_by_rating = False
+    rates_by_bias = True
     bytes_per_row: ClassVar[int] = 24  # the entries by user and by item
     instead: ClassVar[str] = "a smaller model.n_factors"
     operations_per_second: ClassVar[float] = 1e10

@@ -36,6 +36,7 @@ class Autoencoder(GradientModel, HistoryScorer):
     requires: ClassVar[frozenset[str]] = frozenset({"user_id", "item_id"})
     uses_unrated: ClassVar[bool] = True
     ranks_by_rating = False
+    rates_by_bias = True
     bytes_per_row: ClassVar[int] = 32  # the bias model, before training; the order of the rows, in training
     instead: ClassVar[str] = "a smaller model.training.batch_size, or model=rp3beta"
     matmul_precision: ClassVar[str] = "high"

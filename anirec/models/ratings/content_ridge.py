@@ -42,6 +42,7 @@ class ContentRidge(Branched, EASE):
 
     constraints = "anirec.models.constraints:check_content_ridge"
     instead: ClassVar[str] = "model=hybrid"
+    rates_by_bias = False  # its title offsets come from content
 
     def __init__(
         self,

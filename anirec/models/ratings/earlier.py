@@ -36,6 +36,7 @@ class Earlier(MemoryBased, RatingModel):
         self.model, self.run = model, run
         self.requires = model.requires  # type: ignore[misc]
         self.predicts_ratings, self.ranks_by_rating = model.predicts_ratings, model.ranks_by_rating
+        self.rates_by_bias = model.rates_by_bias
 
     def allocate(self) -> None:
         super().allocate()

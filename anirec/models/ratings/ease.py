@@ -54,6 +54,7 @@ class EASE(HistoryScorer, MemoryBased):
     uses_unrated: ClassVar[bool] = True
     uses_seed: ClassVar[bool] = False
     ranks_by_rating = False
+    rates_by_bias = True
     users_at_once: ClassVar[int | None] = 2048  # for each block of users all weights are read once
     instead: ClassVar[str] = "model=low_rank_ease"
     bytes_per_row: ClassVar[int] = 24  # preferences, and places of the items in the lists

@@ -49,6 +49,7 @@ class ImplicitModel(MemoryBased, RatingModel):
     replicates: ClassVar[frozenset[str]] = frozenset({"random_state"})
     uses_unrated: ClassVar[bool] = True
     ranks_by_rating = False
+    rates_by_bias = True
     bytes_per_row: ClassVar[int] = ENTRY * COPIES
     instead: ClassVar[str] = "model=als or model=item_knn"
     count_i: Tensor

@@ -33,6 +33,7 @@ class ItemItem(HistoryScorer, MemoryBased):
     uses_unrated: ClassVar[bool] = True
     uses_seed: ClassVar[bool] = False
     ranks_by_rating = False
+    rates_by_bias = True
     bytes_per_row: ClassVar[int] = 32  # preferences, their values in the graph, and places of the items in the lists
     count_i: Tensor
     neighbour_ik: Tensor

@@ -51,6 +51,7 @@ class LowRankEASE(HistoryScorer, MemoryBased):
     uses_unrated: ClassVar[bool] = True
     uses_seed: ClassVar[bool] = False
     ranks_by_rating = False
+    rates_by_bias = True
     bytes_per_row: ClassVar[int] = 24  # preferences by user and by item
     weight_if: Tensor
     scale_i: Tensor

@@ -83,6 +83,7 @@ class SequenceModel(HistoryReader):
     uses_unrated: ClassVar[bool] = True
     uses_order = True
     ranks_by_rating = False
+    rates_by_bias = True
     bytes_per_row: ClassVar[int] = 72  # the rows in the order of time, with their windows
     instead: ClassVar[str] = "a smaller model.training.batch_size"
     matmul_precision: ClassVar[str] = "high"

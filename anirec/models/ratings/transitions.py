@@ -57,6 +57,7 @@ class Transitions(MemoryBased, HistoryReader):
     uses_unrated: ClassVar[bool] = True
     uses_seed: ClassVar[bool] = False
     ranks_by_rating = False
+    rates_by_bias = True
     bytes_per_row: ClassVar[int] = 96  # the rows in order of time
     instead: ClassVar[str] = "a smaller model.window"
     count_i: Tensor

@@ -212,11 +212,12 @@ def summarise(board: Leaderboard, found: PairTests | None) -> list[str]:
         return [f"Highest {phrase}: {best.group.label}, {figure}. Neither direction is better."]
     extreme = "lowest" if lower_is_better(board.metric) else "highest"
     equal = [row.group.label for row in measured if row.mean[board.metric] == best.mean[board.metric]]
-    if len(equal) > 1:
-        sentences = [
-            f"{cells.join_names(equal)} share the {extreme} {phrase} of {len(measured)} configurations: {figure}."
-        ]
+    many = f"the {extreme} {phrase} of {len(measured)} configurations: {figure}."
+    if board.best(board.metric) is None:
+        sentences = []
+    elif len(equal) > 1:
+        sentences = [f"{cells.join_names(equal)} share {many}"]
     else:
-        sentences = [f"{best.group.label} has the {extreme} {phrase} of {len(measured)} configurations: {figure}."]
+        sentences = [f"{best.group.label} has {many}"]
     sentences += [found.verdict] if found and found.verdict else []
-    return sentences + list(filter(None, [unlike_splits(row.group for row in board.rows)]))
+    return sentences + list(filter(None, [board.size.warning, unlike_splits(row.group for row in board.rows)]))

@@ -1,5 +1,6 @@
 """Paired tests as a table on the terminal, and their verdict in sentences."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 
 from rich import box
@@ -11,9 +12,9 @@ from rich.text import Text
 from anirec.metrics.definition import OrderMetric
 from anirec.metrics.names import MetricName, lower_is_better
 from anirec.report import formatting as cells
-from anirec.report.groups import Family, Group
+from anirec.report.groups import Family, Group, share_no_split
 from anirec.report.intervals import TABLES
-from anirec.report.paired.tests import BEST, Pair, best_groups, pairwise, why_no_pairs, why_untestable
+from anirec.report.paired.tests import BEST, Pair, best_groups, pairwise, why_no_pairs, why_unpaired, why_untestable
 
 MOST_NAMES = 3
 CHEAP_BYTES = 16_000_000  # size of the Parquet files that are read and resampled in about a second
@@ -91,8 +92,11 @@ def ahead(pair: Pair) -> str:
 
 
 def verdict(family: Family, pairs: Sequence[Pair]) -> str:
-    """Return what the tests say about the best group, in one or two sentences; empty if it is in no pair."""
-    if not pairs:
+    """Return what the tests say about the best group, in one or two sentences.
+
+    Empty without pairs, or if the means of the groups are over different splits, so that none is the best.
+    """
+    if not pairs or share_no_split(group for group in family.groups if group.having(pairs[0].metric)):
         return ""
     best = best_groups(family, pairs[0].metric)[0]
     tested = [(pair, group) for pair in pairs if (group := other(pair, best))]
@@ -108,9 +112,13 @@ def verdict(family: Family, pairs: Sequence[Pair]) -> str:
         against = cells.join_names(names) if len(names) <= MOST_NAMES else f"each of the {len(names)} others tested"
         sentences.append(f"{best.label} is significantly better than {against}.")
     with_metric = [group for group in family.groups if group.having(pairs[0].metric)]
-    if untested := [group.label for group in with_metric if group is not best and not is_in(group, tested)]:
-        names_of = cells.join_names(untested, MOST_NAMES)
-        sentences.append(f"Not tested against {names_of}: no common split, or not among the best {BEST}.")
+    untested = [group for group in with_metric if group is not best and not is_in(group, tested)]
+    by_reason: dict[str, list[str]] = defaultdict(list)
+    for group in untested:
+        by_reason[why_unpaired(family, best, group, pairs[0].metric)].append(group.label)
+    if by_reason:
+        reasons = [f"{cells.join_names(names, MOST_NAMES)} ({why})" for why, names in by_reason.items()]
+        sentences.append(f"Not tested against {'; '.join(reasons)}.")
     return " ".join(sentences)
 
 

@@ -5,6 +5,7 @@ within each split, and a pair's difference over the splits that both have. Users
 to other users, but not to other seeds or training rows. The tests themselves are in `metrics/resampling.py`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
@@ -13,9 +14,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from anirec.metrics.names import MetricName, has_direction, lower_is_better
 from anirec.metrics.resampling import FEWEST_UNITS, LEVEL, holm, p_value, percentile_interval, rank_biserial
+from anirec.report.evaluated_size import size_of
 from anirec.report.groups import Family, Group
 from anirec.report.intervals import TABLES, Interval
-from anirec.report.paired.runs import PairedRuns, paired_runs
+from anirec.report.paired.runs import PairedRuns, paired_runs, split_of
 
 BEST = 12
 ROUNDING = 1e-12
@@ -85,10 +87,8 @@ def why_no_pairs(family: Family, metric: str) -> str | None:
 def pairs_or_reason(family: Family, metric: str, limit: int) -> tuple[list[Pair], str]:
     """Return all pairs and, if there are none, the reason."""
     groups = best_groups(family, metric)[:limit]
-    if why := why_untestable(metric):
+    if why := why_untestable(metric) or why_too_few(groups, metric):
         return [], why
-    if len(groups) < 2:
-        return [], f"fewer than two configurations have {metric}"
     runs, parsed = paired_runs(groups, metric), MetricName.parse(metric)
     if runs is None or all(group is runs.groups[0] for group in runs.groups):
         table = TABLES[parsed.declared.kind] if parsed.declared else ""
@@ -103,6 +103,36 @@ def pairs_or_reason(family: Family, metric: str, limit: int) -> tuple[list[Pair]
     corrected = holm(np.array([pair.p for pair in pairs]))
     why = f"{parsed.short} is undefined in some resamples, or has too many rows to resample"
     return [replace(pair, p_holm=float(p)) for pair, p in zip(pairs, corrected, strict=True)], why
+
+
+def why_too_few(groups: Sequence[Group], metric: str) -> str:
+    """Return why there are too few configurations, users or rows for tests; empty if there are enough."""
+    if len(groups) < 2:
+        return f"fewer than two configurations have {metric}"
+    size = size_of(groups, metric)
+    return f"only {size.text}, too few for tests" if size.is_small else ""
+
+
+def why_unpaired(family: Family, one: Group, other: Group, metric: str) -> str:
+    """Return why two groups with a testable metric were not tested against each other, in a few words."""
+    if any(id(group) not in set(map(id, best_groups(family, metric)[:BEST])) for group in (one, other)):
+        return f"not among the best {BEST}"
+    of_one, of_other = ({split_of(run): run for run in group.having(metric)} for group in (one, other))
+    if not of_one.keys() & of_other.keys():
+        has_windows = all(run.split.get("window") for run in (*of_one.values(), *of_other.values()))
+        return f"no common {'window' if has_windows else 'split'}"
+    parsed = MetricName.parse(metric)
+    table = TABLES[parsed.declared.kind] if parsed.declared else ""
+    for group in (one, other):
+        if all(run.table(table, parsed.split) is None for run in group.members):
+            return f"no {table}.parquet of {group.label}"
+    runs = paired_runs([one, other], metric)
+    if runs is None or not runs.shared_splits(one, other):
+        return f"other {'users' if table == 'recommendations' else 'rows'} evaluated"
+    pair = pair_of(runs, metric, one, other)
+    if pair is None:
+        return f"{parsed.short} undefined in some resamples"
+    return f"fewer than {FEWEST_UNITS} {runs.unit}" if pair.n_units < FEWEST_UNITS else "other rows than most evaluated"
 
 
 def pair_of(runs: PairedRuns, metric: str, one: Group, other: Group) -> Pair | None:

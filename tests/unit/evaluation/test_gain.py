@@ -60,5 +60,13 @@ def test_higher_is_better_for_lists() -> None:
 def test_five_units_are_too_few() -> None:
     gain = list_gain("ndcg", np.ones(5), np.zeros(5), shown_as="NDCG@10")
     assert not gain.is_shown
-    assert "No gain over chance could be shown" in gain.sentence("chance", rows="5 lists")
-    assert "too few users to test it" in gain.sentence("chance", rows="5 lists")
+    found = gain.sentence("chance", rows="5 lists")
+    assert found.startswith("Beside chance: NDCG@10 1.000 on 5 lists")
+    assert "(5 users: too few for an interval or a conclusion)" in found
+
+
+def test_a_few_rows_of_many_units_have_no_interval() -> None:
+    target = np.random.default_rng(0).normal(size=18)
+    gain = row_gain(rmse, target, 0.0, target, unit=np.arange(18), unit_name="users")
+    assert not gain.is_shown
+    assert "95% interval" not in gain.sentence("title means", rows="18 test ratings")

@@ -404,14 +404,24 @@ def test_predictions_of_the_wrong_shape_are_refused() -> None:
         evaluated(model=Column(Data().truth))
 
 
+def test_ratings_of_the_bias_model_are_no_finding() -> None:
+    class Lists(Oracle):
+        rates_by_bias = True
+
+    data = Data()
+    lists, content = evaluated(data, Lists(data.truth, noise=0.5)).findings
+    assert "NDCG@10" in lists
+    assert content.startswith("The lists contain")
+
+
 def test_findings_set_a_model_beside_the_dummies() -> None:
     data = Data()
     callback = evaluated(data, Oracle(data.truth, noise=0.5))
     error, users, titles, lists, content = callback.findings
     assert error.startswith(f"Better than damped title means: RMSE {callback.metrics['test/rmse']:.3f} on ")
-    assert users.startswith("RMSE of users with at most ")
-    assert f"training ratings: {callback.metrics['test/rmse/cold_items']:.3f}; with more than" in titles
-    assert f"the most popular titles could be shown: NDCG@10 {callback.metrics['test/ndcg@10']:.3f}" in lists
+    assert users.startswith("RMSE of the third of users with the fewest training ratings (at most ")
+    assert f"): {callback.metrics['test/rmse/cold_items']:.3f}; with the most (more than" in titles
+    assert f"the most popular titles: NDCG@10 {callback.metrics['test/ndcg@10']:.3f}" in lists
     assert f"The lists contain {callback.metrics['test/coverage@10']:.1%} of 60 titles" in content
     assert f"{callback.metrics['test/popularity@10']:.0f} training ratings on average" in content
 

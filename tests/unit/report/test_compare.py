@@ -88,7 +88,7 @@ def test_runs_on_different_splits_are_never_ranked_together(write_run: WriteRun,
     text = printed(tmp_path)
     assert text.index("demo_ratings, random split") < text.index("mal_2016, random split")
     assert "95% interval" in text
-    assert "2 tables: results on different data or splits cannot be ranked together" in text
+    assert "2 tables: results on different data or splits, or of metrics with different" in text
 
 
 def test_what_has_not_finished_is_counted_in_one_line_and_listed_on_demand(write_run: WriteRun, tmp_path: Path) -> None:
@@ -223,6 +223,32 @@ def test_times_leave_out_the_first_run_of_a_process_or_mark_it(write_run: WriteR
     )
 
 
+def with_few_users(folder: Path, n_users: int) -> Path:
+    """Cut the tables of a run to a row and a list of each of its first users."""
+    for name in ("predictions", "recommendations"):
+        table = pl.read_parquet(folder / f"{name}.parquet").filter(pl.col("user_id") < 7 * n_users)
+        table = table.unique("user_id", keep="first", maintain_order=True) if name == "predictions" else table
+        table.write_parquet(folder / f"{name}.parquet")
+    content = json.loads((folder / "provenance.json").read_text())
+    content["split"]["n_test"] = n_users
+    (folder / "provenance.json").write_text(json.dumps(content))
+    return folder
+
+
+@pytest.mark.parametrize("metric", ["test/rmse", "test/ndcg@10"])
+def test_a_small_test_set_has_neither_interval_nor_winner(write_run: WriteRun, tmp_path: Path, metric: str) -> None:
+    for model, quality in (("good", 0.9), ("bad", 0.2)):
+        with_few_users(write_run(model, quality=quality), 18)
+    text = printed(tmp_path, metric=metric, color=True, pairs=True, html=tmp_path / "page.html")
+    assert "on 18 users, 18 test rows" in text
+    assert "Only 18 users, 18 test rows: too few for intervals, tests or conclusions." in text
+    assert "95% interval" not in text.partition("Only")[0]
+    assert not re.search(r"\x1b\[1m[0-9.]", text)
+    assert "est test" not in text.partition("first")[2]
+    assert "no paired tests: only 18 users" in " ".join(text.split())
+    assert "has the" not in (tmp_path / "page.html").read_text().partition("<script")[0]
+
+
 def test_equal_predictions_are_named(write_run: WriteRun, tmp_path: Path) -> None:
     write_run("svd")
     write_run("als")
@@ -267,7 +293,7 @@ def test_groups_without_the_metric_are_counted(write_run: WriteRun, tmp_path: Pa
     write_run("svd", metrics={"test/recall@10": 0.2})
     write_run("ease", quality=2.0)
     text = printed(tmp_path, metric="test/recall@10")
-    assert "1 configuration without test recall@10, not shown." in text
+    assert "1 configuration without test recall@10, not shown; see --metric ndcg@10." in text
     assert "\nease" not in text
 
 
@@ -306,3 +332,28 @@ def test_markdown_has_the_tables_with_the_best_in_bold(write_run: WriteRun, tmp_
 def test_starts_without_torch() -> None:
     code = "import sys, anirec.report.compare; sys.exit('torch' in sys.modules or 'pytorch_lightning' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def without(folder: Path, *metrics: str) -> Path:
+    path = folder / "metrics.json"
+    found = json.loads(path.read_text())
+    path.write_text(json.dumps({name: value for name, value in found.items() if name.split("/")[1] not in metrics}))
+    return folder
+
+
+def test_the_default_metric_is_one_that_all_runs_have(write_run: WriteRun, tmp_path: Path) -> None:
+    write_run("svd")
+    without(write_run("imported"), "rmse", "mae", "r2")
+    text = printed(tmp_path)
+    assert "highest test NDCG@10 first" in " ".join(text.split())
+    assert "imported" in text.partition("NDCG@10 first")[2]
+    assert "1 configuration without test RMSE, not shown; see --metric ndcg@10." in printed(tmp_path, metric="rmse")
+
+
+def test_the_best_reachable_value_of_lists_is_that_of_the_split(write_run: WriteRun, tmp_path: Path) -> None:
+    ceilings = {"ceiling/hit_rate@10/next": 0.9123, "ceiling/hit_rate@10/last_k": 0.7123}
+    for model in ("svd", "transitions"):
+        write_run(model, split="last_k", metrics=ceilings)
+    text = printed(tmp_path, metric="hit_rate@10")
+    assert re.search(r"best reachable +0\.7123", text)
+    assert "0.9123" not in text

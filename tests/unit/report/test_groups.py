@@ -36,13 +36,18 @@ def test_groups_of_one_model_are_labelled_by_their_settings(write_run: WriteRun,
     ]
 
 
-def test_runs_judged_differently_are_marked_whatever_their_model(write_run: WriteRun, tmp_path: Path) -> None:
-    write_run("svd")
-    write_run("ease", config={"metrics.relevant_from": 8})
-    assert sorted(labels(tmp_path)["mal_2016, random split"]) == [
-        "ease relevant_from=8",
-        "svd relevant_from=null",
-    ]
+def test_runs_with_other_settings_of_metrics_are_in_other_families(write_run: WriteRun, tmp_path: Path) -> None:
+    for key, value in {"relevant_from": 8, "candidates": "cold", "max_users": 50, "interval": 0.8}.items():
+        usual = {"relevant_from": None, "candidates": "all", "max_users": None, "interval": 0.9}
+        for model, settings in {"svd": usual, "bias": usual, "ease": usual | {key: value}}.items():
+            write_run(model, dataset=f"of_{key}", family=key, config={"metrics": settings})
+    found = labels(tmp_path)
+    assert found["of_relevant_from, random split (relevant_from=8)"] == ["ease"]
+    assert found["of_relevant_from, random split (relevant_from=null)"] == ["svd", "bias"]
+    assert found["of_candidates, random split (candidates=cold)"] == ["ease"]
+    assert found["of_max_users, random split (max_users=50)"] == ["ease"]
+    assert found["of_interval, random split (interval=0.8)"] == ["ease"]
+    assert len(found) == 8
 
 
 def test_the_choice_of_metrics_makes_no_configuration(write_run: WriteRun, tmp_path: Path) -> None:
@@ -55,15 +60,14 @@ def test_the_choice_of_metrics_makes_no_configuration(write_run: WriteRun, tmp_p
     assert (group.label, len(group.members)) == ("svd", 4)
 
 
-def test_a_run_that_ranked_nothing_joins_none_of_several_ways_of_ranking(write_run: WriteRun, tmp_path: Path) -> None:
-    for relevant in (None, 8):
-        write_run("svd", config={"metrics.relevant_from": relevant})
-    write_run("svd", config={"metrics": {"names": ["rmse"]}})
-    assert sorted(labels(tmp_path)["mal_2016, random split"]) == [
-        "svd",
-        "svd relevant_from=8",
-        "svd relevant_from=null",
-    ]
+def test_a_run_that_ranked_nothing_joins_the_most_runs(write_run: WriteRun, tmp_path: Path) -> None:
+    for model, relevant in (("svd", None), ("svd", 8), ("bias", 8)):
+        write_run(model, config={"metrics.relevant_from": relevant})
+    write_run("als", config={"metrics": {"names": ["rmse"]}})
+    assert labels(tmp_path) == {
+        "mal_2016, random split (relevant_from=null)": ["svd"],
+        "mal_2016, random split (relevant_from=8)": ["svd", "bias", "als"],
+    }
 
 
 def test_a_part_stands_for_its_settings(write_run: WriteRun, tmp_path: Path) -> None:

@@ -51,9 +51,9 @@ def test_each_window_has_its_mean_and_interval_and_the_mean_weighs_windows_equal
         assert one.interval is not None
         assert one.interval[0] < one.mean < one.interval[1]
     lines = dict(found.lines())
-    mean, std = np.mean([*values.values()]), np.std([*values.values()], ddof=1)
-    assert lines["mean"][0] == f"{mean:.4f} ±{std:.4f}"
-    assert lines["best in"] == ["2 of 3", "0 of 3"]
+    common = [values["2016"], values["2017"]]
+    assert lines["mean of 2 common"][0] == f"{np.mean(common):.4f} ±{np.std(common, ddof=1):.4f}"
+    assert lines["best in"] == ["2 of 2", "0 of 2"]
     assert lines["2018"][1] == "-"
 
 
@@ -79,3 +79,27 @@ def test_runs_of_one_window_or_of_none_are_no_backtest(write_run: WriteRun, tmp_
     for seed in (3, 4):
         in_window(write_run("bias", seed=seed), "2016")
     assert found_in(tmp_path) is None
+
+
+def test_models_without_a_common_window_are_not_ranked(write_run: WriteRun, tmp_path: Path) -> None:
+    for fold, window in enumerate(("2016", "2017")):
+        in_window(write_run("svd", quality=0.5, fold=fold, split="air_date"), window)
+    in_window(write_run("svd_updated", quality=0.9, fold=2, split="air_date"), "2018")
+    stream = io.StringIO()
+    compare([tmp_path], html=tmp_path / "page.html", console=Console(file=stream, width=80, force_terminal=True))
+    printed = stream.getvalue()
+    assert "2 configurations, not ranked" in " ".join(printed.split())
+    assert "Not ranked: there is no split" in printed
+    assert "Lowest test RMSE" not in printed
+    assert "best in" not in printed
+    row = next(line for line in printed.splitlines() if "svd_updated" in line)
+    assert "\x1b[1m" not in row
+    assert "has the lowest" not in (tmp_path / "page.html").read_text()
+
+
+def test_means_over_different_windows_have_no_best(runs: Path) -> None:
+    stream = io.StringIO()
+    compare([runs], console=Console(file=stream, width=80, force_terminal=True))
+    printed = stream.getvalue()
+    assert "none is marked as the best" in " ".join(printed.split())
+    assert "Lowest test RMSE" not in printed

@@ -219,6 +219,11 @@ def test_without_a_terminal_there_is_a_line_for_every_slow_epoch(
     assert end.endswith("; best: epoch 2, val/rmse 1.0000")
 
 
+def test_equal_epochs_have_no_best_one(tmp_path: Path, printed: io.StringIO) -> None:
+    fit([2.0, 2.0, 2.0], ProgressBar(), LastAndBest(folder=str(tmp_path), objective="val/rmse"))
+    assert printed.getvalue().splitlines()[-1].endswith("; all epochs equal: val/rmse 2.0000")
+
+
 def test_fast_epochs_share_a_line_that_is_the_last_one(tmp_path: Path, printed: io.StringIO) -> None:
     fit([3.0, 2.0, 1.0], ProgressBar(), LastAndBest(folder=str(tmp_path), objective="val/ndcg@10"))
     last, end = printed.getvalue().splitlines()

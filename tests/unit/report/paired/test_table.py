@@ -7,7 +7,10 @@ import pytest
 from rich.console import Console
 
 from anirec.report.compare import compare
+from anirec.report.groups import families
 from anirec.report.paired import table as pairs_table
+from anirec.report.paired.tests import why_unpaired
+from anirec.report.runs import read_runs
 
 WriteRun = Callable[..., Path]
 
@@ -92,3 +95,17 @@ def test_few_units_give_a_warning(write_run: WriteRun, tmp_path: Path) -> None:
         path = write_run(model, quality=quality) / "predictions.parquet"
         pl.read_parquet(path).head(60).write_parquet(path)
     assert "Fewer than 30 users" in printed(tmp_path, pairs=True)
+
+
+def test_the_reason_why_a_configuration_was_not_tested_is_the_true_one(outputs: Path, write_run: WriteRun) -> None:
+    (write_run("bpr", quality=0.4) / "predictions.parquet").unlink()
+    path = write_run("item_knn", quality=0.4) / "predictions.parquet"
+    pl.read_parquet(path).filter(pl.col("user_id") > 700).write_parquet(path)
+    text = in_words(printed(outputs))
+    assert "bpr (no predictions.parquet of bpr)" in text
+    assert "item_knn (other rows evaluated)" in text
+    assert "popularity (" not in text
+    write_run("als", quality=0.4, fold=3)
+    (family,) = families(read_runs([outputs]))
+    groups = {group.model: group for group in family.groups}
+    assert why_unpaired(family, groups["svdpp"], groups["als"], "test/rmse") == "no common split"
