@@ -1,6 +1,5 @@
 """`anirec predict`: load the model of a finished run, safely, and predict new rows."""
 
-import json
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,13 +14,16 @@ from anirec.atomic import replacing
 from anirec.config.checks import check_targets, unknown_settings
 from anirec.config.compose import default_paths
 from anirec.config.definitions import inherits
+from anirec.data.titles.datamodule import titles_of
 from anirec.errors import UserError
+from anirec.evaluation.difficulty import Difficulty
+from anirec.evaluation.titles import calibration_of
 from anirec.features.branch import Branch
 from anirec.inference.prediction_rows import READERS, model_rows, read_rows, with_item_ids
-from anirec.inference.run_tables import has_ratings, run_scale
-from anirec.metrics.conformal import prediction_interval
+from anirec.inference.run_tables import has_ratings, run_scale, scan_parquet
 from anirec.models.base import Model, RatingModel
-from anirec.report.run_files import require_run
+from anirec.models.titles.base import ScoreModel
+from anirec.report.run_files import read_run_config, require_run
 
 WRITERS = {".csv": pl.DataFrame.write_csv, ".jsonl": pl.DataFrame.write_ndjson, ".parquet": pl.DataFrame.write_parquet}
 # A run folder may be untrusted. Its config may name a model and, within it, these classes, which only compute.
@@ -82,7 +84,9 @@ def predict(run: Path, *, input: Path, output: Path) -> dict[str, int]:  # noqa:
             predictions, lacking = model.predict_rows(known, cache=cache)
     except UserError as error:
         raise UserError(f"{input}: {error}") from None
-    columns = {"prediction": predictions, **interval_bounds(run, predictions)}
+    columns = {"prediction": predictions}
+    if isinstance(model, ScoreModel):
+        columns |= interval_bounds(run, titles_of(known, cut_at=model.cut_texts_at), predictions)
     with replacing(output) as unfinished:
         write(rows.with_columns(**columns), unfinished)
     return {"rows": len(rows), **lacking}
@@ -109,17 +113,19 @@ def select_format(path: Path, formats: dict[str, Any]) -> Any:
     return formats[path.suffix]
 
 
-def interval_bounds(run: Path, predictions: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-    """Return `low` and `high` of each prediction, calibrated on the run's validation set; empty if not calibrated."""
-    try:
-        half_width = json.loads((run / "metrics.json").read_text(encoding="utf-8")).get("val/interval_half_width")
-    except (OSError, ValueError, AttributeError):
-        raise UserError(f"{run / 'metrics.json'}: missing or damaged; only a finished run can predict") from None
-    if not isinstance(half_width, int | float):
+def interval_bounds(
+    run: Path, titles: pl.DataFrame, predictions: NDArray[np.float32]
+) -> dict[str, NDArray[np.float32]]:
+    """Return `low` and `high` of each prediction, as the run calibrated them; empty if it did not."""
+    metrics = read_run_config(run / "config.yaml").get("metrics") or {}
+    rows = scan_parquet(run / "predictions.parquet").filter(split="calibration").collect()
+    if not len(rows) or not (run / "difficulty.parquet").exists():
         return {}
-    scale = run_scale(run)
-    low, high = prediction_interval(predictions, float(half_width), scale.low, scale.high)
-    return {"low": low, "high": high}
+    difficulty = Difficulty.from_table(scan_parquet(run / "difficulty.parquet").collect())
+    calibration = calibration_of(rows, metrics["bands"], metrics["interval"], run_scale(run))
+    hard = difficulty.predict(titles, predictions)
+    low, high = calibration.intervals(metrics["intervals"], predictions, hard)
+    return {"low": low.astype(np.float32), "high": high.astype(np.float32)}
 
 
 def load(run: Path) -> Model:
