@@ -21,6 +21,7 @@ from anirec.evaluation.findings import Curves
 from anirec.evaluation.gain import Gain, row_gain
 from anirec.evaluation.results import ScoreRows
 from anirec.evaluation.segments import Bands, row_values
+from anirec.evaluation.shift import Reference
 from anirec.lightning import LightningModule, Trainer
 from anirec.metrics.conformal import METHODS, Calibration, Method, min_calibration_size
 from anirec.metrics.rank_correlation import spearman
@@ -83,6 +84,7 @@ class ScoreEvaluation(Evaluation):
         self.calibration: Calibration | None = None
         self.difficulty: Difficulty | None = None
         self.coverage: pl.DataFrame | None = None
+        self.reference: Reference | None = None
         self.predictions: dict[str, pl.DataFrame] = {}
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -166,6 +168,8 @@ class ScoreEvaluation(Evaluation):
         self.predictions["calibration"] = table
         calibration = calibration_of(table, self.bands.edges, self.interval or 0.0, data.scale)
         self.calibration = calibration if calibration.is_possible else None
+        if self.calibration and "synopsis" in data.titles.columns:
+            self.reference = Reference.of(data.titles[data.train], data.titles[held.index])
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_epoch_start(trainer, pl_module)
@@ -192,12 +196,19 @@ class ScoreEvaluation(Evaluation):
 
     @property
     def tables(self) -> dict[str, pl.DataFrame]:
-        """`predictions` of all splits evaluated so far; `interval_coverage`; `difficulty`, a model of it."""
+        """`predictions` of all splits evaluated so far; `interval_coverage`; and what intervals of new titles need.
+
+        That is `difficulty`, a regression of the error, and the `Reference` of the shift: `titles_surface` and
+        `training_words`.
+        """
         tables = {"predictions": pl.concat(self.predictions.values(), how="diagonal")} if self.predictions else {}
-        tables |= {} if self.coverage is None else {"interval_coverage": self.coverage}
-        return tables | (
-            {} if self.calibration is None or self.difficulty is None else {"difficulty": self.difficulty.table()}
-        )
+        if self.coverage is not None:
+            tables["interval_coverage"] = self.coverage
+        if self.calibration and self.difficulty:
+            tables["difficulty"] = self.difficulty.table()
+        if self.reference:
+            tables |= {"titles_surface": self.reference.surface, "training_words": self.reference.words}
+        return tables
 
     @property
     def figures(self) -> dict[str, "Figure"]:
@@ -280,8 +291,10 @@ def of_batch(mark: Tensor, *columns: Tensor) -> tuple[Tensor, ...]:
 
 def calibration_of(table: pl.DataFrame, edges: Sequence[float], level: float, scale: Scale) -> Calibration:
     """Return the calibration by rows of the table `predictions`."""
-    columns = (table[name].to_numpy().astype(np.float64) for name in ("target", "prediction", "difficulty"))
-    return Calibration(*columns, edges=edges, level=level, lowest=scale.low, highest=scale.high)
+    target, prediction, difficulty = (
+        table[name].to_numpy().astype(np.float64) for name in ("target", "prediction", "difficulty")
+    )
+    return Calibration(target, prediction, difficulty, edges, level, scale.low, scale.high)
 
 
 def coverage_table(
@@ -318,7 +331,7 @@ def coverage_table(
 
 def coverage_metrics(coverage: pl.DataFrame, method: Method) -> dict[str, float]:
     """Return metrics of the method's intervals, by group without years, and of all titles by the other methods."""
-    values = {}
+    values: dict[str, float] = {}
     for one, group, _, share, width in coverage.iter_rows():
         segment = "" if (one, group) == (method, "all") else f"/{one if group == 'all' else group}"
         if group == "all" or (one == method and not group.startswith("year_")):

@@ -17,15 +17,18 @@ from anirec.config.definitions import inherits
 from anirec.data.titles.datamodule import titles_of
 from anirec.errors import UserError
 from anirec.evaluation.difficulty import Difficulty
+from anirec.evaluation.shift import Reference, measure_shift
 from anirec.evaluation.titles import calibration_of
 from anirec.features.branch import Branch
 from anirec.inference.prediction_rows import READERS, model_rows, read_rows, with_item_ids
 from anirec.inference.run_tables import has_ratings, run_scale, scan_parquet
 from anirec.models.base import Model, RatingModel
 from anirec.models.titles.base import ScoreModel
+from anirec.notices import warn
 from anirec.report.run_files import read_run_config, require_run
 
 WRITERS = {".csv": pl.DataFrame.write_csv, ".jsonl": pl.DataFrame.write_ndjson, ".parquet": pl.DataFrame.write_parquet}
+UNLIKE = "unlike_training"
 # A run folder may be untrusted. Its config may name a model and, within it, these classes, which only compute.
 MODEL_CLASS = "anirec.models.base.Model"
 KNN = ("KNNBasic", "KNNWithMeans", "KNNWithZScore", "KNNBaseline")
@@ -52,7 +55,8 @@ ESTIMATOR, UNPICKLES = "sklearn.base.BaseEstimator", "memory"
 def predict(run: Path, *, input: Path, output: Path) -> dict[str, int]:  # noqa: A002 (the option's name)
     """Predict the rows of a file, and write them with a column `prediction` in the unit of the target.
 
-    If the run has calibrated intervals, the columns `low` and `high` are added, too.
+    If the run has calibrated intervals, the columns `low`, `high` and `unlike_training` are added, too. The last one
+    says why a title is unlike the training titles, null if it is not; warnings are printed where many are.
 
     Args:
         run: Folder of a finished run.
@@ -84,7 +88,7 @@ def predict(run: Path, *, input: Path, output: Path) -> dict[str, int]:  # noqa:
             predictions, lacking = model.predict_rows(known, cache=cache)
     except UserError as error:
         raise UserError(f"{input}: {error}") from None
-    columns = {"prediction": predictions}
+    columns: dict[str, Any] = {"prediction": predictions}
     if isinstance(model, ScoreModel):
         columns |= interval_bounds(run, titles_of(known, cut_at=model.cut_texts_at), predictions)
     with replacing(output) as unfinished:
@@ -113,19 +117,29 @@ def select_format(path: Path, formats: dict[str, Any]) -> Any:
     return formats[path.suffix]
 
 
-def interval_bounds(
-    run: Path, titles: pl.DataFrame, predictions: NDArray[np.float32]
-) -> dict[str, NDArray[np.float32]]:
-    """Return `low` and `high` of each prediction, as the run calibrated them; empty if it did not."""
+def interval_bounds(run: Path, titles: pl.DataFrame, predictions: NDArray[np.float32]) -> dict[str, pl.Series]:
+    """Return `low` and `high` of each prediction, as the run calibrated them; empty if it did not.
+
+    Titles that are unlike the training titles have wider intervals, and a reason in the column `unlike_training`.
+    """
     metrics = read_run_config(run / "config.yaml").get("metrics") or {}
     rows = scan_parquet(run / "predictions.parquet").filter(split="calibration").collect()
     if not len(rows) or not (run / "difficulty.parquet").exists():
         return {}
     difficulty = Difficulty.from_table(scan_parquet(run / "difficulty.parquet").collect())
     calibration = calibration_of(rows, metrics["bands"], metrics["interval"], run_scale(run))
-    hard = difficulty.predict(titles, predictions)
-    low, high = calibration.intervals(metrics["intervals"], predictions, hard)
-    return {"low": low.astype(np.float32), "high": high.astype(np.float32)}
+    tables = (scan_parquet(run / f"{name}.parquet").collect() for name in ("titles_surface", "training_words"))
+    shift = measure_shift(Reference(*tables), titles)
+    for sentence in shift.sentences():
+        warn(sentence)
+    low, high = calibration.intervals(
+        metrics["intervals"],
+        predictions,
+        difficulty.predict(titles, predictions),
+        weights=shift.weights,
+        own_weights=shift.own_weights,
+    )
+    return {"low": pl.Series(low, dtype=pl.Float32), "high": pl.Series(high, dtype=pl.Float32), UNLIKE: shift.reasons}
 
 
 def load(run: Path) -> Model:

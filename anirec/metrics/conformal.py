@@ -8,7 +8,8 @@ are exchangeable with the new ones. Three methods differ in the titles for which
   easy titles are too wide and those of hard ones too narrow.
 - `normalised`: the errors are divided by the difficulty of their title first (Papadopoulos et al. 2011).
 - `banded`: a quantile for each band of true scores (Mondrian, or label-conditional: Vovk et al. 2005, chapter 4). It
-  holds within each band, also among the best and the worst titles, and is therefore wider.
+  holds within each band, also among the best and the worst titles, and is therefore wider. A band with n titles, too
+  few for the promised coverage, has the largest of their errors, which holds for a share n / (n + 1).
 
 Weighted errors extend all three to new titles that are distributed differently (Tibshirani et al. 2019). Where
 franchises were split as clusters, clusters rather than titles are exchangeable.
@@ -30,6 +31,7 @@ from numpy.typing import ArrayLike, NDArray
 
 Method = Literal["plain", "normalised", "banded"]
 METHODS: tuple[Method, ...] = get_args(Method)
+FEWEST = 4  # titles of a band: the largest of 4 errors exceeds that of a new title with probability 0.8
 ROUNDING = 1e-9  # of the rank of a quantile
 Ends = tuple[NDArray[np.float64], NDArray[np.float64]]
 
@@ -135,7 +137,7 @@ class Calibration:
 
     def bands(self) -> list[tuple[float, float, NDArray[np.bool_]]]:
         """Return the lower and upper end of each band, and which calibration titles belong to it."""
-        kept = populated_edges(self.edges, self.target, min_calibration_size(self.level))
+        kept = populated_edges(self.edges, self.target, FEWEST)
         band = np.digitize(self.target, kept)
         return [(low, high, band == i) for i, (low, high) in enumerate(pairwise([-inf, *kept, inf]))]
 
