@@ -21,9 +21,9 @@ from anirec.evaluation.findings import Curves
 from anirec.evaluation.gain import Gain, row_gain
 from anirec.evaluation.results import ScoreRows
 from anirec.evaluation.segments import Bands, row_values
-from anirec.evaluation.shift import Reference
+from anirec.evaluation.shift import Reference, measure_shift
 from anirec.lightning import LightningModule, Trainer
-from anirec.metrics.conformal import METHODS, Calibration, Method, min_calibration_size
+from anirec.metrics.conformal import METHODS, Calibration, Ends, Method, min_calibration_size
 from anirec.metrics.rank_correlation import spearman
 from anirec.metrics.rating import mae, pearson, rmse, unit_mse
 from anirec.settings import PositiveShare
@@ -47,8 +47,10 @@ class ScoreEvaluation(Evaluation):
     `calibration`. There are the figures `predicted_vs_true`, `residuals` and, after more than one epoch,
     `learning_curves`. Besides `names` they add these metrics: `test/interval_width`, the mean in points;
     `test/interval_coverage`, the share of test titles whose true score is inside their interval, also by score band and
-    by modality; both for each other method, such as `test/interval_width/plain`; `mae` and `bias` (mean signed error)
-    of each band, such as `test/mae/score_6_7`. The table `interval_coverage` also has the years.
+    by modality; both for each other method, such as `test/interval_width/plain`, and for `weighted`, the chosen method
+    with the weights that `anirec predict` gives to a file of the test titles, see `anirec.evaluation.shift`; `mae` and
+    `bias` (mean signed error) of each band, such as `test/mae/score_6_7`. The table `interval_coverage` also has the
+    years.
 
     The learning curves of a model that logs `train/unit_mse` after each epoch are judged; see `findings.py`.
 
@@ -148,7 +150,11 @@ class ScoreEvaluation(Evaluation):
             self.calibrate(model, rows, data)
         if split == "test" and self.calibration is not None and self.difficulty is not None:
             hard = self.difficulty.predict(data.titles[rows.index], rows.prediction)
-            ends = {one: self.calibration.intervals(one, rows.prediction, hard) for one in METHODS}
+            ends: dict[str, Ends] = {one: self.calibration.intervals(one, rows.prediction, hard) for one in METHODS}
+            if self.reference:  # as `anirec predict` does for the titles of a file
+                shift = measure_shift(self.reference, data.titles[rows.index])
+                weights = {"weights": shift.weights, "own_weights": shift.own_weights}
+                ends["weighted"] = self.calibration.intervals(self.intervals, rows.prediction, hard, **weights)
             self.coverage = coverage_table(ends, rows, self.bands, data.titles[rows.index])
             values |= coverage_metrics(self.coverage, self.intervals)
             low, high = ends[self.intervals]
@@ -298,7 +304,7 @@ def calibration_of(table: pl.DataFrame, edges: Sequence[float], level: float, sc
 
 
 def coverage_table(
-    ends: dict[Method, tuple[NDArray[np.float64], NDArray[np.float64]]],
+    ends: dict[str, Ends],
     rows: ScoreRows,
     bands: Bands,
     titles: pl.DataFrame,

@@ -33,7 +33,7 @@ Method = Literal["plain", "normalised", "banded"]
 METHODS: tuple[Method, ...] = get_args(Method)
 FEWEST = 4  # titles of a band: the largest of 4 errors exceeds that of a new title with probability 0.8
 ROUNDING = 1e-9  # of the rank of a quantile
-Ends = tuple[NDArray[np.float64], NDArray[np.float64]]
+Ends = tuple[NDArray[np.floating], NDArray[np.floating]]  # lower and upper
 
 
 def half_width(errors: ArrayLike, level: float, weights: ArrayLike = 1.0, own_weight: float = 1.0) -> float:
@@ -77,7 +77,7 @@ def min_calibration_size(level: float) -> int:
 
 
 def prediction_interval(
-    prediction: NDArray[np.floating], half: ArrayLike, lowest: float = 1.0, highest: float = 10.0
+    prediction: NDArray[np.floating], half: NDArray[np.floating] | float, lowest: float = 1.0, highest: float = 10.0
 ) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
     """Return the lower and upper ends, (n,) each, clipped to the range of possible scores, `lowest` to `highest`.
 
