@@ -3,32 +3,23 @@
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import polars as pl
 import torch
 from hydra.utils import instantiate
-from numpy.typing import NDArray
 from omegaconf import OmegaConf
 
 from anirec.atomic import replacing
 from anirec.config.checks import check_targets, unknown_settings
 from anirec.config.compose import default_paths
 from anirec.config.definitions import inherits
-from anirec.data.titles.datamodule import titles_of
 from anirec.errors import UserError
-from anirec.evaluation.difficulty import Difficulty
-from anirec.evaluation.shift import Reference, measure_shift
-from anirec.evaluation.titles import calibration_of
 from anirec.features.branch import Branch
 from anirec.inference.prediction_rows import READERS, model_rows, read_rows, with_item_ids
-from anirec.inference.run_tables import has_ratings, run_scale, scan_parquet
+from anirec.inference.run_tables import has_ratings
 from anirec.models.base import Model, RatingModel
-from anirec.models.titles.base import ScoreModel
-from anirec.notices import warn
-from anirec.report.run_files import read_run_config, require_run
+from anirec.report.run_files import require_run
 
 WRITERS = {".csv": pl.DataFrame.write_csv, ".jsonl": pl.DataFrame.write_ndjson, ".parquet": pl.DataFrame.write_parquet}
-UNLIKE = "unlike_training"
 # A run folder may be untrusted. Its config may name a model and, within it, these classes, which only compute.
 MODEL_CLASS = "anirec.models.base.Model"
 KNN = ("KNNBasic", "KNNWithMeans", "KNNWithZScore", "KNNBaseline")
@@ -89,8 +80,10 @@ def predict(run: Path, *, input: Path, output: Path) -> dict[str, int]:  # noqa:
     except UserError as error:
         raise UserError(f"{input}: {error}") from None
     columns: dict[str, Any] = {"prediction": predictions}
-    if isinstance(model, ScoreModel):
-        columns |= interval_bounds(run, titles_of(known, cut_at=model.cut_texts_at), predictions)
+    if not isinstance(model, RatingModel):  # imports what rating models do not need
+        from anirec.inference.score_intervals import interval_bounds
+
+        columns |= interval_bounds(run, model, known, predictions)
     with replacing(output) as unfinished:
         write(rows.with_columns(**columns), unfinished)
     return {"rows": len(rows), **lacking}
@@ -115,31 +108,6 @@ def select_format(path: Path, formats: dict[str, Any]) -> Any:
     if path.suffix not in formats:
         raise UserError(f"{path}: unknown format; the name must end in {', '.join(formats)}")
     return formats[path.suffix]
-
-
-def interval_bounds(run: Path, titles: pl.DataFrame, predictions: NDArray[np.float32]) -> dict[str, pl.Series]:
-    """Return `low` and `high` of each prediction, as the run calibrated them; empty if it did not.
-
-    Titles that are unlike the training titles have wider intervals, and a reason in the column `unlike_training`.
-    """
-    metrics = read_run_config(run / "config.yaml").get("metrics") or {}
-    rows = scan_parquet(run / "predictions.parquet").filter(split="calibration").collect()
-    if not len(rows) or not (run / "difficulty.parquet").exists():
-        return {}
-    difficulty = Difficulty.from_table(scan_parquet(run / "difficulty.parquet").collect())
-    calibration = calibration_of(rows, metrics["bands"], metrics["interval"], run_scale(run))
-    tables = (scan_parquet(run / f"{name}.parquet").collect() for name in ("titles_surface", "training_words"))
-    shift = measure_shift(Reference(*tables), titles)
-    for sentence in shift.sentences():
-        warn(sentence)
-    low, high = calibration.intervals(
-        metrics["intervals"],
-        predictions,
-        difficulty.predict(titles, predictions),
-        weights=shift.weights,
-        own_weights=shift.own_weights,
-    )
-    return {"low": pl.Series(low, dtype=pl.Float32), "high": pl.Series(high, dtype=pl.Float32), UNLIKE: shift.reasons}
 
 
 def load(run: Path) -> Model:
