@@ -52,7 +52,7 @@ def draw_learning_curves(curves: pl.DataFrame, constant: float | None) -> Figure
 
 @rc_context(STYLE)
 def draw_predicted_vs_true(predictions: pl.DataFrame, level: float | None) -> Figure:
-    """Draw every title as a point, with the prediction interval as a band around the diagonal, and R² in the title.
+    """Draw every title as a point, with the prediction intervals as a band, and R² in the title.
 
     Args:
         predictions: target and prediction in points; optionally low and high, the ends of its interval.
@@ -65,15 +65,10 @@ def draw_predicted_vs_true(predictions: pl.DataFrame, level: float | None) -> Fi
     ends = with_margin(prediction)
     if level is not None and "low" in predictions.columns and predictions["low"].count():
         low, high = (predictions[name].to_numpy() for name in ("low", "high"))
-        half = np.nanmax([high - prediction, prediction - low])  # the widest: some are clipped at an end of the scale
-        axes.fill_between(
-            ends,
-            np.subtract(ends, half),
-            np.add(ends, half),
-            color="0.9",
-            lw=0,
-            label=f"true score inside the {100 * level:g}% interval (±{half:.2f})",
-        )
+        order = np.argsort(prediction, kind="stable")
+        width = float(np.nanmean(high - low, dtype=np.float64))
+        label = f"{100 * level:g}% intervals (mean width {width:.2f})"
+        axes.fill_between(prediction[order], low[order], high[order], color="0.9", lw=0, label=label)
     axes.plot(ends, ends, "--", color="black", linewidth=0.8, label="predicted = true")
     opacity = float(np.clip(300 / max(1, len(target)), 0.1, 0.8))
     axes.scatter(prediction, target, s=5, color=BLUE, alpha=opacity, linewidths=0, rasterized=True)

@@ -6,17 +6,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
+from anirec.data.scale import Scale
 from anirec.data.schema import MAL
+from anirec.data.titles.surface import modalities
 from anirec.errors import UserError
 from anirec.evaluation import findings as impact
 from anirec.evaluation.base import Evaluation, check_finite
+from anirec.evaluation.difficulty import Difficulty
 from anirec.evaluation.findings import Curves
 from anirec.evaluation.gain import Gain, row_gain
 from anirec.evaluation.results import ScoreRows
 from anirec.evaluation.segments import Bands, row_values
+from anirec.evaluation.shift import Reference, measure_shift
 from anirec.lightning import LightningModule, Trainer
-from anirec.metrics import conformal
+from anirec.metrics.conformal import METHODS, Calibration, Ends, Method, min_calibration_size
 from anirec.metrics.rank_correlation import spearman
 from anirec.metrics.rating import mae, pearson, rmse, unit_mse
 from anirec.settings import PositiveShare
@@ -34,13 +41,16 @@ CENTRE = (1.9, 9.1)  # points: without a tenth of the scale at both ends
 class ScoreEvaluation(Evaluation):
     """Compute metrics of predicted scores overall and by score band, prediction intervals, and findings.
 
-    `trainer.validate` determines the width of the intervals on the validation titles, so it must run before
-    `trainer.test`. Both fill the table `predictions`, with the ends of the test titles' intervals; the figures
-    `predicted_vs_true`, `residuals` and, after more than one epoch, `learning_curves`. Besides `names` they add these
-    metrics: `val/interval_half_width`; `test/interval_width`, the mean in points; `test/interval_coverage`, the share
-        of
-    test titles whose true score is inside their interval; `mae` and `bias` (mean signed error) of each band, such as
-    `test/mae/score_6_7`.
+    Half of the validation franchises calibrate the intervals. The metrics of `val`, which choose the epoch and the
+    settings, are those of the other half. `trainer.validate` calibrates, so it must run before `trainer.test`. Both
+    fill the table `predictions`, with the ends of the test titles' intervals; calibration titles have the split
+    `calibration`. There are the figures `predicted_vs_true`, `residuals` and, after more than one epoch,
+    `learning_curves`. Besides `names` they add these metrics: `test/interval_width`, the mean in points;
+    `test/interval_coverage`, the share of test titles whose true score is inside their interval, also by score band and
+    by modality; both for each other method, such as `test/interval_width/plain`, and for `weighted`, the chosen method
+    with the weights that `anirec predict` gives to a file of the test titles, see `anirec.evaluation.shift`; `mae` and
+    `bias` (mean signed error) of each band, such as `test/mae/score_6_7`. The table `interval_coverage` also has the
+    years.
 
     The learning curves of a model that logs `train/unit_mse` after each epoch are judged; see `findings.py`.
 
@@ -48,6 +58,7 @@ class ScoreEvaluation(Evaluation):
         names: Metrics of predictions, such as rmse or spearman; the first is shown in the progress bar.
         bands: Increasing scores that divide all titles into bands; empty for none.
         interval: Promised coverage of the intervals, such as 0.9; None for no intervals.
+        intervals: Method of the intervals: plain, normalised or banded; see `anirec.metrics.conformal`.
 
     Raises:
         UserError: If a name or number is wrong; during the run, if the model predicts NaN or infinity.
@@ -56,17 +67,26 @@ class ScoreEvaluation(Evaluation):
     kinds = frozenset({"rating", "score"})
 
     def __init__(
-        self, *, names: Sequence[str], bands: Sequence[float], interval: PositiveShare | None, **settings: Any
+        self,
+        *,
+        names: Sequence[str],
+        bands: Sequence[float],
+        interval: PositiveShare | None,
+        intervals: Method,
+        **settings: Any,
     ) -> None:
         super().__init__(names=names, **settings)
         self.bands = Bands.of(bands)
-        self.interval = interval
+        self.interval, self.intervals = interval, intervals
         self.curves = Curves()
         self.epoch = 0
         self.constant: float | None = None
         self.gain: Gain | None = None
-        self.n_val = 0
-        self.half_width = np.inf
+        self.calibrating: list[tuple[Any, ...]] = []  # batches
+        self.calibration: Calibration | None = None
+        self.difficulty: Difficulty | None = None
+        self.coverage: pl.DataFrame | None = None
+        self.reference: Reference | None = None
         self.predictions: dict[str, pl.DataFrame] = {}
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -91,6 +111,16 @@ class ScoreEvaluation(Evaluation):
     def collect(self, batch: Any, outputs: Any) -> tuple[Any, ...]:
         return batch.index.to(outputs.device), batch.score, outputs
 
+    def evaluate(self, trainer: Trainer, model: LightningModule, split: str) -> None:
+        """Keep the calibration titles out of the metrics of the validation set."""
+        if split == "val" and self.interval is not None and not trainer.sanity_checking and self.batches:
+            data = trainer.datamodule  # type: ignore[attr-defined]
+            held = is_calibrating(data.titles["cluster"].to_numpy(), data.val)
+            marks = [torch.from_numpy(held[batch[0].cpu().numpy()]) for batch in self.batches]
+            self.calibrating = [of_batch(mark, *batch) for mark, batch in zip(marks, self.batches, strict=True)]
+            self.batches = [of_batch(~mark, *batch) for mark, batch in zip(marks, self.batches, strict=True)]
+        super().evaluate(trainer, model, split)
+
     def measure(
         self, trainer: Trainer, model: LightningModule, batches: list[tuple[Any, ...]], split: str, *, is_final: bool
     ) -> dict[str, float]:
@@ -107,26 +137,45 @@ class ScoreEvaluation(Evaluation):
             columns = rows.prediction, known.mean(), rows.target
             self.gain = row_gain(rmse, *columns, unit=clusters, unit_name="franchises")
         values = dict(row_values(self.names, rows))
-        return values | self.details(rows, data, split) if is_final else values
+        return values | self.details(model, rows, data, split) if is_final else values
 
-    def details(self, rows: ScoreRows, data: Any, split: str) -> dict[str, float]:
+    def details(self, model: LightningModule, rows: ScoreRows, data: Any, split: str) -> dict[str, float]:
         """Return what is computed for a finished model only: errors by band, and intervals."""
         values = {}
         for name, mask in self.bands.masks(rows.target):
             values[f"mae/{name}"] = mae(rows.prediction[mask], rows.target[mask])
             values[f"bias/{name}"] = float(rows.error[mask].mean())
-        low = high = np.full_like(rows.prediction, np.nan)
-        if split == "val" and self.interval is not None:
-            self.n_val = len(rows.error)
-            self.half_width = conformal.half_width(rows.error, self.interval)
-            values |= {"interval_half_width": self.half_width} if isfinite(self.half_width) else {}
-        if split == "test" and isfinite(self.half_width):
-            low, high = conformal.prediction_interval(rows.prediction, self.half_width, data.scale.low, data.scale.high)
-            values["interval_coverage"] = float(((low <= rows.target) & (rows.target <= high)).mean())
-            values["interval_width"] = float((high - low).mean(dtype=np.float64))
         table = rows.table(data.titles, split)
-        self.predictions[split] = table.with_columns(low=pl.Series(low), high=pl.Series(high)).fill_nan(None)
+        if split == "val" and self.interval is not None:
+            self.calibrate(model, rows, data)
+        if split == "test" and self.calibration is not None and self.difficulty is not None:
+            hard = self.difficulty.predict(data.titles[rows.index], rows.prediction)
+            ends: dict[str, Ends] = {one: self.calibration.intervals(one, rows.prediction, hard) for one in METHODS}
+            if self.reference:  # as `anirec predict` does for the titles of a file
+                shift = measure_shift(self.reference, data.titles[rows.index])
+                weights = {"weights": shift.weights, "own_weights": shift.own_weights}
+                ends["weighted"] = self.calibration.intervals(self.intervals, rows.prediction, hard, **weights)
+            self.coverage = coverage_table(ends, rows, self.bands, data.titles[rows.index])
+            values |= coverage_metrics(self.coverage, self.intervals)
+            low, high = ends[self.intervals]
+            table = table.with_columns(
+                low=pl.Series(low).cast(pl.Float32), high=pl.Series(high).cast(pl.Float32), difficulty=pl.Series(hard)
+            )
+        self.predictions[split] = table
         return values
+
+    def calibrate(self, model: LightningModule, rows: ScoreRows, data: Any) -> None:
+        """Learn the difficulty of titles from the other validation titles, and calibrate the intervals."""
+        held = ScoreRows.from_batches(self.calibrating, rows.span)
+        check_finite(model, "calibration", "scores", np.isfinite(held.prediction))
+        self.difficulty = Difficulty.fit(data.titles[rows.index], rows.prediction, rows.error)
+        hard = self.difficulty.predict(data.titles[held.index], held.prediction)
+        table = held.table(data.titles, "calibration").with_columns(difficulty=pl.Series(hard))
+        self.predictions["calibration"] = table
+        calibration = calibration_of(table, self.bands.edges, self.interval or 0.0, data.scale)
+        self.calibration = calibration if calibration.is_possible else None
+        if self.calibration and "synopsis" in data.titles.columns:
+            self.reference = Reference.of(data.titles[data.train], data.titles[held.index])
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_epoch_start(trainer, pl_module)
@@ -153,8 +202,19 @@ class ScoreEvaluation(Evaluation):
 
     @property
     def tables(self) -> dict[str, pl.DataFrame]:
-        """`predictions` of all splits evaluated so far."""
-        return {"predictions": pl.concat(self.predictions.values())} if self.predictions else {}
+        """`predictions` of all splits evaluated so far; `interval_coverage`; and what intervals of new titles need.
+
+        That is `difficulty`, a regression of the error, and the `Reference` of the shift: `titles_surface` and
+        `training_words`.
+        """
+        tables = {"predictions": pl.concat(self.predictions.values(), how="diagonal")} if self.predictions else {}
+        if self.coverage is not None:
+            tables["interval_coverage"] = self.coverage
+        if self.calibration and self.difficulty:
+            tables["difficulty"] = self.difficulty.table()
+        if self.reference:
+            tables |= {"titles_surface": self.reference.surface, "training_words": self.reference.words}
+        return tables
 
     @property
     def figures(self) -> dict[str, "Figure"]:
@@ -189,15 +249,97 @@ class ScoreEvaluation(Evaluation):
         """Return a finding about the width and coverage of the intervals, or why there are none."""
         if self.interval is None:
             return []
-        if not self.n_val:
-            return ["No intervals: there are no validation titles to calibrate them on."]
-        if not isfinite(self.half_width):
-            needed = conformal.min_calibration_size(self.interval)
+        if self.calibration is None or self.coverage is None:
+            n, needed = len(self.predictions.get("calibration", [])), min_calibration_size(self.interval)
             return [
-                f"No intervals: {self.n_val} validation titles are too few for {self.interval:.0%}; it takes {needed}."
+                f"No intervals: {n} calibration titles, half of the validation franchises, are too few for "
+                f"{self.interval:.0%}; it takes {needed}."
             ]
-        coverage, n = self.metrics["test/interval_coverage"], len(self.predictions["test"])
-        return [
-            f"Intervals: the prediction ± {self.half_width:.2f} points is calibrated to contain the true score of "
-            f"{self.interval:.0%} of new titles; it contains that of {coverage:.1%} of the {n:,} test titles."
+        own = self.coverage.filter(method=self.intervals)
+        (everything,) = own.filter(group="all").iter_rows(named=True)
+        found = [
+            f"Intervals ({self.intervals}): calibrated on {len(self.calibration.target):,} validation titles, which "
+            f"chose neither epoch nor settings, to contain the true score of {self.interval:.0%} of new titles. They "
+            f"contain that of {everything['coverage']:.1%} of the {everything['n']:,} test titles; their mean width is "
+            f"{everything['width']:.2f} points."
         ]
+        groups = own.filter(pl.col("group") != "all", pl.col("n") >= LEAST)
+        if len(groups):
+            worst = groups.sort("coverage", maintain_order=True).row(0, named=True)
+            where = worst["group"].replace("_", " ")
+            found.append(
+                f"Lowest coverage of the groups of at least {LEAST} test titles: {worst['coverage']:.1%} of "
+                f"{worst['n']:,} titles ({where}). All groups and methods: interval_coverage.parquet."
+            )
+        return found
+
+
+LEAST = 20  # titles of a group
+
+
+def is_calibrating(clusters: NDArray[np.integer], val: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return which titles calibrate, (n_titles,): those of about half of the validation franchises.
+
+    The choice depends on the franchises alone, so that every epoch and every model of a sweep has the same.
+    """
+    own, inverse, sizes = np.unique(clusters[val], return_inverse=True, return_counts=True)
+    order = np.random.default_rng(0).permutation(len(own))
+    chosen = np.zeros(len(own), dtype=bool)
+    chosen[order[sizes[order].cumsum() <= len(val) / 2]] = True
+    held = np.zeros(len(clusters), dtype=bool)
+    held[val] = chosen[inverse]
+    return held
+
+
+def of_batch(mark: Tensor, *columns: Tensor) -> tuple[Tensor, ...]:
+    return tuple(column[mark.to(column.device)] for column in columns)
+
+
+def calibration_of(table: pl.DataFrame, edges: Sequence[float], level: float, scale: Scale) -> Calibration:
+    """Return the calibration by rows of the table `predictions`."""
+    target, prediction, difficulty = (
+        table[name].to_numpy().astype(np.float64) for name in ("target", "prediction", "difficulty")
+    )
+    return Calibration(target, prediction, difficulty, edges, level, scale.low, scale.high)
+
+
+def coverage_table(
+    ends: dict[str, Ends],
+    rows: ScoreRows,
+    bands: Bands,
+    titles: pl.DataFrame,
+) -> pl.DataFrame:
+    """Return coverage and mean width of the intervals by method and group of titles, with the number of titles.
+
+    The groups are all titles, the bands of true scores, years of first airing, and titles with and without a
+    modality that some lack.
+    """
+    groups = {"all": np.ones(len(rows), dtype=bool), **dict(bands.masks(rows.target))}
+    varying = [column for column in modalities(titles) if column.n_unique() > 1]
+    for name, has in ((column.name, column) for column in varying):
+        groups |= {f"with_{name}": has.to_numpy(), f"without_{name}": ~has.to_numpy()}
+    if "aired_from" in titles.columns:
+        years = titles["aired_from"].dt.year()
+        groups |= {
+            f"year_{year}": (years == year).fill_null(False).to_numpy() for year in years.drop_nulls().unique().sort()
+        }
+    found = []
+    for method, (low, high) in ends.items():
+        # To the precision of the scores, so that a score at an end is inside.
+        inside = (low.astype(np.float32) <= rows.target) & (rows.target <= high.astype(np.float32))
+        found += [
+            (method, name, int(mask.sum()), float(inside[mask].mean()), float((high - low)[mask].mean()))
+            for name, mask in groups.items()
+            if mask.any()
+        ]
+    return pl.DataFrame(found, schema=["method", "group", "n", "coverage", "width"], orient="row")
+
+
+def coverage_metrics(coverage: pl.DataFrame, method: Method) -> dict[str, float]:
+    """Return metrics of the method's intervals, by group without years, and of all titles by the other methods."""
+    values: dict[str, float] = {}
+    for one, group, _, share, width in coverage.iter_rows():
+        segment = "" if (one, group) == (method, "all") else f"/{one if group == 'all' else group}"
+        if group == "all" or (one == method and not group.startswith("year_")):
+            values |= {f"interval_coverage{segment}": share, f"interval_width{segment}": width}
+    return values

@@ -1,14 +1,11 @@
 """`anirec predict`: load the model of a finished run, safely, and predict new rows."""
 
-import json
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import polars as pl
 import torch
 from hydra.utils import instantiate
-from numpy.typing import NDArray
 from omegaconf import OmegaConf
 
 from anirec.atomic import replacing
@@ -18,8 +15,7 @@ from anirec.config.definitions import inherits
 from anirec.errors import UserError
 from anirec.features.branch import Branch
 from anirec.inference.prediction_rows import READERS, model_rows, read_rows, with_item_ids
-from anirec.inference.run_tables import has_ratings, run_scale
-from anirec.metrics.conformal import prediction_interval
+from anirec.inference.run_tables import has_ratings
 from anirec.models.base import Model, RatingModel
 from anirec.models.checkpoint import best_or_last, restore
 from anirec.report.run_files import require_run
@@ -51,7 +47,8 @@ ESTIMATOR, UNPICKLES = "sklearn.base.BaseEstimator", "memory"
 def predict(run: Path, *, input: Path, output: Path) -> dict[str, int]:  # noqa: A002 (the option's name)
     """Predict the rows of a file, and write them with a column `prediction` in the unit of the target.
 
-    If the run has calibrated intervals, the columns `low` and `high` are added, too.
+    If the run has calibrated intervals, the columns `low`, `high` and `unlike_training` are added, too. The last one
+    says why a title is unlike the training titles, null if it is not; warnings are printed where many are.
 
     Args:
         run: Folder of a finished run.
@@ -83,7 +80,11 @@ def predict(run: Path, *, input: Path, output: Path) -> dict[str, int]:  # noqa:
             predictions, lacking = model.predict_rows(known, cache=cache)
     except UserError as error:
         raise UserError(f"{input}: {error}") from None
-    columns = {"prediction": predictions, **interval_bounds(run, predictions)}
+    columns: dict[str, Any] = {"prediction": predictions}
+    if not isinstance(model, RatingModel):  # imports what rating models do not need
+        from anirec.inference.score_intervals import interval_bounds
+
+        columns |= interval_bounds(run, model, known, predictions)
     with replacing(output) as unfinished:
         write(rows.with_columns(**columns), unfinished)
     return {"rows": len(rows), **lacking}
@@ -108,19 +109,6 @@ def select_format(path: Path, formats: dict[str, Any]) -> Any:
     if path.suffix not in formats:
         raise UserError(f"{path}: unknown format; the name must end in {', '.join(formats)}")
     return formats[path.suffix]
-
-
-def interval_bounds(run: Path, predictions: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-    """Return `low` and `high` of each prediction, calibrated on the run's validation set; empty if not calibrated."""
-    try:
-        half_width = json.loads((run / "metrics.json").read_text(encoding="utf-8")).get("val/interval_half_width")
-    except (OSError, ValueError, AttributeError):
-        raise UserError(f"{run / 'metrics.json'}: missing or damaged; only a finished run can predict") from None
-    if not isinstance(half_width, int | float):
-        return {}
-    scale = run_scale(run)
-    low, high = prediction_interval(predictions, float(half_width), scale.low, scale.high)
-    return {"low": low, "high": high}
 
 
 def load(run: Path) -> Model:

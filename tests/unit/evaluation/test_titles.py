@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from anirec.data.scale import Scale
 from anirec.errors import UserError
-from anirec.evaluation.titles import ScoreEvaluation
+from anirec.evaluation.titles import ScoreEvaluation, is_calibrating
 from anirec.lightning import LightningDataModule, LightningModule, ModelCheckpoint, Trainer
 from anirec.metrics.names import MetricName
 from anirec.metrics.rank_correlation import kendall, spearman
@@ -94,7 +94,9 @@ class Line(LightningModule):
 
 
 def evaluation(**changed: Any) -> ScoreEvaluation:
-    return ScoreEvaluation(**{"names": NAMES, "bands": [5, 6, 7, 8], "interval": 0.9, "torchmetrics": {}, **changed})
+    return ScoreEvaluation(
+        **{"names": NAMES, "bands": [5, 6, 7, 8], "interval": 0.9, "intervals": "plain", "torchmetrics": {}, **changed}
+    )
 
 
 def trainer(callback: ScoreEvaluation, *others: Any, epochs: int = 3) -> Trainer:
@@ -131,9 +133,12 @@ def test_every_metric_agrees_with_its_definition(finished: tuple[Titles, ScoreEv
     data, callback = finished
     table = callback.tables["predictions"]
     span = np.ptp(data.titles["score"].to_numpy()[data.train])
-    for split, index in {"val": data.val, "test": data.test}.items():
-        rows = table.filter(pl.col("split") == split)
+    held = is_calibrating(data.titles["cluster"].to_numpy(), data.val)[data.val]
+    for split, index in {"val": data.val[~held], "calibration": data.val[held], "test": data.test}.items():
+        rows = table.filter(split=split)
         assert rows["item_id"].to_list() == (index * 10).tolist()
+        if split == "calibration":
+            continue
         columns = rows["prediction"].to_numpy(), rows["target"].to_numpy()
         for metric in (rmse, mae, pearson, spearman, kendall):
             assert callback.metrics[f"{split}/{metric.name}"] == metric(*columns)
@@ -145,26 +150,72 @@ def test_table_has_what_intervals_and_people_need(finished: tuple[Titles, ScoreE
     data, callback = finished
     table = callback.tables["predictions"]
     assert set(table.columns) == {
-        *("item_id", "title", "cluster", "target", "prediction", "span", "split", "low", "high")
+        *("item_id", "title", "cluster", "target", "prediction", "span", "split", "low", "high", "difficulty")
     }
     expected = table.join(data.titles, on="item_id", maintain_order="left")
     assert table["cluster"].equals(expected["cluster_right"], check_names=False)
     assert table["target"].equals(expected["score"], check_names=False)
-    assert table.filter(split="val")["low"].null_count() == len(data.val)
+    untested = table.filter(pl.col("split") != "test")
+    assert untested["low"].null_count() == len(untested) == len(data.val)
     assert table.filter(split="test")["low"].null_count() == 0
 
 
-def test_intervals_are_made_on_validation_and_hold_the_truth_on_test(
+def test_calibration_titles_choose_nothing_and_their_intervals_hold_the_truth_on_test(
     finished: tuple[Titles, ScoreEvaluation],
 ) -> None:
     _, callback = finished
-    val, test = (callback.tables["predictions"].filter(split=split) for split in ("val", "test"))
-    half = np.sort((val["prediction"] - val["target"]).abs().to_numpy())[181 - 1]  # ceil(201 x 0.9)
-    assert callback.metrics["val/interval_half_width"] == pytest.approx(half, rel=1e-6)
+    table = callback.tables["predictions"]
+    val, held, test = (table.filter(split=split) for split in ("val", "calibration", "test"))
+    assert not set(val["cluster"]) & set(held["cluster"])
+    assert 80 <= len(held) <= 100
+    assert callback.metrics["val/rmse"] == rmse(val["prediction"].to_numpy(), val["target"].to_numpy())
+    rank = int(np.ceil(round(0.9 * (len(held) + 1), 9)))
+    half = np.sort((held["prediction"].cast(pl.Float64) - held["target"]).abs().to_numpy())[rank - 1]
+    assert (test["high"] - test["prediction"]).to_numpy() == pytest.approx(half, rel=1e-5)
     inside = test.select(pl.col("target").is_between("low", "high").mean()).item()
     assert callback.metrics["test/interval_coverage"] == inside
-    assert 0.85 < inside < 0.95
+    assert 0.83 < inside < 0.97
     assert callback.metrics["test/interval_width"] == pytest.approx(2 * half, rel=0.01)
+
+
+def test_an_epoch_is_judged_without_the_calibration_titles() -> None:
+    """Wrong scores of calibration titles change no validation metric in training, but those of others do."""
+    errors = []
+    for held in (None, True, False):
+        data = Titles()
+        marks = is_calibrating(data.titles["cluster"].to_numpy(), data.val)[data.val]
+        score = data.titles["score"].to_numpy().copy()
+        if held is not None:
+            score[data.val[marks == held]] = 1
+        data.titles = data.titles.with_columns(score=pl.Series(score))
+        one = trainer(evaluation())
+        one.fit(Line(data), datamodule=data)
+        errors.append(float(one.callback_metrics["val/rmse"]))
+    assert errors[0] == errors[1] != errors[2]
+
+
+def test_coverage_is_counted_by_method_band_year_and_modality() -> None:
+    data, callback = Titles(), evaluation(intervals="banded")
+    years = pl.Series([2018 + index % 3 for index in range(N)])
+    data.titles = data.titles.with_columns(
+        aired_from=pl.date(years, 1, 1), n_main_characters=pl.Series([index % 2 for index in range(N)], dtype=pl.Int32)
+    )
+    run(data, Line(data), callback)
+    test = callback.tables["predictions"].filter(split="test").join(data.titles, on="item_id")
+    inside, coverage = pl.col("target").is_between("low", "high"), callback.tables["interval_coverage"]
+    for group, mask in {
+        "all": pl.lit(True),
+        "score_6_7": pl.col("target").is_between(6, 7, closed="left"),
+        "year_2019": pl.col("aired_from").dt.year() == 2019,
+        "without_characters": pl.col("n_main_characters") == 0,
+    }.items():
+        (row,) = coverage.filter(method="banded", group=group).iter_rows(named=True)
+        rows = test.filter(mask)
+        assert (row["n"], row["coverage"]) == (len(rows), rows.select(inside.mean()).item()), group
+    assert set(coverage["method"]) == {"plain", "normalised", "banded"}
+    assert callback.metrics["test/interval_width/plain"] < callback.metrics["test/interval_width"]
+    assert not any("year" in name for name in callback.metrics)
+    assert min(callback.metrics[f"test/interval_coverage/score_{band}"] for band in ("5_6", "6_7", "7_8")) > 0.75
 
 
 def test_bands_are_segments_and_empty_ones_are_left_out(finished: tuple[Titles, ScoreEvaluation]) -> None:
@@ -179,7 +230,10 @@ def test_bands_are_segments_and_empty_ones_are_left_out(finished: tuple[Titles, 
     assert high < 0 < low, "predictions are drawn to the mean"
     data, narrow = Titles(), evaluation(bands=[0.5, 9.99])
     run(data, Line(data), narrow, epochs=1)
-    assert {name for name in narrow.metrics if "mae/" in name} == {"val/mae/score_0.5_9.99", "test/mae/score_0.5_9.99"}
+    assert {name for name in narrow.metrics if "mae/" in name and "score" in name} == {
+        "val/mae/score_0.5_9.99",
+        "test/mae/score_0.5_9.99",
+    }
 
 
 def test_bands_outside_the_rating_scale_stop_before_training() -> None:
@@ -227,7 +281,7 @@ def test_curves_survive_a_resume_and_the_best_checkpoint(tmp_path: Path, late: b
 
 def test_findings_and_figures_of_a_finished_run(finished: tuple[Titles, ScoreEvaluation], tmp_path: Path) -> None:
     _, callback = finished
-    gain, curves, impact, intervals = callback.findings
+    gain, curves, impact, intervals, worst = callback.findings
     assert gain.startswith(
         f"Better than the training mean: RMSE {callback.metrics['test/rmse']:.3f} on 200 test titles"
     )
@@ -235,6 +289,7 @@ def test_findings_and_figures_of_a_finished_run(finished: tuple[Titles, ScoreEva
     assert "epoch 3 of 3" in curves
     assert f"Pearson {callback.metrics['test/pearson']:.2f}" in impact
     assert f"{callback.metrics['test/interval_coverage']:.1%} of the 200 test titles" in intervals
+    assert worst.startswith("Lowest coverage of the groups of at least 20 test titles: ")
     assert set(callback.figures) == {"learning_curves", "predicted_vs_true", "residuals"}
     for name, figure in callback.figures.items():
         figure.savefig(tmp_path / f"{name}.png")
@@ -255,12 +310,12 @@ def test_one_epoch_has_no_curve_to_draw_or_to_judge() -> None:
 
 
 @pytest.mark.parametrize(
-    ("n_val", "words"), [(0, "no validation titles"), (8, "8 validation titles are too few for 90%")]
+    ("n_val", "words"), [(0, "No intervals: 0 calibration titles"), (16, "too few for 90%; it takes 9")]
 )
 def test_too_few_validation_titles_mean_no_intervals_and_say_so(n_val: int, words: str) -> None:
     data, callback = Titles(n_val=n_val), evaluation(bands=[])
     run(data, Line(data), callback)
-    assert callback.tables["predictions"].filter(split="test")["low"].null_count() == len(data.test)
+    assert "low" not in callback.tables["predictions"].columns
     assert not any("interval" in name for name in callback.metrics)
     assert words in callback.findings[-1]
     assert set(callback.figures) == {"learning_curves", "predicted_vs_true", "residuals"}
@@ -296,5 +351,5 @@ def test_wrong_settings_are_refused_before_anything_runs() -> None:
 def test_a_diverged_model_is_a_clear_error() -> None:
     data = Titles()
     data.known[data.val[0]] = torch.nan
-    with pytest.raises(UserError, match="Line predicted NaN or infinity for 1 of 200 val scores"):
+    with pytest.raises(UserError, match=r"Line predicted NaN or infinity for 1 of [0-9]+ (val|calibration) scores"):
         trainer(evaluation()).validate(Line(data), datamodule=data, verbose=False)
