@@ -14,7 +14,9 @@ from PIL import Image
 from anirec.data.synthetic.texts import SYNOPSIS
 from anirec.inference.explain.explanation import Explanation, explain_title
 from anirec.inference.explain.overall import explain_all, word_effects
+from anirec.inference.explain.posts import explain_post, known_tags
 from anirec.inference.explain.run_titles import RunTitles
+from anirec.inference.predict import load
 
 from .conftest import Anirec
 
@@ -111,7 +113,7 @@ def test_bad_input_is_one_sentence_each(linear: Path, anirec: Anirec, place: Pat
         path = written(place, nothing)
         assert "none of the modalities that the model reads (synopsis)" in message("--input", str(path))
     path = written(place, [{"synopsis": "a"}, {"synopsis": "b"}])
-    assert "expected one title, found 2" in message("--input", str(path))
+    assert "expected one row, found 2" in message("--input", str(path))
 
 
 def test_names_and_texts_are_escaped_and_may_be_long(linear: Path, anirec: Anirec, place: Path) -> None:
@@ -167,3 +169,35 @@ def test_a_run_of_another_kind_is_an_error(anirec: Anirec, place: Path) -> None:
     anirec("run", *CORPUS, "model=mean", "dataset.source.n_titles=60", "split.val=0.1")
     (run,) = place.glob("outputs/demo_corpus/mean/*")
     assert "nothing to explain" in anirec("explain", str(run), "--item", "1", expect=2).stderr
+
+
+TAGS = [
+    *("dataset=demo_tags", "dataset.source.n_posts=4000", "dataset.source.n_tags=80", "dataset.source.n_groups=3"),
+    *("dataset.sampling.zeros=1000", "dataset.tags.min_posts=40", "trainer=cpu"),
+]
+
+
+@pytest.mark.parametrize("model", ["tag_ridge", "tag_pca_ols", "tag_tree"])
+def test_tags_of_a_post(model: str, anirec: Anirec, read: Any, place: Path) -> None:
+    components = ["model.components=30"] if model == "tag_pca_ols" else []
+    leaves = ["model.regressor.min_samples_split=100", "model.regressor.min_samples_leaf=50"]
+    anirec("run", *TAGS, f"model={model}", *components, *(leaves if model == "tag_tree" else []))
+    (run,) = place.glob(f"outputs/demo_tags/{model}/*")
+    post = pl.read_parquet(run / "predictions.parquet")["post_id"][0]
+    fitted: Any = load(run)
+    tags = known_tags(run, str(post))
+    found = explain_post(fitted, tags)
+    assert found.tags["tag"].sort().to_list() == sorted(tags)
+    for tag, effect in found.tags.iter_rows():
+        without = explain_post(fitted, [other for other in tags if other != tag])
+        difference = found.score - without.score
+        if found.is_linear:  # a centred effect is the coefficient times 1 minus the tag's share of training posts
+            assert 0 <= effect / difference < 1
+        else:
+            assert effect == pytest.approx(difference, abs=1e-5)
+    if found.is_linear:
+        assert found.mean + found.lacking + found.tags["effect"].sum() == pytest.approx(found.score, abs=1e-5)
+    printed = anirec("explain", str(run), "--item", str(post)).stdout
+    assert f"Predicted score {found.score:.2f}" in printed
+    path = written(place, {"tags": ["unheard_of"]})
+    assert "no tag that the model knows" in anirec("explain", str(run), "--input", str(path), expect=2).stderr

@@ -5,10 +5,12 @@ from pathlib import Path
 
 from rich.console import Console
 
+from anirec.config.definitions import inherits
 from anirec.errors import UserError
-from anirec.inference.run_tables import check_model
+from anirec.inference.run_tables import check_model, model_setting
 
-ADVICE = "is no model of titles' scores. Reasons of recommendations: anirec recommend"
+POSTS = "anirec.models.posts.base.PostModel"
+ADVICE = "predicts ratings of users, not scores of titles or posts. Reasons of recommendations: anirec recommend"
 
 
 def explain(
@@ -39,6 +41,16 @@ def explain(
         raise UserError(f"One title is explained by one run, not {len(runs)}; several runs are compared by --all")
     if every and html is not None:
         raise UserError("--html is the page of one title; it does not go with --all")
+    console = console or Console(highlight=False)
+    if len(runs) == 1 and inherits(str(model_setting(runs[0], "_target_")), POSTS):
+        if every or html is not None:
+            raise UserError(
+                "--all and --html are for models of titles; effects of all tags: effects.parquet of the run"
+            )
+        from anirec.inference.explain.posts import explain as explain_post
+
+        explain_post(runs[0], item=item, input=input, console=console)
+        return
     for run in runs:
         check_model(run, "anirec.models.titles.base.ScoreModel", ADVICE)
     from anirec.inference.explain.explanation import explain_title
@@ -46,7 +58,6 @@ def explain(
     from anirec.inference.explain.run_titles import RunTitles
     from anirec.inference.explain.terminal import print_explanation, print_overall
 
-    console = console or Console(highlight=False)
     if every:
         names = ["/".join(run.resolve().parts[-3:]) for run in runs]
         print_overall([explain_all(RunTitles.read(run)) for run in runs], names, console)

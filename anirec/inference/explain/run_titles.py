@@ -46,10 +46,7 @@ class RunTitles:
         name = type(model).__name__
         if not isinstance(model, ScoreModel) or not model.branches:
             raise UserError(f"{run}: {name} reads titles without modalities, so that there is nothing to explain")
-        config = config_of(read_run(run), trust=False)
-        corpus = instantiate_node(config.dataset, split=instantiate_node(config.split), cache=config.paths.cache)
-        corpus.load()
-        return cls(run, model.requires_grad_(False), corpus)
+        return cls(run, model.requires_grad_(False), corpus_of(run))
 
     @property
     def train(self) -> pl.DataFrame:
@@ -80,10 +77,7 @@ class RunTitles:
         Raises:
             UserError: The file cannot be read, or has no title or several.
         """
-        select_format(path, READERS)
-        rows = read_rows(path)
-        if len(rows) > 1:
-            raise UserError(f"{path}: expected one title, found {len(rows)}; predictions of many: anirec predict")
+        rows = read_one_row(path)
         if "synopsis" not in rows.columns:
             rows = rows.with_columns(synopsis=pl.lit(None, pl.String))
         try:
@@ -97,6 +91,27 @@ class RunTitles:
         columns = [name for name in title.columns if name in train.columns]
         casts = [pl.col(name).cast(train.schema[name]) for name in columns]
         return pl.concat([title.select(casts), train], how="diagonal")
+
+
+def corpus_of(run: Path) -> Any:
+    """Return the data of a run, split as in the run; its config may name classes of anirec only."""
+    config = config_of(read_run(run), trust=False)
+    data = instantiate_node(config.dataset, split=instantiate_node(config.split), cache=config.paths.cache)
+    data.load()
+    return data
+
+
+def read_one_row(path: Path) -> pl.DataFrame:
+    """Return the only row of a file.
+
+    Raises:
+        UserError: The file cannot be read, or has several rows.
+    """
+    select_format(path, READERS)
+    rows = read_rows(path)
+    if len(rows) > 1:
+        raise UserError(f"{path}: expected one row, found {len(rows)}; predictions of many: anirec predict")
+    return rows
 
 
 def names_of(title: Mapping[str, Any], n: int) -> list[str]:
