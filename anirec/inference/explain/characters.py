@@ -3,6 +3,7 @@
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 
@@ -16,10 +17,11 @@ from anirec.features.branch import Members
 from anirec.features.images import Gallery
 from anirec.features.pictures import Pictures
 from anirec.inference.explain.gradients import integrated_gradients
-from anirec.inference.explain.readout import empty_vector, readout_of, with_values
+from anirec.inference.explain.readout import empty_vector, readout_of, score_values, with_values
 from anirec.models.titles.base import ScoreModel
 
 BLUR = 1 / 24  # of the height of a picture: radius of the blur, since effects of single pixels are noise
+TOLERANCE = 0.05  # of the sum of a heat map; the kinks of picture encoders would need hundreds of steps for less
 HEAT = 0.75  # opacity of the strongest effect
 
 
@@ -48,9 +50,7 @@ def member_effects(
         x = part.values[0]
         baseline = empty_vector(model, name).to(x).expand_as(x)
         filled = torch.where(part.present[0][:, None], x, baseline)
-        effects, _ = integrated_gradients(
-            lambda rows, name=name: read(with_values(parts, name, rows)), filled, baseline
-        )
+        effects, _ = integrated_gradients(partial(score_values, read, parts, name), filled, baseline)
         found[name] = effects.sum(1).double().numpy()
     return found
 
@@ -133,5 +133,5 @@ def heat_map(
         rows, vectors = fixed.expand(len(points), -1, -1), reader.vectors(points)
         return read(with_values(parts, name, torch.cat([rows[:, :member], vectors[:, None], rows[:, member + 1 :]], 1)))
 
-    effects, total = integrated_gradients(score, x, torch.zeros_like(x))
+    effects, total = integrated_gradients(score, x, torch.zeros_like(x), tolerance=TOLERANCE)
     return HeatMap(label, pixels, effects.sum(0).double().numpy(), total)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from anirec.features.tokens import texts_of
 from anirec.inference.explain.characters import Character, HeatMap, PortraitReader, heat_map, member_effects
 from anirec.inference.explain.gradients import integrated_gradients
 from anirec.inference.explain.modalities import contributions, predict
-from anirec.inference.explain.readout import readout_of, vectors_at, with_values
+from anirec.inference.explain.readout import readout_of, score_values, vectors_at
 from anirec.inference.explain.run_titles import RunTitles, names_of
 from anirec.inference.explain.similar import similarity
 from anirec.inference.explain.words import Reader, TextEffects, encoded_effects, tfidf_effects
@@ -140,6 +141,11 @@ def explain_title(titles: RunTitles, title: pl.DataFrame, part: str, *, pictures
     row = joined.row(0, named=True)
     parts = vectors_at(model, 0)
     texts, characters, heats, notes = describe_parts(titles, row, joined[:1], parts, pictures=pictures)
+    if untrained := [name for name in model.branches if present[name].all() and not always_present(model, name)]:
+        notes.append(
+            f"No training title of the sample lacks {', '.join(untrained)}, so that the model has not learned what a "
+            "title without is worth: the difference to the average title tells more than the contribution itself."
+        )
     config = titles.run.resolve().parts
     name = title["title"][0] if "title" in title.columns and title["title"][0] else "Untitled"
     return Explanation(
@@ -237,15 +243,13 @@ def left_out(what: str, n: int, most: int) -> list[str]:
 
 def fact_effects(titles: RunTitles, parts: Mapping[str, Members]) -> dict[str, float]:
     """Return the effect of each category and number of the title, strongest first."""
-    model, found = titles.model, {}
+    model, found = titles.model, dict[str, float]()
     read = readout_of(model)
     for name in model.branches:
         branch = model.branch(name)
         if isinstance(branch, Tabular):
             x = parts[name].values[0]
-            effects, _ = integrated_gradients(
-                lambda rows, name=name: read(with_values(parts, name, rows)), x, torch.zeros_like(x)
-            )
+            effects, _ = integrated_gradients(partial(score_values, read, parts, name), x, torch.zeros_like(x))
             found |= {key: float(e) for key, e in zip(branch.names(), effects[0], strict=True) if float(e)}
     return dict(sorted(found.items(), key=lambda pair: -abs(pair[1])))
 

@@ -18,17 +18,18 @@ Function = Callable[[Tensor], Tensor]
 
 
 def integrated_gradients(
-    function: Function, x: Tensor, baseline: Tensor, *, steps: int = STEPS
+    function: Function, x: Tensor, baseline: Tensor, *, steps: int = STEPS, tolerance: float = TOLERANCE
 ) -> tuple[Tensor, float]:
     """Return the effect of each element of x, of its shape, and f(x) - f(baseline), to which the effects sum.
 
-    The number of points is doubled until the sum is complete up to `TOLERANCE`, or `MOST_STEPS` is reached.
+    The number of points is doubled until the sum is complete up to the tolerance, or `MOST_STEPS` is reached.
 
     Args:
         function: Maps inputs (steps, *x.shape) to values (steps,); differentiable.
         x: The input.
         baseline: Its counterpart without information, of the same shape.
         steps: Number of points to start with; 1 is exact for linear functions.
+        tolerance: Share of the total that may be missing.
 
     >>> effects, total = integrated_gradients(lambda x: x[:, 0] * x[:, 1], torch.tensor([2.0, 3.0]), torch.zeros(2))
     >>> effects.tolist(), total
@@ -39,7 +40,7 @@ def integrated_gradients(
     total = float(ends[1] - ends[0])
     while True:
         effects = (x - baseline) * mean_gradient(function, x, baseline, steps)
-        if abs(float(effects.sum()) - total) <= TOLERANCE * max(abs(total), TOLERANCE) or steps >= MOST_STEPS:
+        if abs(float(effects.sum()) - total) <= tolerance * max(abs(total), tolerance) or steps >= MOST_STEPS:
             return effects, total
         steps *= 2
 

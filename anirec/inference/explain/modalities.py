@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
+from torch import Tensor
 
 from anirec.data.titles.loaders import EVALUATION_ROWS, TitleBatch
 from anirec.features.branch import Branch, Members
@@ -45,15 +47,22 @@ def without(model: ScoreModel, absent: Collection[str]) -> Iterator[None]:
     with ExitStack() as stack:
         for name in absent:
             branch = model.branch(name)
-            read = branch.forward
-            methods = {"forward": lambda index, branch=branch, read=read: missing(branch, read(index))}
+            methods: dict[str, Callable[..., Any]] = {"forward": partial(read_missing, branch, branch.forward)}
             if isinstance(branch, TfIdf):
-                methods["matrix"] = lambda index, branch=branch: csr_matrix((len(index), branch.width), dtype="f4")
+                methods["matrix"] = partial(empty_rows, branch)
             # The outer replacement of `forward`, if there is one, must be there again after the block.
             before = {name: vars(branch)[name] for name in methods if name in vars(branch)}
             stack.callback(vars(branch).update, before)
             stack.enter_context(replaced(branch, **methods))
         yield
+
+
+def empty_rows(branch: TfIdf, index: NDArray[np.int64]) -> csr_matrix:
+    return csr_matrix((len(index), branch.width), dtype=np.float32)
+
+
+def read_missing(branch: Branch, read: Callable[[Tensor], Members], index: Tensor) -> Members:
+    return missing(branch, read(index))
 
 
 def missing(branch: Branch, part: Members) -> Members:

@@ -73,8 +73,8 @@ def word_effects(titles: RunTitles, chosen: pl.DataFrame) -> list[dict[str, floa
                             pieces = term.split() if branch.analyzer == "word" else [term]
                             for piece in pieces:
                                 words[piece] += effect / len(pieces)
-                elif name in readers:
-                    for member, written in enumerate(texts_of(title, branch.column, join=branch.join)[0]):  # type: ignore[attr-defined]
+                elif isinstance(branch, Text):
+                    for member, written in enumerate(texts_of(title, branch.column, join=branch.join)[0]):
                         if written:
                             reader = readers[name]
                             text = encoded_effects(

@@ -81,3 +81,8 @@ def with_values(parts: Mapping[str, Members], name: str, values: Tensor) -> dict
 def vectors_at(model: ScoreModel, row: int) -> dict[str, Members]:
     """Return the vectors of one title of the last look, by branch."""
     return {name: model.branch(name)(torch.tensor([row])) for name in model.branches}
+
+
+def score_values(read: Readout, parts: Mapping[str, Members], name: str, values: Tensor) -> Tensor:
+    """Return the scores of one title whose vectors of one branch are replaced by each of `values` (steps, M, width)."""
+    return read(with_values(parts, name, values))

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -16,7 +17,7 @@ from anirec.features.text import Text
 from anirec.features.tfidf import TfIdf
 from anirec.features.tokens import Tokens
 from anirec.inference.explain.gradients import STEPS, integrated_gradients
-from anirec.inference.explain.readout import readout_of, with_values
+from anirec.inference.explain.readout import readout_of, score_values, with_values
 from anirec.models.titles.base import ScoreModel
 from anirec.models.titles.network import Network
 
@@ -66,9 +67,7 @@ def tfidf_effects(
     branch, read = cast(TfIdf, model.branch(name)), readout_of(model)
     x = parts[name].values[0]
     steps = STEPS if isinstance(model, Network) else 1
-    effects, _ = integrated_gradients(
-        lambda rows: read(with_values(parts, name, rows)), x, torch.zeros_like(x), steps=steps
-    )
+    effects, _ = integrated_gradients(partial(score_values, read, parts, name), x, torch.zeros_like(x), steps=steps)
     flat = effects[0].double().numpy()
     found, start = [], 0
     for column, vectorizer in zip(branch.columns, branch.vectorizers, strict=True):

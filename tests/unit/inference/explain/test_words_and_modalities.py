@@ -184,7 +184,7 @@ def test_characters_and_portraits_are_complete(make: Any, table: pl.DataFrame, t
     reader = PortraitReader(model.branch("portraits"), tmp_path)
     heat = heat_map(model, "portraits", vectors_at(model, 0), member=1, paths=(paths[1],), label="b", reader=reader)
     assert heat.effects.shape == heat.pixels.shape[1:]
-    assert heat.effects.sum() == pytest.approx(heat.total, rel=0.02, abs=2e-4)
+    assert heat.effects.sum() == pytest.approx(heat.total, rel=0.06, abs=3e-3)
     assert heat.png().startswith(b"\x89PNG")
 
 
