@@ -430,6 +430,36 @@ def fanbase(
     show(run, input=input, title=title, tastes=tastes, threshold=threshold, nearest=nearest, adult=adult, json=json)
 
 
+@app.command(short_help="Explain a predicted score: modalities, words, characters, similar titles.")
+def explain(
+    runs: Annotated[
+        list[Path], typer.Argument(help="Folder of a finished run of a score model, such as model=tfidf_ridge.")
+    ],
+    *,
+    item: Annotated[str | None, typer.Option(help="Id of a title of the run's data.")] = None,
+    input: Annotated[  # noqa: A002
+        Path | None, typer.Option(help="Instead, a file with one title, as for anirec predict: .json, .jsonl, .csv.")
+    ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Instead, what matters over all test titles; of several runs, how stable.")
+    ] = False,
+    html: Annotated[
+        Path | None, typer.Option(help="Write a page with texts and pictures to this file; it needs no network.")
+    ] = None,
+) -> None:
+    """Explain the score that a model predicts for a title.
+
+    The contribution of a modality is its exact Shapley value against titles that lack it; contributions sum to the
+    predicted score. Effects of words are exact for linear models, and integrated gradients for others.
+
+    \b
+    anirec explain outputs/mal_2020/tfidf_ridge/RUN --item 1535 --html monster.html
+    """
+    from anirec.inference.explain.explain import explain as show
+
+    show(runs, item=item, input=input, every=every, html=html)
+
+
 class TableFormat(StrEnum):
     """Formats of exported tables."""
 

@@ -111,6 +111,7 @@ def recommend(
     import torch
 
     from anirec.inference.predict import load
+    from anirec.models.base import SupportsFoldIn
 
     model: RatingModel = load(run)  # type: ignore[assignment]  # a RatingModel: its class was checked
     check_number_of_titles(run, items, model.n_items)
@@ -147,6 +148,11 @@ def recommend(
         if len(people) > 1:
             console.print(f"\nUser {user}", markup=False)
         print_list(table, console)
+    if not isinstance(model, SupportsFoldIn):
+        console.print(
+            f"No reasons from the user's list: {type(model).__name__} cannot score a list with a title removed.",
+            markup=False,
+        )
     if left_out := title_filter.left_out(items):
         console.print(left_out, markup=False)
 

@@ -48,6 +48,7 @@ COMMANDS: dict[str, tuple[list[str], int, set[str]]] = {
     "an unknown title": (["recommend", "{ease}", "--likes", "No such title=9"], 2, set()),
     "an unknown user": (["recommend", "{ease}", "--user", "nobody"], 2, set()),
     "an unknown genre": (["recommend", "{ease}", "--user", "{user}", "--genre", "Dramma"], 2, set()),
+    "explain of a rating model": (["explain", "{ease}", "--item", "1"], 2, set()),
     "compare": (["compare", "outputs"], 0, set()),
     "select": (["select", "outputs/demo_ratings"], 0, set()),
     "data list": (["data", "list"], 0, set()),

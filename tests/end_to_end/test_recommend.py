@@ -54,6 +54,14 @@ def test_a_new_user_gets_recommendations_with_reasons(made: Path) -> None:
     assert [row["title"] for row in json.loads((run / "list.json").read_text())] == table["title"].to_list()
 
 
+def test_a_model_without_fold_in_says_that_it_has_no_reasons(anirec: Anirec, tmp_path: Path) -> None:
+    anirec("run", *SMALL, "model=surprise_svd")
+    (run,) = runs(tmp_path, "surprise_svd")
+    user = str(pl.read_parquet(run / "predictions.parquet")["user_id"][0])
+    printed = " ".join(recommend(run, "--user", user).split())
+    assert "No reasons from the user's list: SurpriseModel cannot score a list with a title removed." in printed
+
+
 def test_filters_apply(made: Path) -> None:
     (run,) = runs(made, "ease")
     films = recommended(run, *LIKES, "--type", "movie", "--not-genre", "drama,horror", "--min-ratings", "5")

@@ -1,0 +1,1 @@
+"""`anirec explain`: why a model predicts what it predicts."""
