@@ -12,9 +12,11 @@ import pytest
 from PIL import Image
 
 from anirec.data.synthetic.texts import SYNOPSIS
+from anirec.inference.explain.characters import member_effects
 from anirec.inference.explain.explanation import Explanation, explain_title
 from anirec.inference.explain.overall import explain_all, word_effects
 from anirec.inference.explain.posts import explain_post, known_tags
+from anirec.inference.explain.readout import vectors_at
 from anirec.inference.explain.run_titles import RunTitles
 from anirec.inference.predict import load
 
@@ -201,3 +203,25 @@ def test_tags_of_a_post(model: str, anirec: Anirec, read: Any, place: Path) -> N
     assert f"Predicted score {found.score:.2f}" in printed
     path = written(place, {"tags": ["unheard_of"]})
     assert "no tag that the model knows" in anirec("explain", str(run), "--input", str(path), expect=2).stderr
+
+
+@pytest.mark.slow
+def test_planted_faces_and_colours_are_found(anirec: Anirec, read: Any, place: Path) -> None:
+    """Of the characters, those that raise the score most are those with warm hair, at the planted number."""
+    others = [f"dataset.source.{name}=0" for name in ("synopsis", "descriptions", "franchise", "noise")]
+    settings = ["dataset.source.n_titles=400", "dataset.source.portraits=1", "model.training.epochs=20"]
+    anirec("run", *CORPUS, "model=fusion_portraits", *settings, *others)
+    (run,) = place.glob("outputs/demo_corpus/fusion_portraits/*")
+    titles = read(run)
+    chosen = titles.corpus.titles[titles.corpus.test[:40]]
+    titles.look(chosen)
+    all_warmth = titles.corpus.sources["source"].world.warmth
+    effects, warmth = [], []
+    for row, cast in enumerate(chosen["characters"].to_list()):
+        shares = member_effects(titles.model, ["portraits"], vectors_at(titles.model, row))["portraits"]
+        effects += (shares[: len(cast)] * len(cast)).tolist()  # the score depends on the mean of the cast
+        warmth += [all_warmth[character - 1] for character in cast]
+    is_warm = np.array(warmth) > 0
+    strongest = np.argsort(effects)[::-1][: is_warm.sum()]
+    assert is_warm[strongest].mean() >= 0.8
+    assert np.corrcoef(effects, warmth)[0, 1] > 0.8
