@@ -24,7 +24,7 @@ from anirec.inference.explain.readout import readout_of, score_values, vectors_a
 from anirec.inference.explain.run_titles import RunTitles, names_of
 from anirec.inference.explain.similar import similarity
 from anirec.inference.explain.words import Reader, TextEffects, encoded_effects, tfidf_effects
-from anirec.inference.predict import interval_bounds
+from anirec.inference.score_intervals import interval_bounds
 
 SAMPLE = 200  # training titles whose mean contributions are those of the average title
 N_SIMILAR = 5
@@ -137,7 +137,7 @@ def explain_title(titles: RunTitles, title: pl.DataFrame, part: str, *, pictures
         for name, values in effects.items()
     ]
     score = predict(model, np.zeros(1, np.int64))
-    bounds = interval_bounds(titles.run, score.astype(np.float32))
+    bounds = interval_bounds(titles.run, model, title, score.astype(np.float32))
     row = joined.row(0, named=True)
     parts = vectors_at(model, 0)
     texts, characters, heats, notes = describe_parts(titles, row, joined[:1], parts, pictures=pictures)

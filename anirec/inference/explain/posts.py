@@ -17,10 +17,10 @@ from anirec.errors import UserError
 from anirec.inference.explain.run_titles import corpus_of, read_one_row
 from anirec.inference.new_titles.reception import number_table
 from anirec.inference.predict import load
-from anirec.inference.printable import clean
 from anirec.models.posts.base import PostModel
 from anirec.models.posts.sklearn import SklearnModel
 from anirec.models.posts.tag_pca_ols import TagPcaOls
+from anirec.printable import clean
 
 N_TAGS = 30  # on the terminal
 

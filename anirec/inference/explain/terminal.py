@@ -8,7 +8,7 @@ from rich.text import Text
 from anirec.inference.explain.explanation import Explanation
 from anirec.inference.explain.overall import FEWEST_USES, Overall, stability
 from anirec.inference.new_titles.reception import number_table
-from anirec.inference.printable import clean
+from anirec.printable import clean
 
 N_WORDS = 8  # in each direction
 N_CHARACTERS = 10
