@@ -74,3 +74,13 @@ def test_runs_of_other_splits_or_without_items_are_left_out(runs: Path, write_ru
     found = found_in(runs)
     assert found is not None
     assert found.models == ["ease", "popularity"]
+
+
+def test_hits_below_the_first_titles_have_their_rank(runs: Path) -> None:
+    folder = next(run.folder for run in read_runs([runs]) if run.model == "ease")
+    path = folder / "recommendations.parquet"
+    pl.read_parquet(path).with_columns(relevant=pl.col("rank") == 8).write_parquet(path)
+    printed = io.StringIO()
+    compare([runs], lists=True, console=Console(file=printed, width=80))
+    assert printed.getvalue().count("✓ rank 8: Title <8>") == 10
+    assert "The first 5 of 10 titles" in printed.getvalue()
