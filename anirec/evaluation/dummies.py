@@ -1,4 +1,4 @@
-"""Dummies of rating runs, which a model must beat: damped means of the items, and lists of the most popular items."""
+"""Dummies of rating runs, which a model must beat: damped means of the items, lists of popular or random items."""
 
 from collections.abc import Sequence
 
@@ -10,6 +10,7 @@ from anirec.evaluation.top_items import TopItems, UserRows, top_items
 
 DAMPING = 5.0  # ratings at the global mean added to every item
 USERS_AT_ONCE = 4096
+SHUFFLED_AT_ONCE = 256  # users, each with an order of its own
 ROWS_AT_ONCE = 1 << 20
 
 
@@ -53,3 +54,32 @@ def popular_lists(
         block=USERS_AT_ONCE,
         candidates=candidates,
     )
+
+
+def shuffled_lists(
+    n_items: int,
+    users: NDArray[np.int64],
+    seen: Sequence[UserRows],
+    *,
+    k: int,
+    candidates: NDArray[np.int64],
+    seed: int,
+) -> TopItems:
+    """Rank the candidates in a random order of its own for each user, without the items that the user has seen.
+
+    Args:
+        n_items: Number of all items.
+        users: User indices, (U,), >= 0.
+        seen: Interactions whose items are left out of their user's list.
+        k: Length of the lists.
+        candidates: Indices of the items to rank.
+        seed: Seed of the orders.
+    """
+    random = np.random.default_rng(seed)
+
+    def score_items(some: torch.Tensor) -> torch.Tensor:
+        scores_bi = torch.zeros(len(some), n_items)
+        scores_bi[:, candidates] = torch.from_numpy(random.random((len(some), len(candidates)), dtype=np.float32))
+        return scores_bi
+
+    return top_items(score_items, users, seen, k=k, block=SHUFFLED_AT_ONCE, candidates=candidates)

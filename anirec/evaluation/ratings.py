@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from anirec.errors import UserError
 from anirec.evaluation.base import Evaluation, check_finite
-from anirec.evaluation.dummies import damped_means, popular_lists
+from anirec.evaluation.dummies import damped_means, popular_lists, shuffled_lists
 from anirec.evaluation.known_histories import scorer
 from anirec.evaluation.known_lists import KnownLists
 from anirec.evaluation.rating_results import POPULAR, SHUFFLED, RankedLists, RatingResults
@@ -273,7 +273,11 @@ class RatingEvaluation(Evaluation):
         candidates = self.candidate_items(data)
         items_c = np.arange(data.n_items) if candidates is None else candidates
         seen = self.seen_rows(data, "test")
-        top = popular_lists(count_i[:-1], ranked.top.users, seen, k=self.k, candidates=candidates)
+        users = ranked.top.users
+        if self.candidates == "cold":  # equally popular
+            top = shuffled_lists(data.n_items, users, seen, k=self.k, candidates=items_c, seed=SAMPLE_SEED)
+        else:
+            top = popular_lists(count_i[:-1], users, seen, k=self.k, candidates=candidates)
         theirs = Ranked(top, *find_hits(top, *self.relevant_pairs(rows, candidates), data.n_items))
         return RankedLists(ranked, theirs, POPULAR if self.candidates == "all" else SHUFFLED, count_i[items_c], items_c)
 

@@ -29,7 +29,7 @@ from anirec.report.leaderboard import (
 from anirec.report.paired.table import HOW, print_legend, print_pairs, quick_verdict
 from anirec.report.pareto import objectives_and_front
 from anirec.report.runs import Run, read_runs
-from anirec.report.side_by_side import lists_note, lists_tables, side_by_side
+from anirec.report.side_by_side import LENGTH, ON_TERMINAL, lists_note, lists_tables, side_by_side
 from anirec.report.windows import backtest, backtest_tables, backtest_title
 
 DEFAULT = "test/rmse"
@@ -207,7 +207,8 @@ def print_lists(console: Console, board: Leaderboard) -> None:
     for table in lists_tables(found, console.width):
         console.print()
         console.print(table)
-    console.print(Text(f"\n{lists_note(found)}", style="dim"))
+    first = f"The first {ON_TERMINAL} of {LENGTH} titles, and relevant ones below with their rank."
+    console.print(Text(f"\n{first} {lists_note(found)}", style="dim"))
 
 
 def best_of(board: Leaderboard) -> str:

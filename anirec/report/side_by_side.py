@@ -159,7 +159,7 @@ def shared_share(first: pl.DataFrame, other: pl.DataFrame) -> float:
 
 
 def lists_tables(found: SideBySide, width: int) -> Iterator[Table]:
-    """Yield one table for each user: the first titles of the lists of as many models as fit."""
+    """Yield one table for each user: the first titles of the lists of as many models as fit, and later hits."""
     n_models = min(len(found.models), max(1, (width + 1) // (NARROWEST + 1)))
     column = (width - n_models + 1) // n_models
     for one in found.users:
@@ -169,7 +169,16 @@ def lists_tables(found: SideBySide, width: int) -> Iterator[Table]:
             table.add_column(Text(model), width=column, no_wrap=True, overflow="ellipsis")
         for place in range(min(ON_TERMINAL, max(len(titles) for titles in one.lists[:n_models]))):
             table.add_row(*(list_cell(titles, place) for titles in one.lists[:n_models]))
+        below = [hits_below(titles) for titles in one.lists[:n_models]]
+        for row in range(max(map(len, below))):
+            table.add_row(*(hits[row] if row < len(hits) else Text("") for hits in below))
         yield table
+
+
+def hits_below(titles: list[tuple[str, bool]]) -> list[Text]:
+    """Return the relevant titles below the first ones of a list, with their ranks."""
+    later = list(enumerate(titles, start=1))[ON_TERMINAL:]
+    return [Text(f"{HIT} rank {rank}: {title}", style="bold") for rank, (title, is_hit) in later if is_hit]
 
 
 def held_out_text(one: UserLists) -> str:

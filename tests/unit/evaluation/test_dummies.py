@@ -1,6 +1,6 @@
 import numpy as np
 
-from anirec.evaluation.dummies import popular_lists
+from anirec.evaluation.dummies import popular_lists, shuffled_lists
 from tests.unit.evaluation.test_top_items import Seen
 
 
@@ -15,3 +15,16 @@ def test_lists_of_popular_items_agree_with_walking_down_the_list() -> None:
     for row, user in enumerate(users):
         left = [item for item in order if all(item not in rows[user] for rows in seen)]
         assert lists[row].tolist() == (left + [-1] * 3)[:3]
+
+
+def test_shuffled_lists_have_another_order_for_each_user() -> None:
+    random = np.random.default_rng(1)
+    candidates, users = random.permutation(200)[:150], np.arange(600)
+    seen = [sorted(random.choice(200, size=20, replace=False).tolist()) for _ in users]
+    first, again = (
+        shuffled_lists(200, users, [Seen.of(seen)], k=10, candidates=candidates, seed=0).items_uk for _ in range(2)
+    )
+    assert (first == again).all()
+    assert set(np.unique(first)) == set(candidates.tolist()), "600 lists of 10 contain each of 150 titles"
+    for items, own in zip(first, seen, strict=True):
+        assert len(set(items.tolist()) - set(own)) == 10

@@ -111,3 +111,13 @@ def test_ids_of_another_type_are_an_error_that_names_the_file(runs: Path) -> Non
     pl.read_parquet(path).with_columns(pl.col("item_id").cast(pl.String)).write_parquet(path)
     with pytest.raises(UserError, match=r"popularity.*item_id is String; it is Int64 in .*ease"):
         found_in(runs)
+
+
+def test_hits_below_the_first_titles_have_their_rank(runs: Path) -> None:
+    folder = next(run.folder for run in read_runs([runs]) if run.model == "ease")
+    path = folder / "recommendations.parquet"
+    pl.read_parquet(path).with_columns(relevant=pl.col("rank") == 8).write_parquet(path)
+    printed = io.StringIO()
+    compare([runs], lists=True, console=Console(file=printed, width=80))
+    assert printed.getvalue().count("✓ rank 8: Title <8>") == 10
+    assert "The first 5 of 10 titles" in printed.getvalue()
