@@ -24,7 +24,8 @@ from anirec.inference.explain.readout import readout_of, score_values, vectors_a
 from anirec.inference.explain.run_titles import RunTitles, names_of
 from anirec.inference.explain.similar import similarity
 from anirec.inference.explain.words import Reader, TextEffects, encoded_effects, tfidf_effects
-from anirec.inference.score_intervals import interval_bounds
+from anirec.inference.score_intervals import UNLIKE, interval_bounds
+from anirec.report.run_files import read_run_config
 
 SAMPLE = 200  # training titles whose mean contributions are those of the average title
 N_SIMILAR = 5
@@ -72,7 +73,7 @@ class Explanation:
         about: The run, such as "mal_2020, tfidf_ridge".
         known_as: Part of the split that the title is in, and its true score; None for a new title.
         score: Predicted score.
-        interval: Ends of the prediction interval; None if the run has none.
+        interval: The prediction interval, such as "90% interval 6.10 to 7.90"; empty if the run has none.
         baseline: Mean prediction of a sample of training titles.
         mean_score: Mean score of all training titles.
         nothing: Prediction for a title without any modality; with it, the effects of all modalities sum to `score`.
@@ -89,7 +90,7 @@ class Explanation:
     about: str
     known_as: tuple[str, float] | None
     score: float
-    interval: tuple[float, float] | None
+    interval: str
     baseline: float
     mean_score: float
     nothing: float
@@ -137,7 +138,7 @@ def explain_title(titles: RunTitles, title: pl.DataFrame, part: str, *, pictures
         for name, values in effects.items()
     ]
     score = predict(model, np.zeros(1, np.int64))
-    bounds = interval_bounds(titles.run, model, title, score.astype(np.float32))
+    interval, unlike = interval_of(titles, title, score)
     row = joined.row(0, named=True)
     parts = vectors_at(model, 0)
     texts, characters, heats, notes = describe_parts(titles, row, joined[:1], parts, pictures=pictures)
@@ -153,7 +154,7 @@ def explain_title(titles: RunTitles, title: pl.DataFrame, part: str, *, pictures
         about=", ".join(config[-3:-1]),
         known_as=(part, float(title["score"][0])) if part else None,
         score=float(score[0]),
-        interval=(float(bounds["low"][0]), float(bounds["high"][0])) if bounds else None,
+        interval=interval,
         baseline=float(nothing[1:].mean() + sum(modality.average for modality in modalities)),
         mean_score=float(train["score"].mean()),  # type: ignore[arg-type]
         nothing=float(nothing[0]),
@@ -163,8 +164,20 @@ def explain_title(titles: RunTitles, title: pl.DataFrame, part: str, *, pictures
         characters=characters,
         portraits=heats,
         similar=most_similar(titles, others),
-        notes=notes,
+        notes=[*notes, *unlike],
     )
+
+
+def interval_of(titles: RunTitles, title: pl.DataFrame, score: Any) -> tuple[str, list[str]]:
+    """Return the interval of a title's score in words, and why it is wider than others, if it is."""
+    bounds = interval_bounds(titles.run, titles.model, title, score.astype(np.float32))
+    if not bounds:
+        return "", []
+    share = read_run_config(titles.run / "config.yaml")["metrics"]["interval"]
+    why = [
+        f"The interval is wide, since the title is unlike those of training: {text}." for text in bounds[UNLIKE] if text
+    ]
+    return f"{share:.0%} interval {bounds['low'][0]:.2f} to {bounds['high'][0]:.2f}", why
 
 
 def always_present(model: Any, name: str) -> bool:

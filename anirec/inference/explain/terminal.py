@@ -48,8 +48,7 @@ def print_overall(found: Sequence[Overall], names: Sequence[str], console: Conso
 
 def summary(explanation: Explanation) -> list[str]:
     """Return the title, the predicted score and the true one if it is known."""
-    low_high = explanation.interval
-    interval = f" (90% interval {low_high[0]:.{PLACES}f} to {low_high[1]:.{PLACES}f})" if low_high else ""
+    interval = f" ({explanation.interval})" if explanation.interval else ""
     lines = [f"{clean(explanation.title)}  [{explanation.about}]", f"Predicted score {explanation.score:.2f}{interval}"]
     if explanation.known_as:
         part, true = explanation.known_as
