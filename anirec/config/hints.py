@@ -9,6 +9,7 @@ import yaml
 from anirec.config.compose import conf_folder
 from anirec.config.identity import is_within
 
+ALMOST = 0.9  # similarity of two names of which one is a slip of the other, such as models and model
 N_NAMED = 3  # keys or models of a hint at most
 
 
@@ -16,7 +17,7 @@ def suggest_key(key: str, config: Mapping[str, Any], *, typed: str = "") -> str:
     """Return the end of a sentence that suggests what an unknown key may mean; empty if nothing is close.
 
     A key of the same group with the last part that was typed comes first, then a key of the same name in any section of
-    the config, then groups and keys with similar names, then a key of another model.
+    the config, then a key beside it of almost the same name, then a key of another model, then similar names.
 
     Args:
         key: Dotted key, such as lr or model.epoch.
@@ -42,7 +43,8 @@ def suggest_key(key: str, config: Mapping[str, Any], *, typed: str = "") -> str:
     known = [one for one in [*known, "hydra/launcher", "search/sampler", "search"] if one != key]
     longer = [one for one in within if parent and last_part(one).startswith(leaf)]
     equal = [one for one in known if last_part(one) == leaf] or longer
-    if not equal and (models := models_with(leaf)):
+    almost = difflib.get_close_matches(leaf, map(last_part, within), n=1, cutoff=ALMOST)
+    if not equal and not almost and (models := models_with(leaf)):
         more = f" and {len(models) - N_NAMED} others" if len(models) > N_NAMED else ""
         return f"; did you mean model.{leaf}, a key of model={', '.join(models[:N_NAMED])}{more}?"
     close = difflib.get_close_matches(leaf, map(last_part, known), n=1, cutoff=0.6)

@@ -1,7 +1,9 @@
 """Fine-tuning of encoders of published sizes, beside the Trainer of transformers with the same batches.
 
     python -m experiments.benchmarks.fine_tuning
-    python -m experiments.benchmarks.fine_tuning --titles 64 --small     on the CPU: shows that it works, not a speed
+    python -m experiments.benchmarks.fine_tuning --titles 64 --small
+
+The second command shows on the CPU that it works, not how fast it is.
 
 The encoders have the shapes of BERT (base), GPT-2 (small) and ResNet-50, and random weights: a step takes as long as
 with pretrained ones, and nothing is downloaded. Both sides train the same network on the same batches in the same
@@ -67,7 +69,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = create_parser(__doc__)
     parser.add_argument("--titles", type=int, default=3000, help="number of titles, of which 70 %% are for training")
     parser.add_argument("--batch-size", type=int, default=64, help="titles at once; default: 64")
-    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS), help="default: all")
+    parser.add_argument(
+        "--networks",
+        nargs="+",
+        choices=NETWORKS,
+        default=list(NETWORKS),
+        metavar="NAME",
+        help=f"of {', '.join(NETWORKS)}; default: all",
+    )
     parser.add_argument("--small", action="store_true", help="two layers of width 64, and a ResNet-18")
     given = parser.parse_args(arguments)
     device = "cuda" if torch.cuda.is_available() else "cpu"

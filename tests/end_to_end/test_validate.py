@@ -81,7 +81,7 @@ def test_a_split_that_needs_columns_the_dataset_lacks(anirec: Anirec) -> None:
         (["model=svd", "model.epoch=3"], "did you mean model.epochs?"),
         (["model=ncf", "model.lr_head=0.1"], "did you mean model.training.lr_head?"),
         (["model=svd", "model.training.epochs=1"], "did you mean model.epochs?"),
-        (["model=bias", "model.training.epochs=1"], "a key of model=bert, fusion, fusion_descriptions and"),
+        (["model=bias", "model.training.epochs=1"], "a key of model=bert, bpr, elsa and"),
         (["models=svd"], "did you mean model?"),
         (["launcher=local"], "did you mean hydra/launcher?"),
     ],

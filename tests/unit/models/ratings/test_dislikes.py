@@ -36,7 +36,6 @@ SGD: dict[str, Any] = {
     "reg": 0.02,
     "reg_bias": 0.02,
     "init_std": 0.1,
-    "solver": "fused",
 }
 MODELS: dict[str, Callable[[], Any]] = {
     "ease": lambda: EASE(
