@@ -29,12 +29,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from anirec.data.titles.datamodule import Corpus
 from anirec.data.titles.loaders import TitleBatch
-from anirec.lightning import Trainer, seed_everything
 from experiments.benchmarks.options import create_parser
 from experiments.benchmarks.output import write_machine, write_table
 from experiments.benchmarks.ratings import compose_config
 from experiments.benchmarks.scores import matrix_flops
-from experiments.benchmarks.training import EpochSeconds
+from experiments.benchmarks.training import EpochSeconds, train
 
 EPOCHS = 3  # the last one is reported; the first compiles and allocates
 SMALL: dict[str, Any] = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 128}
@@ -190,22 +189,8 @@ def create(network: str, encoders: dict[str, Path], rows: int) -> Any:
 
 def with_lightning(model: Any, data: Corpus, device: str, precision: str) -> tuple[float, Any]:
     """Train as `anirec run` does; return the seconds of the last epoch, and the model."""
-    seed_everything(1, verbose=False)
     timer = EpochSeconds()
-    trainer = Trainer(
-        accelerator="gpu" if device == "cuda" else "cpu",
-        devices=1,
-        precision=precision,  # type: ignore[arg-type]
-        max_epochs=EPOCHS,
-        limit_val_batches=0,
-        callbacks=[timer],
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-    )
-    trainer.fit(model, datamodule=data)
+    train(model, data, epochs=EPOCHS, callbacks=(timer,), device=device, precision=precision)
     return timer.seconds[-1], model
 
 

@@ -20,10 +20,9 @@ from sklearn.linear_model import Ridge
 
 from anirec.data.titles.datamodule import Corpus
 from anirec.data.titles.loaders import TitleBatch
-from anirec.lightning import Trainer, seed_everything
 from experiments.benchmarks.options import create_parser
 from experiments.benchmarks.ratings import compose_config
-from experiments.benchmarks.training import EpochSeconds, seconds, side_by_side
+from experiments.benchmarks.training import EpochSeconds, seconds, side_by_side, train
 
 MAX_TOKENS = 256
 
@@ -68,21 +67,7 @@ def measure_fine_tuning(data: Corpus, device: str, precision: str, encoder: str,
         f"model.training.batch_size={batch_size}",
     )
     timer = EpochSeconds()
-    seed_everything(1, verbose=False)
-    trainer = Trainer(
-        accelerator="gpu" if device == "cuda" else "cpu",
-        devices=1,
-        precision=precision,  # type: ignore[arg-type]
-        max_epochs=2,
-        limit_val_batches=0,
-        callbacks=[timer],
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-    )
-    trainer.fit(model, datamodule=data)
+    train(model, data, epochs=2, callbacks=(timer,), device=device, precision=precision)
     n, ours = len(data.train), timer.seconds[-1]  # the first epoch warms up
     tokens = int(model.branch("synopsis").lengths()[data.train].sum())
     theirs = plain_loop(model, data, device, precision, batch_size)

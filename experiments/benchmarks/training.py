@@ -21,11 +21,20 @@ class EpochSeconds(Callback):
         self.seconds.append(time.perf_counter() - self.started)
 
 
-def train(model: Any, data: Any, *, epochs: int = 1, callbacks: tuple[Callback, ...] = ()) -> Trainer:
-    """Fit on the CPU without validation, logging and checkpoints."""
+def train(
+    model: Any,
+    data: Any,
+    *,
+    epochs: int = 1,
+    callbacks: tuple[Callback, ...] = (),
+    device: str = "cpu",
+    **settings: Any,
+) -> Trainer:
+    """Fit without validation, logging and checkpoints; `settings` are those of the trainer, such as precision."""
     seed_everything(1, verbose=False)
     trainer = Trainer(
-        accelerator="cpu",
+        accelerator="gpu" if device == "cuda" else "cpu",
+        devices=1,
         max_epochs=epochs,
         limit_val_batches=0,
         callbacks=list(callbacks),
@@ -34,6 +43,7 @@ def train(model: Any, data: Any, *, epochs: int = 1, callbacks: tuple[Callback, 
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
+        **settings,
     )
     trainer.fit(model, datamodule=data)
     model.eval()
